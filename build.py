@@ -1,0 +1,290 @@
+"""Sets everything up and does the work, on a machine with nothing but Python.
+
+    python build.py demo    trains on a small mesh, clicks its parts and shows where to look
+    python build.py test    lint, format, types and tests
+    python build.py         the extension for Blender
+
+Each command makes the environments it needs in .venv-*/ from the lock files in requirements/ and keeps them until a
+lock or the Python changes. Packages come from wherever your pip is set up to find them.
+"""
+
+import shutil
+import sys
+
+SUPPORTED = {"test": ((3, 11), (3, 12), (3, 13)), "demo": ((3, 11), (3, 13))}  # Blender's module is built for two only
+
+
+def wrong_python(command, version=sys.version_info, find=shutil.which):
+    """What to say when this Python cannot run the command; None when it can. `find` looks a program up on the PATH."""
+    supported = SUPPORTED[command]
+    if tuple(version[:2]) in supported:
+        return None
+    names = ["%d.%d" % wanted for wanted in supported]
+    installed = [f"python{name}" for name in names if find(f"python{name}")]
+    if installed:
+        remedy = f"Run: {installed[0]} build.py {command}"
+    else:
+        remedy = f"Install Python {names[0]} from python.org, then run build.py with it."
+    found = "%d.%d" % tuple(version[:2])
+    return f"`build.py {command}` runs on Python {' or '.join(names)}, and this is Python {found}. {remedy}"
+
+
+if sys.version_info < (3, 11):  # before the first line that an older Python could trip over
+    sys.exit(wrong_python("test"))
+
+import errno
+import hashlib
+import importlib.util
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+STAMP = "build-stamp.txt"  # in every environment made here: what it was made from, or UNFINISHED
+UNFINISHED = "unfinished"
+
+
+class BuildError(Exception):
+    """Something the user can mend; the message names the defect and the remedy."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment and the lock files that say what is in it."""
+
+    folder: Path
+    locks: tuple[Path, ...]
+    gigabytes: float  # measured size with a CPU build of torch; the least free disk that is worth starting with
+
+    @property
+    def python(self) -> Path:
+        return self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    @property
+    def key(self) -> str:
+        """What the environment is made from: the Python and the content of the locks."""
+        digest = hashlib.sha256()
+        for lock in self.locks:
+            digest.update(lock.read_bytes())
+        return f"{platform.python_implementation()} {platform.python_version()} {digest.hexdigest()}"
+
+    @property
+    def ready(self) -> bool:
+        stamp = self.folder / STAMP
+        return self.python.exists() and stamp.is_file() and stamp.read_text() == self.key
+
+
+LOCKS = ROOT / "requirements"
+ENGINE = Environment(ROOT / ".venv-engine", (LOCKS / "engine.lock",), 1.5)
+TEST = Environment(ROOT / ".venv-test", (LOCKS / "engine.lock", LOCKS / "test.lock"), 2.0)
+BLENDER = Environment(ROOT / ".venv-bpy", (LOCKS / "bpy.lock",), 1.5)
+
+
+# ---- Making an environment ----
+
+
+def ensure(environment: Environment) -> Path:
+    """The Python of an environment that holds exactly what its locks say; made or remade where it does not."""
+    name = environment.folder.name
+    if environment.ready:
+        print(f"{name}: up to date")
+        return environment.python
+    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+        raise BuildError(missing_venv())
+    remove_stale(environment.folder)
+    free = shutil.disk_usage(environment.folder.parent).free / 1e9
+    if free < environment.gigabytes:
+        raise BuildError(full_disk(f"{name} needs {environment.gigabytes} GB and {free:.1f} GB are free"))
+
+    began = time.perf_counter()
+    print(f"{name}: making it with Python {platform.python_version()}", flush=True)
+    stamp = environment.folder / STAMP
+    environment.folder.mkdir()
+    stamp.write_text(UNFINISHED)
+    run_captured([sys.executable, "-m", "venv", str(environment.folder)], show=None)
+    install(environment)
+    stamp.write_text(environment.key)  # last, so that an interrupted install never passes for a whole one
+    print(f"{name}: ready after {time.perf_counter() - began:.0f} s", flush=True)
+    return environment.python
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove an environment that was interrupted or made from other locks; never a folder that was not made here."""
+    if not folder.exists():
+        return
+    if not (folder / STAMP).is_file():
+        raise BuildError(
+            f"{folder} exists and was not made by build.py. Move it away or remove it, then run this again."
+        )
+    unfinished = (folder / STAMP).read_text() == UNFINISHED
+    print(f"{folder.name}: {'interrupted before it was complete' if unfinished else 'the lock or the Python changed'}")
+    (folder / STAMP).write_text(UNFINISHED)  # rmtree may itself be interrupted
+    shutil.rmtree(folder)
+
+
+def install(environment: Environment) -> None:
+    """Install the locks with pip, as the user has set it up. Wheels only: nothing is ever compiled.
+
+    The locks are complete, and pip still resolves dependencies: it thereby checks that the pins agree with each other,
+    and on Linux it adds the CUDA libraries that torch's own build asks for and no lock can name for every platform.
+    """
+    command = [str(environment.python), "-m", "pip", "install", "--only-binary", ":all:", "--no-input"]
+    for lock in environment.locks:
+        command += ["-r", str(lock)]
+    run_captured(command, show=re.compile(r"\s*(Downloading|Using cached|Processing|Installing collected) "))
+
+
+def run_captured(command: list[str], show: re.Pattern[str] | None) -> None:
+    """Run a set-up step, echoing the lines that match `show`. BuildError says what went wrong in it."""
+    output = []
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=clean_environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output.append(line.rstrip())
+            if show and show.match(line):
+                print(f"  {output[-1].strip()[:110]}", flush=True)
+    if process.returncode:
+        raise BuildError(explain("\n".join(output)))
+
+
+def clean_environ(**extra: str) -> dict[str, str]:
+    """This process's environment, less what would make another Python look for modules in the wrong place."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
+    return {**kept, **extra}
+
+
+# ---- What went wrong, in a sentence with a remedy ----
+
+
+def missing_venv() -> str:
+    version = "%d.%d" % sys.version_info[:2]
+    return (
+        "This Python cannot make virtual environments: its venv or ensurepip module is missing. "
+        f"On Debian and Ubuntu run `sudo apt install python{version}-venv`; elsewhere install Python from python.org."
+    )
+
+
+def full_disk(detail: str) -> str:
+    return (
+        f"There is not enough disk space: {detail}. Free some and run this again; "
+        "if it is the folder for temporary files that is full, set TMPDIR to a folder with more room."
+    )
+
+
+def explain(output: str) -> str:
+    """Turn what pip or venv printed before it failed into a sentence with a remedy, and pip's own words after it."""
+    errors = [line.strip() for line in output.splitlines() if re.match(r"\s*(ERROR|error|\w*Error)\b", line)]
+    detail = errors[-1][:300] if errors else "\n".join(output.splitlines()[-15:])
+
+    if re.search(r"No space left on device|\[Errno 28\]|WinError 112|Disk quota exceeded", output):
+        return full_disk(detail)
+    if re.search(r"CERTIFICATE_VERIFY_FAILED|SSLError", output):
+        return (
+            "The package index's certificate is not trusted, as behind a company's proxy. "
+            f"Set PIP_CERT to your company's certificate file and run this again. ({detail})"
+        )
+    if re.search(
+        r"connection broken by|Failed to establish a new connection|Max retries exceeded|Read timed out", output
+    ):
+        return (
+            "The package index cannot be reached. Check the network (behind a proxy set HTTPS_PROXY) "
+            f"and run this again. ({detail})"
+        )
+    if "Windows Long Path" in output:
+        return (
+            "A file's path is too long for this Windows. Turn on long paths (search the web for 'enable long paths "
+            f"Windows') or move this folder closer to the drive's root, then run this again. ({detail})"
+        )
+    if "ensurepip" in output:
+        return f"{missing_venv()} ({detail})"
+    missing = re.search(r"No matching distribution found for ([^\s;]+)", output)
+    if missing:
+        return (
+            f"There is no build of {missing[1]} for Python {platform.python_version()} on {platform.system()} "
+            f"{platform.machine()} where your pip looks. Use 64-bit Python 3.11 on Linux, Windows or an Apple-silicon "
+            "Mac; where pip is set up for an index of your own, that index has to hold the package."
+        )
+    if re.search(r"Permission denied|\[Errno 13\]|WinError 5\b", output):
+        return f"A file could not be written. Close what uses this folder, or make it writable. ({detail})"
+    return f"Setting up failed, and the reason is not one that build.py knows. The last lines said:\n{detail}"
+
+
+def explain_os_error(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or getattr(error, "winerror", None) == 112:
+        return full_disk(str(error))
+    return f"A file could not be read or written: {error}. Close what uses it, or make this folder writable."
+
+
+# ---- The commands ----
+
+
+def test() -> int:
+    """Everything that must hold: lint, format, types, tests. All are run; the exit status is 1 when one fails."""
+    python = str(ensure(TEST))
+    failed = []
+    for name, arguments in {
+        "ruff check": ["ruff", "check", "."],
+        "ruff format": ["ruff", "format", "--check", "."],
+        "pyright": ["pyright", "--pythonpath", python],
+        "pytest": ["pytest"],
+    }.items():
+        print(f"\n== {name}", flush=True)
+        # Without the variable pyright asks the npm registry whether there is a newer version.
+        environ = clean_environ(PYRIGHT_PYTHON_IGNORE_WARNINGS="1")
+        if subprocess.run([python, "-m", *arguments], cwd=ROOT, env=environ).returncode:
+            failed.append(name)
+    if failed:
+        print(f"\nFailed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def demo() -> int:
+    """Train on Blender's monkey, click its parts, write pictures, the model and a .blend to out/demo/."""
+    python, blender_python = ensure(ENGINE), ensure(BLENDER)
+    script = [str(python), "examples/suzanne.py", "--blender-python", str(blender_python), "--out", "out/demo"]
+    return subprocess.run(script, cwd=ROOT, env=clean_environ(PYTHONPATH=str(ROOT))).returncode
+
+
+COMMANDS: dict[str, Callable[[], int]] = {"test": test, "demo": demo}
+
+
+def main(arguments: list[str]) -> int:
+    command = arguments[0] if len(arguments) == 1 else ""
+    try:
+        if not arguments:
+            raise BuildError(
+                "The extension for Blender is not part of this version yet. "
+                "What there is: `build.py demo` shows the engine at work, `build.py test` runs the tests."
+            )
+        if command not in COMMANDS:
+            raise BuildError(f"`build.py {' '.join(arguments)}` is not a command.\n\n{__doc__}")
+        problem = wrong_python(command)
+        if problem:
+            raise BuildError(problem)
+        return COMMANDS[command]()
+    except BuildError as error:
+        print(f"\n{error}", file=sys.stderr)
+    except OSError as error:
+        print(f"\n{explain_os_error(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nInterrupted. What is unfinished is made anew the next time.", file=sys.stderr)
+        return 130
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
