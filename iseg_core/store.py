@@ -1,0 +1,266 @@
+"""Model files (safetensors and JSON, never pickle) and a folder of them.
+
+One file holds all a Segmenter needs: the mesh, its proxy, the geometric operators, the vertex features and the
+networks. Its header holds one JSON record: versions, settings, where the model came from, and a checksum over it all.
+"""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from .errors import ModelFileError
+from .files import atomic_write
+from .mesh import Mesh
+from .proxy import Proxy
+from .version import __version__
+
+FORMAT = 1  # raised by one whenever an older engine could misread a newer file
+SUFFIX = ".iseg"
+HEADER_LIMIT = 4 * 2**20  # bytes; a real header has some 20 thousand
+
+_NETWORKS = ("field.", "decoder.")
+# Type and shape of the arrays; a letter is a length that must be the same wherever it stands.
+_REQUIRED: dict[str, tuple[str, tuple[str | int, ...]]] = {
+    "mesh.vertices": ("float64", ("V", 3)),
+    "mesh.faces": ("int32", ("F", 3)),
+    "proxy.vertices": ("float64", ("P", 3)),
+    "proxy.faces": ("int32", ("G", 3)),
+    "proxy.carry_index": ("int32", ("V", 3)),
+    "proxy.carry_weight": ("float32", ("V", 3)),
+    "features": ("float32", ("P", "d")),
+}
+_SURFACE: dict[str, tuple[str, tuple[str | int, ...]]] = {
+    "surface.edges": ("int32", ("E", 2)),
+    "surface.weights": ("float64", ("E",)),
+    "surface.lengths": ("float64", ("E",)),
+    "surface.mass": ("float64", ("P",)),
+}
+_INDICES = {"mesh.faces": "V", "proxy.faces": "P", "proxy.carry_index": "P", "surface.edges": "P"}
+
+
+@dataclass(eq=False)
+class Model:
+    """All that training leaves behind. V vertices of the user's mesh, P proxy vertices, d feature channels."""
+
+    mesh: Mesh
+    proxy: Proxy
+    surface: dict[str, np.ndarray]  # what rebuilds the geometric operators: edges [E, 2], weights [E], mass [P], ...
+    features: np.ndarray  # [P, d] float32, the field at the proxy's vertices
+    networks: dict[str, np.ndarray] = field(default_factory=dict)  # weights by name, "field.*" and "decoder.*"
+    settings: dict[str, Any] = field(default_factory=dict)  # JSON; the networks' sizes among them
+    info: dict[str, Any] = field(default_factory=dict)  # JSON; teacher, teacher_fingerprint, preset, seed, created, ...
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the model to `path` (suggested suffix: .iseg), whole or not at all.
+
+        settings and info must be JSON (tuples come back as lists). Raises ModelFileError where the arrays do not fit
+        each other, OSError where the file cannot be written.
+        """
+        tensors = self._tensors()
+        _check(tensors, "The model cannot be saved")
+        record = {
+            "format": FORMAT,
+            "engine": __version__,
+            "mesh": self.mesh.hash,
+            "settings": self.settings,
+            "info": self.info,
+        }
+        record["sha256"] = _checksum(record, tensors)
+        from safetensors.numpy import save
+
+        # One key only: safetensors writes several in random order, and equal models should be equal files.
+        data = save(tensors, {"iseg": json.dumps(record, sort_keys=True, allow_nan=False)})
+        with atomic_write(path) as file:
+            file.write(data)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Model":
+        """Read a model file. Raises ModelFileError with a remedy where it is not one that this engine can trust."""
+        record, tensors = _read(Path(path))
+        _check(tensors, f"{path} is damaged")
+        mesh = Mesh(tensors["mesh.vertices"], tensors["mesh.faces"])
+        if mesh.hash != record["mesh"]:
+            raise ModelFileError(f"{path} holds another mesh than it says. Train the mesh again.")
+        return cls(
+            mesh=mesh,
+            proxy=Proxy(**_part(tensors, "proxy.")),
+            surface=_part(tensors, "surface."),
+            features=tensors["features"],
+            networks={name: array for name, array in tensors.items() if name.startswith(_NETWORKS)},
+            settings=record["settings"],
+            info=record["info"],
+        )
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        """All arrays under the names they have in the file."""
+        tensors = {
+            "mesh.vertices": self.mesh.vertices,
+            "mesh.faces": self.mesh.faces,
+            "proxy.vertices": self.proxy.vertices,
+            "proxy.faces": self.proxy.faces,
+            "proxy.carry_index": self.proxy.carry_index,
+            "proxy.carry_weight": self.proxy.carry_weight,
+            "features": self.features,
+            **{f"surface.{name}": array for name, array in self.surface.items()},
+            **self.networks,
+        }
+        return {name: np.asarray(array, order="C") for name, array in tensors.items()}
+
+
+def load(path: str | os.PathLike) -> Model:
+    """Read a model file; see Model.load."""
+    return Model.load(path)
+
+
+def check_mesh(model: Model, mesh: Mesh) -> str:
+    """Whether the model answers for this mesh: "same", or "moved" (same faces, other coordinates; answers still hold).
+
+    Raises ModelFileError where the faces differ.
+    """
+    if model.mesh.hash == mesh.hash:
+        return "same"
+    if len(model.mesh.vertices) == len(mesh.vertices) and np.array_equal(model.mesh.faces, mesh.faces):
+        return "moved"
+    ours, theirs = (f"{len(m.vertices):,} vertices and {len(m.faces):,} faces" for m in (model.mesh, mesh))
+    raise ModelFileError(
+        f"The model was trained on another mesh ({ours}; this one has {theirs}, or the same number in another order). "
+        "Train this mesh, or open the model that belongs to it."
+    )
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of models, one for each mesh, teacher, preset and seed. A damaged or foreign file counts as absent."""
+
+    folder: Path
+
+    def path_for(self, mesh_hash: str, teacher: str, preset: str, seed: int) -> Path:
+        """Where that model is, or would be."""
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{mesh_hash}-{teacher}-{preset}-{seed}")
+        return Path(self.folder) / (name + SUFFIX)
+
+    def find(self, mesh_hash: str, teacher: str, preset: str, seed: int) -> Model | None:
+        """That model, or None where there is none that can be used."""
+        path = self.path_for(mesh_hash, teacher, preset, seed)
+        try:
+            model = Model.load(path)
+        except ModelFileError:
+            return None
+        return model if model.mesh.hash == mesh_hash else None
+
+    def put(self, model: Model) -> Path:
+        """Store a model under its mesh's hash and the teacher, preset and seed of its info; returns the file."""
+        path = self.path_for(model.mesh.hash, model.info["teacher"], model.info["preset"], model.info["seed"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(path)
+        return path
+
+
+def _part(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
+
+
+def _checksum(record: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+    """sha256 over the record (without its own checksum) and every array's name, type, shape and bytes."""
+    rest = {key: value for key, value in record.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True, allow_nan=False).encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The record and the arrays of a file whose version and checksum are right."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    try:
+        with open(path, "rb") as file:
+            record, end = _header(path, file)  # before all the rest is read: it may be any file
+            file.seek(0)
+            data = file.read()
+    except FileNotFoundError:
+        raise ModelFileError(
+            f"There is no file {path}. `python -m iseg_core train MESH -o {path}` makes one."
+        ) from None
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}. Give a file that can be.") from error
+    if len(data) < end:
+        raise ModelFileError(
+            f"{path} is cut off: {len(data):,} of {end:,} bytes are there. Copy it again, or train the mesh again."
+        )
+
+    edited = f"{path} was changed after iSeg wrote it, or damaged. Restore it from a copy, or train the mesh again."
+    try:
+        tensors = load_tensors(data)
+        if record["sha256"] != _checksum(record, tensors):
+            raise ModelFileError(edited)
+        if not (isinstance(record["mesh"], str) and type(record["settings"]) is type(record["info"]) is dict):
+            raise ModelFileError(edited)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # unknown array types are a KeyError
+        raise ModelFileError(edited) from error
+    return record, tensors
+
+
+def _header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """iSeg's record in a safetensors header, of the version that this engine reads; the size the file should have."""
+    start = file.read(9)
+    size = int.from_bytes(start[:8], "little")
+    foreign = ModelFileError(f"{path} is not a model that iSeg wrote. Give the file that `train -o` made.")
+    if start[8:] != b"{":
+        raise foreign
+    if size > HEADER_LIMIT:
+        raise ModelFileError(
+            f"{path} announces a header of {size:,} bytes, more than any model of iSeg has ({HEADER_LIMIT:,}). "
+            "It is damaged or not a model: restore it from a copy, or train the mesh again."
+        )
+    text = start[8:] + file.read(size - 1)
+    if len(text) < size:
+        raise ModelFileError(f"{path} is cut off inside its header. Copy it again, or train the mesh again.")
+    try:
+        header = json.loads(text)
+        record = json.loads(header.pop("__metadata__")["iseg"])
+        version, engine = record["format"], record["engine"]
+        end = 8 + size + max(entry["data_offsets"][1] for entry in header.values())
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        raise foreign from None
+    if version != FORMAT:
+        newer = isinstance(version, int) and version > FORMAT
+        remedy = "Update iSeg" if newer else f"Open it with iSeg {engine}"
+        raise ModelFileError(
+            f"{path} was made by iSeg {engine} in format {version}; this is iSeg {__version__}, which reads format "
+            f"{FORMAT}. {remedy}, or train the mesh again."
+        )
+    return record, end
+
+
+def _check(tensors: dict[str, np.ndarray], what: str) -> None:
+    """Raise ModelFileError, beginning with `what`, unless the arrays fit each other."""
+
+    def fail(defect: str) -> ModelFileError:
+        return ModelFileError(f"{what}: {defect}. Train the mesh again.")
+
+    lengths: dict[str | int, int] = {3: 3, 2: 2}
+    for name, (kind, shape) in (_REQUIRED | _SURFACE).items():
+        array = tensors.get(name)
+        if array is None:
+            if name in _REQUIRED:
+                raise fail(f"the array {name} is missing")
+            continue
+        fits = array.dtype == kind and array.ndim == len(shape)
+        if not fits or any(lengths.setdefault(n, have) != have for n, have in zip(shape, array.shape, strict=True)):
+            raise fail(f"{name} of type {array.dtype} and shape {array.shape} does not fit the other arrays")
+        if name in _INDICES and array.size and not 0 <= array.min() <= array.max() < lengths[_INDICES[name]]:
+            raise fail(f"{name} points outside 0..{lengths[_INDICES[name]] - 1}")
+    for name, array in tensors.items():
+        if name not in _REQUIRED and not name.startswith(("surface.", *_NETWORKS)):
+            raise fail(f"the array {name} is unknown")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise fail(f"{name} holds values that are not finite")
