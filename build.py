@@ -185,6 +185,14 @@ def full_disk(detail: str) -> str:
     )
 
 
+def no_build(package: str) -> str:
+    return (
+        f"There is no build of {package} for Python {platform.python_version()} on {platform.system()} "
+        f"{platform.machine()} where your pip looks. Use 64-bit Python 3.11 on Linux, Windows or an Apple-silicon Mac; "
+        "where pip is set up for an index of your own, that index has to hold the package."
+    )
+
+
 def explain(output: str) -> str:
     """Turn what pip or venv printed before it failed into a sentence with a remedy, and pip's own words after it."""
     errors = [line.strip() for line in output.splitlines() if re.match(r"\s*(ERROR|error|\w*Error)\b", line)]
@@ -192,14 +200,16 @@ def explain(output: str) -> str:
 
     if re.search(r"No space left on device|\[Errno 28\]|WinError 112|Disk quota exceeded", output):
         return full_disk(detail)
+    missing = re.search(r"No matching distribution found for ([^\s;]+)", output)
+    # pip lists other versions: the index was reached, whatever it had to try again before.
+    if missing and re.search(r"\(from versions: (?!none)", output):
+        return no_build(missing[1])
     if re.search(r"CERTIFICATE_VERIFY_FAILED|SSLError", output):
         return (
             "The package index's certificate is not trusted, as behind a company's proxy. "
             f"Set PIP_CERT to your company's certificate file and run this again. ({detail})"
         )
-    if re.search(
-        r"connection broken by|Failed to establish a new connection|Max retries exceeded|Read timed out", output
-    ):
+    if re.search(r"connection broken by|Failed to establish a new|Max retries exceeded|Read timed out", output):
         return (
             "The package index cannot be reached. Check the network (behind a proxy set HTTPS_PROXY) "
             f"and run this again. ({detail})"
@@ -211,13 +221,8 @@ def explain(output: str) -> str:
         )
     if "ensurepip" in output:
         return f"{missing_venv()} ({detail})"
-    missing = re.search(r"No matching distribution found for ([^\s;]+)", output)
     if missing:
-        return (
-            f"There is no build of {missing[1]} for Python {platform.python_version()} on {platform.system()} "
-            f"{platform.machine()} where your pip looks. Use 64-bit Python 3.11 on Linux, Windows or an Apple-silicon "
-            "Mac; where pip is set up for an index of your own, that index has to hold the package."
-        )
+        return no_build(missing[1])
     if re.search(r"Permission denied|\[Errno 13\]|WinError 5\b", output):
         return f"A file could not be written. Close what uses this folder, or make it writable. ({detail})"
     return f"Setting up failed, and the reason is not one that build.py knows. The last lines said:\n{detail}"
