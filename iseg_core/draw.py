@@ -89,9 +89,16 @@ def contact_sheet(images: Sequence["Image"], captions: Sequence[str], columns: i
 
 
 def write_ply(path: str | os.PathLike, mesh: Mesh, probability: np.ndarray) -> None:
+    """Write encode_ply to `path`, whole or not at all. Raises OSError where it cannot be."""
+    data = encode_ply(mesh, probability)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def encode_ply(mesh: Mesh, probability: np.ndarray) -> bytes:
     """A binary PLY of the mesh, vertices in their order, coloured as in draw_views, with a property `probability`.
 
-    probability [V] in 0..1. Written whole or not at all; raises OSError where it cannot be.
+    probability [V] in 0..1.
     """
     header = (
         "ply\nformat binary_little_endian 1.0\ncomment iSeg\n"
@@ -107,10 +114,7 @@ def write_ply(path: str | os.PathLike, mesh: Mesh, probability: np.ndarray) -> N
     rows["p"] = probability
     polygons = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])  # [F]
     polygons["count"], polygons["corners"] = 3, mesh.faces
-    with atomic_write(path) as file:
-        file.write(header.encode("ascii"))
-        file.write(rows.tobytes())
-        file.write(polygons.tobytes())
+    return header.encode("ascii") + rows.tobytes() + polygons.tobytes()
 
 
 def _centred(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -1,0 +1,342 @@
+"""The command line: python -m iseg_core train | segment | info | doctor | fetch.
+
+Each command is a function that adds its arguments and one that runs. What is heavy is imported when a command runs, so
+that --help answers at once. Results go to stdout; progress and errors go to stderr.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import Cancelled, IsegError, SettingsError
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .mesh import Mesh
+    from .progress import Progress
+    from .proxy import Proxy
+
+USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 1 (it failed), 2 (wrong arguments) or 130 (Ctrl-C)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except KeyboardInterrupt:
+        return _fail("Cancelled; nothing was written.", INTERRUPTED)
+    except Cancelled as error:
+        return _fail(str(error), INTERRUPTED)
+    except SettingsError as error:
+        return _fail(f"error: {error}", USAGE_ERROR)
+    except IsegError as error:
+        return _fail(f"error: {error}", FAILURE)
+    except MemoryError:
+        return _fail("error: there is not enough memory. Close other programs, or use `--preset draft`.", FAILURE)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == __package__:
+            raise
+        remedy = "`python -m iseg_core doctor` says how to get what is missing"
+        return _fail(f"error: the Python package {error.name} is missing; {remedy}.", FAILURE)
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"error: {where}{error.strerror}. Nothing was written.", FAILURE)
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    script = Path(sys.argv[0]).stem
+    parser = argparse.ArgumentParser(
+        prog="iseg" if script == "iseg" else "python -m iseg_core",
+        description="iSeg turns clicks on a mesh into a part of that mesh.",
+    )
+    parser.add_argument("--version", action="version", version=f"iSeg {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_add_train, _add_segment, _add_info, _add_doctor, _add_fetch):
+        add(commands)
+    return parser
+
+
+# train
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser("train", help="learn a mesh", description="Learn a mesh; the model answers clicks.")
+    parser.set_defaults(run=_train)
+    parser.add_argument("mesh", metavar="MESH", help="OBJ, PLY, OFF, STL, glTF or GLB file")
+    parser.add_argument("-o", "--output", metavar="MODEL", type=_output, required=True, help="model file (.iseg)")
+    teacher = parser.add_mutually_exclusive_group()
+    teacher.add_argument(
+        "--teacher",
+        default="geometric",
+        help="geometric (default; needs no download), sam_vit_b, sam_vit_l or sam_vit_h",
+    )
+    teacher.add_argument("--weights", metavar="FILE", help="an official weights file, in place of --teacher")
+    parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
+    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal models on one machine (default 0)")
+    _add_device(parser)
+
+
+def _train(options: argparse.Namespace) -> None:
+    with Display() as display:
+        display.show("start", 0.0, None)  # importing takes a moment, too
+        import iseg_core as iseg
+
+        began = time.perf_counter()
+        model = iseg.train(
+            options.mesh,
+            teacher=options.weights or options.teacher,
+            preset=options.preset,
+            seed=options.seed,
+            device=options.device,
+            progress=display,
+        )
+        seconds = time.perf_counter() - began
+        model.save(options.output)
+    print(f"{options.output}: {len(model.mesh.vertices):,} vertices, trained in {seconds:.1f} s.")
+    print(f"Ask it: python -m iseg_core segment {options.output} --positive VERTEX --png picture.png")
+
+
+# segment
+
+
+def _add_segment(commands: Any) -> None:
+    parser = commands.add_parser(
+        "segment",
+        help="answer clicks",
+        description="Answer clicks. They count in the order in which they are given.",
+        usage="%(prog)s (MODEL | --instant MESH) --positive VERTEX ... [--negative VERTEX ...] [options]",
+    )
+    parser.set_defaults(run=_segment, usage_error=parser.error)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("model", metavar="MODEL", nargs="?", help="a file that `train` made")
+    source.add_argument("--instant", metavar="MESH", help="a mesh file: answered by geometry alone, without training")
+    for name, help in (("positive", "vertices inside the part"), ("negative", "vertices outside the part")):
+        parser.add_argument(
+            f"--{name}", dest="clicks", action=_Clicks, type=int, nargs="+", metavar="VERTEX", default=[], help=help
+        )
+    parser.add_argument("--granularity", choices=("fine", "part", "whole"), default="part", help="default: part")
+    parser.add_argument(
+        "--threshold",
+        type=_threshold,
+        default=0.5,
+        metavar="auto|0..1",
+        help="probability from which the printed count takes a vertex (default 0.5; auto: Otsu's)",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE.npy", type=_output, help="probabilities [V] float32")
+    parser.add_argument("--ply", metavar="FILE.ply", type=_output, help="the mesh with colours and probabilities")
+    parser.add_argument("--png", metavar="FILE.png", type=_output, help="six views of the answer")
+    _add_device(parser)
+
+
+class _Clicks(argparse.Action):
+    """--positive and --negative fill one list of (vertex, include), in the order of the command line."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        include = self.option_strings == ["--positive"]  # option_string may be an abbreviation
+        namespace.clicks = namespace.clicks + [(vertex, include) for vertex in values]
+
+
+def _segment(options: argparse.Namespace) -> None:
+    if not options.clicks:
+        options.usage_error("there is no click: give one or more vertices with --positive")
+    import numpy as np
+
+    import iseg_core as iseg
+
+    if options.instant is not None:
+        mesh = iseg.load_mesh(options.instant)
+        segmenter = iseg.instant(mesh)
+    else:
+        model = iseg.load(options.model)
+        mesh, segmenter = model.mesh, iseg.Segmenter(model, device=options.device)
+    began = time.perf_counter()
+    probability = segmenter.segment(clicks=options.clicks, granularity=options.granularity)  # [V]
+    milliseconds = (time.perf_counter() - began) * 1e3
+
+    with ExitStack() as files:  # every file gets its name when all are complete
+        from .files import atomic_write
+
+        if options.output:
+            np.save(files.enter_context(atomic_write(options.output)), probability)
+        if options.ply:
+            from .draw import encode_ply
+
+            files.enter_context(atomic_write(options.ply)).write(encode_ply(mesh, probability))
+        if options.png:
+            from .draw import draw_views
+
+            sheet = draw_views(mesh.vertices, mesh.faces, probability, options.clicks)
+            sheet.save(files.enter_context(atomic_write(options.png)), format="png")
+
+    threshold = options.threshold
+    if threshold == "auto":
+        from .segmenter import otsu
+
+        threshold = otsu(probability)
+    count, total = int((probability >= threshold).sum()), len(probability)
+    print(
+        f"{count:,} of {total:,} vertices ({100 * count / total:.1f} %) have a probability of {threshold:.2f} or more; "
+        f"answered in {milliseconds:.0f} ms."
+    )
+
+
+# info
+
+
+def _add_info(commands: Any) -> None:
+    parser = commands.add_parser("info", help="say what a model file is", description="Say what a model file is.")
+    parser.set_defaults(run=_info)
+    parser.add_argument("model", metavar="MODEL", help="a file that `train` made")
+
+
+def _info(options: argparse.Namespace) -> None:
+    from .store import Model
+
+    model = Model.load(options.model)
+    info = dict(model.info)
+    seconds = info.pop("seconds", {})
+    weights = sum(array.size for array in model.networks.values())
+    rows = {
+        "file": f"{options.model}, {os.path.getsize(options.model) / 1e6:.1f} MB",
+        "mesh": f"{_counts(model.mesh)}, sha256 {model.mesh.hash[:16]}",
+        "proxy": _counts(model.proxy),
+        "networks": f"{weights:,} weights on {model.features.shape[1]} features a vertex",
+        **{key.replace("_", " "): str(value) for key, value in info.items()},
+        "seconds": ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items()),
+        "settings": ", ".join(f"{key} {value}" for key, value in model.settings.items()),
+    }
+    width = max(map(len, rows))
+    for key, value in rows.items():
+        print(f"{key:{width}}  {value}")
+
+
+def _counts(mesh: "Mesh | Proxy") -> str:
+    return f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} faces"
+
+
+# doctor
+
+
+def _add_doctor(commands: Any) -> None:
+    parser = commands.add_parser(
+        "doctor", help="check this machine", description="Say what is here, what is missing and how to get it."
+    )
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import examine
+
+    findings = examine()
+    width = max(len(finding.topic) for finding in findings)
+    for finding in findings:
+        mark = " " if finding.remedy is None else "!" if finding.required else "-"
+        print(f"{mark} {finding.topic:{width}}  {finding.value}" + (f" {finding.remedy}" if finding.remedy else ""))
+    broken = [finding.topic for finding in findings if finding.remedy and finding.required]
+    print(f"\nNot ready: {', '.join(broken)}." if broken else "\nReady: `--teacher geometric` runs on this machine.")
+    return FAILURE if broken else 0
+
+
+# fetch
+
+
+def _add_fetch(commands: Any) -> None:
+    parser = commands.add_parser(
+        "fetch", help="download a 2D model", description="Download the official weights of a 2D model and check them."
+    )
+    parser.set_defaults(run=_fetch)
+    parser.add_argument("name", metavar="NAME", help="sam_vit_b, sam_vit_l or sam_vit_h")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from .weights import fetch
+
+    try:
+        with Display() as display:
+            path = fetch(options.name, progress=display)
+    except KeyboardInterrupt:
+        raise Cancelled("Cancelled. What has arrived is kept: the same command goes on from there.") from None
+    print(f"{path} is complete. Use it: python -m iseg_core train MESH -o MODEL --teacher {options.name}")
+
+
+# what the commands share
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+
+
+def _output(path: str) -> str:
+    """An argument that names a file to write. What would stop it from being written is said before the work is done."""
+    folder = Path(os.path.realpath(path)).parent
+    if os.path.isdir(path):
+        raise argparse.ArgumentTypeError(f"{path} is a folder; name a file in it")
+    if not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"the folder {folder} may not be written to; name another")
+    return path
+
+
+def _threshold(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a number between 0 and 1")
+    return value
+
+
+class Display:
+    """Shows Progress: a bar on a terminal, else a line for each stage and tenth of the way. A ProgressCallback."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._said = ("", -1)
+
+    def __enter__(self) -> "Display":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+            columns = (
+                TextColumn("{task.description:<10}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[left]}"),
+            )
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("", total=1.0, left="")
+            self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, progress: "Progress") -> None:
+        self.show(*progress)
+
+    def show(self, stage: str, fraction: float, seconds_left: float | None) -> None:
+        left = "" if seconds_left is None else f"{seconds_left:.0f} s left"
+        if self._bar is not None:
+            self._bar.update(self._task, description=stage, completed=fraction, left=left)
+        elif (now := (stage, int(fraction * 10))) != self._said:
+            self._said = now
+            print(f"{stage}: {100 * fraction:.0f} %" + (f", {left}" if left else ""), file=sys.stderr, flush=True)

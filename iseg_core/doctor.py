@@ -1,0 +1,133 @@
+"""What this machine has for iSeg, what is missing, and how to get it."""
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from .version import __version__
+
+# The distributions that pyproject.toml names (a test compares them), and those of its extra `sam`.
+REQUIRED = (
+    "numpy",
+    "scipy",
+    "torch",
+    "trimesh",
+    "embreex",
+    "fast-simplification",
+    "safetensors",
+    "pillow",
+    "platformdirs",
+    "rich",
+)
+SAM = ("segment-anything", "torchvision")
+REINSTALL = "Get it: pip install iseg-core (or, in a copy of the repository, python build.py test)."
+
+
+class Finding(NamedTuple):
+    """One line of the report. remedy: what to do where something is missing, else None."""
+
+    topic: str
+    value: str
+    remedy: str | None = None
+    required: bool = True  # False: iSeg runs without it
+
+
+def examine() -> list[Finding]:
+    """Everything that the engine depends on, in the order in which a run needs it. Never raises for what is missing."""
+    findings = [
+        Finding("iSeg", __version__),
+        Finding("Python", f"{platform.python_version()} on {platform.platform()}"),
+        *(_package(name) for name in REQUIRED),
+        *_devices(),
+        _embree(),
+        _nvdiffrast(),
+        *(_package(name, extra="sam") for name in SAM),
+    ]
+    return findings + _files()
+
+
+def _package(name: str, extra: str | None = None) -> Finding:
+    try:
+        return Finding(name, version(name), required=extra is None)
+    except PackageNotFoundError:
+        remedy = REINSTALL if extra is None else f'Only the SAM teachers need it: pip install "iseg-core[{extra}]".'
+        return Finding(name, "missing.", remedy, required=extra is None)
+
+
+def _devices() -> list[Finding]:
+    """The processor, and the accelerators that torch sees."""
+    cores = os.cpu_count()
+    try:
+        import torch
+    except Exception as error:  # missing, or installed but broken (a library that does not load is an OSError)
+        return [Finding("device", f"{cores} CPU cores; torch does not load ({error}).", REINSTALL)]
+    findings = [Finding("device cpu", f"{cores} cores, {torch.get_num_threads()} threads")]
+    for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        properties = torch.cuda.get_device_properties(i)
+        memory = properties.total_memory / 2**30
+        findings.append(Finding(f"device cuda:{i}", f"{properties.name}, {memory:.0f} GiB, CUDA {torch.version.cuda}"))
+    if torch.backends.mps.is_available():
+        findings.append(Finding("device mps", "Apple GPU"))
+    if len(findings) == 1:
+        remedy = None
+        if shutil.which("nvidia-smi"):
+            remedy = (
+                "This torch cannot use the NVIDIA GPU: install the build of torch for it (pytorch.org, Get Started)."
+            )
+        findings.append(Finding("GPU", "none that torch can use.", remedy, required=False))
+    return findings
+
+
+def _embree() -> Finding:
+    """Whether a ray hits a triangle."""
+    try:
+        import numpy as np
+
+        from .raster import EmbreeRasterizer
+
+        triangle = np.array([[-1.0, -1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 1.0, 0.0]])  # [3, 3]
+        caster = EmbreeRasterizer(triangle, np.array([[0, 1, 2]]))
+        hit = caster.cast(np.array([[0.0, 0.0, 1.0]]), np.array([[0.0, 0.0, -1.0]]))
+    except Exception as error:  # whatever a broken binary raises
+        return Finding("rasteriser embree", f"does not work ({error}).", REINSTALL)
+    if hit["primID"][0] != 0:
+        return Finding("rasteriser embree", "misses a triangle in front of it.", REINSTALL)
+    return Finding("rasteriser embree", "works")
+
+
+def _nvdiffrast() -> Finding:
+    if find_spec("nvdiffrast"):
+        return Finding("rasteriser nvdiffrast", "found", required=False)
+    remedy = "Only faster rendering on CUDA needs it; its own site says how to build it and who may use it."
+    return Finding("rasteriser nvdiffrast", "missing.", remedy, required=False)
+
+
+def _files() -> list[Finding]:
+    """The cache folder and the weights in it."""
+    try:
+        from .weights import REGISTRY, cache_folder, weights_folder
+    except ModuleNotFoundError as error:
+        return [Finding("cache", f"unknown, for {error.name} is missing.", REINSTALL)]
+    findings = []
+    for weights in REGISTRY.values():
+        path = weights_folder() / weights.file
+        command = f"`python -m iseg_core fetch {weights.name}`"
+        if not path.is_file():
+            remedy = f"Only `--teacher {weights.name}` needs them: {command} ({weights.size}, {weights.licence})."
+            findings.append(Finding(f"weights {weights.name}", "missing.", remedy, required=False))
+        elif path.stat().st_size != weights.bytes:
+            remedy = f"Replace it: {command}."
+            findings.append(Finding(f"weights {weights.name}", f"{path} has the wrong length.", remedy, required=False))
+        else:
+            findings.append(Finding(f"weights {weights.name}", str(path), required=False))
+
+    folder = cache_folder()
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())  # it is made when needed
+    free = f"{folder}, {shutil.disk_usage(there).free / 1e9:.1f} GB free"
+    if os.access(there, os.W_OK):
+        return [*findings, Finding("cache", free, required=False)]
+    remedy = "Name a folder that may be written to in the environment variable ISEG_CACHE."
+    return [*findings, Finding("cache", f"{free}; it may not be written to.", remedy, required=False)]
