@@ -92,10 +92,10 @@ def _add_train(commands: Any) -> None:
 def _train(options: argparse.Namespace) -> None:
     with Display() as display:
         display.show("start", 0.0, None)  # importing takes a moment, too
-        import iseg_core as iseg
+        from iseg_core import train
 
         began = time.perf_counter()
-        model = iseg.train(
+        model = train(
             options.mesh,
             teacher=options.weights or options.teacher,
             preset=options.preset,

@@ -64,7 +64,7 @@ def draw_views(
     pixels = pixels.reshape(side, side, 3)  # [H, W, 3]
     rows = -(-views // columns)
     sheet = Image.new("RGB", (columns * size, rows * size), "white")
-    for i, camera in enumerate(_cameras(vertices[np.unique(faces)], views)):
+    for i, camera in enumerate(_cameras(_used(vertices, faces), views)):
         picture = _shade(caster, camera, pixels, normals, blend)
         picture = _dots(picture, caster, camera, clicks).reduce(SAMPLES)
         sheet.paste(picture, (i % columns * size, i // columns * size))
@@ -119,9 +119,16 @@ def encode_ply(mesh: Mesh, probability: np.ndarray) -> bytes:
 
 def _centred(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """The middle of the shape's bounding box at the origin, its farthest vertex at distance 1. [V, 3] float64"""
-    shape = vertices[np.unique(faces)]  # [U, 3] without isolated vertices, which may lie anywhere
+    shape = _used(vertices, faces)  # [U, 3]
     centre = (shape.min(axis=0) + shape.max(axis=0)) / 2  # [3]
     return (vertices - centre) / np.linalg.norm(shape - centre, axis=1).max()  # [V, 3]
+
+
+def _used(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The vertices without the isolated ones, which may lie anywhere. [U, 3]"""
+    used = np.zeros(len(vertices), dtype=bool)  # [V]
+    used[faces] = True
+    return vertices[used]  # [U, 3]
 
 
 def _cameras(vertices: np.ndarray, count: int) -> list[Camera]:
@@ -179,7 +186,7 @@ def _shade(
     from PIL import Image
 
     image = np.full(pixels.shape, 255, dtype=np.uint8)  # [H, W, 3]
-    shape = camera.project(caster.vertices[np.unique(caster.faces)], len(pixels))  # [U, 2]
+    shape = camera.project(_used(caster.vertices, caster.faces), len(pixels))  # [U, 2]
     (left, top), (right, bottom) = np.floor(shape.min(axis=0)).astype(int), np.ceil(shape.max(axis=0)).astype(int)
     window = np.s_[max(top, 0) : bottom, max(left, 0) : right]  # all rays beside it miss
     axes = camera.axes.astype(np.float32)  # [3, 3]

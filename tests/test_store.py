@@ -1,0 +1,306 @@
+"""Model files: what is saved comes back; what is damaged, foreign or of another version is refused with a remedy."""
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from iseg_core import files, store
+from iseg_core.errors import ModelFileError
+from iseg_core.files import atomic_write
+from iseg_core.mesh import Mesh
+from iseg_core.proxy import Proxy
+from iseg_core.store import Cache, Model, check_mesh
+
+
+def make_model(seed: int = 0) -> Model:
+    """A model of random numbers: a tetrahedron of the user's on a triangle."""
+    random = np.random.default_rng(seed)
+    faces = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]], dtype=np.int32)  # [F, 3]
+    proxy = Proxy(
+        vertices=random.random((3, 3)),  # [P, 3]
+        faces=np.array([[0, 1, 2]], dtype=np.int32),  # [G, 3]
+        carry_index=random.integers(0, 3, (4, 3)).astype(np.int32),  # [V, 3]
+        carry_weight=np.full((4, 3), 1 / 3, dtype=np.float32),  # [V, 3]
+    )
+    surface = {
+        "edges": np.array([[0, 1], [1, 2], [0, 2]], dtype=np.int32),  # [E, 2]
+        "weights": random.random(3),  # [E]
+        "lengths": random.random(3),  # [E]
+        "mass": random.random(3),  # [P]
+        "area": np.asarray(2.5),  # []
+    }
+    networks = {
+        "field.0.weight": random.standard_normal((5, 3)).astype(np.float32),
+        "decoder.steps": np.asarray(400),  # []
+        "decoder.query.weight": random.standard_normal((4, 4)).astype(np.float32).T,  # not contiguous
+    }
+    return Model(
+        mesh=Mesh(random.random((4, 3)), faces),
+        proxy=proxy,
+        surface=surface,
+        features=random.standard_normal((3, 5)).astype(np.float32),  # [P, d]
+        networks=networks,
+        settings={"preset": "draft", "decoder_widths": [128, 128], "ridge": 0.5},
+        info={"teacher": "geometric", "preset": "draft", "seed": seed, "seconds": {"fit": 1.25}, "name": "Stühle"},
+    )
+
+
+def arrays(model: Model) -> dict[str, np.ndarray]:
+    return model._tensors()
+
+
+def assert_equal(a: Model, b: Model) -> None:
+    assert arrays(a).keys() == arrays(b).keys()
+    for name, array in arrays(a).items():
+        other = arrays(b)[name]
+        assert array.dtype == other.dtype and array.shape == other.shape and array.tobytes() == other.tobytes(), name
+    assert a.settings == b.settings and a.info == b.info
+    assert a.mesh.hash == b.mesh.hash
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "model.iseg"
+    make_model().save(path)
+    return path
+
+
+def test_what_is_saved_comes_back_bit_by_bit(path: Path):
+    assert_equal(make_model(), Model.load(path))
+
+
+def test_loaded_arrays_can_be_written_to(path: Path):
+    model = Model.load(path)
+    assert all(array.flags.writeable for array in arrays(model).values())
+
+
+def test_equal_models_are_equal_files(path: Path):
+    again = path.with_name("again.iseg")
+    make_model().save(again)
+    assert again.read_bytes() == path.read_bytes()
+    make_model(1).save(again)
+    assert again.read_bytes() != path.read_bytes()
+
+
+@given(position=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
+def test_no_changed_byte_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, position: float, value: int):
+    path = tmp_path_factory.mktemp("edited") / "model.iseg"
+    make_model().save(path)
+    data = bytearray(path.read_bytes())
+    data[int(position * len(data))] = value
+    path.write_bytes(data)
+    try:
+        loaded = Model.load(path)
+    except ModelFileError as error:
+        assert str(path) in str(error)
+    else:  # nothing changed, or a space between two words of the header
+        assert_equal(make_model(), loaded)
+
+
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_a_file_cut_anywhere_is_refused(tmp_path_factory: pytest.TempPathFactory, share: float):
+    path = tmp_path_factory.mktemp("cut") / "model.iseg"
+    make_model().save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ModelFileError, match="cut off|not a model"):
+        Model.load(path)
+
+
+def test_a_file_that_grew_is_refused(path: Path):
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ModelFileError, match="was changed"):
+        Model.load(path)
+
+
+def rewrite(path: Path, tensors: dict[str, np.ndarray], **changes: object) -> None:
+    """Write a file whose checksum is right, whatever else is not."""
+    record = {"format": 1, "engine": "0.1.0", "mesh": make_model().mesh.hash, "settings": {}, "info": {}} | changes
+    record["sha256"] = store._checksum(record, tensors)
+    path.write_bytes(save(tensors, {"iseg": json.dumps(record)}))
+
+
+def test_the_rewritten_file_would_be_good(path: Path):
+    rewrite(path, arrays(make_model()))
+    Model.load(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(2, "Update iSeg"), (0, "Open it with iSeg 0.1.0"), ("x", "Open it with iSeg 0.1.0")]
+)
+def test_another_format_is_refused(path: Path, version: object, remedy: str):
+    rewrite(path, arrays(make_model()), format=version)
+    with pytest.raises(ModelFileError, match=f"format {version}; .* {remedy}, or train the mesh again"):
+        Model.load(path)
+
+
+def test_another_mesh_than_the_record_says_is_refused(path: Path):
+    rewrite(path, arrays(make_model()), mesh="0" * 64)
+    with pytest.raises(ModelFileError, match="another mesh than it says"):
+        Model.load(path)
+
+
+@pytest.mark.parametrize("changes", [{"mesh": 3}, {"settings": []}, {"info": "x"}])
+def test_a_record_of_the_wrong_kind_is_refused(path: Path, changes: dict):
+    rewrite(path, arrays(make_model()), **changes)
+    with pytest.raises(ModelFileError, match="was changed"):
+        Model.load(path)
+
+
+BROKEN = {
+    "face index too large": ("mesh.faces", np.full((4, 3), 4, dtype=np.int32), "points outside 0..3"),
+    "negative proxy index": ("proxy.carry_index", np.full((4, 3), -1, dtype=np.int32), "points outside 0..2"),
+    "edge to nowhere": ("surface.edges", np.full((3, 2), 3, dtype=np.int32), "points outside 0..2"),
+    "features of fewer vertices": ("features", np.zeros((2, 5), dtype=np.float32), "does not fit"),
+    "other type": ("features", np.zeros((3, 5)), "does not fit"),
+    "too few axes": ("proxy.carry_weight", np.zeros(4, dtype=np.float32), "does not fit"),
+    "too few weights": ("surface.weights", np.zeros(2), "does not fit"),
+    "not finite": ("decoder.query.weight", np.full((4, 4), np.nan, dtype=np.float32), "not finite"),
+    "unknown": ("extra", np.zeros(2), "unknown"),
+    "missing": ("mesh.faces", None, "missing"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_arrays_that_do_not_fit_are_refused(path: Path, case: str):
+    name, array, message = BROKEN[case]
+    tensors = arrays(make_model())
+    if array is None:
+        del tensors[name]
+    else:
+        tensors[name] = array
+    rewrite(path, tensors)
+    with pytest.raises(ModelFileError, match=message):
+        Model.load(path)
+
+
+def test_a_model_that_does_not_fit_is_not_saved(path: Path):
+    before = path.read_bytes()
+    with pytest.raises(ModelFileError, match="cannot be saved: features of type"):
+        replace(make_model(), features=np.zeros((2, 5), dtype=np.float32)).save(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"solid triangle\nendsolid\n", b"ply\nformat ascii 1.0\n" * 50, bytes(1000), save({"x": np.zeros(2)})],
+    ids=["empty", "brace", "stl", "ply", "zeros", "safetensors"],
+)
+def test_other_files_are_refused(path: Path, content: bytes):
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match="not a model that iSeg wrote"):
+        Model.load(path)
+
+
+def test_an_oversized_header_is_refused_before_it_is_read(path: Path):
+    path.write_bytes((2**40).to_bytes(8, "little") + b"{")
+    with pytest.raises(ModelFileError, match="announces a header of 1,099,511,627,776 bytes"):
+        Model.load(path)
+
+
+def test_a_deeply_nested_header_is_refused(path: Path):
+    text = b'{"__metadata__":' + b"[" * 100_000
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(ModelFileError, match="not a model"):
+        Model.load(path)
+
+
+class Trap:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_nothing_is_unpickled(path: Path):
+    sprung = path.with_name("sprung")
+    path.write_bytes(pickle.dumps(Trap(sprung)))
+    with pytest.raises(ModelFileError):
+        Model.load(path)
+    assert not sprung.exists()
+
+
+def test_absent_and_unreadable_files(tmp_path: Path):
+    with pytest.raises(ModelFileError, match="There is no file .* train MESH -o"):
+        Model.load(tmp_path / "absent.iseg")
+    with pytest.raises(ModelFileError, match="cannot be read: Is a directory"):
+        Model.load(tmp_path)
+
+
+def test_check_mesh():
+    model = make_model()
+    mesh = model.mesh
+    assert check_mesh(model, Mesh(mesh.vertices.copy(), mesh.faces.copy())) == "same"
+    assert check_mesh(model, Mesh(mesh.vertices + 1, mesh.faces)) == "moved"
+    with pytest.raises(ModelFileError, match="trained on another mesh"):
+        check_mesh(model, Mesh(mesh.vertices, mesh.faces[:, ::-1]))
+    with pytest.raises(ModelFileError, match="4 vertices and 4 faces; this one has 5 vertices"):
+        check_mesh(model, Mesh(np.vstack([mesh.vertices, [[0, 0, 0]]]), mesh.faces))
+
+
+def test_cache(tmp_path: Path):
+    cache, model = Cache(tmp_path / "models"), make_model()
+    key = (model.mesh.hash, "geometric", "draft", 0)
+    assert cache.find(*key) is None
+    assert cache.put(model) == cache.path_for(*key)
+    found = cache.find(*key)
+    assert found is not None
+    assert_equal(found, model)
+    for other in (("0" * 64, *key[1:]), (key[0], "sam_vit_b", *key[2:]), (*key[:2], "standard", 0), (*key[:3], 1)):
+        assert cache.find(*other) is None
+    assert cache.path_for(key[0], "../../up", "draft", 0).parent == cache.folder
+
+
+def test_cache_skips_what_it_cannot_use(tmp_path: Path):
+    cache, model = Cache(tmp_path), make_model()
+    path = cache.put(model)
+    key = (model.mesh.hash, "geometric", "draft", 0)
+    make_model(1).save(path)  # a model of another mesh under this name
+    assert cache.find(*key) is None
+    path.write_bytes(b"damaged")
+    assert cache.find(*key) is None
+    cache.put(model)
+    assert cache.find(*key) is not None
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError(28, "No space left on device"), SystemExit])
+def test_an_interrupted_write_leaves_the_old_file_and_no_other(path: Path, failure, monkeypatch: pytest.MonkeyPatch):
+    before = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(files.os, "fsync", fail)
+    with pytest.raises(type(failure) if isinstance(failure, Exception) else failure):
+        make_model(1).save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_atomic_write_keeps_links_and_the_usual_rights(tmp_path: Path):
+    target, link, plain = tmp_path / "target", tmp_path / "link", tmp_path / "plain"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    with atomic_write(link) as file:
+        file.write(b"new")
+        assert target.read_bytes() == b"old"  # until the block ends
+    assert link.is_symlink() and target.read_bytes() == b"new"
+    plain.write_bytes(b"")
+    assert target.stat().st_mode == plain.stat().st_mode
+
+
+def test_atomic_write_into_no_folder(tmp_path: Path):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "absent" / "file"):
+        pass
+    with pytest.raises(IsADirectoryError), atomic_write(tmp_path):
+        pass
