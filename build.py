@@ -60,6 +60,7 @@ class Environment:
     folder: Path
     locks: tuple[Path, ...]
     gigabytes: float  # measured size with a CPU build of torch; the least free disk that is worth starting with
+    constraints: tuple[Path, ...] = ()  # versions of what is installed only where a platform's build asks for it
 
     @property
     def python(self) -> Path:
@@ -69,7 +70,7 @@ class Environment:
     def key(self) -> str:
         """What the environment is made from: the Python and the content of the locks."""
         digest = hashlib.sha256()
-        for lock in self.locks:
+        for lock in self.locks + self.constraints:
             digest.update(lock.read_bytes())
         return f"{platform.python_implementation()} {platform.python_version()} {digest.hexdigest()}"
 
@@ -80,8 +81,9 @@ class Environment:
 
 
 LOCKS = ROOT / "requirements"
-ENGINE = Environment(ROOT / ".venv-engine", (LOCKS / "engine.lock",), 1.5)
-TEST = Environment(ROOT / ".venv-test", (LOCKS / "engine.lock", LOCKS / "test.lock"), 2.0)
+CUDA = (LOCKS / "cuda.lock",)
+ENGINE = Environment(ROOT / ".venv-engine", (LOCKS / "engine.lock",), 1.5, CUDA)
+TEST = Environment(ROOT / ".venv-test", (LOCKS / "engine.lock", LOCKS / "test.lock"), 2.0, CUDA)
 BLENDER = Environment(ROOT / ".venv-bpy", (LOCKS / "bpy.lock",), 1.5)
 
 
@@ -130,12 +132,15 @@ def remove_stale(folder: Path) -> None:
 def install(environment: Environment) -> None:
     """Install the locks with pip, as the user has set it up. Wheels only: nothing is ever compiled.
 
-    The locks are complete, and pip still resolves dependencies: it thereby checks that the pins agree with each other,
-    and on Linux it adds the CUDA libraries that torch's own build asks for and no lock can name for every platform.
+    The locks are complete, and pip still resolves dependencies: so it checks that the pins agree with each other, and
+    on Linux it adds, in the constraints' versions, the CUDA libraries that PyPI's build of torch needs and a CPU build
+    lacks. --no-deps could not serve both.
     """
     command = [str(environment.python), "-m", "pip", "install", "--only-binary", ":all:", "--no-input"]
     for lock in environment.locks:
         command += ["-r", str(lock)]
+    for constraint in environment.constraints:
+        command += ["-c", str(constraint)]
     run_captured(command, show=re.compile(r"\s*(Downloading|Using cached|Processing|Installing collected) "))
 
 
@@ -156,7 +161,7 @@ def run_captured(command: list[str], show: re.Pattern[str] | None) -> None:
         for line in process.stdout:
             output.append(line.rstrip())
             if show and show.match(line):
-                print(f"  {output[-1].strip()[:110]}", flush=True)
+                print("  " + output[-1].strip().split(" (from ")[0][:110], flush=True)
     if process.returncode:
         raise BuildError(explain("\n".join(output)))
 
@@ -188,8 +193,8 @@ def full_disk(detail: str) -> str:
 def no_build(package: str) -> str:
     return (
         f"There is no build of {package} for Python {platform.python_version()} on {platform.system()} "
-        f"{platform.machine()} where your pip looks. Use 64-bit Python 3.11 on Linux, Windows or an Apple-silicon Mac; "
-        "where pip is set up for an index of your own, that index has to hold the package."
+        f"{platform.machine()} where your pip looks. Use 64-bit Python 3.11 on Linux or Windows (x86-64) or on an "
+        "Apple-silicon Mac; where pip is set up for an index of your own, that index has to hold the package."
     )
 
 
