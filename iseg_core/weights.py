@@ -21,6 +21,8 @@ from .transfer import download
 
 BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything/"
 CHUNK = 1 << 20  # bytes hashed between two looks at `cancel`
+FETCHING = {"wait": (0.0, 0.0), "download": (0.0, 0.95), "check": (0.95, 0.05)}  # begin and share of the progress
+CHECKING = {"check": (0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def locate(
             f"fetches them ({weights.size}, licence {weights.licence}, from {urlsplit(BASE_URL).hostname}), and "
             "`--teacher geometric` needs none."
         )
-    if not _is_official(path, weights, _Report(progress, cancel)):
+    if not _is_official(path, weights, _Report(CHECKING, progress, cancel)):
         raise WeightsError(
             f"{path} is not the official file of {weights.name}, so it is not opened. "
             f"`python -m iseg_core fetch {weights.name}` replaces it; `--teacher geometric` needs none."
@@ -129,7 +131,7 @@ def verify(
 
     A file that was found right is not hashed again until its length or time of change differ from those noted then.
     """
-    path, report = Path(path), _Report(progress, cancel)
+    path, report = Path(path), _Report(CHECKING, progress, cancel)
     try:
         length = path.stat().st_size
         for weights in REGISTRY.values():
@@ -165,7 +167,7 @@ def fetch(
     """
     if name not in REGISTRY:
         raise WeightsError(f"There are no weights called {name!r}; the names are {', '.join(REGISTRY)}.")
-    weights, report = REGISTRY[name], _Report(progress, cancel)
+    weights, report = REGISTRY[name], _Report(FETCHING, progress, cancel)
     url = (base_url or BASE_URL).rstrip("/") + "/" + weights.file
     final = weights_folder() / weights.file
     part = final.with_name(final.name + ".part")
@@ -272,10 +274,15 @@ def _alone(final: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 class _Report:
-    """Progress of one stage after the other, at most ten times a second, and the caller's wish to stop."""
+    """Progress of the stages, at most ten times a second, and the caller's wish to stop."""
 
-    def __init__(self, progress: ProgressCallback | None, cancel: Callable[[], bool] | None):
-        self._progress, self._cancel = progress, cancel
+    def __init__(
+        self,
+        stages: dict[str, tuple[float, float]],
+        progress: ProgressCallback | None,
+        cancel: Callable[[], bool] | None,
+    ):
+        self._stages, self._progress, self._cancel = stages, progress, cancel
         self._stage, self._began, self._first, self._last = "", 0.0, 0.0, 0.0
 
     def __call__(self, stage: str, done: float) -> None:
@@ -286,7 +293,8 @@ class _Report:
         if stage != self._stage:
             self._stage, self._began, self._first, self._last = stage, now, done, 0.0
         if self._progress is not None and (now - self._last >= 0.1 or done >= 1.0):
-            gained = done - self._first  # of this run: a resumed download begins above 0
+            gained = done - self._first  # in this run: a download that goes on begins above 0
             left = (now - self._began) / gained * (1.0 - done) if gained > 0.01 else None
-            self._progress(Progress(stage, done, left))
+            begin, share = self._stages[stage]
+            self._progress(Progress(stage, begin + share * done, left))
             self._last = now

@@ -149,9 +149,8 @@ def test_whole_file_then_no_second_download(server, folder):
     assert path == folder / TINY.file and arrived(folder)
     assert not list(folder.glob("*.part"))
     assert {p.stage for p in seen} == {"download", "check"}
-    for stage in ("download", "check"):
-        fractions = [p.fraction for p in seen if p.stage == stage]
-        assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    fractions = [p.fraction for p in seen]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
     assert weights.fetch("tiny", base_url=server.url) == path
     assert server.ranges == [None]
     assert weights.locate("tiny") == (TINY, path)
