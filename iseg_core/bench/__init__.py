@@ -1,0 +1,1 @@
+"""Measurement: datasets with human labels, simulated clicks, metrics, baselines."""

@@ -1,0 +1,129 @@
+"""Candidate parts of one click: prefixes of the click's fields whose border is cheap for their size.
+
+A field sorts the vertices by closeness to the click; the first n of them, for every n, are the prefixes. A part shows
+as a local minimum of the border's cost over the (log) area: the sweep of spectral partitioning (Spielman and Teng 2013).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from .surface import Surface
+
+AREA_RANGE = (0.002, 0.98)  # fractions of the surface that a proposed part may have
+WINDOW = 0.15  # half width, in log area, within which a candidate must be the lowest
+PER_FIELD = 6  # candidates kept of each field
+SOFTENING = 0.03  # keeps a free border from beating everything
+REMEMBERED = 256  # clicks whose fields are kept
+LEAST_VERTICES = 8  # a mesh of fewer has no proper part
+TYPICAL_AREA = 0.08  # prior of a part's size, as a fraction of the surface
+SIZE_PRIOR = 0.3
+STEP = 0.7  # a finer part has less than this times the area; a coarser one more than this times less
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Regions that a click may mean, with their scores (lower is better) and areas (fractions of the surface)."""
+
+    regions: np.ndarray  # [N, P] bool
+    scores: np.ndarray  # [N]
+    areas: np.ndarray  # [N]
+
+    def best(self, granularity: str = "part") -> int:
+        """Place of the best region of a granularity: part is the best of all; fine and whole are the best of clearly
+        smaller and clearly larger area, or part where there is none."""
+        part = int(self.scores.argmin())
+        if granularity == "part":
+            return part
+        area = self.areas[part]
+        fitting = self.areas < STEP * area if granularity == "fine" else self.areas > area / STEP  # [N]
+        return int(np.where(fitting, self.scores, np.inf).argmin()) if fitting.any() else part
+
+    def pick(self, granularity: str = "part") -> np.ndarray:
+        """The best region of a granularity. [P] bool"""
+        return self.regions[self.best(granularity)]
+
+
+class PartFinder:
+    """A surface and what is known of the clicks on it: fields and candidates, computed once a vertex."""
+
+    def __init__(self, surface: Surface):
+        self.surface = surface
+        self.fields = lru_cache(maxsize=REMEMBERED)(surface.fields)  # vertex -> [T, P]
+        self.candidates = lru_cache(maxsize=REMEMBERED)(self._candidates)  # vertex -> Candidates
+
+    def _candidates(self, vertex: int) -> Candidates:
+        return find_candidates(self.surface, vertex, self.fields(vertex))
+
+
+def find_candidates(surface: Surface, vertex: int, fields: np.ndarray) -> Candidates:
+    """Candidate parts that hold `vertex`, from its fields [T, P]; its whole shell too, unless that is the whole mesh."""
+    shell = np.flatnonzero(surface.shells == surface.shells[vertex])  # [n]
+    nothing = np.zeros(surface.vertex_count, dtype=bool)  # [P]
+    regions, scores, areas = [], [], []
+    if len(shell) < surface.vertex_count or len(shell) < LEAST_VERTICES:
+        regions.append(nothing.copy())
+        regions[0][shell] = True
+        areas.append(surface.mass[shell].sum())
+        scores.append(region_score(np.zeros(1), np.array(areas))[0])
+    for field in fields:
+        order = shell[np.argsort(-field[shell], kind="stable")]  # [n]
+        rank = np.full(surface.vertex_count, len(order))  # [P]
+        rank[order] = np.arange(len(order))
+        cut = sweep(surface, rank, nothing, len(order))  # [n]
+        area = np.cumsum(surface.mass[order])  # [n]
+        ends = local_minima(area, border_energy(cut, area))  # [<= PER_FIELD]
+        regions.extend(rank <= end for end in ends)
+        scores.extend(region_score(cut[ends], area[ends]))
+        areas.extend(area[ends])
+    if not regions:  # a border that is nowhere cheap: the smallest honest answer is the click's whole shell
+        regions, scores, areas = [surface.shells == surface.shells[vertex]], [0.0], [1.0]
+    return Candidates(np.array(regions), np.array(scores), np.array(areas))
+
+
+def border_energy(cut: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """log(cut / sqrt(min(a, 1 - a)) + SOFTENING): scale-free cost of the borders of regions of area a. [N]"""
+    return np.log(cut / np.sqrt(np.maximum(np.minimum(area, 1 - area), 1e-12)) + SOFTENING)
+
+
+def region_score(cut: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """How little regions look like parts: energy of the border plus the prior of a part's size. [N]"""
+    return border_energy(cut, area) + SIZE_PRIOR * np.log(np.maximum(area, 1e-12) / TYPICAL_AREA) ** 2
+
+
+def sweep(surface: Surface, rank: np.ndarray, region: np.ndarray, count: int) -> np.ndarray:
+    """Border cost of `region` after the vertices of rank 0, of rank 0 and 1, ... have been flipped. [count]
+
+    rank [P]: position in the order of flipping; `count` for the vertices that never flip.
+    """
+    i, j = surface.edges.T
+    crossing = region[i] != region[j]  # [E]
+    change = np.where(crossing, -surface.boundary_cost, surface.boundary_cost)  # [E] when the first end flips
+    first, second = np.minimum(rank[i], rank[j]), np.maximum(rank[i], rank[j])  # [E]
+    steps = np.bincount(first, change, minlength=count + 1) - np.bincount(second, change, minlength=count + 1)
+    return np.maximum(surface.boundary_cost[crossing].sum() + np.cumsum(steps[:count]), 0.0)  # [count]
+
+
+def local_minima(area: np.ndarray, energy: np.ndarray) -> np.ndarray:
+    """Prefixes whose energy is the lowest within WINDOW of log area, lowest first. [<= PER_FIELD] int"""
+    log_area = np.log(np.maximum(area, 1e-12))  # [n] ascending
+    low = np.searchsorted(log_area, log_area - WINDOW)  # [n] first of each window
+    high = np.searchsorted(log_area, log_area + WINDOW, side="right")  # [n] one past the last
+    lowest = energy <= range_minimum(energy, low, high)  # [n]
+    ends = np.flatnonzero(lowest & (area > AREA_RANGE[0]) & (area < AREA_RANGE[1]))
+    return ends[np.argsort(energy[ends], kind="stable")][:PER_FIELD]
+
+
+def range_minimum(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """min(values[low:high]) for many ranges at once, by a table of power-of-two blocks. [n]"""
+    table = [values]
+    while 2 ** len(table) <= len(values):
+        half = 2 ** (len(table) - 1)
+        table.append(np.minimum(table[-1][:-half], table[-1][half:]))  # [n - 2^k + 1]
+    level = np.frexp(high - low)[1] - 1  # [n] floor(log2(length))
+    result = np.empty(len(low))  # [n]
+    for k in np.unique(level):
+        at = level == k
+        result[at] = np.minimum(table[k][low[at]], table[k][high[at] - 2**k])
+    return result

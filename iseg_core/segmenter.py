@@ -1,0 +1,148 @@
+"""Segmenter: clicks in, a probability for every vertex out. It holds what the queries of one mesh can share."""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import ClickError, SettingsError
+from .mesh import Mesh, as_mesh
+from .proxy import make_proxy
+from .refine import Click, Corrections
+from .regions import PartFinder
+from .store import Model
+from .surface import Surface, measure_surface
+from .teacher import SCALES
+from .teacher.geometric import propose_parts
+
+if TYPE_CHECKING:
+    from .student import Student
+
+INSTANT_VERTICES = 5000  # of the proxy on which geometry answers; more gains nothing
+SURE = 0.02  # a corrected vertex is at least this far from 0.5
+
+
+def instant(mesh: "Mesh | str | os.PathLike | tuple") -> "Segmenter":
+    """Answers without training: the geometric teacher's own. mesh: a Mesh, a file, or (vertices, faces).
+
+    Raises MeshError where the mesh cannot be used.
+    """
+    return Segmenter(prepare(as_mesh(mesh), INSTANT_VERTICES))
+
+
+def prepare(mesh: Mesh, max_vertices: int) -> Model:
+    """Proxy and surface of a mesh: a model without networks, which answers by geometry alone."""
+    proxy = make_proxy(mesh, max_vertices)
+    surface = measure_surface(proxy.vertices, proxy.faces)
+    features = np.zeros((len(proxy.vertices), 0), dtype=np.float32)  # [P, 0]
+    return Model(mesh, proxy, surface.arrays(), features, info={"teacher": "geometric", "preset": "instant", "seed": 0})
+
+
+class Segmenter:
+    """Answers clicks on the mesh of a model.
+
+    The student proposes a region for the first click; every later click is a hard condition that corrects it
+    (refine.py), in the order in which the clicks were made. A model without networks answers by geometry alone.
+    """
+
+    def __init__(self, model: Model, device: str = "auto", refine: bool = True):
+        """refine=False gives the student's plain answer (the paper's decoder), which need not honour the clicks.
+
+        Raises SettingsError where the device is not there, or where there is no student to answer plainly.
+        """
+        self.model, self.refine = model, refine
+        self.vertex_count = len(model.mesh.vertices)
+        self._finder = PartFinder(Surface.from_arrays(model.proxy.vertices, model.surface))
+        self._nearest = model.proxy.nearest  # [V]
+        self._student: Student | None = None
+        if model.networks:
+            from .student import Student  # only a trained model needs torch
+
+            self._student = Student(model, device)
+        elif not refine:
+            raise SettingsError("A model without training has no plain answer: leave refine=True, or train the mesh.")
+
+    @cached_property
+    def _corrections(self) -> dict[str, Corrections]:
+        if self._student is None:
+            return {scale: propose_parts(self._finder, scale) for scale in SCALES}
+        return {scale: self._student.corrections(self._finder, scale) for scale in SCALES}
+
+    def segment(
+        self,
+        clicks: Sequence[Click] | None = None,
+        positive: Sequence[int] | None = None,
+        negative: Sequence[int] | None = None,
+        granularity: str = "part",
+    ) -> np.ndarray:
+        """Probability of every vertex to belong to the part that the clicks mean. [V] float32 in 0..1
+
+        clicks: (vertex, True to include or False to exclude) in the order they were made; or positive and negative
+        vertices, taken as the positives first. Every clicked vertex is on its side of 0.5.
+        granularity: fine | part | whole, what the first click means where it could mean several parts.
+        Raises ClickError for vertices that the mesh does not have and for contradictions, SettingsError for an unknown
+        granularity.
+        """
+        if granularity not in SCALES:
+            raise SettingsError(f"Unknown granularity {granularity!r}. Choose one of: {', '.join(SCALES)}.")
+        made = self._check(clicks, positive, negative)
+        if not any(include for _, include in made):
+            return np.zeros(self.vertex_count, dtype=np.float32)  # nothing was included
+        on_proxy = tuple((int(self._nearest[v]), include) for v, include in made)
+        answer = self.model.proxy.carry(self._on_proxy(on_proxy, granularity))  # [V]
+        answer = np.clip(answer, 0.0, 1.0)  # [V] rows of weights sum to 1 only up to rounding
+        if self.refine:
+            for vertex, include in made:
+                answer[vertex] = max(answer[vertex], 0.5 + SURE) if include else min(answer[vertex], 0.5 - SURE)
+        return answer
+
+    def _on_proxy(self, clicks: tuple[Click, ...], granularity: str) -> np.ndarray:
+        """Probability of the proxy's vertices. [P] float32"""
+        if self._student is None:
+            return self._corrections[granularity].answer(clicks).astype(np.float32)  # [P]
+        probability = self._student.probability(clicks, granularity)  # [P]
+        if not self.refine:
+            return probability
+        return agree(probability, self._corrections[granularity].answer(clicks))
+
+    def _check(self, clicks, positive, negative) -> list[Click]:
+        if clicks is None:
+            clicks = [(v, True) for v in (() if positive is None else positive)]
+            clicks += [(v, False) for v in (() if negative is None else negative)]
+        elif positive is not None or negative is not None:
+            raise ClickError("Give either clicks, or positive and negative vertices, not both.")
+        made: dict[int, bool] = {}
+        for vertex, include in clicks:
+            if int(vertex) != vertex or not 0 <= vertex < self.vertex_count:
+                last = self.vertex_count - 1
+                raise ClickError(f"There is no vertex {vertex}: this mesh has the vertices 0 to {last}. Click one of them.")
+            if made.setdefault(int(vertex), bool(include)) != bool(include):
+                raise ClickError(f"Vertex {vertex} is both included and excluded. Remove one of the two clicks.")
+        return list(made.items())
+
+
+def agree(probability: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Probabilities [P] turned, where needed, to the side of 0.5 that `region` [P] bool says. [P] float32"""
+    doubt = np.minimum(np.minimum(probability, 1 - probability), 0.5 - SURE)  # [P]
+    return np.where(region, 1 - doubt, doubt).astype(np.float32)  # [P]
+
+
+def otsu(probability: np.ndarray) -> float:
+    """Threshold that separates two populations best (Otsu 1979); 0.5 where there is only one value.
+
+    The paper's figure 21 separates its probabilities so.
+    """
+    counts, borders = np.histogram(probability, bins=256, range=(0.0, 1.0))
+    if np.count_nonzero(counts) < 2:
+        return 0.5
+    centres = (borders[:-1] + borders[1:]) / 2  # [256]
+    below = np.cumsum(counts)[:-1]  # [255]
+    above = counts.sum() - below  # [255]
+    total = np.cumsum(counts * centres)  # [256]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = below * above * (total[:-1] / below - (total[-1] - total[:-1]) / above) ** 2  # [255]
+    between = np.nan_to_num(between)
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-12))  # an empty stretch of the histogram ties
+    return float(borders[1:-1][best].mean())

@@ -1,0 +1,79 @@
+"""The student at work: a trained field and decoder that answer clicks on the proxy."""
+
+import numpy as np
+import torch
+
+from .device import pick_device
+from .errors import ModelFileError
+from .model import Decoder
+from .refine import Click, Corrections
+from .regions import PartFinder
+from .store import Model
+from .teacher import SCALES
+
+SNAP = 0.75  # a candidate of the geometry that overlaps the student's region this much gives it a clean border
+
+
+class Student:
+    """The decoder on the features of one mesh; what does not depend on clicks is computed once."""
+
+    def __init__(self, model: Model, device: str | torch.device = "auto"):
+        """Raises SettingsError where the device is not there, ModelFileError where the networks do not fit."""
+        self.device = pick_device(device)
+        weights = {
+            name.removeprefix("decoder."): torch.from_numpy(array)
+            for name, array in model.networks.items()
+            if name.startswith("decoder.")
+        }
+        try:
+            self._decoder = Decoder(model.features.shape[1], tuple(model.settings["decoder_widths"]))
+            self._decoder.load_state_dict(weights)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelFileError("The networks in this model do not fit its settings. Train the mesh again.") from error
+        self._decoder.to(self.device).eval()
+        self._features = torch.from_numpy(model.features).to(self.device)  # [P, d]
+        with torch.inference_mode():
+            self._prepared = self._decoder.precompute(self._features)
+        self._last: tuple[tuple, np.ndarray] | None = None
+
+    @torch.inference_mode()
+    def probabilities(self, clicks: tuple[Click, ...]) -> np.ndarray:
+        """Probability of every proxy vertex at the three scales. [3, P] float32"""
+        if self._last is None or self._last[0] != clicks:
+            vertices = torch.tensor([v for v, _ in clicks], device=self.device)  # [n]
+            signs = torch.tensor([1 if include else -1 for _, include in clicks], device=self.device)  # [n]
+            scale = torch.arange(len(SCALES), device=self.device)  # [3]
+            clicked = self._features[vertices].expand(len(SCALES), -1, -1)  # [3, n, d]
+            logits = self._decoder.decode(self._prepared, clicked, signs.expand(len(SCALES), -1), scale)  # [3, P]
+            self._last = (clicks, logits.sigmoid().cpu().numpy())
+        return self._last[1]
+
+    def probability(self, clicks: tuple[Click, ...], granularity: str) -> np.ndarray:
+        """Probability of every proxy vertex. [P] float32"""
+        return self.probabilities(clicks)[SCALES.index(granularity)]
+
+    def corrections(self, finder: PartFinder, granularity: str) -> Corrections:
+        """Answers that start from the student's region and follow the clicks."""
+
+        def first(clicks: tuple[Click, ...]) -> int:
+            return next(v for v, include in clicks if include)
+
+        def propose(clicks: tuple[Click, ...]) -> np.ndarray:
+            return snap(finder, first(clicks), self.probability(clicks, granularity))
+
+        def rivals(clicks: tuple[Click, ...]) -> np.ndarray:
+            known = finder.candidates(first(clicks)).regions  # [N, P]
+            return np.concatenate([known, self.probabilities(clicks) >= 0.5])  # [N + 3, P]
+
+        return Corrections(finder, propose, rivals)
+
+
+def snap(finder: PartFinder, vertex: int, probability: np.ndarray) -> np.ndarray:
+    """The student's region, or the geometry's candidate that is nearly the same but has a clean border. [P] bool"""
+    mass = finder.surface.mass  # [P]
+    regions = finder.candidates(vertex).regions  # [N, P]
+    overlap = np.minimum(regions, probability) @ mass  # [N]
+    union = np.maximum(regions, probability) @ mass  # [N]
+    iou = overlap / np.maximum(union, 1e-12)  # [N]
+    best = int(iou.argmax())
+    return regions[best].copy() if iou[best] > SNAP else probability >= 0.5

@@ -1,0 +1,146 @@
+"""The whole run: mesh -> proxy -> views -> teacher -> observations -> field -> decoder -> model."""
+
+import datetime
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .mesh import Mesh, as_mesh
+from .presets import Settings, get_settings
+from .progress import ProgressCallback, Reporter
+from .segmenter import prepare
+from .store import Model
+from .teacher import Teacher
+from .version import __version__
+
+if TYPE_CHECKING:
+    import torch
+
+GEOMETRIC = "geometric"
+
+
+def train(
+    mesh: "Mesh | str | os.PathLike | tuple",
+    teacher: str | Teacher | Callable[[Model], Teacher] = GEOMETRIC,
+    preset: str | Settings = "standard",
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+    cancel: Callable[[], bool] | None = None,
+    device: str = "auto",
+    objective: str = "votes",
+    joint: bool = False,
+) -> Model:
+    """Learn one mesh; the model answers clicks on it through a Segmenter.
+
+    mesh: a Mesh, a file, or (vertices [V, 3], faces [F, 3]). teacher: "geometric", "sam_vit_b", "sam_vit_l",
+    "sam_vit_h", a file of SAM's official weights, a Teacher, or a function that makes one from the prepared model.
+    preset: draft | standard | paper, or Settings. progress is told (stage, fraction, seconds left) at every step;
+    cancel is asked at every step, and True ends the run with Cancelled. The same seed gives the same model on the same
+    machine. objective="rendered" is equation 7 as published, joint=True the ablation of supplementary C: references.
+
+    Raises MeshError, SettingsError, WeightsError or Cancelled; nothing is written in any case.
+    """
+    settings = preset if isinstance(preset, Settings) else get_settings(preset)
+    mesh = as_mesh(mesh)
+    heavy = not isinstance(teacher, str) or teacher != GEOMETRIC
+    shares = {"surface": 5.0, "observe": 400.0 if heavy else 35.0, "field": 15.0, "decoder": 45.0}
+    report = Reporter(shares, progress, cancel)
+    report.step("surface", 0.0)
+    from .device import pick_device
+
+    target = pick_device(device)
+    model = prepare(mesh, settings.proxy_vertices)
+    made = _make_teacher(teacher, model, device, report)
+    report.step("surface", 1.0)
+    _teach(model, made, settings, seed, target, objective, joint, report)
+    model.settings = asdict(settings)
+    model.info = {
+        "engine": __version__,
+        "teacher": made.name,
+        "teacher_fingerprint": made.fingerprint,
+        "preset": settings.preset,
+        "objective": objective + (", joint" if joint else ""),
+        "seed": seed,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "device": str(target),
+        "seconds": {stage: round(seconds, 2) for stage, seconds in report.seconds.items()},
+    }
+    return model
+
+
+def _make_teacher(
+    teacher: str | Teacher | Callable[[Model], Teacher], model: Model, device: str, report: Reporter
+) -> Teacher:
+    if not isinstance(teacher, str | os.PathLike):
+        return teacher if hasattr(teacher, "look") else teacher(model)  # pyright: ignore
+    if teacher == GEOMETRIC:
+        from .regions import PartFinder
+        from .surface import Surface
+        from .teacher.geometric import GeometricTeacher
+
+        surface = Surface.from_arrays(model.proxy.vertices, model.surface)
+        return GeometricTeacher(PartFinder(surface), model.proxy.faces)
+    from .teacher.sam import SamTeacher
+
+    return SamTeacher.from_weights(teacher, device)
+
+
+def _teach(
+    model: Model,
+    teacher: Teacher,
+    settings: Settings,
+    seed: int,
+    device: "torch.device",
+    objective: str,
+    joint: bool,
+    report: Reporter,
+) -> None:
+    """Fill in the model's networks and features."""
+    import torch
+
+    from .fit import fit_decoder, fit_field, fit_joint
+    from .observe import observe
+    from .raster import make_rasterizer
+    from .views import sphere_cameras
+
+    vertices, faces = model.proxy.vertices, model.proxy.faces  # [P, 3], [G, 3]
+    observations = observe(
+        teacher,
+        make_rasterizer(vertices, faces),
+        sphere_cameras(settings.views),
+        vertices,
+        faces,
+        settings,
+        np.random.default_rng(seed),
+        step=lambda fraction: report.step("observe", fraction),
+        keep_views=objective == "rendered",
+    )
+    generator = torch.Generator().manual_seed(seed)
+
+    def fitting(stage: str) -> Callable[[float], None]:
+        report.step(stage, 0.0)
+        return lambda fraction: report.step(stage, fraction)
+
+    points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
+    if joint:
+        report.step("field", 1.0)
+        field, decoder = fit_joint(
+            observations, vertices, settings, generator, fitting("decoder"), device, objective
+        )
+        features = field(points).detach()  # [P, d]
+    else:
+        field = fit_field(observations, vertices, settings, generator, fitting("field"), device)
+        features = field(points).detach()  # [P, d]
+        decoder = fit_decoder(
+            observations, vertices, features, settings, generator, fitting("decoder"), device, objective
+        )
+    model.features = features.cpu().numpy()
+    networks = {"field": field, "decoder": decoder}
+    model.networks = {
+        f"{prefix}.{name}": tensor.detach().cpu().numpy()
+        for prefix, network in networks.items()
+        for name, tensor in network.state_dict().items()
+    }
