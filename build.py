@@ -19,14 +19,14 @@ def wrong_python(command, version=sys.version_info, find=shutil.which):
     supported = SUPPORTED[command]
     if tuple(version[:2]) in supported:
         return None
-    names = ["%d.%d" % wanted for wanted in supported]
+    names = ["%d.%d" % pair for pair in supported]
     installed = [f"python{name}" for name in names if find(f"python{name}")]
     if installed:
         remedy = f"Run: {installed[0]} build.py {command}"
     else:
         remedy = f"Install Python {names[0]} from python.org, then run build.py with it."
-    found = "%d.%d" % tuple(version[:2])
-    return f"`build.py {command}` runs on Python {' or '.join(names)}, and this is Python {found}. {remedy}"
+    wanted, found = f"{', '.join(names[:-1])} or {names[-1]}", "%d.%d" % tuple(version[:2])
+    return f"`build.py {command}` runs on Python {wanted}, and this is Python {found}. {remedy}"
 
 
 if sys.version_info < (3, 11):  # before the first line that an older Python could trip over
@@ -106,7 +106,7 @@ def ensure(environment: Environment) -> Path:
     began = time.perf_counter()
     print(f"{name}: making it with Python {platform.python_version()}", flush=True)
     stamp = environment.folder / STAMP
-    environment.folder.mkdir()
+    environment.folder.mkdir(exist_ok=True)
     stamp.write_text(UNFINISHED)
     run_captured([sys.executable, "-m", "venv", str(environment.folder)], show=None)
     install(environment)
@@ -117,16 +117,22 @@ def ensure(environment: Environment) -> Path:
 
 def remove_stale(folder: Path) -> None:
     """Remove an environment that was interrupted or made from other locks; never a folder that was not made here."""
-    if not folder.exists():
+    stamp = folder / STAMP
+    if not folder.exists() or not any(folder.iterdir()):
         return
-    if not (folder / STAMP).is_file():
+    if not stamp.is_file():
         raise BuildError(
             f"{folder} exists and was not made by build.py. Move it away or remove it, then run this again."
         )
-    unfinished = (folder / STAMP).read_text() == UNFINISHED
+    unfinished = stamp.read_text() == UNFINISHED
     print(f"{folder.name}: {'interrupted before it was complete' if unfinished else 'the lock or the Python changed'}")
-    (folder / STAMP).write_text(UNFINISHED)  # rmtree may itself be interrupted
-    shutil.rmtree(folder)
+    stamp.write_text(UNFINISHED)
+    for entry in folder.iterdir():  # the stamp last: a removal that is interrupted leaves a folder known as made here
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry != stamp:
+            entry.unlink()
+    stamp.unlink()
 
 
 def install(environment: Environment) -> None:

@@ -247,6 +247,27 @@ def test_an_unfinished_environment_is_never_taken_for_a_whole_one(
     assert len(steps) == step + 2
 
 
+def test_a_removal_that_is_interrupted_goes_on_the_next_time(small: build.Environment, monkeypatch):
+    def run_captured(command: list[str], show: object) -> None:
+        (small.folder / "lib").mkdir(exist_ok=True)
+
+    def interrupt(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "run_captured", run_captured)
+    build.ensure(small)
+    small.locks[0].write_text("pebble==2.0\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(build.shutil, "rmtree", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build.ensure(small)
+    assert (small.folder / "lib").exists() and not small.ready
+    (small.folder / "half").touch()
+    build.ensure(small)
+    assert not (small.folder / "half").exists()
+    assert (small.folder / build.STAMP).read_text() == small.key
+
+
 def test_a_folder_that_was_not_made_here_is_left_alone(small: build.Environment):
     small.folder.mkdir()
     (small.folder / "work").touch()
