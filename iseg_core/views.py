@@ -8,7 +8,7 @@ RADIUS = 2.0  # distance of a camera to the origin; the shape lies in the unit s
 FOV = np.pi / 3  # vertical field of view: the unit sphere is exactly inscribed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Camera:
     """A pinhole camera that looks at the origin, Y up."""
 

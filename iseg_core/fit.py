@@ -1,0 +1,206 @@
+"""Fits the field, then the decoder, to Observations (sections 3.1 and 3.3; the objectives: see observe.py).
+
+All random draws come from one CPU generator, so that a seed gives the same run on the same machine, on any device.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from scipy.sparse.linalg import splu
+from torch import Tensor, nn
+
+from .batches import ViewBatches, VoteBatches
+from .errors import SettingsError
+from .model import Decoder, FeatureField
+from .observe import Observations
+from .presets import Settings
+
+Step = Callable[[float], None]
+Device = str | torch.device
+
+REACH = 1.25  # the field reaches this much beyond the largest feature that a vertex shows on average
+GRAZED = 0.01  # share of the mean coverage below which a vertex counts as grazed
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
+WEIGHT_DECAY = 0.01
+
+
+def fit_field(
+    observations: Observations,
+    vertices: np.ndarray,
+    settings: Settings,
+    generator: torch.Generator,
+    step: Step = lambda fraction: None,
+    device: Device = "cpu",
+) -> FeatureField:
+    """The feature field, trained at the vertices [P, 3].
+
+    settings.ridge > 0: regressed on the least-squares features, by minibatches of vertices (a fraction of the time, and
+    nothing lost within noise). 0: equation 3 itself, over all views in every step.
+    """
+    field = _new_field(observations, settings, generator).to(device)
+    points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
+    loss = _Regression(observations, settings, generator) if settings.ridge > 0 else FieldLoss(observations)
+    optimizer, schedule = _optimizer(field.parameters(), settings.field_rate, settings.field_steps)
+    for i in range(settings.field_steps):
+        _descend(loss.of(field, points), optimizer, schedule)
+        step((i + 1) / settings.field_steps)
+    return field.eval()
+
+
+def fit_decoder(
+    observations: Observations,
+    vertices: np.ndarray,
+    features: Tensor,
+    settings: Settings,
+    generator: torch.Generator,
+    step: Step = lambda fraction: None,
+    device: Device = "cpu",
+    objective: str = "votes",
+) -> Decoder:
+    """The decoder, trained on the field's features [P, d] at the vertices [P, 3].
+
+    objective "votes": the bound on equation 7, by minibatches of (click set, scale) and vertices. "rendered": equation 7
+    as published, on the kept views; the reference to compare with.
+    """
+    features = features.detach().to(device)  # [P, d]
+    decoder = Decoder(features.shape[1], settings.decoder_widths, generator).to(device)
+    source = _source(objective, observations, vertices, settings, generator)
+    optimizer, schedule = _optimizer(decoder.parameters(), settings.decoder_rate, settings.decoder_steps)
+    for i in range(settings.decoder_steps):
+        _descend(_decoder_loss(decoder, features, source), optimizer, schedule)
+        step((i + 1) / settings.decoder_steps)
+    return decoder.eval()
+
+
+def fit_joint(
+    observations: Observations,
+    vertices: np.ndarray,
+    settings: Settings,
+    generator: torch.Generator,
+    step: Step = lambda fraction: None,
+    device: Device = "cpu",
+    objective: str = "votes",
+) -> tuple[FeatureField, Decoder]:
+    """Field and decoder together, joint_weight * equation 3 + equation 7: the ablation of supplementary C."""
+    field = _new_field(observations, settings, generator).to(device)
+    decoder = Decoder(field.feature_dim, settings.decoder_widths, generator).to(device)
+    points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
+    field_loss = FieldLoss(observations)
+    source = _source(objective, observations, vertices, settings, generator)
+    parameters = [*field.parameters(), *decoder.parameters()]
+    optimizer, schedule = _optimizer(parameters, settings.decoder_rate, settings.decoder_steps)
+    for i in range(settings.decoder_steps):
+        features = field(points)  # [P, d]
+        loss = settings.joint_weight * field_loss(features * field.unit) + _decoder_loss(decoder, features, source)
+        _descend(loss, optimizer, schedule)
+        step((i + 1) / settings.decoder_steps)
+    return field.eval(), decoder.eval()
+
+
+class FieldLoss:
+    """Equation 3 over all views at once: (tr f'Af - 2 tr f'b + c) / (pixels d), differentiable in f [P, d]."""
+
+    def __init__(self, observations: Observations):
+        self.observations = observations
+
+    def __call__(self, f: Tensor) -> Tensor:
+        return _QuadraticLoss.apply(f, self.observations)  # pyright: ignore[reportReturnType]
+
+    def of(self, field: FeatureField, points: Tensor) -> Tensor:
+        return self(field(points) * field.unit)
+
+
+class _QuadraticLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, f: Tensor, observations: Observations) -> Tensor:
+        # On the CPU: not every device has sparse products, and this one costs less than a layer of the field.
+        values = f.detach().cpu().double().numpy()  # [P, d]
+        product = observations.A @ values  # [P, d]
+        count = observations.pixels * values.shape[1]
+        ctx.save_for_backward(f.new_tensor(2 * (product - observations.b) / count))  # [P, d]
+        return f.new_tensor(((values * (product - 2 * observations.b)).sum() + observations.c) / count)  # []
+
+    @staticmethod
+    def backward(ctx, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return grad_outputs[0] * gradient, None
+
+
+class _Regression:
+    """Squared error to the least-squares features, at a minibatch of the vertices that were seen."""
+
+    def __init__(self, observations: Observations, settings: Settings, generator: torch.Generator):
+        self.seen = torch.from_numpy(np.flatnonzero(observations.A.diagonal() > 0))  # [S]
+        self.target = torch.from_numpy(least_squares_features(observations, settings.ridge)).float()  # [P, d]
+        self.size, self.generator = settings.field_batch, generator
+
+    def of(self, field: FeatureField, points: Tensor) -> Tensor:
+        batch = self.seen[torch.randint(len(self.seen), (self.size,), generator=self.generator)]  # [B]
+        target = self.target[batch].to(points.device) / field.unit  # [B, d]
+        return (field(points[batch.to(points.device)]) - target).square().mean()
+
+
+def least_squares_features(observations: Observations, ridge: float) -> np.ndarray:
+    """Minimiser of equation 3 over free features, with ridge: (A + ridge diag A)^-1 b. [P, d]; unseen vertices: 0."""
+    diagonal = observations.A.diagonal()  # [P]
+    # A vertex that was only grazed has next to no diagonal, and its feature would be noise.
+    diagonal = ridge * np.maximum(diagonal, GRAZED * diagonal.mean())  # [P]
+    return splu((observations.A + sp.diags(diagonal)).tocsc()).solve(observations.b)  # [P, d]
+
+
+def _new_field(observations: Observations, settings: Settings, generator: torch.Generator) -> FeatureField:
+    dim = observations.b.shape[1]
+    field = FeatureField(
+        dim,
+        settings.field_width,
+        settings.field_layers,
+        settings.fourier_frequencies,
+        settings.fourier_sigma,
+        generator,
+    )
+    # The decoder learns best from features of size 1: the unit is the root mean square of all that was seen.
+    unit = max(observations.c / max(observations.pixels * dim, 1), 1e-24) ** 0.5
+    field.unit.fill_(unit)
+    coverage = np.asarray(observations.A.sum(axis=1))  # [P, 1] = sum B'1
+    average = observations.b / np.maximum(coverage, 1e-12)  # [P, d]
+    field.reach.fill_(REACH * max(float(np.abs(average).max()) / unit, 1.0))
+    return field
+
+
+def _source(
+    objective: str, observations: Observations, vertices: np.ndarray, settings: Settings, generator: torch.Generator
+) -> VoteBatches | ViewBatches:
+    if objective == "votes":
+        return VoteBatches(observations, vertices, settings, generator)
+    if objective == "rendered":
+        return ViewBatches(observations, settings, generator)
+    raise SettingsError(f"Unknown objective {objective!r}. Choose one of: votes, rendered.")
+
+
+def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches) -> Tensor:
+    """Loss of one batch, on features [P, d]."""
+    batch = source.draw()
+    clicked, signs, scale = (t.to(features.device) for t in batch.clicks)
+    vertices = features if batch.vertices is None else features[batch.vertices.to(features.device)]  # [K, N, d]
+    logits = decoder.decode(decoder.precompute(vertices), features[clicked], signs, scale)  # [K, N]
+    loss = source.loss(batch, logits)
+    source.learn(batch, logits)
+    return loss
+
+
+def _optimizer(parameters: Iterable[nn.Parameter], rate: float, steps: int):
+    """AdamW; the learning rate warms up, then follows a cosine to zero. The schedule matters more than the optimiser."""
+    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=max(steps, 1) + 1, pct_start=WARM_UP, cycle_momentum=False
+    )
+    return optimizer, schedule
+
+
+def _descend(loss: Tensor, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    schedule.step()
