@@ -27,6 +27,7 @@ ATTEMPTS = 3  # connections in a row that bring nothing new, then the download g
 PAUSE = 1.0  # seconds before the second connection, doubled before the next
 CHUNK = 1 << 18  # bytes
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+BY_HAND = "use it by its path (`--weights FILE`)"
 AGAIN = "What has arrived is kept: run the same command again to go on from there."
 
 
@@ -170,7 +171,7 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
             raise WeightsError(
                 f"{old.hostname} redirects the download to {new.scheme}://{new.hostname}, which is not followed. If "
                 "this network has a login page, open a browser, sign in, and run the same command again; else download "
-                f"{req.full_url} elsewhere and give its path instead of the model's name."
+                f"{req.full_url} elsewhere and {BY_HAND}."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -203,7 +204,7 @@ def _raise(error: Exception, url: str) -> NoReturn:
             raise _Broken(f"the server answers {error.code} {error.reason}") from error
         raise WeightsError(
             f"{host} refuses {url} ({error.code} {error.reason}). If a proxy stands in between, ask for access; else "
-            "download the file elsewhere and give its path instead of the model's name."
+            f"download the file elsewhere and {BY_HAND}."
         ) from error
     if isinstance(reason, ssl.SSLCertVerificationError):
         raise WeightsError(
@@ -220,8 +221,7 @@ def _raise(error: Exception, url: str) -> NoReturn:
 def _wrong_length(url: str, found: str, expected: int) -> WeightsError:
     return WeightsError(
         f"{urlsplit(url).hostname} does not offer the official file of {expected:,} bytes but one of {found}, which "
-        "was not kept. Try again from another network, or download the file elsewhere and give its path instead of the "
-        "model's name."
+        f"was not kept. Try again from another network, or download the file elsewhere and {BY_HAND}."
     )
 
 

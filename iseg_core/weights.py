@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from .errors import Cancelled, WeightsError
 from .files import atomic_write
 from .progress import Progress, ProgressCallback
-from .transfer import download
+from .transfer import BY_HAND, download
 
 BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything/"
 CHUNK = 1 << 20  # bytes hashed between two looks at `cancel`
@@ -200,7 +200,7 @@ def _complete(part: Path, weights: WeightsFile, url: str, report: "_Report") -> 
             raise WeightsError(
                 f"What arrived as {weights.file} is not the official file (sha256 {digest}) and was deleted. Something "
                 "between here and the server changes downloads: a proxy, a virus scanner or a login page. Try another "
-                f"network, or download {weights.url} yourself and give its path instead of the name {weights.name}."
+                f"network, or download {weights.url} elsewhere and {BY_HAND}."
             )
         inherited = False
 

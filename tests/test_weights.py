@@ -232,7 +232,7 @@ def test_server_that_does_not_resume(server, folder, fault):
 )
 def test_redirect_elsewhere_is_refused(server, folder, target):
     server.script = [redirect(target), answer()]
-    assert "path instead of the model's name" in refused(server, folder, "(?i)redirect")
+    assert "--weights FILE" in refused(server, folder, "(?i)redirect")
     assert len(server.paths) == 1
 
 
