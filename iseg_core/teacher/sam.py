@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 VIEW_RESOLUTION = 224  # side of the views, in pixels (paper, section 4); SAM enlarges them to 1024
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet; not in the weights file
-VIEWS_AT_ONCE = {"cuda": 8}  # encoded in one batch, elsewhere 1: batches gain nothing there and cost memory
-PROMPTS_AT_ONCE = {"cuda": 64}  # decoded in one batch (some 0.1 GB each), elsewhere 8
+VIEWS_AT_ONCE = {"cuda": 8}  # encoded in one batch, elsewhere 1 to spare memory; not tuned on a GPU yet
+PROMPTS_AT_ONCE = {"cuda": 64}  # decoded in one batch, elsewhere 8; likewise
 
 
 class Encoded(NamedTuple):
@@ -117,9 +117,9 @@ class SamTeacher:
         """Ask for the masks of Q prompt sets (see Teacher.predict). Padding changes nothing, nor do the other sets.
 
         fine, part and whole are SAM's three masks by area, in every prompt set anew. Nothing in the model orders them:
-        its training takes the best of the three for each answer, and the paper on SAM only says that they tend to be
-        subpart, part and whole. With the released weights they mostly come out in this order, yet not always, and the
-        votes of one scale over many views need a rule that always holds: no mask is larger than that of the next scale.
+        its training corrects only the best of the three, and its paper only says that three suffice for a whole, a part
+        and a subpart. Users report this order, finest first, of the released weights; but the votes of one scale over
+        many views need a rule that always holds: no mask is larger than that of the next scale.
         Equal areas keep SAM's order.
         """
         encoded: Encoded = embedding.data
