@@ -7,6 +7,7 @@ that --help answers at once. Results go to stdout; progress and errors go to std
 import argparse
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -220,7 +221,8 @@ def _info(options: argparse.Namespace) -> None:
     }
     width = max(map(len, rows))
     for key, value in rows.items():
-        print(f"{key:{width}}  {value}")
+        indent = " " * (width + 2)
+        print(textwrap.fill(f"{key:{width}}  {value}", 120, subsequent_indent=indent, break_long_words=False))
 
 
 def _counts(mesh: "Mesh | Proxy") -> str:

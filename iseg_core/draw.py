@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .files import atomic_write
-from .mesh import Mesh
+from .mesh import Mesh, weld
 from .raster import EPSILON, EmbreeRasterizer
 from .views import Camera
 
@@ -146,8 +146,7 @@ def _cameras(vertices: np.ndarray, count: int) -> list[Camera]:
 
 def _corner_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit normals at the corners of faces: the vertex', or the face's own along sharp edges. [F, 3, 3] float32"""
-    _, place = np.unique(vertices, axis=0, return_inverse=True)  # [V] one number a position: seams shall not show
-    place = place.reshape(-1)[faces]  # [F, 3]
+    place = weld(vertices)[faces]  # [F, 3] one number a position: seams shall not show
     a, b, c = (vertices[corner] for corner in faces.T)  # [F, 3] each
     area = np.cross(b - a, c - a)  # [F, 3] normals as long as twice the faces' areas
     total = np.stack([np.bincount(place.ravel(), np.repeat(n, 3)) for n in area.T], axis=1)  # [U, 3]

@@ -75,7 +75,7 @@ class Model:
         from safetensors.numpy import save
 
         # One key only: safetensors writes several in random order, and equal models should be equal files.
-        data = save(tensors, {"iseg": json.dumps(record, sort_keys=True, allow_nan=False)})
+        data = save(tensors, {"iseg": json.dumps(record, allow_nan=False)})
         with atomic_write(path) as file:
             file.write(data)
 

@@ -1,5 +1,7 @@
 """The command line: what is passed on, what is written, and the one sentence that every failure ends with."""
 
+import dataclasses
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from PIL import Image
 from test_store import make_model
 
 import iseg_core
-from iseg_core import cli, doctor, store, weights
+from iseg_core import cli, doctor, presets, store, weights
 from iseg_core.errors import Cancelled, ClickError, SettingsError, WeightsError
 from iseg_core.progress import Progress
 from iseg_core.store import Model
@@ -368,6 +370,81 @@ def test_an_interrupted_fetch_says_that_it_can_go_on(monkeypatch: pytest.MonkeyP
 def test_fetch_of_an_unknown_name(capsys: pytest.CaptureFixture[str]):
     assert cli.main(["fetch", "sam_vit_z"]) == 1
     assert "sam_vit_b, sam_vit_l, sam_vit_h" in output(capsys)[1]
+
+
+# the engine itself
+
+
+@pytest.fixture
+def mesh_file(tmp_path: Path) -> str:
+    """A capsule of 146 vertices."""
+    path = tmp_path / "in" / "capsule.off"
+    path.parent.mkdir()
+    trimesh.creation.capsule(count=[12, 12]).export(path)
+    return str(path)
+
+
+def test_a_mesh_is_trained_asked_and_described(
+    mesh_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    short = dataclasses.replace(presets.PRESETS["draft"], views=6, field_steps=4, decoder_steps=4)
+    monkeypatch.setitem(presets.PRESETS, "draft", short)
+    model, first, again = str(tmp_path / "m.iseg"), str(tmp_path / "first.npy"), str(tmp_path / "again.npy")
+    assert cli.main(["train", mesh_file, "-o", model, "--preset", "draft", "--device", "cpu"]) == 0
+    assert "decoder: 100 %" in output(capsys)[1]
+    for path in (first, again):
+        clicks = ["--positive", "0", "--negative", "140"]
+        assert cli.main(["segment", model, *clicks, "-o", path, "--threshold", "auto"]) == 0
+    probability = np.load(first)  # [V]
+    assert probability.shape == (len(trimesh.load_mesh(mesh_file, process=False).vertices),)
+    assert probability[0] > 0.5 > probability[140]
+    assert Path(first).read_bytes() == Path(again).read_bytes()
+    assert cli.main(["info", model]) == 0
+    assert "geometric" in output(capsys)[0]
+
+
+def test_a_mesh_is_asked_at_once(mesh_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "p.npy"
+    assert cli.main(["segment", "--instant", mesh_file, "--positive", "0", "-o", str(path)]) == 0
+    assert np.load(path)[0] > 0.5
+    assert cli.main(["segment", "--instant", mesh_file, "--positive", "146"]) == 1
+    assert "There is no vertex 146" in output(capsys)[1]
+    assert cli.main(["segment", "--instant", str(tmp_path / "none.off"), "--positive", "0"]) == 1
+    assert output(capsys)[1].startswith("error: ")
+
+
+@pytest.mark.parametrize("wrong", [["--teacher", "nobody"], ["--preset", "fast"], ["--device", "abacus"]])
+def test_wrong_settings_are_usage_errors(
+    mesh_file: str, tmp_path: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert cli.main(["train", mesh_file, "-o", str(tmp_path / "m.iseg"), *wrong]) in (1, 2)
+    assert output(capsys)[1].splitlines()[-1].startswith("error: ")
+    assert not (tmp_path / "m.iseg").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process")
+def test_ctrl_c_ends_training_at_once_and_leaves_no_file(mesh_file: str, tmp_path: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "iseg_core",
+        "train",
+        mesh_file,
+        "-o",
+        str(tmp_path / "m.iseg"),
+        "--preset",
+        "paper",
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("observe"):  # a run that is well under way, of several minutes
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and out == ""
+    assert err.splitlines()[-1] == "Cancelled; nothing was written." and "Traceback" not in err
+    assert {path.name for path in tmp_path.iterdir()} == {"in"}
 
 
 # the public names

@@ -81,6 +81,16 @@ def test_loaded_arrays_can_be_written_to(path: Path):
     assert all(array.flags.writeable for array in arrays(model).values())
 
 
+def test_a_model_without_networks_comes_back(path: Path):
+    bare = replace(make_model(), features=np.zeros((3, 0), dtype=np.float32), networks={})  # [P, 0]
+    bare.save(path)
+    assert_equal(bare, Model.load(path))
+
+
+def test_settings_keep_their_order(path: Path):
+    assert list(Model.load(path).info) == list(make_model().info)
+
+
 def test_equal_models_are_equal_files(path: Path):
     again = path.with_name("again.iseg")
     make_model().save(again)
