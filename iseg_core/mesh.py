@@ -138,7 +138,7 @@ def _vertex_array(vertices: Any) -> np.ndarray:
         raise MeshError(f"Vertices are {array.dtype}, not numbers. Give an array [V, 3] of coordinates.")
     if array.size == 0:
         raise MeshError("The mesh is empty: it has no vertices. Give one with at least one face.")
-    if array.ndim != 2 or array.shape[1] != 3:
+    if array.ndim != 2 or array.shape[-1] != 3:
         raise MeshError(f"Vertices have the shape {list(array.shape)}. Give one row x, y, z a vertex: [V, 3].")
     return np.array(array, dtype=np.float64, order="C")  # [V, 3] a copy: the user may go on editing theirs
 
@@ -187,11 +187,12 @@ def _checked(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -> M
             "Repair or remove that face."
         )
     faces = triangulate(vertices, corners.astype(np.int32), counts)  # [F, 3]
-    used = vertices[faces.ravel()]  # [3F, 3]
-    if (used == used[0]).all():
-        raise MeshError(
-            "All points of the mesh's faces are equal: it has no size. Check the scale it was exported with."
-        )
+    used = vertices[np.bincount(faces.ravel(), minlength=len(vertices)) > 0]  # [U, 3]
+    size = np.ptp(used, axis=0).max()
+    if size == 0:
+        raise MeshError("All points of the mesh's faces are equal: it has no size. Check the scale of its export.")
+    if size < SMALLEST:
+        raise MeshError(f"The mesh is smaller than {SMALLEST:g}. Scale it up.")
     if not has_area(vertices, faces).any():
         raise MeshError("The mesh has zero area: all its faces are lines or points. Give a surface.")
     return Mesh(vertices, faces)

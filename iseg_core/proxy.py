@@ -11,7 +11,7 @@ from .mesh import Mesh, equal_rows, has_area, weld
 JITTER = 0.05  # of a vertex' shortest edge; see _decimate
 PATIENT, EAGER = 4.0, 7.0  # how fast the decimator's error threshold grows
 TOLERANCE = 1.02  # a proxy may have this many times the vertices that were asked for
-STUCK = 0.98  # a pass that leaves more of the vertices than this will not get further
+STUCK = 0.8  # a pass that leaves more of the vertices than this, and too many, is not worth its time
 FEWEST = 4  # a closed surface has no fewer
 CHUNK = 1 << 14  # vertices carried at once: what they need stays in the processor's cache
 WALK = 8  # steps of a vertex over the proxy's surface towards its closest point; most need one
@@ -45,11 +45,11 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     """The proxy of a checked mesh with about `max_vertices` vertices, the same for the same mesh.
 
     Equal positions are welded; the shape is centred and scaled into the unit sphere; degenerate and duplicate faces
-    (of either orientation) are dropped. Up to `max_vertices` welded vertices that is all, and every vertex is carried
-    from its own. A larger mesh is decimated (quadric error, Garland and Heckbert 1997) to at most 1.02 max_vertices,
-    and each vertex is carried from the point of the proxy's surface closest to it around where it was collapsed to:
-    always in its own shell. A shell that has no face, or none that is left, is one proxy vertex without faces; those
-    come on top of max_vertices.
+    (of either orientation) are dropped. Up to 1.02 max_vertices that is all, and every vertex is carried from its own.
+    A larger mesh is decimated (quadric error, Garland and Heckbert 1997) to at most 1.02 max_vertices, and each vertex
+    is carried from the point of the proxy's surface closest to it around where it was collapsed to: always in its own
+    shell. A shell that has no face, or none that is left, is one proxy vertex without faces; those come on top.
+    Errors: SettingsError for max_vertices under 4.
     """
     if max_vertices < FEWEST:
         raise SettingsError(f"A proxy of {max_vertices} vertices is no shape. Ask for {FEWEST} or more.")
@@ -106,25 +106,31 @@ def normalise(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 def _decimate(vertices: np.ndarray, faces: np.ndarray, max_vertices: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices where decimation moved them [W, 3], faces left [G, 3], and what each vertex was collapsed into [W].
 
-    First with patience; where the decimator's last error threshold is too small, with haste; and where it refuses
-    every collapse, because all would turn needles over, the shortest edges are contracted to get it going again.
+    The decimator runs with patience first, with haste where its last error threshold was too small. Where it refuses
+    nearly every collapse (needles, which all would turn over), the shortest edges are contracted to get it going again.
     """
     moved, root = vertices.copy(), np.arange(len(vertices))  # [W, 3], [W]
-    haste = PATIENT
-    while len(used := used_vertices(faces)) > TOLERANCE * max_vertices:
+    haste, goal = PATIENT, len(vertices)  # what contraction goes down to
+    while (count := len(used := used_vertices(faces))) > TOLERANCE * max_vertices:
         rank = np.empty(len(vertices), dtype=np.int32)  # [W]
-        rank[used] = np.arange(len(used))
+        rank[used] = np.arange(count)
         points, local = moved[used], rank[faces]  # [U, 3], [G, 3]
-        placed, parent = _collapse(points, local, len(faces) * max_vertices // len(used), haste)  # [U, 3], [U]
-        if len(np.unique(parent)) > STUCK * len(used):
-            if haste == EAGER:
-                placed, parent = _contract(points, local, (len(used) - max_vertices + 1) // 2)  # [U, 3], [U]
-            haste = EAGER
+        face_count = len(faces) * max_vertices // count
+        contracts = count > goal
+        if contracts:
+            placed, parent = _contract(points, local, count - goal)  # [U, 3], [U]
+        else:
+            placed, parent = _collapse(points, local, face_count, haste)  # [U, 3], [U]
         moved[used] = placed
         merged = np.arange(len(vertices))  # [W] those that have lost all faces stay what they are
         merged[used] = used[parent]
         root = merged[root]  # [W]
         faces = clean_faces(moved, merged[faces])  # [G, 3]
+        if not contracts and len(faces) > face_count:
+            left = len(np.unique(parent))
+            if haste == EAGER and left > STUCK * count:
+                goal = int(np.sqrt(left * max_vertices))
+            haste = EAGER
     return moved, faces, root
 
 

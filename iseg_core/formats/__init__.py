@@ -36,7 +36,10 @@ def read(path: str | os.PathLike) -> Polygons:
     if not data.strip():
         raise MeshError(f"{path.name}: the file is empty. Export the mesh again.")
     try:
-        return reader(data, path.parent)
+        vertices, corners, counts = reader(data, path.parent)  # [V, 3], [C], [F]
+        if (counts < 0).any() or counts.sum() != len(corners):
+            raise MeshError("the file is truncated or damaged: faces lack corners. Export the mesh again.")
+        return vertices, corners, counts
     except MeshError as error:
         raise MeshError(f"{path.name}: {error}") from error
     except Exception as error:  # whatever a damaged file makes the readers stumble over
@@ -112,4 +115,4 @@ READERS: dict[str, Callable[[bytes, Path], Polygons]] = {
 
 
 def _floats(rows: list[list[bytes]]) -> np.ndarray:
-    return np.array(rows, dtype=np.float64).reshape(-1, 3)  # [V, 3]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 3)  # [V, 3]
