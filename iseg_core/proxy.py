@@ -115,21 +115,24 @@ def _decimate(vertices: np.ndarray, faces: np.ndarray, max_vertices: int) -> tup
         rank = np.empty(len(vertices), dtype=np.int32)  # [W]
         rank[used] = np.arange(count)
         points, local = moved[used], rank[faces]  # [U, 3], [G, 3]
-        face_count = len(faces) * max_vertices // count
+        face_count = max(len(faces) * max_vertices // count, 1)
         contracts = count > goal
         if contracts:
             placed, parent = _contract(points, local, count - goal)  # [U, 3], [U]
         else:
             placed, parent = _collapse(points, local, face_count, haste)  # [U, 3], [U]
-        moved[used] = placed
         merged = np.arange(len(vertices))  # [W] those that have lost all faces stay what they are
         merged[used] = used[parent]
-        root = merged[root]  # [W]
-        faces = clean_faces(moved, merged[faces])  # [G, 3]
+        further = moved.copy()  # [W, 3]
+        further[used] = placed
+        left = clean_faces(further, merged[faces])  # [G, 3]
+        if not len(left):
+            break  # a few small shells: rather too many vertices than no shape at all
+        moved, faces, root = further, left, merged[root]  # [W, 3], [G, 3], [W]
         if not contracts and len(faces) > face_count:
-            left = len(np.unique(parent))
-            if haste == EAGER and left > STUCK * count:
-                goal = int(np.sqrt(left * max_vertices))
+            remaining = len(np.unique(parent))
+            if haste == EAGER and remaining > STUCK * count:
+                goal = int(np.sqrt(remaining * max_vertices))
             haste = EAGER
     return moved, faces, root
 
