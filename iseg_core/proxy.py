@@ -8,7 +8,7 @@ import numpy as np
 from .errors import SettingsError
 from .mesh import Mesh, equal_rows, has_area, weld
 
-JITTER = 0.05  # of a vertex' shortest edge; see _decimate
+JITTER = 0.05  # of a vertex' shortest edge; see _collapse
 PATIENT, EAGER = 4.0, 7.0  # how fast the decimator's error threshold grows
 TOLERANCE = 1.02  # a proxy may have this many times the vertices that were asked for
 STUCK = 0.8  # a pass that leaves more of the vertices than this, and too many, is not worth its time
