@@ -15,8 +15,9 @@ from .surface import Surface
 
 SIZE_PRIOR = 0.4  # weight of the size that the click's depth suggests
 DEPTH_TO_AREA = 3.0  # area of an error of depth d is about 3 d^2 (a disc)
-TOO_LARGE = 0.9  # a region of more than this fraction of the surface is hardly meant
+TOO_LARGE = 0.98  # a region of more than this fraction of the surface is hardly meant
 TOO_LARGE_PENALTY = 9.0
+LEAST_CHANGE = 1e-6  # of the surface: less is no region
 CRUMB = 0.01  # pieces of less than this fraction of the surface, without a click, are flipped
 
 REMEMBERED = 1024  # answers kept
@@ -101,12 +102,14 @@ def correct(
 
 
 def expected_change(surface: Surface, region: np.ndarray, vertex: int, label: bool) -> float:
-    """Area, as a fraction of the surface, that a click at this depth of an error is expected to change."""
-    right = surface.vertices[region == label]  # [n, 3]
-    if len(right) == 0:
-        return 1.0
-    depth = np.sqrt(((right - surface.vertices[vertex]) ** 2).sum(axis=1).min())
-    return float(max(DEPTH_TO_AREA * depth**2 / surface.area, 1e-6))
+    """Area, as a fraction of the surface, that a click at this depth of an error is expected to change.
+
+    Depth is measured along the surface: through a thin wall the other side is near, yet no border of the error.
+    """
+    depth = surface.distances(vertex)[region == label].min(initial=np.inf)
+    if not np.isfinite(depth):  # nothing on this shell is right yet
+        return float(surface.mass[surface.shells == surface.shells[vertex]].sum())
+    return float(max(DEPTH_TO_AREA * depth**2, LEAST_CHANGE))
 
 
 def _growths(surface: Surface, region: np.ndarray, clicks: list[Click], fields: np.ndarray, expected: float):

@@ -12,8 +12,8 @@ import numpy as np
 from .surface import Surface
 
 AREA_RANGE = (0.002, 0.98)  # fractions of the surface that a proposed part may have
-WINDOW = 0.15  # half width, in log area, within which a candidate must be the lowest
-PER_FIELD = 6  # candidates kept of each field
+WINDOW = 0.1  # half width, in logit area, within which a candidate must be the lowest
+PER_FIELD = 5  # candidates kept of each field
 SOFTENING = 0.03  # keeps a free border from beating everything
 REMEMBERED = 256  # clicks whose fields are kept
 LEAST_VERTICES = 8  # a mesh of fewer has no proper part
@@ -87,9 +87,14 @@ def border_energy(cut: np.ndarray, area: np.ndarray) -> np.ndarray:
     return np.log(cut / np.sqrt(np.maximum(np.minimum(area, 1 - area), 1e-12)) + SOFTENING)
 
 
+def size_cost(area: np.ndarray) -> np.ndarray:
+    """Prior of a part's size. [N]"""
+    return SIZE_PRIOR * np.log(np.maximum(area, 1e-12) / TYPICAL_AREA) ** 2
+
+
 def region_score(cut: np.ndarray, area: np.ndarray) -> np.ndarray:
     """How little regions look like parts: energy of the border plus the prior of a part's size. [N]"""
-    return border_energy(cut, area) + SIZE_PRIOR * np.log(np.maximum(area, 1e-12) / TYPICAL_AREA) ** 2
+    return border_energy(cut, area) + size_cost(area)
 
 
 def sweep(surface: Surface, rank: np.ndarray, region: np.ndarray, count: int) -> np.ndarray:
@@ -106,13 +111,17 @@ def sweep(surface: Surface, rank: np.ndarray, region: np.ndarray, count: int) ->
 
 
 def local_minima(area: np.ndarray, energy: np.ndarray) -> np.ndarray:
-    """Prefixes whose energy is the lowest within WINDOW of log area, lowest first. [<= PER_FIELD] int"""
-    log_area = np.log(np.maximum(area, 1e-12))  # [n] ascending
-    low = np.searchsorted(log_area, log_area - WINDOW)  # [n] first of each window
-    high = np.searchsorted(log_area, log_area + WINDOW, side="right")  # [n] one past the last
+    """Prefixes whose energy is the lowest within WINDOW of logit area, best score first. [<= PER_FIELD] int
+
+    The logit treats a region and what it leaves alike: nearly everything but a handle is as distinct as the handle.
+    """
+    clipped = np.clip(area, 1e-12, 1 - 1e-9)  # [n] ascending
+    logit = np.log(clipped / (1 - clipped))  # [n]
+    low = np.searchsorted(logit, logit - WINDOW)  # [n] first of each window
+    high = np.searchsorted(logit, logit + WINDOW, side="right")  # [n] one past the last
     lowest = energy <= range_minimum(energy, low, high)  # [n]
     ends = np.flatnonzero(lowest & (area > AREA_RANGE[0]) & (area < AREA_RANGE[1]))
-    return ends[np.argsort(energy[ends], kind="stable")][:PER_FIELD]
+    return ends[np.argsort(energy[ends] + size_cost(area[ends]), kind="stable")][:PER_FIELD]
 
 
 def range_minimum(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import breadth_first_order, connected_components, dijkstra
 from scipy.sparse.linalg import splu
 
 from .raster import EmbreeRasterizer
@@ -21,6 +21,7 @@ CONCAVITY_SCALE = 0.01  # bending per smoothing radius that damps a weight by 1/
 THICKNESS_RADIUS = 0.02  # smoothing radius of the log thickness, in R
 THICKNESS_SCALE = 0.025  # change of log thickness per smoothing radius that damps a weight by 1/e
 WEIGHT_FLOOR = 1e-3  # what remains of a fully damped weight
+FEATURE_SPREAD = 0.3  # root mean square of the spectral features: most of them lie well within -1..1
 CONE_RAYS = 24
 CONE_ANGLE = np.radians(50.0)
 AGREE = 1 << 20  # more than the disagreeing edges that two faces can share
@@ -70,6 +71,15 @@ class Surface:
         unit[vertex] = 1.0
         return np.stack([f.solve(unit) for f in self._factors])  # [T, P]
 
+    @cached_property
+    def _paths(self) -> sp.csr_matrix:
+        shape = (self.vertex_count,) * 2
+        return sp.coo_matrix((self.lengths, self.edges.T), shape=shape).tocsr()
+
+    def distances(self, vertex: int) -> np.ndarray:
+        """Length of the shortest path along the edges to every vertex, in R; infinite on other shells. [P]"""
+        return dijkstra(self._paths, directed=False, indices=vertex)
+
     def spectral_features(self, dim: int) -> np.ndarray:
         """Smallest generalised eigenvectors of (L, M), each divided by the root of its eigenvalue. [P, dim] float32
 
@@ -99,7 +109,8 @@ class Surface:
         vectors = vectors / np.sqrt(mass)[:, None]  # [P, n] orthonormal under M
         sign = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(count)])  # [n]
         scaled = vectors * sign / np.sqrt(np.maximum(values, 0) + 1.0)  # [P, n]
-        features[:, :count] = scaled / max(np.abs(scaled).max(), 1e-12)
+        spread = np.sqrt((scaled**2).mean())
+        features[:, :count] = np.clip(FEATURE_SPREAD / max(spread, 1e-12) * scaled, -1, 1)
         return features
 
     def arrays(self) -> dict[str, np.ndarray]:
