@@ -1,4 +1,4 @@
-"""The command line: python -m iseg_core train | segment | info | doctor | fetch.
+"""The command line: python -m iseg_core train | segment | info | doctor | fetch | engine.
 
 Each command is a function that adds its arguments and one that runs. What is heavy is imported when a command runs, so
 that --help answers at once. Results go to stdout; progress and errors go to stderr.
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"iSeg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_train, _add_segment, _add_info, _add_doctor, _add_fetch):
+    for add in (_add_train, _add_segment, _add_info, _add_doctor, _add_fetch, _add_engine):
         add(commands)
     return parser
 
@@ -272,6 +272,24 @@ def _fetch(options: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         raise Cancelled("Cancelled. What has arrived is kept: the same command goes on from there.") from None
     print(f"{path} is complete. Use it: python -m iseg_core train MESH -o MODEL --teacher {options.name}")
+
+
+# engine
+
+
+def _add_engine(commands: Any) -> None:
+    parser = commands.add_parser(
+        "engine",
+        help="serve Blender",
+        description="Serve requests on stdin with answers on stdout until stdin ends; Blender starts this by itself.",
+    )
+    parser.set_defaults(run=_engine)
+
+
+def _engine(options: argparse.Namespace) -> None:
+    from .engine.server import main
+
+    main()
 
 
 # what the commands share

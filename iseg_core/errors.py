@@ -27,3 +27,30 @@ class SettingsError(IsegError, ValueError):
 
 class Cancelled(IsegError):
     """The caller asked to stop; nothing was written."""
+
+
+class EngineError(IsegError):
+    """The engine process could not be started, has ended, or could not do what it was asked."""
+
+
+class ProtocolError(EngineError):
+    """What arrived on the pipe is not iSeg's protocol; nothing that follows it can be trusted."""
+
+
+class MessageError(ProtocolError):
+    """One message is malformed or does not fit into memory; the ones after it can be read.
+
+    id: the request that the message belongs to, 0 where that is not known.
+    """
+
+    def __init__(self, sentence: str, id: int = 0):
+        super().__init__(sentence)
+        self.id = id
+
+
+class UnknownMeshError(EngineError):
+    """A request names a mesh that the engine does not hold (any more): it must be opened again."""
+
+
+class Superseded(Cancelled):
+    """A newer request of the same kind took this one's place before it was begun."""

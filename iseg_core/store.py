@@ -154,6 +154,20 @@ class Cache:
             return None
         return model if model.mesh.hash == mesh_hash else None
 
+    def describe(self, mesh_hash: str) -> list[dict[str, Any]]:
+        """teacher, preset, seed, created of each model of a mesh, by the files' headers alone: fast, not verified."""
+        found = []
+        for path in sorted(Path(self.folder).glob(f"{mesh_hash}-*{SUFFIX}")):
+            try:
+                with open(path, "rb") as file:
+                    record, _ = _header(path, file)
+                info = {name: record["info"][name] for name in ("teacher", "preset", "seed", "created")}
+                if record["mesh"] == mesh_hash and [type(v) for v in info.values()] == [str, str, int, str]:
+                    found.append(info)
+            except (ModelFileError, OSError, KeyError, TypeError):
+                pass  # junk counts as absent
+        return found
+
     def put(self, model: Model) -> Path:
         """Store a model under its mesh's hash and the teacher, preset and seed of its info; returns the file."""
         path = self.path_for(model.mesh.hash, model.info["teacher"], model.info["preset"], model.info["seed"])

@@ -1,0 +1,313 @@
+"""The engine process: requests in on stdin, answers out on stdout (protocol.py), the log on stderr.
+
+The main thread reads, and answers what needs no work. Everything else is done in lanes, a thread each, so that a query
+never waits for a training. A cancelled request is answered at once; its work ends at its next step, and whatever it
+still brings forth is dropped.
+
+The process ends when stdin ends, whatever it is doing: that is how it learns that its parent has gone, on every
+system (the pipe's other end closes with the process that held it). Reading needs Python's interpreter lock, which a
+long call into a library may hold; on Linux the kernel therefore also kills the process the moment its parent's thread
+ends (prctl PR_SET_PDEATHSIG), and nothing can hold that up.
+"""
+
+import faulthandler
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, BinaryIO, NoReturn
+
+from ..errors import Cancelled, MessageError, ProtocolError, Superseded
+from ..progress import Progress
+from ..version import __version__
+from .failure import describe
+from .protocol import PROTOCOL, Message, encode, mismatch, read, write
+from .service import Job, Later, Service, Work
+
+QUEUE_LIMIT = 1024  # requests that may be under way
+PROGRESS_INTERVAL = 0.1  # seconds between two reports of one stage
+SAVING = 2.0  # seconds that a model's file gets to be finished when the process ends
+BROKEN = 2  # exit code after input that is not the protocol
+
+
+def main() -> NoReturn:
+    """Serve stdin and stdout until stdin ends. The process ends here."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        sys.exit("This command talks to programs, not to people: Blender starts it by itself.")
+    source, sink = _take_streams()
+    _die_with_parent()
+    faulthandler.enable()  # where a library crashes, the log says so
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; we follow when it ends
+    service = Service()
+    code = Server(source, sink, service).run()
+    service.saving.acquire(timeout=SAVING)
+    sys.stderr.flush()
+    os._exit(code)  # without waiting for lanes that work on
+
+
+def _take_streams() -> tuple[BinaryIO, BinaryIO]:
+    """stdin and stdout for the frames alone: who else reads finds nothing, and what prints goes to stderr."""
+    if os.name == "nt":
+        import msvcrt
+
+        for descriptor in (0, 1):
+            msvcrt.setmode(descriptor, os.O_BINARY)  # pyright: ignore
+    source, sink = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return source, sink  # pyright: ignore[reportReturnType] raw files
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        import ctypes
+
+        PR_SET_PDEATHSIG = 1
+        try:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        except (OSError, AttributeError):
+            pass  # a C library without it: the end of stdin remains
+
+
+def log(text: str) -> None:
+    """One line of the log. Nobody may be left to read it."""
+    try:
+        print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        pass
+
+
+class Lane:
+    """A thread that does one job after the other."""
+
+    def __init__(self, name: str, do: Callable[[Job, Work], None]):
+        self._do, self._waiting = do, deque[tuple[Job, Work]]()
+        self._changed, self._ended, self.busy = threading.Condition(), False, False
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def put(self, job: Job, work: Work) -> None:
+        with self._changed:
+            self._waiting.append((job, work))
+            self._changed.notify()
+
+    def withdraw(self, match: Callable[[Job], bool]) -> list[Job]:
+        """Take the matching jobs out that have not begun."""
+        with self._changed:
+            out = [job for job, _ in self._waiting if match(job)]
+            self._waiting = deque(item for item in self._waiting if item[0] not in out)
+        return out
+
+    def end(self) -> None:
+        """Begin no further job."""
+        with self._changed:
+            self._waiting.clear()
+            self._ended = True
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self.busy = False
+                self._changed.wait_for(lambda: self._waiting or self._ended)
+                if self._ended:
+                    return
+                job, work = self._waiting.popleft()
+                self.busy = True
+            self._do(job, work)
+            del job, work  # else what they hold stays until the next one comes
+
+
+class Server:
+    """One connection: reads requests, has them done, and answers each exactly once."""
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO, service: Service):
+        self._source, self._sink, self._service = source, sink, service
+        self._sending = threading.Lock()
+        self._jobs: dict[int, Job] = {}  # those without an answer; taken out with _sending held
+        self._lanes: dict[str, Lane] = {}
+        self._greeted = False
+        service.log = log
+
+    def run(self) -> int:
+        """Read until stdin ends or a shutdown is asked for; returns the exit code."""
+        python = f"Python {platform.python_version()}, {platform.platform()}"
+        log(f"engine: iSeg {__version__}, protocol {PROTOCOL}, {python}, pid {os.getpid()}")
+        code = 0
+        try:
+            while self._step():
+                pass
+        except ProtocolError as error:
+            self._send(_error(0, error))
+            code = BROKEN
+        except OSError as error:  # the other end is gone
+            log(f"stdin: {error}")
+        for job in list(self._jobs.values()):
+            job.cancelled.set()
+        for lane in self._lanes.values():
+            lane.end()
+        return code
+
+    # the main thread
+
+    def _step(self) -> bool:
+        """Read and handle one message; False where it was the last."""
+        try:
+            message = read(self._source)  # pyright: ignore[reportArgumentType] a raw file
+            return message is not None and self._handle(message)
+        except MessageError as error:
+            self._send(_error(error.id, error))
+            return True
+
+    def _handle(self, message: Message) -> bool:
+        kind, id, fields, _ = message
+        if kind == "hello":
+            return self._hello(id, fields)
+        if not self._greeted:
+            raise MessageError("The first request must be hello. Install iSeg's own client.", id)
+        if kind == "shutdown":
+            self._send(Message("result", id, {}, {}))
+            return False
+        if kind == "cancel":
+            self._send(Message("result", id, {"cancelled": self._cancel(fields.get("target"))}, {}))
+        else:
+            self._accept(message)
+        return True
+
+    def _hello(self, id: int, fields: dict[str, Any]) -> bool:
+        cache = fields.get("cache")
+        if fields.get("protocol") != PROTOCOL:
+            self._send(_error(id, ProtocolError(mismatch("client", fields))))
+            return False
+        if not (cache is None or isinstance(cache, str)):
+            raise MessageError("The request hello needs cache: a folder, or null for the user's own.", id)
+        self._service.use_cache(cache)
+        self._greeted = True
+        about = {
+            "version": __version__,
+            "protocol": PROTOCOL,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "pid": os.getpid(),
+        }
+        self._send(Message("result", id, about, {}))
+        threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+        return True
+
+    def _accept(self, message: Message) -> None:
+        """Put a request into its lane."""
+        kind, id, fields, arrays = message
+        if kind not in self._service.works:
+            known = ", ".join(["hello", "cancel", "shutdown", *self._service.works])
+            raise MessageError(f"There is no request {kind!r}; the engine knows {known}.", id)
+        if id < 1 or id in self._jobs:
+            raise MessageError(f"The id {id} is taken. Give every request an id of its own, from 1 on.", 0)
+        if len(self._jobs) >= QUEUE_LIMIT:
+            raise MessageError(f"{QUEUE_LIMIT} requests are under way. Wait for answers before sending more.", id)
+        lane, work = self._service.works[kind]
+        job = Job(kind, id, fields, arrays, self._reporter(id))
+        tag = fields.get("supersedes")
+        if isinstance(tag, str):
+            for stale in self._lane(lane).withdraw(lambda other: other.fields.get("supersedes") == tag):
+                self._answer(_error(stale.id, Superseded("A newer request took this one's place.")))
+        self._jobs[id] = job
+        self._lane(lane).put(job, work)
+
+    def _cancel(self, target: Any) -> bool:
+        """Answer a request that waits or is being worked on with Cancelled, at once; False where there is none."""
+        job = self._jobs.get(target) if type(target) is int else None
+        if job is None:
+            return False
+        job.cancelled.set()
+        for lane in self._lanes.values():
+            lane.withdraw(lambda other: other is job)
+        return self._answer(_error(job.id, Cancelled("Cancelled; what was there before is unchanged.")))
+
+    # the lanes
+
+    def _lane(self, name: str) -> Lane:
+        if name not in self._lanes:
+            self._lanes[name] = Lane(name, self._do)
+        return self._lanes[name]
+
+    def _do(self, job: Job, work: Work) -> None:
+        """Do a job in its lane. Whatever happens, the lane goes on."""
+        if job.cancelled.is_set():
+            return
+        try:
+            outcome = work(job)
+            if isinstance(outcome, Later):
+                lane = self._lane(outcome.lane)
+                if lane.busy:
+                    job.report(Progress("wait", 0.0, None))
+                lane.put(job, outcome.work)
+                return
+            message = Message("result", job.id, outcome.fields, outcome.arrays)
+            encode(message)  # what cannot be sent is an error as any other
+        except BaseException as error:  # a library's SystemExit, too
+            message = _error(job.id, error)
+        self._answer(message)
+
+    def _reporter(self, id: int) -> Callable[[Progress], None]:
+        """A progress callback that sends at most ten reports a second of one stage."""
+        stage, sent = "", 0.0
+
+        def report(progress: Progress) -> None:
+            nonlocal stage, sent
+            now = time.monotonic()
+            if progress.stage == stage and now - sent < PROGRESS_INTERVAL:
+                return
+            stage, sent = progress.stage, now
+            left = None if progress.seconds_left is None else float(progress.seconds_left)
+            fields = {"stage": stage, "fraction": float(progress.fraction), "seconds_left": left}
+            with self._sending:
+                if id in self._jobs:  # nothing follows an answer
+                    self._write(Message("progress", id, fields, {}))
+
+        return report
+
+    # what is sent
+
+    def _answer(self, message: Message) -> bool:
+        """Send a request's one answer; False where it had been answered already."""
+        with self._sending:
+            if self._jobs.pop(message.id, None) is None:
+                return False
+            self._write(message)
+            return True
+
+    def _send(self, message: Message) -> None:
+        with self._sending:
+            self._write(message)
+
+    def _write(self, message: Message) -> None:
+        try:
+            write(self._sink, encode(message))  # pyright: ignore[reportArgumentType] a raw file
+        except OSError:
+            pass  # nobody listens any more: stdin is about to end
+
+
+def _error(id: int, error: BaseException) -> Message:
+    fields = describe(error)
+    if not isinstance(error, Cancelled):
+        log(f"error: {fields.get('traceback') or fields['sentence']}")
+    return Message("error", id, fields, {})
+
+
+def _warm_up() -> None:
+    """Import what the first training and the first query will need; it takes seconds."""
+    try:
+        import torch
+
+        from .. import segmenter  # noqa: F401
+        from ..device import pick_device
+
+        log(f"torch {torch.__version__}, device {pick_device()}")
+    except Exception as error:  # missing or broken: who needs it, says so
+        log(f"torch does not load: {error}")

@@ -1,0 +1,343 @@
+"""What each request to the engine does. Knows nothing of pipes and threads' loops (server.py).
+
+    request    fields                                       result
+    open_mesh  arrays vertices [V, 3], faces [F, K]         mesh, topology (hashes), vertices, faces (counts), models
+    state      mesh                                         open (bool), models (the newest first)
+    query      mesh, clicks [[vertex, include], ...],       threshold (Otsu's), milliseconds;
+               granularity, model, device                   array probability [V] float32
+    train      mesh, teacher, preset, seed, device          mesh, teacher, preset, seed, created, seconds, cached,
+                                                            unsaved (null, or why the model is only in memory)
+    fetch      name                                         path
+    doctor                                                  findings, teachers
+    free                                                    resident (bytes of memory afterwards, where it is known)
+
+A mesh is named by the hash of its geometry. `model` names a trained one by teacher, preset and seed; null: instant
+mode, which is made ready by the first query. Models lie in the cache, so a query for one needs no open mesh. Requests
+of the lane `query` run one after the other, beside the lanes `train`, `fetch` and `check`.
+"""
+
+import gc
+import re
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ..errors import MessageError, ModelFileError, UnknownMeshError
+from ..progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from ..mesh import Mesh
+    from ..segmenter import Segmenter
+    from ..store import Cache, Model
+
+MESHES, SEGMENTERS = 16, 4  # held in memory; the least recently used goes first
+INSTANT = ("instant", "instant", 0)
+
+T = TypeVar("T")
+
+
+class Job:
+    """A request under way."""
+
+    def __init__(
+        self, kind: str, id: int, fields: dict[str, Any], arrays: dict[str, np.ndarray], report: ProgressCallback
+    ):
+        self.kind, self.id, self.fields, self.arrays, self.report = kind, id, fields, arrays, report
+        self.cancelled = threading.Event()
+
+    def field(self, name: str, kind: type[T], default: T | None = None) -> T:
+        """A field of the request, of the right type; without a default it must be there."""
+        value = self.fields.get(name, default)
+        if type(value) is not kind:
+            raise MessageError(f"The request {self.kind} needs {name}, a {kind.__name__}.", self.id)
+        return value
+
+    def mesh_hash(self) -> str:
+        value = self.field("mesh", str)
+        if not re.fullmatch("[0-9a-f]{64}", value):
+            raise MessageError(f"The request {self.kind} needs mesh, a hash that open_mesh gave.", self.id)
+        return value
+
+
+class Answer(NamedTuple):
+    """The result of a request."""
+
+    fields: dict[str, Any]
+    arrays: dict[str, np.ndarray] = {}
+
+
+class Later(NamedTuple):
+    """The rest of a request, to be done in another lane."""
+
+    lane: str
+    work: Callable[[Job], "Answer | Later"]
+
+
+Work = Callable[[Job], Answer | Later]
+
+
+class ModelKey(NamedTuple):
+    """What distinguishes the models in a cache."""
+
+    mesh: str
+    teacher: str
+    preset: str
+    seed: int
+
+
+class Recent(OrderedDict):
+    """Holds the last `limit` things that were put in or asked for. Used by several lanes."""
+
+    def __init__(self, limit: int):
+        super().__init__()
+        self._limit, self._lock = limit, threading.Lock()
+
+    def take(self, key: Any) -> Any:
+        """What was put in under the key, or None."""
+        with self._lock:
+            if key in self:
+                self.move_to_end(key)
+            return self.get(key)
+
+    def put(self, key: Any, value: Any) -> None:
+        with self._lock:
+            self[key] = value
+            self.move_to_end(key)
+            while len(self) > self._limit:
+                self.popitem(last=False)
+
+
+class Service:
+    """Meshes, models and what answers clicks on them."""
+
+    def __init__(self) -> None:
+        self.saving = threading.Lock()  # held while a model is written: the process waits for it before it ends
+        self.log: Callable[[str], None] = lambda text: None
+        self._folder: Path | None = None
+        self._meshes: Recent = Recent(MESHES)  # hash -> Mesh
+        self._segmenters: Recent = Recent(SEGMENTERS)  # (ModelKey, device) -> Segmenter
+        self.works: dict[str, tuple[str, Work]] = {  # kind -> lane, what is done there
+            "open_mesh": ("query", self.open_mesh),
+            "state": ("query", self.state),
+            "query": ("query", self.query),
+            "train": ("query", self.find_or_train),
+            "free": ("query", self.free),
+            "fetch": ("fetch", self.fetch),
+            "doctor": ("check", self.doctor),
+        }
+
+    def use_cache(self, folder: str | None) -> None:
+        """Keep models in this folder; None: in the user's cache."""
+        self._folder = Path(folder) if folder else None
+
+    @property
+    def _cache(self) -> "Cache":
+        from ..store import Cache
+
+        if self._folder is None:
+            from ..weights import cache_folder
+
+            return Cache(cache_folder() / "models")
+        return Cache(self._folder)
+
+    # lane query
+
+    def open_mesh(self, job: Job) -> Answer:
+        from ..mesh import check
+
+        if job.arrays.keys() != {"vertices", "faces"}:
+            raise MessageError("The request open_mesh needs the arrays vertices [V, 3] and faces [F, 3].", job.id)
+        mesh = check(job.arrays["vertices"], job.arrays["faces"])
+        self._meshes.put(mesh.hash, mesh)
+        counts = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+        return Answer({"mesh": mesh.hash, "topology": mesh.topology_hash, **counts, "models": self._models(mesh.hash)})
+
+    def state(self, job: Job) -> Answer:
+        mesh = job.mesh_hash()
+        return Answer({"open": mesh in self._meshes, "models": self._models(mesh)})
+
+    def query(self, job: Job) -> Answer:
+        clicks = _clicks(job)
+        granularity = job.field("granularity", str, "part")
+        segmenter = self._segmenter(job)
+        began = time.perf_counter()
+        probability = segmenter.segment(clicks, granularity=granularity)  # [V]
+        milliseconds = (time.perf_counter() - began) * 1e3
+        from ..segmenter import otsu
+
+        return Answer({"threshold": otsu(probability), "milliseconds": milliseconds}, {"probability": probability})
+
+    def find_or_train(self, job: Job) -> Answer | Later:
+        """A model that is there already is the answer, at once; else the mesh is trained in the lane `train`."""
+        key, device = _model_key(job, job.fields), job.field("device", str, "auto")
+        held = self._held(key, device)
+        if held is not None:
+            return Answer(_described(key, held.model, cached=True))
+        mesh = self._mesh(key.mesh)
+        return Later("train", lambda job: self._train(job, mesh, key, device))
+
+    def free(self, job: Job) -> Answer:
+        """Forget all meshes and models, and give the memory back. A training goes on."""
+        self._meshes.clear()
+        self._segmenters.clear()
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        _trim()
+        return Answer({"resident": _resident()})
+
+    # lane train
+
+    def _train(self, job: Job, mesh: "Mesh", key: ModelKey, device: str) -> Answer:
+        held = self._held(key, device)  # another request may have trained it in the meantime
+        if held is not None:
+            return Answer(_described(key, held.model, cached=True))
+        from ..segmenter import Segmenter
+        from ..train import train
+
+        job.report(Progress("start", 0.0, None))
+        counts = f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} faces"
+        self.log(f"train: {counts}; {key.teacher}, {key.preset}, seed {key.seed}, {device}")
+        model = train(mesh, key.teacher, key.preset, key.seed, job.report, cancel=job.cancelled.is_set, device=device)
+        segmenter = Segmenter(model, device)
+        unsaved = None
+        with self.saving:
+            if job.cancelled.is_set():  # was answered so; then there must be no model
+                return Answer({})
+            try:
+                self._cache.put(model)
+            except OSError as error:
+                unsaved = (
+                    f"The model works, but it could not be saved to {self._cache.folder}: {error.strerror or error}. "
+                    "Make room there or choose another folder, then train again before you close Blender."
+                )
+                self.log(f"not saved: {error}")
+        trained = ModelKey(mesh.hash, model.info["teacher"], model.info["preset"], model.info["seed"])
+        self._segmenters.put((trained, device), segmenter)
+        stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in model.info["seconds"].items())
+        self.log(f"trained on {model.info['device']}: {stages}")
+        return Answer(_described(trained, model, cached=False, unsaved=unsaved))
+
+    # lanes fetch and check
+
+    def fetch(self, job: Job) -> Answer:
+        from ..weights import fetch
+
+        name = job.field("name", str)
+        self.log(f"fetch: {name}")
+        return Answer({"path": str(fetch(name, job.report, job.cancelled.is_set))})
+
+    def doctor(self, job: Job) -> Answer:
+        """What is here and what is missing (doctor.Finding), and which teachers are at hand, in words."""
+        from ..doctor import SAM, examine
+        from ..weights import REGISTRY
+
+        findings = examine()
+        broken = [f"{f.topic}: {f.value} {f.remedy}" for f in findings if f.remedy and f.required]
+        teachers = [{"name": "geometric", "missing": " ".join(broken)}]
+        for name in REGISTRY:
+            needs = {*SAM, f"weights {name}"}
+            missing = broken + [f"{f.topic}: {f.value} {f.remedy}" for f in findings if f.remedy and f.topic in needs]
+            teachers.append({"name": name, "missing": " ".join(missing)})
+        return Answer({"findings": [finding._asdict() for finding in findings], "teachers": teachers})
+
+    # what they share
+
+    def _mesh(self, hash: str) -> "Mesh":
+        mesh = self._meshes.take(hash)
+        if mesh is None:
+            raise UnknownMeshError("The engine does not hold this mesh (any more). Open it again.")
+        return mesh
+
+    def _models(self, mesh: str) -> list[dict[str, Any]]:
+        """What is known of the models of a mesh, those in the cache and those that could not be saved."""
+        found = {(m["teacher"], m["preset"], m["seed"]): m for m in self._cache.describe(mesh)}
+        for (key, _), segmenter in list(self._segmenters.items()):
+            if key.mesh == mesh and key[1:] != INSTANT:
+                found.setdefault(key[1:], _description(key, segmenter.model))
+        return sorted(found.values(), key=lambda model: model["created"], reverse=True)
+
+    def _segmenter(self, job: Job) -> "Segmenter":
+        """What answers the query of a job."""
+        device, named = job.field("device", str, "auto"), job.fields.get("model")
+        if named is None:
+            key = ModelKey(job.mesh_hash(), *INSTANT)
+            segmenter = self._segmenters.take((key, ""))
+            if segmenter is None:
+                from ..segmenter import instant
+
+                segmenter = instant(self._mesh(key.mesh))
+                self._segmenters.put((key, ""), segmenter)
+            return segmenter
+        if not isinstance(named, dict):
+            raise MessageError("The request query needs model: null, or teacher, preset and seed.", job.id)
+        segmenter = self._held(_model_key(job, named), device)
+        if segmenter is None:
+            raise ModelFileError("There is no such model of this mesh in the cache. Train the mesh.")
+        return segmenter
+
+    def _held(self, key: ModelKey, device: str) -> "Segmenter | None":
+        """A trained model that is in memory or in the cache, ready to answer."""
+        segmenter = self._segmenters.take((key, device))
+        if segmenter is None:
+            model = self._cache.find(*key)
+            if model is not None:
+                from ..segmenter import Segmenter
+
+                segmenter = Segmenter(model, device)
+                self._segmenters.put((key, device), segmenter)
+        return segmenter
+
+
+def _clicks(job: Job) -> list[tuple[int, bool]]:
+    clicks = []
+    for click in job.field("clicks", list):
+        if not (isinstance(click, list) and len(click) == 2 and type(click[0]) is int and type(click[1]) is bool):
+            raise MessageError("The request query needs clicks: pairs of a vertex and true or false.", job.id)
+        clicks.append((click[0], click[1]))
+    return clicks
+
+
+def _model_key(job: Job, named: dict[str, Any]) -> ModelKey:
+    teacher, preset, seed = named.get("teacher", "geometric"), named.get("preset", "standard"), named.get("seed", 0)
+    if not (isinstance(teacher, str) and isinstance(preset, str) and type(seed) is int and 0 <= seed < 2**53):
+        raise MessageError("A model is named by teacher and preset, two texts, and seed, an integer >= 0.", job.id)
+    return ModelKey(job.mesh_hash(), teacher, preset, seed)
+
+
+def _description(key: ModelKey, model: "Model") -> dict[str, Any]:
+    return {"teacher": key.teacher, "preset": key.preset, "seed": key.seed, "created": str(model.info.get("created"))}
+
+
+def _described(key: ModelKey, model: "Model", cached: bool, unsaved: str | None = None) -> dict[str, Any]:
+    """The fields of a training's result."""
+    seconds = model.info.get("seconds", {})
+    return {"mesh": key.mesh, **_description(key, model), "seconds": seconds, "cached": cached, "unsaved": unsaved}
+
+
+def _resident() -> int | None:
+    """Bytes of memory that this process holds (Linux), else None."""
+    try:
+        import resource
+
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except (ImportError, OSError, ValueError, IndexError):
+        return None
+
+
+def _trim() -> None:
+    """Ask the C library (glibc) to give freed memory back to the system."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError, TypeError):
+        pass  # another C library
