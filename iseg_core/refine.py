@@ -13,8 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from .regions import PartFinder, border_energy, sweep
 from .surface import Surface
 
-SIZE_PRIOR = 0.4  # weight of the size that the click's depth suggests
-DEPTH_TO_AREA = 3.0  # area of an error of depth d is about 3 d^2 (a disc)
+SIZE_PRIOR = 0.6  # weight of the size that the click's depth suggests
+DEPTH_TO_AREA = 4.0  # area of an error of depth d is about 4 d^2: somewhat more than a disc
 TOO_LARGE = 0.98  # a region of more than this fraction of the surface is hardly meant
 TOO_LARGE_PENALTY = 9.0
 LEAST_CHANGE = 1e-6  # of the surface: less is no region
