@@ -140,9 +140,7 @@ def _rival_energies(
 ) -> np.ndarray:
     """Energy of taking each rival [N, P] instead; infinite where it contradicts a click. [N]"""
     honours = (rivals[:, [v for v, _ in clicks]] == [positive for _, positive in clicks]).all(axis=1)  # [N]
-    i, j = surface.edges.T
-    cut = (rivals[:, i] != rivals[:, j]) @ surface.boundary_cost  # [N]
-    energy = _energy(cut, rivals @ surface.mass, (rivals != region) @ surface.mass, expected)  # [N]
+    energy = _energy(surface.cut(rivals), rivals @ surface.mass, (rivals != region) @ surface.mass, expected)  # [N]
     return np.where(honours, energy, np.inf)
 
 

@@ -1,7 +1,7 @@
 """Candidate parts of one click: prefixes of the click's fields whose border is cheap for their size.
 
 A field sorts the vertices by closeness to the click; the first n of them, for every n, are the prefixes. A part shows
-as a local minimum of the border's cost over the (log) area: the sweep of spectral partitioning (Spielman and Teng 2013).
+as a local minimum of the border's cost over the area: the sweep of spectral partitioning (Spielman and Teng 2013).
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class PartFinder:
 
 
 def find_candidates(surface: Surface, vertex: int, fields: np.ndarray) -> Candidates:
-    """Candidate parts that hold `vertex`, from its fields [T, P]; its whole shell too, unless that is the whole mesh."""
+    """Candidate parts that hold `vertex`, from its fields [T, P]; its shell too, unless that is the whole mesh."""
     shell = np.flatnonzero(surface.shells == surface.shells[vertex])  # [n]
     nothing = np.zeros(surface.vertex_count, dtype=bool)  # [P]
     regions, scores, areas = [], [], []

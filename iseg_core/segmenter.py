@@ -56,11 +56,11 @@ class Segmenter:
         self.vertex_count = len(model.mesh.vertices)
         self._finder = PartFinder(Surface.from_arrays(model.proxy.vertices, model.surface))
         self._nearest = model.proxy.nearest  # [V]
-        self._student: Student | None = None
+        self._student: Student | None = None  # only a trained model needs torch
         if model.networks:
-            from .student import Student  # only a trained model needs torch
+            from .student import Student as Trained
 
-            self._student = Student(model, device)
+            self._student = Trained(model, device)
         elif not refine:
             raise SettingsError("A model without training has no plain answer: leave refine=True, or train the mesh.")
 
@@ -117,7 +117,9 @@ class Segmenter:
         for vertex, include in clicks:
             if int(vertex) != vertex or not 0 <= vertex < self.vertex_count:
                 last = self.vertex_count - 1
-                raise ClickError(f"There is no vertex {vertex}: this mesh has the vertices 0 to {last}. Click one of them.")
+                raise ClickError(
+                    f"There is no vertex {vertex}: this mesh has the vertices 0 to {last}. Click one of them."
+                )
             if made.setdefault(int(vertex), bool(include)) != bool(include):
                 raise ClickError(f"Vertex {vertex} is both included and excluded. Remove one of the two clicks.")
         return list(made.items())

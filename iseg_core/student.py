@@ -7,11 +7,12 @@ from .device import pick_device
 from .errors import ModelFileError
 from .model import Decoder
 from .refine import Click, Corrections
-from .regions import PartFinder
+from .regions import PartFinder, region_score
 from .store import Model
 from .teacher import SCALES
 
-SNAP = 0.75  # a candidate of the geometry that overlaps the student's region this much gives it a clean border
+LEAST_OVERLAP = 1e-3  # of regions that share nothing
+AGREEMENT = 0.5  # weight of the overlap with the student's answer, against the score of a region's border and size
 
 
 class Student:
@@ -69,11 +70,16 @@ class Student:
 
 
 def snap(finder: PartFinder, vertex: int, probability: np.ndarray) -> np.ndarray:
-    """The student's region, or the geometry's candidate that is nearly the same but has a clean border. [P] bool"""
-    mass = finder.surface.mass  # [P]
-    regions = finder.candidates(vertex).regions  # [N, P]
-    overlap = np.minimum(regions, probability) @ mass  # [N]
-    union = np.maximum(regions, probability) @ mass  # [N]
-    iou = overlap / np.maximum(union, 1e-12)  # [N]
-    best = int(iou.argmax())
-    return regions[best].copy() if iou[best] > SNAP else probability >= 0.5
+    """The region that the student's answer means: a candidate of the click, or the student's own. [P] bool
+
+    The student knows roughly which part, the geometry where parts end. Each region pays for its border and size (as
+    among the candidates) and for what it does not share with the student: - log of their intersection over union.
+    """
+    surface, found = finder.surface, finder.candidates(vertex)
+    own = probability >= 0.5  # [P]
+    regions = np.concatenate([found.regions, own[None]])  # [N + 1, P]
+    scores = np.append(found.scores, region_score(surface.cut(own), surface.mass[own].sum()))  # [N + 1]
+    overlap = np.minimum(regions, probability) @ surface.mass  # [N + 1]
+    union = np.maximum(regions, probability) @ surface.mass  # [N + 1]
+    cost = scores - AGREEMENT * np.log(np.maximum(overlap / np.maximum(union, 1e-12), LEAST_OVERLAP))  # [N + 1]
+    return regions[int(cost.argmin())].copy()

@@ -55,6 +55,11 @@ class Surface:
         """What a region pays where its border crosses an edge. [E] float64"""
         return self.weights * self.lengths
 
+    def cut(self, regions: np.ndarray) -> np.ndarray:
+        """Border cost of regions [..., P] bool. [...]"""
+        i, j = self.edges.T  # [E] each
+        return (regions[..., i] != regions[..., j]) @ self.boundary_cost
+
     @cached_property
     def laplacian(self) -> sp.csc_matrix:
         """Concavity-weighted Laplacian. [P, P]"""
@@ -66,7 +71,7 @@ class Surface:
         return [factor(self.laplacian + t * mass) for t in TIMES]
 
     def fields(self, vertex: int) -> np.ndarray:
-        """Solutions of (L + tM) u = e_vertex for every t of TIMES: closeness to the vertex, seen by the parts. [T, P]"""
+        """Solutions of (L + tM) u = e_vertex for the t of TIMES: closeness to the vertex, as the parts see it. [T, P]"""
         unit = np.zeros(self.vertex_count)  # [P]
         unit[vertex] = 1.0
         return np.stack([f.solve(unit) for f in self._factors])  # [T, P]
@@ -74,7 +79,7 @@ class Surface:
     @cached_property
     def _paths(self) -> sp.csr_matrix:
         shape = (self.vertex_count,) * 2
-        return sp.coo_matrix((self.lengths, self.edges.T), shape=shape).tocsr()
+        return sp.csr_matrix((self.lengths, self.edges.T), shape=shape)
 
     def distances(self, vertex: int) -> np.ndarray:
         """Length of the shortest path along the edges to every vertex, in R; infinite on other shells. [P]"""
@@ -103,7 +108,7 @@ class Surface:
             start = np.random.default_rng(0).standard_normal(self.vertex_count)  # [P] fixed: same features every run
             inverse = factor(symmetric + shift * sp.eye(self.vertex_count))
             operator = sp.linalg.LinearOperator(symmetric.shape, inverse.solve, dtype=np.float64)
-            values, vectors = eigsh(operator, k=count, which="LM", v0=start, tol=1e-6)  # of the inverse
+            values, vectors = eigsh(operator, k=count, which="LM", v0=start, tol=1e-6)  # pyright: ignore[reportArgumentType]
             order = np.argsort(-values)
             values, vectors = 1 / values[order] - shift, vectors[:, order]
         vectors = vectors / np.sqrt(mass)[:, None]  # [P, n] orthonormal under M
@@ -183,7 +188,9 @@ def laplacian(edges: np.ndarray, weights: np.ndarray, count: int) -> sp.csc_matr
 
 def factor(matrix: sp.spmatrix):
     """Sparse LU of a symmetric positive definite matrix; `.solve(b)` for b [P] or [P, n]."""
-    return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    return splu(
+        sp.csc_matrix(matrix), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+    )
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ def _make_teacher(
         return GeometricTeacher(PartFinder(surface), model.proxy.faces)
     from .teacher.sam import SamTeacher
 
-    return SamTeacher.from_weights(teacher, device)
+    return SamTeacher.from_weights(os.fspath(teacher), device)
 
 
 def _teach(
@@ -127,9 +127,7 @@ def _teach(
     points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
     if joint:
         report.step("field", 1.0)
-        field, decoder = fit_joint(
-            observations, vertices, settings, generator, fitting("decoder"), device, objective
-        )
+        field, decoder = fit_joint(observations, vertices, settings, generator, fitting("decoder"), device, objective)
         features = field(points).detach()  # [P, d]
     else:
         field = fit_field(observations, vertices, settings, generator, fitting("field"), device)

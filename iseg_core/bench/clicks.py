@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ..mesh import Mesh
 from .dataset import face_areas
@@ -45,13 +45,13 @@ def deepest(points: np.ndarray, inside: np.ndarray) -> tuple[int, float]:
         return -1, 0.0
     if inside.all():
         return int(np.flatnonzero(inside)[0]), np.inf
-    distance = cKDTree(points[~inside]).query(points[inside])[0]  # [n]
+    distance = KDTree(points[~inside]).query(points[inside])[0]  # [n]
     best = int(distance.argmax())
     return int(np.flatnonzero(inside)[best]), float(distance[best])
 
 
 def next_click(target: Target, probability: np.ndarray) -> Click | None:
-    """A click in the middle of the larger error: (vertex, True) where it was missed, (vertex, False) where wrongly taken."""
+    """A click in the middle of the deeper error: True where the target was missed, False where too much was taken."""
     taken = probability >= 0.5  # [V]
     used = np.zeros(len(taken), dtype=bool)  # [V] unreferenced vertices are no errors
     used[target.mesh.faces] = True

@@ -36,7 +36,9 @@ def face_areas(mesh: Mesh) -> np.ndarray:
 
 
 def read_princeton(folder: Path, names: list[str] | None = None) -> Iterator[LabelledMesh]:
-    """Meshes of `folder`/off/<id>.off with `folder`/seg/<id>/<id>_<k>.seg; the central person from index.csv or computed.
+    """Meshes of `folder`/off/<id>.off with `folder`/seg/<id>/<id>_<k>.seg, of all names or of `names`.
+
+    The central person is read from index.csv, or computed where there is none.
 
     Raises SettingsError where the layout is not the benchmark's.
     """

@@ -123,8 +123,8 @@ def proxy_labels(model: Model, face_labels: np.ndarray) -> np.ndarray:
     labelled = votes.any(axis=1)  # [P]
     part = votes.argmax(axis=1)  # [P]
     if not labelled.all():  # vertices that decimation made: as their nearest neighbour
-        from scipy.spatial import cKDTree
+        from scipy.spatial import KDTree
 
         points = model.proxy.vertices
-        part[~labelled] = part[labelled][cKDTree(points[labelled]).query(points[~labelled])[1]]
+        part[~labelled] = part[labelled][KDTree(points[labelled]).query(points[~labelled])[1]]
     return distinct[part]
