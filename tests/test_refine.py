@@ -1,0 +1,90 @@
+"""Later clicks correct the answer."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shapes import bottom, dumbbell, join, moved, sphere, top
+
+from iseg_core.refine import correct, expected_change, remove_crumbs
+from iseg_core.regions import PartFinder
+from iseg_core.surface import measure_surface
+from iseg_core.teacher.geometric import propose_parts
+
+MESH = dumbbell()
+FINDER = PartFinder(measure_surface(MESH.vertices / 2, MESH.faces))
+COUNT = len(MESH.vertices)
+TOP, BOTTOM = top(MESH), bottom(MESH)
+sequences = st.lists(
+    st.tuples(st.integers(0, COUNT - 1), st.booleans()), min_size=1, max_size=6, unique_by=lambda click: click[0]
+).map(tuple)
+
+
+@settings(max_examples=40)
+@given(sequences)
+def test_every_click_is_honoured(clicks):
+    region = propose_parts(FINDER, "part").answer(clicks)
+    if any(include for _, include in clicks):
+        assert all(region[v] == include for v, include in clicks)
+    else:
+        assert not region.any()
+
+
+@settings(max_examples=20)
+@given(sequences, sequences)
+def test_undo_gives_back_the_very_same_answer(clicks, others):
+    answers = propose_parts(FINDER, "part")
+    before = [answers.answer(clicks[:k]).copy() for k in range(1, len(clicks) + 1)]
+    answers.answer(others)
+    fresh = propose_parts(FINDER, "part")
+    for k, expected in reversed(list(enumerate(before, start=1))):
+        assert np.array_equal(answers.answer(clicks[:k]), expected)
+        assert np.array_equal(fresh.answer(clicks[:k]), expected)
+
+
+def test_a_second_click_adds_the_other_ball_and_a_third_takes_it_back():
+    answers = propose_parts(FINDER, "part")
+    both = answers.answer(((TOP, True), (BOTTOM, True)))
+    assert FINDER.surface.mass[both].sum() > 0.95
+    back = answers.answer(((TOP, True), (BOTTOM, True), (int(MESH.vertices[:, 0].argmin()), False)))
+    assert FINDER.surface.mass[back].sum() < FINDER.surface.mass[both].sum()
+
+
+def test_a_click_where_the_answer_is_right_changes_nothing():
+    region = MESH.vertices[:, 2] > 0
+    clicks = [(TOP, True), (BOTTOM, False)]
+    assert correct(FINDER.surface, region, clicks, FINDER.fields(BOTTOM)) is region
+
+
+def test_exclusions_before_the_first_inclusion_count():
+    region = propose_parts(FINDER, "part").answer(((BOTTOM, False), (TOP, True)))
+    assert region[TOP] and not region[BOTTOM]
+
+
+def test_corrections_stay_on_the_shell_of_the_click():
+    two = join(moved(dumbbell(2), (-0.5, 0, 0), 0.3), moved(sphere(2), (0.5, 0, 0), 0.3))
+    surface = measure_surface(two.vertices, two.faces)
+    region = np.zeros(surface.vertex_count, dtype=bool)
+    region[surface.shells == surface.shells[0]] = True
+    after = correct(surface, region, [(0, True), (200, True)], surface.fields(200))
+    assert after[200] and after[surface.shells == surface.shells[0]].all()
+
+
+def test_expected_change_is_a_disc_of_the_clicks_depth():
+    near = int(np.abs(MESH.vertices[:, 2] - 0.3).argmin())
+    region = MESH.vertices[:, 2] > 0
+    changes = [expected_change(FINDER.surface, region, v, False) for v in (TOP, near)]
+    assert 0 < changes[1] < changes[0] <= 4
+    everything = np.ones(COUNT, dtype=bool)
+    assert expected_change(FINDER.surface, everything, TOP, False) == FINDER.surface.mass.sum()
+
+
+def test_crumbs_go_clicked_ones_and_whole_shells_stay():
+    region = MESH.vertices[:, 2] > 0
+    crumb = bottom(MESH)
+    region[crumb] = True
+    assert not remove_crumbs(FINDER.surface, region, [])[crumb]
+    assert remove_crumbs(FINDER.surface, region, [(crumb, True)])[crumb]
+    two = join(moved(sphere(3), (-0.4, 0, 0), 0.5), moved(sphere(1), (0.5, 0, 0), 0.02))
+    surface = measure_surface(two.vertices, two.faces)
+    small = surface.shells == surface.shells[-1]
+    assert remove_crumbs(surface, small, [])[small].all()

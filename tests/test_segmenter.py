@@ -1,0 +1,110 @@
+"""Clicks in, probabilities out: for the trained model and for instant mode."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shapes import bottom, dumbbell, sphere, tiny_settings, top
+
+import iseg_core as iseg
+from iseg_core.segmenter import agree, otsu
+
+MESH = dumbbell()
+COUNT = len(MESH.vertices)
+
+
+@pytest.fixture(scope="module", params=["instant", "trained"])
+def segmenter(request) -> iseg.Segmenter:
+    if request.param == "instant":
+        return iseg.instant(MESH)
+    return iseg.Segmenter(iseg.train(MESH, preset=tiny_settings()))
+
+
+sequences = st.lists(
+    st.tuples(st.integers(0, COUNT - 1), st.booleans()), min_size=1, max_size=5, unique_by=lambda click: click[0]
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(clicks=sequences, granularity=st.sampled_from(["fine", "part", "whole"]))
+def test_probabilities_of_every_vertex_and_every_click_honoured(segmenter, clicks, granularity):
+    answer = segmenter.segment(clicks=clicks, granularity=granularity)
+    assert answer.shape == (COUNT,) and answer.dtype == np.float32
+    assert (answer >= 0).all() and (answer <= 1).all()
+    for vertex, include in clicks:
+        assert (answer[vertex] > 0.5) == include
+    assert np.array_equal(answer, segmenter.segment(clicks=clicks, granularity=granularity))
+
+
+def test_positive_and_negative_are_clicks_in_that_order(segmenter):
+    up, down = top(MESH), bottom(MESH)
+    expected = segmenter.segment(clicks=[(up, True), (5, True), (down, False)])
+    assert np.array_equal(segmenter.segment(positive=[up, 5], negative=[down]), expected)
+    assert np.array_equal(segmenter.segment(positive=np.array([up, 5]), negative=np.array([down])), expected)
+
+
+def test_vertex_zero_can_be_excluded(segmenter):
+    answer = segmenter.segment(clicks=[(top(MESH), True), (0, False)])
+    assert answer[0] < 0.5 < answer[top(MESH)]
+
+
+def test_nothing_included_is_nothing(segmenter):
+    assert not segmenter.segment(clicks=[]).any()
+    assert not segmenter.segment(negative=[3]).any()
+
+
+@pytest.mark.parametrize("vertex", [-1, COUNT, 10**9, 1.5])
+def test_a_vertex_that_is_not_there(segmenter, vertex):
+    with pytest.raises(iseg.ClickError, match=f"vertices 0 to {COUNT - 1}"):
+        segmenter.segment(clicks=[(vertex, True)])
+
+
+def test_contradictions_and_unknown_words(segmenter):
+    with pytest.raises(iseg.ClickError, match="both included and excluded"):
+        segmenter.segment(clicks=[(3, True), (3, False)])
+    with pytest.raises(iseg.ClickError, match="not both"):
+        segmenter.segment(clicks=[(3, True)], positive=[4])
+    with pytest.raises(iseg.SettingsError, match="fine, part, whole"):
+        segmenter.segment(clicks=[(3, True)], granularity="tiny")
+
+
+def test_repeating_a_click_changes_nothing(segmenter):
+    once = segmenter.segment(clicks=[(9, True), (5, False)])
+    assert np.array_equal(once, segmenter.segment(clicks=[(9, True), (9, True), (5, False)]))
+
+
+def test_the_plain_decoder_does_not_know_the_order_of_clicks():
+    model = iseg.train(MESH, preset=tiny_settings())
+    plain = iseg.Segmenter(model, refine=False)
+    clicks = [(3, True), (200, False), (500, True)]
+    assert np.allclose(plain.segment(clicks=clicks), plain.segment(clicks=clicks[::-1]), atol=1e-5)
+    with pytest.raises(iseg.SettingsError, match="without training"):
+        iseg.Segmenter(iseg.instant(MESH).model, refine=False)
+
+
+def test_seams_are_connected_and_every_copy_gets_the_answer():
+    ball = sphere(2)
+    faces = np.arange(3 * len(ball.faces)).reshape(-1, 3)
+    split = iseg.Mesh(ball.vertices[ball.faces].reshape(-1, 3), faces.astype(np.int32))
+    answer = iseg.instant(split).segment(clicks=[(0, True)])
+    whole = iseg.instant(ball).segment(clicks=[(int(ball.faces[0, 0]), True)])
+    same = np.flatnonzero((split.vertices == split.vertices[0]).all(axis=1))
+    assert len(same) > 1
+    others = np.setdiff1d(np.arange(len(answer)), same)
+    assert np.allclose(answer[others], whole[ball.faces.ravel()][others], atol=1e-5)
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60))
+def test_agree_puts_every_vertex_on_its_side(values):
+    probability = np.array(values, dtype=np.float32)
+    region = np.arange(len(values)) % 2 == 0
+    turned = agree(probability, region)
+    assert ((turned > 0.5) == region).all()
+    right = (probability > 0.52) & region | (probability < 0.48) & ~region
+    assert np.allclose(turned[right], probability[right], atol=1e-6)
+
+
+def test_otsu_separates_two_populations():
+    low, high = np.random.default_rng(0).normal([[0.1], [0.8]], 0.03, (2, 500)).clip(0, 1)
+    assert 0.2 < otsu(np.r_[low, high].astype(np.float32)) < 0.7
+    assert otsu(np.zeros(5, dtype=np.float32)) == 0.5
