@@ -71,7 +71,7 @@ class Surface:
         return [factor(self.laplacian + t * mass) for t in TIMES]
 
     def fields(self, vertex: int) -> np.ndarray:
-        """Solutions of (L + tM) u = e_vertex for the t of TIMES: closeness to the vertex, as the parts see it. [T, P]"""
+        """Solutions of (L + tM) u = e_vertex for the t of TIMES: closeness to the vertex, seen by the parts. [T, P]"""
         unit = np.zeros(self.vertex_count)  # [P]
         unit[vertex] = 1.0
         return np.stack([f.solve(unit) for f in self._factors])  # [T, P]
