@@ -35,23 +35,18 @@ class Student:
         self._features = torch.from_numpy(model.features).to(self.device)  # [P, d]
         with torch.inference_mode():
             self._prepared = self._decoder.precompute(self._features)
-        self._last: tuple[tuple, np.ndarray] | None = None
+        self._last: tuple[tuple, np.ndarray] = ((), np.empty(0))
 
     @torch.inference_mode()
-    def probabilities(self, clicks: tuple[Click, ...]) -> np.ndarray:
-        """Probability of every proxy vertex at the three scales. [3, P] float32"""
-        if self._last is None or self._last[0] != clicks:
-            vertices = torch.tensor([v for v, _ in clicks], device=self.device)  # [n]
-            signs = torch.tensor([1 if include else -1 for _, include in clicks], device=self.device)  # [n]
-            scale = torch.arange(len(SCALES), device=self.device)  # [3]
-            clicked = self._features[vertices].expand(len(SCALES), -1, -1)  # [3, n, d]
-            logits = self._decoder.decode(self._prepared, clicked, signs.expand(len(SCALES), -1), scale)  # [3, P]
-            self._last = (clicks, logits.sigmoid().cpu().numpy())
-        return self._last[1]
-
     def probability(self, clicks: tuple[Click, ...], granularity: str) -> np.ndarray:
-        """Probability of every proxy vertex. [P] float32"""
-        return self.probabilities(clicks)[SCALES.index(granularity)]
+        """Probability of every proxy vertex; the last answer is remembered. [P] float32"""
+        if self._last[0] != (clicks, granularity):
+            vertices = torch.tensor([v for v, _ in clicks], device=self.device)  # [n]
+            signs = torch.tensor([[1 if include else -1 for _, include in clicks]], device=self.device)  # [1, n]
+            scale = torch.tensor([SCALES.index(granularity)], device=self.device)  # [1]
+            logits = self._decoder.decode(self._prepared, self._features[vertices][None], signs, scale)[0]  # [P]
+            self._last = ((clicks, granularity), logits.sigmoid().cpu().numpy())
+        return self._last[1]
 
     def corrections(self, finder: PartFinder, granularity: str) -> Corrections:
         """Answers that start from the student's region and follow the clicks."""
@@ -64,7 +59,7 @@ class Student:
 
         def rivals(clicks: tuple[Click, ...]) -> np.ndarray:
             known = finder.candidates(first(clicks)).regions  # [N, P]
-            return np.concatenate([known, self.probabilities(clicks) >= 0.5])  # [N + 3, P]
+            return np.concatenate([known, self.probability(clicks, granularity)[None] >= 0.5])  # [N + 1, P]
 
         return Corrections(finder, propose, rivals)
 

@@ -53,7 +53,7 @@ def train(
 
     target = pick_device(device)
     model = prepare(mesh, settings.proxy_vertices)
-    made = _make_teacher(teacher, model, device, report)
+    made = make_teacher(teacher, model, device)
     report.step("surface", 1.0)
     _teach(model, made, settings, seed, target, objective, joint, report)
     model.settings = asdict(settings)
@@ -71,9 +71,8 @@ def train(
     return model
 
 
-def _make_teacher(
-    teacher: str | Teacher | Callable[[Model], Teacher], model: Model, device: str, report: Reporter
-) -> Teacher:
+def make_teacher(teacher: str | Teacher | Callable[[Model], Teacher], model: Model, device: str = "auto") -> Teacher:
+    """The teacher that `train` would ask about a prepared model; see there."""
     if not isinstance(teacher, str | os.PathLike):
         return teacher if hasattr(teacher, "look") else teacher(model)  # pyright: ignore
     if teacher == GEOMETRIC:

@@ -1,0 +1,337 @@
+"""How fast and how good: prints tables, writes JSON. Nothing here is a test; every figure is measured in this run.
+
+python benchmarks/speed.py [--data ../shared/data/psb_dev] [--only training,queries,...] [--meshes 15 92] [-o out/speed]
+
+Sections: training and queries (a made shape of 3000 vertices), statistics (full-batch sufficient statistics against
+rendering every view), objectives (votes against the rendered loss at equal time, noisy teacher), quality (trained model
+against its teacher and against instant mode). The last two need labelled meshes in the Princeton benchmark's layout.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import iseg_core as iseg
+from iseg_core.bench.clicks import Target, simulate
+from iseg_core.bench.dataset import LabelledMesh, face_areas, read_princeton
+from iseg_core.bench.oracle import NoisyOracle, proxy_labels
+from iseg_core.presets import Settings, get_settings
+from iseg_core.proxy import make_proxy
+from iseg_core.segmenter import prepare
+from iseg_core.surface import Surface
+
+ROOT = Path(__file__).resolve().parent.parent
+CONSOLE = Console()
+CLICKS = (1, 2, 3, 5, 10)
+
+
+def jack(vertex_count: int) -> iseg.Mesh:
+    """A ball with six arms of different length: a closed surface with clear parts."""
+    import trimesh
+
+    ball = trimesh.creation.icosphere(subdivisions=5)
+    points = np.array(ball.vertices)  # [V, 3]
+    arms = np.concatenate([np.eye(3), -np.eye(3)])  # [6, 3]
+    lengths = np.array([0.8, 1.0, 1.2, 1.4, 1.6, 1.8])  # [6]
+    points *= 1 + (lengths * np.exp(20 * (points @ arms.T - 1))).sum(axis=1, keepdims=True)
+    proxy = make_proxy(iseg.Mesh(points, np.array(ball.faces, dtype=np.int32)), vertex_count)
+    return iseg.Mesh(proxy.vertices, proxy.faces)
+
+
+def table(title: str, rows: list[dict]) -> None:
+    """Print rows of equal keys."""
+    shown = Table(title=title, title_justify="left")
+    for key in rows[0]:
+        shown.add_column(key, justify="right" if isinstance(rows[0][key], int | float) else "left")
+    for row in rows:
+        shown.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
+    CONSOLE.print(shown)
+
+
+def _train_alone(preset: str, pipe) -> None:
+    """In a process of its own, so that the peak memory is this run's."""
+    mesh = jack(3000)
+    began = time.perf_counter()
+    model = iseg.train(mesh, preset=preset)
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
+    pipe.send({"seconds": seconds, "stages": model.info["seconds"], "peak_gb": peak})
+
+
+def training() -> list[dict]:
+    """Seconds and peak memory of a training, each in a fresh process (imports not counted)."""
+    rows = []
+    for preset in ("draft", "standard"):
+        receive, send = multiprocessing.Pipe()
+        process = multiprocessing.get_context("spawn").Process(target=_train_alone, args=(preset, send))
+        process.start()
+        figures = receive.recv()
+        process.join()
+        rows.append(
+            {
+                "preset": preset,
+                "vertices": 3000,
+                "seconds": figures["seconds"],
+                **{f"{stage} s": value for stage, value in figures["stages"].items()},
+                "peak GB": figures["peak_gb"],
+            }
+        )
+    table("Training, geometric teacher", rows)
+    return rows
+
+
+def queries() -> list[dict]:
+    """Milliseconds from clicks to probabilities of every vertex."""
+    mesh = jack(3000)
+    rng = np.random.default_rng(0)
+    rows = []
+    for name, segmenter in (
+        ("instant", iseg.instant(mesh)),
+        ("trained", iseg.Segmenter(iseg.train(mesh, preset="draft"))),
+    ):
+        segmenter.segment(positive=[0])  # the factorisation, once a mesh
+        first, later = [], []
+        for vertex in rng.choice(len(mesh.vertices), 60, replace=False):
+            clicks = [(int(vertex), True)]
+            for k in range(10):
+                began = time.perf_counter()
+                answer = segmenter.segment(clicks=clicks)
+                (later if k else first).append(1e3 * (time.perf_counter() - began))
+                wrong = int(rng.integers(len(mesh.vertices)))
+                if wrong not in dict(clicks):
+                    clicks.append((wrong, bool(answer[wrong] < 0.5)))
+        rows.append(
+            {
+                "answers": name,
+                "first click ms (median)": float(np.median(first)),
+                "p95": float(np.percentile(first, 95)),
+                "later click ms (median)": float(np.median(later)),
+                "later p95": float(np.percentile(later, 95)),
+            }
+        )
+    table("Queries at 3000 vertices (every later click changes the answer)", rows)
+    return rows
+
+
+def statistics() -> list[dict]:
+    """One gradient of equation 3 over all views: by A, b, c, and by rendering every view."""
+    import torch
+
+    from iseg_core.fit import FieldLoss
+    from iseg_core.observe import observe
+    from iseg_core.raster import make_rasterizer
+    from iseg_core.train import make_teacher
+    from iseg_core.views import sphere_cameras
+
+    model = prepare(jack(3000), 5000)
+    vertices, faces = model.proxy.vertices, model.proxy.faces
+    teacher = make_teacher("geometric", model)
+    rasterizer, cameras = make_rasterizer(vertices, faces), sphere_cameras(100)
+    settings = replace(get_settings("standard"), click_range=(1, 1), second_clicks=0, hidden_targets=0)
+    observations = observe(teacher, rasterizer, cameras, vertices, faces, settings, np.random.default_rng(0))
+    f = torch.randn(len(vertices), teacher.feature_dim, generator=torch.Generator().manual_seed(0))  # [P, d]
+
+    began = time.perf_counter()
+    shown = Surface.from_arrays(vertices, model.surface).spectral_features(teacher.feature_dim)  # [P, d]
+    views = []
+    for camera in cameras:
+        raster = rasterizer.rasterize(camera, teacher.resolution)
+        corners = torch.as_tensor(faces[raster.face_id.ravel()[raster.covered]], dtype=torch.int64)  # [p, 3]
+        weights = torch.as_tensor(raster.barycentrics.reshape(-1, 3)[raster.covered])  # [p, 3]
+        matrix = raster.matrix(faces, len(vertices))  # [p, P]
+        views.append((corners, weights, torch.as_tensor(matrix @ shown)))
+    caching = time.perf_counter() - began
+    pixels = sum(len(corners) for corners, _, _ in views)
+
+    def rendered() -> torch.Tensor:
+        x = f.clone().requires_grad_()
+        for corners, weights, target in views:  # rasters are cached: this is the fastest that rendering can be here
+            drawn = (x[corners] * weights[..., None]).sum(dim=1)  # [p, d]
+            (((drawn - target) ** 2).sum() / (pixels * f.shape[1])).backward()
+        assert x.grad is not None
+        return x.grad
+
+    def summed() -> torch.Tensor:
+        x = f.clone().requires_grad_()
+        FieldLoss(observations)(x).backward()
+        assert x.grad is not None
+        return x.grad
+
+    seconds, gradients = {}, {}
+    for name, gradient in (("rendering 100 views", rendered), ("A, b, c", summed)):
+        times = []
+        for _ in range(5):
+            began = time.perf_counter()
+            gradients[name] = gradient()
+            times.append(time.perf_counter() - began)
+        seconds[name] = float(np.median(times))
+    a, b = gradients.values()
+    difference = float((a - b).norm() / a.norm())
+    slow, fast = seconds.values()
+    rows = [
+        {"gradient by": "rendering 100 views (rasters cached)", "ms": 1e3 * slow, "times": 1.0},
+        {"gradient by": "sufficient statistics", "ms": 1e3 * fast, "times": slow / fast},
+    ]
+    table(f"Full-batch gradient of the field's loss; relative difference {difference:.1e}", rows)
+    return [*rows, {"relative difference": difference, "caching s": caching}]
+
+
+def _compare(item: LabelledMesh, budget: float) -> dict:
+    """One mesh of `objectives`."""
+    import torch
+
+    from iseg_core.fit import fit_decoder, fit_field
+    from iseg_core.observe import Observations, observe
+    from iseg_core.raster import make_rasterizer
+    from iseg_core.views import sphere_cameras
+
+    model, settings = prepare(item.mesh, 3000), get_settings("standard")
+    vertices, faces, mass = model.proxy.vertices, model.proxy.faces, model.surface["mass"]
+    labels = proxy_labels(model, item.people[item.central])  # [P]
+    teacher, rasterizer = NoisyOracle(model, labels), make_rasterizer(vertices, faces)
+
+    def see(chosen: Settings, seed: int, keep: bool) -> Observations:
+        cameras, rng = sphere_cameras(chosen.views), np.random.default_rng(seed)
+        return observe(teacher, rasterizer, cameras, vertices, faces, chosen, rng, keep_views=keep)
+
+    seen = see(settings, 0, True)
+    asked = see(replace(settings, second_clicks=0, click_range=(40, 40)), 1, False)  # for the votes, and as the test
+    trained = {clicks[0][0] for clicks in seen.click_sets}
+    held = [k for k, clicks in enumerate(asked.click_sets) if clicks[0][0] not in trained]
+    clicked = [asked.click_sets[k][0][0] for k in held]
+
+    def score(regions: list[np.ndarray]) -> float:
+        wanted = [labels == labels[vertex] for vertex in clicked]  # of [P]
+        ious = [mass[r & w].sum() / mass[r | w].sum() for r, w in zip(regions, wanted, strict=True)]
+        return float(np.mean(ious))
+
+    votes = [asked.inside[k, 1] > 0.5 * np.maximum(asked.seen[k, 1], 1e-9) for k in held]
+    row: dict = {"mesh": f"{item.name} {item.category}", "votes alone": score(votes)}
+    field = fit_field(seen, vertices, settings, torch.Generator().manual_seed(0))
+    features = field(torch.as_tensor(vertices, dtype=torch.float32)).detach()  # [P, d]
+
+    def fit(objective: str, steps: int):
+        began = time.perf_counter()
+        chosen, draws = replace(settings, decoder_steps=steps), torch.Generator().manual_seed(0)
+        decoder = fit_decoder(seen, vertices, features, chosen, draws, objective=objective)
+        return decoder, time.perf_counter() - began
+
+    one = torch.ones(1, 1, dtype=torch.int64)
+    for objective in ("rendered", "votes"):
+        steps = max(20, int(budget / fit(objective, 15)[1] * 15))
+        decoder, seconds = fit(objective, steps)
+        with torch.inference_mode():
+            prepared = decoder.precompute(features)
+            regions = [decoder.decode(prepared, features[[v]][None], one, one[0])[0].numpy() > 0 for v in clicked]
+        row |= {f"{objective} IoU": score(regions), f"{objective} steps": steps, f"{objective} s": seconds}
+    return row
+
+
+def objectives(meshes: list[LabelledMesh], budget: float = 20.0) -> list[dict]:
+    """Votes against the rendered loss for `budget` seconds of decoder training each, with a noisy teacher."""
+    rows = [_compare(item, budget) for item in meshes]
+    table(f"Objectives at {budget:.0f} s of decoder training, noisy teacher, IoU with the truth on new clicks", rows)
+    return rows
+
+
+def _measure(item: LabelledMesh, preset: str) -> dict:
+    """One mesh: agreement with the teacher on new clicks, and the interactive protocol, trained and instant."""
+    began = time.perf_counter()
+    model = iseg.train(item.mesh, preset=preset)
+    seconds = time.perf_counter() - began
+    instant, trained = iseg.instant(item.mesh), iseg.Segmenter(model)
+    plain = iseg.Segmenter(model, refine=False)
+    area, faces = face_areas(item.mesh), item.mesh.faces
+
+    def region(segmenter: iseg.Segmenter, vertex: int) -> np.ndarray:
+        return (segmenter.segment(positive=[vertex]) >= 0.5)[faces].sum(axis=1) >= 2  # [F]
+
+    rng = np.random.default_rng(1)
+    agreement: dict[str, list[float]] = {"trained": [], "plain": []}
+    for vertex in rng.choice(len(item.mesh.vertices), 60, replace=False):
+        teacher = region(instant, int(vertex))
+        for name, segmenter in (("trained", trained), ("plain", plain)):
+            own = region(segmenter, int(vertex))
+            agreement[name].append(area[own & teacher].sum() / max(area[own | teacher].sum(), 1e-12))
+
+    def protocol(segmenter: iseg.Segmenter) -> np.ndarray:
+        runs = [
+            simulate(Target(item.mesh, part), lambda clicks: segmenter.segment(clicks=clicks)) for part in item.parts
+        ]
+        return np.mean([scores for scores, _ in runs], axis=0)  # [10]
+
+    scores = {"instant": protocol(instant), "trained": protocol(trained), "plain": protocol(plain)}
+    return {
+        "mesh": f"{item.name} {item.category}",
+        "train s": seconds,
+        **{f"agreement {name}": float(np.mean(values)) for name, values in agreement.items()},
+        **{f"{name} @{k}": float(values[k - 1]) for name, values in scores.items() for k in CLICKS},
+        "all": {name: values.tolist() for name, values in scores.items()},
+    }
+
+
+def quality(meshes: list[LabelledMesh], preset: str) -> list[dict]:
+    """The trained model against its teacher, and against instant mode, at every number of clicks."""
+    rows = []
+    for item in meshes:
+        rows.append(_measure(item, preset))
+        shown = [f"{key} {value:.3f}" for key, value in rows[-1].items() if isinstance(value, float)]
+        CONSOLE.print(rows[-1]["mesh"], *shown[:3], highlight=False)
+    mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if isinstance(rows[0][key], float)}
+    table(
+        f"Mean over {len(rows)} meshes, preset {preset}; IoU with a person's part after k clicks",
+        [
+            {"answers": name, "agreement with teacher": mean.get(f"agreement {name}", 1.0)}
+            | {f"@{k}": mean[f"{name} @{k}"] for k in CLICKS}
+            for name in ("instant", "trained", "plain")
+        ],
+    )
+    gap = np.mean([np.array(row["all"]["trained"]) - row["all"]["instant"] for row in rows], axis=0)  # [10]
+    CONSOLE.print(f"trained - instant, least over k = 1..10: {gap.min():+.4f}")
+    return [*rows, {"mesh": "mean", **mean, "least gap": float(gap.min())}]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "psb_dev")
+    parser.add_argument("--only", default="training,queries,statistics,objectives,quality")
+    parser.add_argument("--meshes", nargs="*", help="names; default: all for quality, three for objectives")
+    parser.add_argument("--preset", default="standard", help="of the section quality")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "out" / "speed")
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    wanted = options.only.split(",")
+    result: dict = {
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "engine": iseg.__version__,
+    }
+    for section in (training, queries, statistics):
+        if section.__name__ in wanted:
+            result[section.__name__] = section()
+    if {"objectives", "quality"} & set(wanted):
+        if not options.data.is_dir():
+            sys.exit(f"{options.data} is not there: give --data, or --only training,queries,statistics.")
+        if "objectives" in wanted:
+            result["objectives"] = objectives(
+                list(read_princeton(options.data, options.meshes or ["186", "259", "36"]))
+            )
+        if "quality" in wanted:
+            result["quality"] = quality(list(read_princeton(options.data, options.meshes)), options.preset)
+    path = options.output / "speed.json"
+    path.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    CONSOLE.print(f"Written: {path}")
+
+
+if __name__ == "__main__":
+    main()
