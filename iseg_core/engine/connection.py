@@ -153,6 +153,9 @@ class Connection:
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
+            self._reason = (
+                self._reason or "The engine closed its output without ending. It starts again when it is used."
+            )
             self._kill()
             self._process.wait()
 

@@ -185,7 +185,7 @@ class Server:
         if fields.get("protocol") != PROTOCOL:
             self._send(_error(id, ProtocolError(mismatch("client", fields))))
             return False
-        if not (cache is None or isinstance(cache, str)):
+        if not (cache is None or isinstance(cache, str) and _is_path(cache)):
             raise MessageError("The request hello needs cache: a folder, or null for the user's own.", id)
         self._service.use_cache(cache)
         self._greeted = True
@@ -291,6 +291,14 @@ class Server:
             write(self._sink, encode(message))  # pyright: ignore[reportArgumentType] a raw file
         except OSError:
             pass  # nobody listens any more: stdin is about to end
+
+
+def _is_path(text: str) -> bool:
+    """Whether the system could have a file of that name."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half a character
+        return False
 
 
 def _error(id: int, error: BaseException) -> Message:

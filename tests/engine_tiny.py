@@ -1,0 +1,52 @@
+"""The engine as tests start it: with a preset that trains in a moment and one that never ends.
+
+python engine_tiny.py [noisy] [ADDRESS]    noisy: training prints as careless libraries do; ADDRESS: of the weights
+"""
+
+import ctypes
+import importlib
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from iseg_core import presets
+from iseg_core.engine import server
+
+TINY = presets.Settings(
+    preset="tiny",
+    proxy_vertices=200,
+    views=6,
+    click_range=(8, 8),
+    second_clicks=1,
+    hidden_targets=2,
+    field_steps=3,
+    decoder_widths=(16, 16),
+    decoder_steps=3,
+)
+presets.PRESETS["tiny"] = TINY
+presets.PRESETS["endless"] = replace(TINY, preset="endless", field_steps=10**9)
+
+if "noisy" in sys.argv:
+    module = importlib.import_module("iseg_core.train")
+    quiet = module.train
+
+    def noisy(*arguments, **settings):
+        print("a print", flush=True)
+        os.write(1, b"a write to descriptor 1\n")
+        ctypes.CDLL(None).puts(b"a line of the C library")
+        ctypes.CDLL(None).fflush(None)
+        os.system("echo a child process; cat")  # cat would wait for our frames
+        return quiet(*arguments, **settings)
+
+    setattr(module, "train", noisy)  # noqa: B010
+
+for argument in sys.argv[1:]:
+    if argument.startswith("http"):
+        from iseg_core import weights
+
+        weights.BASE_URL = argument
+
+server.main()
