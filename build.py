@@ -1,8 +1,8 @@
 """Sets everything up and does the work, on a machine with nothing but Python.
 
+    python build.py         the extension for Blender, dist/iseg-<version>.zip
     python build.py demo    trains on a small mesh, clicks its parts and shows where to look
     python build.py test    lint, format, types and tests
-    python build.py         the extension for Blender
 
 Each command makes the environments it needs in .venv-*/ from the lock files in requirements/ and keeps them until a
 lock or the Python changes. Packages come from wherever your pip is set up to find them.
@@ -11,7 +11,11 @@ lock or the Python changes. Packages come from wherever your pip is set up to fi
 import shutil
 import sys
 
-SUPPORTED = {"test": ((3, 11), (3, 12), (3, 13)), "demo": ((3, 11), (3, 13))}  # Blender's module is built for two only
+SUPPORTED = {  # Blender's module is built for two only
+    "": ((3, 11), (3, 12), (3, 13)),
+    "test": ((3, 11), (3, 12), (3, 13)),
+    "demo": ((3, 11), (3, 13)),
+}
 
 
 def wrong_python(command, version=sys.version_info, find=shutil.which):
@@ -22,11 +26,12 @@ def wrong_python(command, version=sys.version_info, find=shutil.which):
     names = ["%d.%d" % pair for pair in supported]
     installed = [f"python{name}" for name in names if find(f"python{name}")]
     if installed:
-        remedy = f"Run: {installed[0]} build.py {command}"
+        remedy = f"Run: {installed[0]} build.py {command}".rstrip()
     else:
         remedy = f"Install Python {names[0]} from python.org, then run build.py with it."
     wanted, found = f"{', '.join(names[:-1])} or {names[-1]}", "%d.%d" % tuple(version[:2])
-    return f"`build.py {command}` runs on Python {wanted}, and this is Python {found}. {remedy}"
+    called = f"build.py {command}".rstrip()
+    return f"`{called}` runs on Python {wanted}, and this is Python {found}. {remedy}"
 
 
 if sys.version_info < (3, 11):  # before the first line that an older Python could trip over
@@ -38,10 +43,14 @@ import importlib.util
 import os
 import platform
 import re
+import shlex
 import subprocess
 import time
+import tomllib
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -61,6 +70,18 @@ class Environment:
     locks: tuple[Path, ...]
     gigabytes: float  # measured size with a CPU build of torch; the least free disk that is worth starting with
     constraints: tuple[Path, ...] = ()  # versions of what is installed only where a platform's build asks for it
+    version: str = ""  # of Python, as in python3.13, where it is not the one that runs this
+
+    @cached_property
+    def base(self) -> str | None:
+        """The Python that it is made with; None where there is none of its version at hand."""
+        if not self.version or self.version == "%d.%d" % sys.version_info[:2]:
+            return sys.executable
+        pyenv = Path.home().glob(f".pyenv/versions/{self.version}.*/bin/python{self.version}")
+        for candidate in (shutil.which(f"python{self.version}"), *map(str, sorted(pyenv))):
+            if candidate and about(candidate).startswith(f"CPython {self.version}."):  # else a shim without a Python
+                return candidate
+        return None
 
     @property
     def python(self) -> Path:
@@ -72,19 +93,33 @@ class Environment:
         digest = hashlib.sha256()
         for lock in self.locks + self.constraints:
             digest.update(lock.read_bytes())
-        return f"{platform.python_implementation()} {platform.python_version()} {digest.hexdigest()}"
+        return f"{about(self.base)} {digest.hexdigest()}" if self.base else ""
 
     @property
     def ready(self) -> bool:
         stamp = self.folder / STAMP
-        return self.python.exists() and stamp.is_file() and stamp.read_text() == self.key
+        return self.python.exists() and stamp.is_file() and bool(self.key) and stamp.read_text() == self.key
+
+
+def about(python: str) -> str:
+    """Implementation and version of a Python: CPython 3.11.7. Empty where it does not run."""
+    if python == sys.executable:
+        return f"{platform.python_implementation()} {platform.python_version()}"
+    ask = "import platform; print(platform.python_implementation(), platform.python_version())"
+    try:
+        return subprocess.run([python, "-c", ask], capture_output=True, text=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
 
 
 LOCKS = ROOT / "requirements"
 CUDA = (LOCKS / "cuda.lock",)
 ENGINE = Environment(ROOT / ".venv-engine", (LOCKS / "engine.lock",), 1.5, CUDA)
 TEST = Environment(ROOT / ".venv-test", (LOCKS / "engine.lock", LOCKS / "test.lock"), 2.0, CUDA)
-BLENDER = Environment(ROOT / ".venv-bpy", (LOCKS / "bpy.lock",), 1.5)
+BPY = (LOCKS / "bpy.lock", LOCKS / "bpy-test.lock")
+OLDEST = Environment(ROOT / ".venv-bpy", BPY, 1.5, version="3.11")
+NEWEST = Environment(ROOT / ".venv-bpy-new", BPY, 1.5, version="3.13")
+BLENDER = NEWEST if sys.version_info[:2] == (3, 13) else OLDEST  # the one of this Python
 
 
 # ---- Making an environment ----
@@ -104,11 +139,12 @@ def ensure(environment: Environment) -> Path:
         raise BuildError(full_disk(f"{name} needs {environment.gigabytes} GB and {free:.1f} GB are free"))
 
     began = time.perf_counter()
-    print(f"{name}: making it with Python {platform.python_version()}", flush=True)
+    assert environment.base
+    print(f"{name}: making it with {about(environment.base)}", flush=True)
     stamp = environment.folder / STAMP
     environment.folder.mkdir(exist_ok=True)
     stamp.write_text(UNFINISHED)
-    run_captured([sys.executable, "-m", "venv", str(environment.folder)], show=None)
+    run_captured([environment.base, "-m", "venv", str(environment.folder)], show=None)
     install(environment)
     stamp.write_text(environment.key)  # last, so that an interrupted install never passes for a whole one
     print(f"{name}: ready after {time.perf_counter() - began:.0f} s", flush=True)
@@ -248,6 +284,35 @@ def explain_os_error(error: OSError) -> str:
 # ---- The commands ----
 
 
+def extension(folder: Path = ROOT / "dist") -> Path:
+    """Write the extension's zip: the manifest, iseg_blender's files beside it, and iseg_core in a folder of its own."""
+    manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text())
+    version = re.search(r'__version__ = "(.+)"', (ROOT / "iseg_core" / "version.py").read_text())
+    if not version or version[1] != manifest["version"]:
+        raise BuildError("blender_manifest.toml and iseg_core/version.py name different versions. Make them equal.")
+    contents = {name: ROOT / name for name in ("blender_manifest.toml", "LICENSE")}
+    for source, prefix in ((ROOT / "iseg_blender", ""), (ROOT / "iseg_core", "iseg_core/")):
+        for path in sorted(source.rglob("*.py")):
+            contents[prefix + path.relative_to(source).as_posix()] = path
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{manifest['id']}-{version[1]}.zip"
+    partial = target.with_suffix(".part")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, path in contents.items():
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # the same bytes from the same files
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes())
+    partial.replace(target)
+    return target
+
+
+def build() -> int:
+    """The extension's zip in dist/."""
+    print(extension())
+    return 0
+
+
 def test() -> int:
     """Everything that must hold: lint, format, types, tests. All are run; the exit status is 1 when one fails."""
     python = str(ensure(TEST))
@@ -263,9 +328,28 @@ def test() -> int:
         environ = clean_environ(PYRIGHT_PYTHON_IGNORE_WARNINGS="1")
         if subprocess.run([python, "-m", *arguments], cwd=ROOT, env=environ).returncode:
             failed.append(name)
+    failed += test_in_blender(python)
     if failed:
         print(f"\nFailed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def test_in_blender(engine: str) -> list[str]:
+    """The extension's tests in the oldest and the newest Blender whose Python is here; returns what failed.
+
+    engine: the Python of the engine that they use.
+    """
+    failed = []
+    for environment in (OLDEST, NEWEST):
+        print(f"\n== pytest tests/blender in {environment.folder.name}", flush=True)
+        if environment.base is None:
+            print(f"Not run: there is no Python {environment.version} here, for which this Blender's module is built.")
+            continue
+        command = [str(ensure(environment)), "-m", "pytest", "--confcutdir=tests/blender", "tests/blender"]
+        environ = clean_environ(ISEG_ENGINE=shlex.join([engine, "-m", "iseg_core", "engine"]))
+        if subprocess.run(command, cwd=ROOT, env=environ).returncode:
+            failed.append(f"tests/blender in {environment.folder.name}")
+    return failed
 
 
 def demo() -> int:
@@ -275,19 +359,14 @@ def demo() -> int:
     return subprocess.run(script, cwd=ROOT, env=clean_environ(PYTHONPATH=str(ROOT))).returncode
 
 
-COMMANDS: dict[str, Callable[[], int]] = {"test": test, "demo": demo}
+COMMANDS: dict[str, Callable[[], int]] = {"": build, "test": test, "demo": demo}
 
 
 def main(arguments: list[str]) -> int:
-    command = arguments[0] if len(arguments) == 1 else ""
+    command = " ".join(arguments)
     try:
-        if not arguments:
-            raise BuildError(
-                "The extension for Blender is not part of this version yet. "
-                "What there is: `build.py demo` shows the engine at work, `build.py test` runs the tests."
-            )
         if command not in COMMANDS:
-            raise BuildError(f"`build.py {' '.join(arguments)}` is not a command.\n\n{__doc__}")
+            raise BuildError(f"`build.py {command}` is not a command.\n\n{__doc__}")
         problem = wrong_python(command)
         if problem:
             raise BuildError(problem)

@@ -1,0 +1,22 @@
+"""iSeg in Blender: click on a mesh, get a part of it."""
+
+import bpy
+
+from . import live, operators, panels, prefs, session, state
+
+CLASSES = (prefs.Preferences, *state.CLASSES, *operators.CLASSES, *panels.CLASSES)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    state.add_properties()
+    live.start()
+
+
+def unregister() -> None:
+    live.stop()
+    session.close()
+    state.remove_properties()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,35 @@
+"""What Blender's side uses of the engine's package: the client and a few data types, never what needs torch.
+
+In the installed extension iseg_core lies in this folder, so that nothing has to be added to Blender's search path.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iseg_core.engine.client import EngineClient, State, as_error, as_progress
+    from iseg_core.errors import Cancelled, EngineError, IsegError, ModelFileError, Superseded, UnknownMeshError
+    from iseg_core.mesh import Mesh
+    from iseg_core.progress import Progress
+    from iseg_core.version import __version__
+else:
+    from .iseg_core.engine.client import EngineClient, State, as_error, as_progress
+    from .iseg_core.errors import Cancelled, EngineError, IsegError, ModelFileError, Superseded, UnknownMeshError
+    from .iseg_core.mesh import Mesh
+    from .iseg_core.progress import Progress
+    from .iseg_core.version import __version__
+
+__all__ = [
+    "Cancelled",
+    "EngineClient",
+    "EngineError",
+    "IsegError",
+    "Mesh",
+    "ModelFileError",
+    "Progress",
+    "State",
+    "Superseded",
+    "UnknownMeshError",
+    "__version__",
+    "as_error",
+    "as_progress",
+]

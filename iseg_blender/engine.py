@@ -1,0 +1,176 @@
+"""The engine process of this Blender session, and the tasks that talk to it.
+
+A task is a generator: it yields requests (`Ask`) and is given their answers, so that a conversation of several steps
+reads from top to bottom although nothing ever blocks. A timer calls `pump`, on the main thread.
+"""
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .core import EngineClient, EngineError, IsegError, Progress, State, as_error, as_progress
+
+PUMP_INTERVAL = 0.03  # seconds between two looks at what has arrived
+
+
+class Ask(NamedTuple):
+    """A request to the engine (iseg_core/engine/service.py lists them)."""
+
+    kind: str
+    fields: Mapping[str, Any] = {}
+    arrays: Mapping[str, np.ndarray] = {}
+
+
+class Reply(NamedTuple):
+    """Its result."""
+
+    fields: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+Conversation = Generator[Ask, Reply, Any]
+
+
+class Task:
+    """A conversation with the engine that is under way or has ended."""
+
+    def __init__(self, conversation: Conversation, then: Callable[["Task"], None] | None):
+        self._conversation, self._then = conversation, then
+        self.request: int | None = None
+        self.progress: Progress | None = None
+        self.ended = False
+        self.result: Any = None
+        self.error: IsegError | None = None
+
+    def step(self, engine: "Engine", reply: Reply | IsegError | None) -> None:
+        """Hand the answer to the conversation and ask what it asks next."""
+        self.request = None
+        try:
+            if isinstance(reply, IsegError):
+                ask = self._conversation.throw(reply)
+            elif reply is None:
+                ask = next(self._conversation)
+            else:
+                ask = self._conversation.send(reply)
+            self.request = engine.send(ask)
+        except StopIteration as end:
+            self.result = end.value
+        except IsegError as error:
+            self.error = error
+        if self.request is None:
+            self.ended = True
+            self._conversation.close()
+            if self._then is not None:
+                self._then(self)
+
+
+class Engine:
+    """Starts the engine on first use, and again when its command has changed or it has crashed."""
+
+    def __init__(self, command: Callable[[], tuple[list[str], dict[str, str]]], log: Callable[[], str | None]):
+        """command: what starts the engine and its extra environment; EngineError where none is chosen.
+        log: the file for what the engine says.
+        """
+        self._command, self._log = command, log
+        self._client: EngineClient | None = None
+        self._started: tuple[list[str], dict[str, str]] | None = None
+        self._tasks: dict[int, Task] = {}
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks)
+
+    @property
+    def state(self) -> State:
+        return self._client.state if self._client is not None else State.STOPPED
+
+    @property
+    def reason(self) -> str:
+        """Why the engine crashed, in a sentence; empty where it did not."""
+        return self._client.reason.partition("\n")[0] if self._client is not None else ""
+
+    @property
+    def notice(self) -> str:
+        return self._client.notice if self._client is not None else ""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return self._client.engine if self._client is not None else {}
+
+    def start(self, conversation: Conversation, then: Callable[[Task], None] | None = None) -> Task:
+        """Begin a conversation; `then` is told when it has ended, also where it could not begin."""
+        task = Task(conversation, then)
+        self._step(task, None)
+        return task
+
+    def cancel(self, task: Task) -> None:
+        if self._client is not None and task.request is not None:
+            self._client.cancel(task.request)
+
+    def pump(self) -> bool:
+        """Hand out what has arrived. True where something has changed."""
+        events = self._client.pump() if self._client is not None else []
+        for event in events:
+            task = self._tasks.get(event.id)
+            if task is None:
+                continue
+            if event.kind == "progress":
+                task.progress = as_progress(event)
+                continue
+            del self._tasks[event.id]
+            self._step(task, as_error(event) if event.kind == "error" else Reply(event.fields, event.arrays))
+        return bool(events)
+
+    def wait(self, task: Task, timeout: float | None = None) -> None:
+        """Wait until a task has ended, for scripts and background mode. Ctrl-C, and the timeout, cancel it."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            while not task.ended:
+                self.pump()
+                if deadline is not None and time.monotonic() > deadline:
+                    raise EngineError(f"The engine has not answered within {timeout:g} s. Try again in a moment.")
+                time.sleep(0.002)
+        except BaseException:
+            self.cancel(task)
+            self.pump()
+            raise
+
+    def close(self) -> None:
+        """End the process; what is under way ends with an error. The next request starts a new one."""
+        if self._client is not None:
+            self._client.close()
+            self.pump()
+            self._client = None
+
+    def send(self, ask: Ask) -> int:
+        return self._connected().request(ask.kind, ask.fields, ask.arrays)
+
+    def _step(self, task: Task, reply: Reply | IsegError | None) -> None:
+        task.step(self, reply)
+        if task.request is not None:
+            self._tasks[task.request] = task
+
+    def _connected(self) -> EngineClient:
+        wanted = self._command()
+        if self._client is not None and wanted != self._started and not self._tasks:
+            self.close()
+        if self._client is None:
+            command, environment = wanted
+            self._client, self._started = EngineClient(command, environment, log=self._log()), wanted
+        return self._client
+
+
+def split_command(text: str) -> list[str]:
+    """A command line as a list of arguments. Raises EngineError where it is none."""
+    try:
+        parts = shlex.split(text, posix=os.name != "nt")
+    except ValueError as error:
+        raise EngineError(f"The engine's command cannot be read ({error}): {text!r}. Check its quotes.") from None
+    parts = [part.strip('"') for part in parts] if os.name == "nt" else parts
+    if not parts:
+        raise EngineError("The engine's command is empty. Choose one in the preferences of the extension.")
+    return parts

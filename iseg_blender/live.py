@@ -1,0 +1,139 @@
+"""What happens by itself while a window is open: answers arrive, changes are noticed, the view is drawn again.
+
+In background mode there are no timers: operators wait for what they need.
+"""
+
+import bpy
+from bpy.app.handlers import persistent
+
+from . import mesh_io, session, state
+from .engine import PUMP_INTERVAL, Task
+
+CALM = 0.25  # seconds without a change before the mesh is read again
+
+_asking: dict[session.Query, Task] = {}
+_failed: set[session.Query] = set()  # not asked again by themselves
+
+
+def changed() -> None:
+    """Something that the region depends on is another now."""
+    redraw()
+    if not bpy.app.background and not bpy.app.timers.is_registered(_refresh):
+        bpy.app.timers.register(_refresh, first_interval=0.0)
+
+
+def retry() -> None:
+    """The user has done something: what failed may work now."""
+    _failed.clear()
+    changed()
+
+
+def redraw() -> None:
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager else ():
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+def keep_pumping() -> None:
+    """Hand out the engine's answers until none is expected any more."""
+    if not bpy.app.background and not bpy.app.timers.is_registered(_pump):
+        bpy.app.timers.register(_pump, first_interval=PUMP_INTERVAL)
+
+
+def _pump() -> float | None:
+    if session.engine.pump():
+        redraw()
+    return PUMP_INTERVAL if session.engine.busy else None
+
+
+def _refresh() -> None:
+    """Ask for what the active part's clicks mean now, where it is not known. Never waits."""
+    thing = bpy.context.object
+    if thing is None or mesh_io.refusal(thing):
+        return
+    part = state.part_of(thing)
+    if part is None or not (len(part.clicks) or state.trained_name(thing)):
+        return
+    look = session.look_at(thing, fresh=False)
+    query = session.query_of(thing, part, look)
+    if query is None or query in _asking or query in _failed:
+        return
+    if query in session.answers and look.hash in session.models:
+        return
+
+    def ended(task: Task) -> None:
+        _asking.pop(query, None)
+        if task.error is not None:
+            _failed.add(query)
+            session.problems[look.hash] = str(task.error)
+        else:
+            session.problems.pop(look.hash, None)
+            _write_live(thing_uid)
+        redraw()
+
+    thing_uid = thing.session_uid
+    task = session.engine.start(session.answering(thing, part, look, bpy.context.scene.iseg.device), ended)
+    if not task.ended:
+        _asking[query] = task
+        keep_pumping()
+
+
+def _write_live(thing_uid: int) -> None:
+    """Write the vertex group of the active part again, where that is wished."""
+    thing = bpy.context.object
+    if thing is None or thing.session_uid != thing_uid or not bpy.context.scene.iseg.live:
+        return
+    part = state.part_of(thing)
+    answer = session.answer_of(thing, part) if part is not None else None
+    if part is not None and answer is not None:
+        mesh_io.write_group(thing, part.name, answer.probability)
+
+
+@persistent
+def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    """Blender says what has changed."""
+    geometry = False
+    for update in depsgraph.updates:
+        if update.is_updated_geometry:
+            thing = update.id.original
+            mesh = thing.data if isinstance(thing, bpy.types.Object) else thing
+            if isinstance(mesh, bpy.types.Mesh):
+                session.stale.add(mesh.session_uid)
+                geometry = True
+    if geometry and not bpy.app.background:
+        if bpy.app.timers.is_registered(_refresh):
+            bpy.app.timers.unregister(_refresh)
+        bpy.app.timers.register(_refresh, first_interval=CALM)
+
+
+@persistent
+def on_everything(*_: object) -> None:
+    """After undo, redo and load every mesh may be another."""
+    session.stale.update(session.looks)
+    changed()
+
+
+HANDLERS = (
+    (bpy.app.handlers.depsgraph_update_post, on_update),
+    (bpy.app.handlers.undo_post, on_everything),
+    (bpy.app.handlers.redo_post, on_everything),
+    (bpy.app.handlers.load_post, on_everything),
+)
+
+
+def start() -> None:
+    for handlers, handler in HANDLERS:
+        handlers.append(handler)
+
+
+def stop() -> None:
+    for handlers, handler in HANDLERS:
+        if handler in handlers:
+            handlers.remove(handler)
+    for timer in (_pump, _refresh):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
+    _asking.clear()
+    _failed.clear()

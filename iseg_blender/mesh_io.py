@@ -1,0 +1,158 @@
+"""Blender's mesh to arrays, and weights back into it: in bulk, in object and in edit mode.
+
+It is always the base mesh, the one that vertex groups belong to; what modifiers make of it is not looked at.
+"""
+
+import hashlib
+from functools import cached_property
+from typing import NamedTuple
+
+import bmesh
+import bpy
+import numpy as np
+
+from .core import Mesh
+
+MODES = ("OBJECT", "EDIT")
+
+
+class Geometry(NamedTuple):
+    """What the engine is given. n-gons are triangulated; vertices keep their order and number."""
+
+    vertices: np.ndarray  # [V, 3] float32, in the object's own space
+    faces: np.ndarray  # [F, 3] int32
+    topology: str  # hash of the polygons and the number of vertices: the same in every pose
+
+
+class Look:
+    """A mesh as it was when it was read, with its name for the engine."""
+
+    def __init__(self, geometry: Geometry):
+        self.vertices, self.faces, self.topology = geometry
+
+    def is_of(self, geometry: Geometry) -> bool:
+        """Whether the mesh is still as it was."""
+        return self.topology == geometry.topology and np.array_equal(self.vertices, geometry.vertices)
+
+    @cached_property
+    def hash(self) -> str:
+        """The engine's name for this geometry."""
+        return Mesh(self.vertices.astype(np.float64), self.faces).hash
+
+
+def refusal(thing: bpy.types.Object | None) -> str:
+    """Why iSeg cannot work on an object, and what to do; empty where it can."""
+    if thing is None:
+        return "There is no active object: select a mesh."
+    if thing.type != "MESH":
+        return f"{thing.name} is not a mesh: select one, or convert it (Object > Convert > Mesh)."
+    if thing.library is not None or thing.data.library is not None:
+        return f"{thing.name} is linked from another file: make it local first (Object > Relations > Make Local)."
+    if thing.mode not in MODES:
+        return "iSeg works in Object Mode and in Edit Mode: change the mode."
+    return ""
+
+
+def flush(thing: bpy.types.Object) -> None:
+    """Bring what edit mode has changed into the mesh; edit mode goes on."""
+    if thing.mode == "EDIT":
+        thing.update_from_editmode()
+
+
+def read(thing: bpy.types.Object) -> Geometry:
+    """The arrays of a mesh object, including changes of edit mode that are not saved yet."""
+    flush(thing)
+    mesh = thing.data
+    vertices = np.empty(len(mesh.vertices) * 3, np.float32)  # [3 V]
+    mesh.vertices.foreach_get("co", vertices)
+    mesh.calc_loop_triangles()
+    faces = np.empty(len(mesh.loop_triangles) * 3, np.int32)  # [3 F]
+    mesh.loop_triangles.foreach_get("vertices", faces)
+    return Geometry(vertices.reshape(-1, 3), faces.reshape(-1, 3), topology(mesh))
+
+
+def topology(mesh: bpy.types.Mesh) -> str:
+    """Hash of the polygons as they are: triangles of a polygon may change when its vertices move."""
+    corners = np.empty(len(mesh.loops), np.int32)  # [C]
+    mesh.loops.foreach_get("vertex_index", corners)
+    starts = np.empty(len(mesh.polygons), np.int32)  # [P]
+    mesh.polygons.foreach_get("loop_start", starts)
+    digest = hashlib.sha256(b"%d %d " % (len(mesh.vertices), len(starts)))
+    digest.update(starts.tobytes())
+    digest.update(corners.tobytes())
+    return digest.hexdigest()
+
+
+def edges(thing: bpy.types.Object) -> np.ndarray:
+    """The edges of a mesh object, as of the last `read`. [E, 2] int32"""
+    pairs = np.empty(len(thing.data.edges) * 2, np.int32)  # [2 E]
+    thing.data.edges.foreach_get("vertices", pairs)
+    return pairs.reshape(-1, 2)  # [E, 2]
+
+
+def write_group(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:
+    """Make `name` a vertex group with these weights [V]; one of that name is replaced and keeps its place.
+
+    Vertices of weight 0 stay outside the group. Returns the group's name. Works in object and edit mode.
+    """
+    weights = np.ascontiguousarray(weights, np.float32)  # [V]
+    if thing.mode == "EDIT":
+        return _write_in_edit_mode(thing, name, weights)
+    groups, old, active = thing.vertex_groups, thing.vertex_groups.get(name), thing.data.attributes.active
+    active_name = active.name if active is not None else None
+    place = old.index if old is not None else len(groups)
+    if old is not None:
+        groups.remove(old)
+    _convert(thing, weights).name = name
+    for _ in range(len(groups) - 1 - place):
+        with bpy.context.temp_override(object=thing, active_object=thing):
+            bpy.ops.object.vertex_group_move(direction="UP")
+    groups.active_index = place
+    if active_name is not None and active_name in thing.data.attributes:
+        thing.data.attributes.active = thing.data.attributes[active_name]
+    thing.data.update()
+    return groups[place].name
+
+
+def _convert(thing: bpy.types.Object, weights: np.ndarray) -> bpy.types.VertexGroup:
+    """A new vertex group, the last one and active, under a name that will not stay.
+
+    Blender sets the weights of a group one vertex at a time, but an attribute as a whole, and makes one the other.
+    """
+    attribute = thing.data.attributes.new(".iseg weights", "FLOAT", "POINT")
+    attribute.data.foreach_set("value", weights)
+    thing.data.attributes.active = attribute
+    with bpy.context.temp_override(object=thing, active_object=thing):
+        bpy.ops.geometry.attribute_convert(mode="VERTEX_GROUP")
+    thing.vertex_groups.active_index = len(thing.vertex_groups) - 1
+    return thing.vertex_groups[-1]
+
+
+def _write_in_edit_mode(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:
+    """The deform layer of the mesh that is being edited; only there, or leaving edit mode would undo it."""
+    group = thing.vertex_groups.get(name) or thing.vertex_groups.new(name=name)
+    work = bmesh.from_edit_mesh(thing.data)
+    layer, index = work.verts.layers.deform.verify(), group.index
+    for vertex, weight in zip(work.verts, weights.tolist(), strict=True):
+        if weight > 0:
+            vertex[layer][index] = weight
+        elif index in vertex[layer]:
+            del vertex[layer][index]
+    bmesh.update_edit_mesh(thing.data, loop_triangles=False, destructive=False)
+    thing.vertex_groups.active_index = index
+    return group.name
+
+
+def read_group(thing: bpy.types.Object, index: int) -> np.ndarray:
+    """Weights of a vertex group, 0 outside it. [V] float32"""
+    flush(thing)
+    weights = [[g.weight for g in v.groups if g.group == index] for v in thing.data.vertices]
+    return np.array([w[0] if w else 0.0 for w in weights], np.float32)  # [V]
+
+
+def selected(thing: bpy.types.Object) -> np.ndarray:
+    """Which vertices are selected in edit mode (or were, when it was left). [V] bool"""
+    flush(thing)
+    chosen = np.empty(len(thing.data.vertices), bool)  # [V]
+    thing.data.vertices.foreach_get("select", chosen)
+    return chosen

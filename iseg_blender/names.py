@@ -1,0 +1,28 @@
+"""Every name that Blender knows us by, in one place."""
+
+# Operators: the public contract, as bpy.ops.iseg.<name>().
+TRAIN = "iseg.train"
+CANCEL = "iseg.cancel"
+CLICK = "iseg.click"
+CLICK_ADD = "iseg.click_add"
+CLICK_REMOVE = "iseg.click_remove"
+CLICK_CLEAR = "iseg.click_clear"
+CLICK_FLIP = "iseg.click_flip"
+PART_ADD = "iseg.part_add"
+PART_REMOVE = "iseg.part_remove"
+TO_VERTEX_GROUP = "iseg.to_vertex_group"
+EDIT = "iseg.edit"
+FREE_MEMORY = "iseg.free_memory"
+CHECK_ENGINE = "iseg.check_engine"
+
+# Properties that are added to Blender's types: object.iseg (saved with the object), scene.iseg (settings).
+PROPERTY = "iseg"
+
+CATEGORY = "iSeg"  # the sidebar's tab
+PANEL = "ISEG_PT_main"
+PANEL_PARTS = "ISEG_PT_parts"
+PANEL_EDIT = "ISEG_PT_edit"
+PARTS_LIST = "ISEG_UL_parts"
+CLICKS_LIST = "ISEG_UL_clicks"
+
+ENGINE_VARIABLE = "ISEG_ENGINE"  # a command line; overrides the preference

@@ -1,0 +1,129 @@
+"""What the operators share: refusals as sentences, and answers that are waited for without blocking a window."""
+
+from typing import Any
+
+import bpy
+
+from .. import live, mesh_io, prefs, session, state
+from ..core import Cancelled, IsegError
+from ..engine import Task
+
+TIMER_INTERVAL = 0.03  # seconds
+PATIENCE = 30.0  # seconds that a script in a window waits for an answer; in background mode there is no limit
+
+
+class Refusal(Exception):
+    """The operator cannot work; the message says why and what to do. Nothing has been changed."""
+
+
+class MeshOperator(bpy.types.Operator):
+    """An operator on the active object. `run` does the work and raises Refusal or IsegError where it cannot."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        why = cls.refusal(context)
+        if why:
+            cls.poll_message_set(why)
+        return not why
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context) -> str:
+        """Why the operator cannot be used now; empty where it can."""
+        return mesh_io.refusal(context.object)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self.run(context)
+        except (Refusal, IsegError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        live.retry()
+        return {"FINISHED"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        raise NotImplementedError
+
+
+class AnswerOperator(MeshOperator):
+    """An operator that needs the answer to the active part's clicks.
+
+    From a button it waits modally: Blender stays usable, Esc ends the wait. From a script, and where the answer is at
+    hand, it is done at once.
+    """
+
+    _task: Task | None = None
+    _timer: Any = None
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context) -> str:
+        why = mesh_io.refusal(context.object)
+        if why:
+            return why
+        return session.clicks_problem(context.object, state.part_of(context.object)) or prefs.chosen()
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        thing = context.object
+        session.look_at(thing)
+        if session.answer_of(thing, state.part_of(thing)) is not None:
+            return self.execute(context)
+        self._task = begin(context)
+        self._timer = context.window_manager.event_timer_add(TIMER_INTERVAL, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        context.workspace.status_text_set("iSeg works out the part. Esc: stop waiting")
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        assert self._task is not None
+        session.engine.pump()
+        if event.type == "ESC" and event.value == "PRESS":
+            session.engine.cancel(self._task)
+            session.engine.pump()
+        elif not self._task.ended:
+            return {"PASS_THROUGH"}
+        self._end_wait(context)
+        if isinstance(self._task.error, Cancelled):
+            return {"CANCELLED"}
+        why = type(self).refusal(context)
+        if self._task.error is not None or why:
+            self.report({"ERROR"}, str(self._task.error or why))
+            return {"CANCELLED"}
+        return self.execute(context)
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        self._end_wait(context)
+
+    def _end_wait(self, context: bpy.types.Context) -> None:
+        context.window_manager.event_timer_remove(self._timer)
+        context.workspace.status_text_set(None)
+
+    def run(self, context: bpy.types.Context) -> None:
+        thing = context.object
+        look = session.look_at(thing)
+        why = session.clicks_problem(thing, state.part_of(thing))
+        if why:
+            raise Refusal(why)
+        task = begin(context)
+        session.engine.wait(task, None if bpy.app.background else PATIENCE)
+        if task.error is not None:
+            raise task.error
+        part = state.part_of(thing)
+        count = len(look.vertices)
+        dropped = state.clicks_of(part, count).dropped
+        if dropped:
+            self.report({"WARNING"}, f"{dropped} of the clicks were left out: they name vertices that are not there.")
+        self.apply(context, thing, part, task.result)
+
+    def apply(
+        self, context: bpy.types.Context, thing: bpy.types.Object, part: state.Part, answer: session.Answer
+    ) -> None:
+        """What is done with the answer."""
+        raise NotImplementedError
+
+
+def begin(context: bpy.types.Context) -> Task:
+    """Ask for the answer to the active part's clicks."""
+    thing = context.object
+    look, part = session.look_at(thing), state.part_of(thing)
+    task = session.engine.start(session.answering(thing, part, look, context.scene.iseg.device))
+    live.keep_pumping()
+    return task

@@ -1,0 +1,128 @@
+"""Training, its end before time, and the engine itself."""
+
+import bpy
+
+from .. import live, mesh_io, names, prefs, session
+from ..core import Cancelled
+from .common import MeshOperator
+
+
+class ISEG_OT_train(MeshOperator):
+    """Learn the parts of the active mesh. Blender stays usable meanwhile; in background mode this waits"""
+
+    bl_idname = names.TRAIN
+    bl_label = "Train iSeg"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def refusal(cls, context):
+        why = mesh_io.refusal(context.object) or prefs.chosen()
+        if not why and session.status(context.object).kind is session.Kind.TRAINING:
+            return "This mesh is being trained already: wait for it, or cancel it."
+        return why
+
+    def run(self, context):
+        task = session.train(context.object, context.scene.iseg, live.changed)
+        live.keep_pumping()
+        if not bpy.app.background:
+            if task.error is not None:
+                raise task.error
+            return
+        session.engine.wait(task)
+        if task.error is not None:
+            raise task.error
+        if task.result.get("unsaved"):
+            self.report({"WARNING"}, task.result["unsaved"])
+
+
+class ISEG_OT_cancel(bpy.types.Operator):
+    """End the training of the active mesh; nothing is kept of it"""
+
+    bl_idname = names.CANCEL
+    bl_label = "Cancel"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        running = session.status(context.object).kind is session.Kind.TRAINING
+        if not running:
+            cls.poll_message_set("The active object is not being trained.")
+        return running
+
+    def execute(self, context):
+        look = session.known_look(context.object)
+        assert look is not None  # it is being trained
+        session.engine.cancel(session.trainings[look.hash])
+        session.engine.pump()
+        session.problems.pop(look.hash, None)  # who cancels knows it
+        live.redraw()
+        self.report({"INFO"}, "The training was cancelled; what was there before is unchanged.")
+        return {"FINISHED"}
+
+
+class ISEG_OT_free_memory(bpy.types.Operator):
+    """Let the engine forget meshes and models that it holds in memory; they are read again when they are needed"""
+
+    bl_idname = names.FREE_MEMORY
+    bl_label = "Free Memory"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        running = bool(session.engine.about)
+        if not running:
+            cls.poll_message_set("The engine is not running: it holds no memory.")
+        return running
+
+    def execute(self, context):
+        session.answers.clear()
+        task = session.engine.start(session.freeing())
+        live.keep_pumping()
+        if bpy.app.background:
+            session.engine.wait(task)
+        if task.error is not None and not isinstance(task.error, Cancelled):
+            self.report({"ERROR"}, str(task.error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class ISEG_OT_check_engine(bpy.types.Operator):
+    """Start the engine and have it report what it has and what it lacks"""
+
+    bl_idname = names.CHECK_ENGINE
+    bl_label = "Check Engine"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        why = prefs.chosen()
+        if why:
+            cls.poll_message_set(why)
+        return not why
+
+    def execute(self, context):
+        def ended(task):
+            if task.error is not None:
+                session.checkup["error"] = str(task.error)
+            redraw_all()
+
+        session.checkup.clear()
+        task = session.engine.start(session.checking(), ended)
+        live.keep_pumping()
+        if bpy.app.background:
+            session.engine.wait(task)
+        if task.error is not None:
+            self.report({"ERROR"}, str(task.error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def redraw_all() -> None:
+    """The preferences' window, too."""
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager else ():
+        for area in window.screen.areas:
+            area.tag_redraw()
+
+
+CLASSES = (ISEG_OT_train, ISEG_OT_cancel, ISEG_OT_free_memory, ISEG_OT_check_engine)

@@ -1,0 +1,5 @@
+CLASSES = ()
+
+
+def draw_preferences(p, layout):
+    pass

@@ -1,0 +1,312 @@
+"""What this Blender session knows: meshes it has read, models, trainings and answers of the engine.
+
+Nothing here is saved, and nothing waits. Objects do not survive undo, so everything is kept by the mesh's session uid
+or by the name of its geometry (`Look.hash`).
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+import bpy
+import numpy as np
+
+from . import mesh_io, prefs, region, state
+from .core import EngineError, ModelFileError, State, UnknownMeshError
+from .engine import Ask, Conversation, Engine, Reply, Task
+from .mesh_io import Look
+
+LOOKS_LIMIT, ANSWERS_LIMIT = 8, 256
+
+Model = tuple[str, str, int]  # teacher, preset, seed
+
+
+class Query(NamedTuple):
+    """All that an answer depends on."""
+
+    mesh: str  # the geometry's name
+    model: Model | None  # None: instant mode
+    granularity: str
+    clicks: tuple[tuple[int, bool], ...]
+
+
+class Answer(NamedTuple):
+    probability: np.ndarray  # [V] float32
+    threshold: float  # Otsu's
+    milliseconds: float
+
+
+class Kind(Enum):
+    """How an object stands."""
+
+    REFUSED = "refused"
+    INSTANT = "instant"  # not trained: the geometric teacher answers
+    TRAINING = "training"
+    READY = "ready"
+    MOVED = "moved"  # trained in another pose
+    CHANGED = "changed"  # its topology has changed since it was trained
+
+
+class Status(NamedTuple):
+    kind: Kind
+    sentence: str
+
+
+engine = Engine(prefs.engine_command, prefs.log_path)
+looks: OrderedDict[int, Look] = OrderedDict()  # by session uid of the mesh
+stale: set[int] = set()  # those that Blender said have changed
+models: dict[str, list[dict]] = {}  # by the geometry's name; the newest first
+poses: dict[str, str] = {}  # names of trained geometries, by their topology
+trainings: dict[str, Task] = {}  # by the geometry's name
+answers: OrderedDict[Query, Answer] = OrderedDict()
+problems: dict[str, str] = {}  # what went wrong last, by the geometry's name
+checkup: dict = {}  # the engine's last report on itself
+
+
+# ---- Meshes ----
+
+
+def look_at(thing: bpy.types.Object, fresh: bool = True) -> Look:
+    """The mesh of an object as it is now. fresh=False trusts what Blender says of changes: not for scripts, which can
+    change a mesh without Blender noticing.
+    """
+    uid = thing.data.session_uid
+    known = looks.get(uid)
+    if fresh or known is None or uid in stale:
+        geometry = mesh_io.read(thing)
+        if known is None or not known.is_of(geometry):
+            looks[uid] = Look(geometry)
+        stale.discard(uid)
+    looks.move_to_end(uid)
+    while len(looks) > LOOKS_LIMIT:
+        looks.popitem(last=False)
+    return looks[uid]
+
+
+def known_look(thing: bpy.types.Object) -> Look | None:
+    """The mesh of an object as it was when it was read last."""
+    return looks.get(thing.data.session_uid)
+
+
+# ---- What an object's clicks ask ----
+
+
+def pose_trained(thing: bpy.types.Object, look: Look) -> str:
+    """The name of a trained geometry that has this topology; empty where there is none."""
+    saved = state.trained_name(thing) if thing.iseg.trained_topology == look.topology else ""
+    return saved or poses.get(look.topology, "")
+
+
+def model_for(thing: bpy.types.Object, look: Look) -> tuple[str, Model | None]:
+    """Which geometry and which of its models answer: the newest one trained for this geometry, else one of another
+    pose of the same mesh, else none (instant mode).
+    """
+    for name in (look.hash, pose_trained(thing, look)):
+        if models.get(name):
+            newest = models[name][0]
+            return name, (newest["teacher"], newest["preset"], newest["seed"])
+    return look.hash, None
+
+
+def query_of(thing: bpy.types.Object, part: state.Part, look: Look) -> Query | None:
+    """What the clicks of a part ask; None where there are none, or none that fits this mesh."""
+    if thing.iseg.topology != look.topology:
+        return None
+    made = state.clicks_of(part, len(look.vertices)).made
+    if not made:
+        return None
+    made = region.mirrored(made, look.vertices, tuple(part.mirror))
+    name, model = model_for(thing, look)
+    return Query(name, model, part.granularity, made)
+
+
+def answer_of(thing: bpy.types.Object, part: state.Part) -> Answer | None:
+    """The answer to the clicks of a part, where it is at hand."""
+    look = known_look(thing)
+    query = query_of(thing, part, look) if look is not None else None
+    return answers.get(query) if query is not None else None
+
+
+def inside_of(thing: bpy.types.Object, part: state.Part, answer: Answer) -> np.ndarray:
+    """The part: vertices of at least the threshold, and connected to a click if that is asked. [V] bool"""
+    inside = answer.probability >= (answer.threshold if part.automatic else part.threshold)  # [V]
+    if part.connected:
+        clicked = [vertex for vertex, positive in state.clicks_of(part, len(inside)).made if positive]
+        inside = region.connected_to(inside, mesh_io.edges(thing), clicked)  # [V]
+    return inside
+
+
+# ---- Conversations with the engine ----
+
+
+def finding_models(thing: bpy.types.Object, look: Look) -> Conversation:
+    """Learn which models there are of a mesh, and of the pose that it was trained in."""
+    for name in (look.hash, pose_trained(thing, look)):
+        if name and name not in models:
+            reply = yield Ask("state", {"mesh": name})
+            models[name] = reply.fields["models"]
+
+
+def answering(thing: bpy.types.Object, part: state.Part, look: Look, device: str) -> Conversation:
+    """The answer to the clicks of a part; None where there are none."""
+    pose = pose_trained(thing, look)
+    wanted = query_of(thing, part, look)  # thing and part are not to be touched after the first yield
+    if wanted is None:
+        return None
+    yield from finding_models(thing, look)
+    for name in (look.hash, pose):
+        if models.get(name):
+            newest = models[name][0]
+            model = (newest["teacher"], newest["preset"], newest["seed"])
+            return (yield from asking(wanted._replace(mesh=name, model=model), look, device))
+    return (yield from asking(wanted._replace(mesh=look.hash, model=None), look, device))
+
+
+def asking(query: Query, look: Look, device: str) -> Conversation:
+    """The answer to a query: remembered, or the engine's."""
+    if query in answers:
+        answers.move_to_end(query)
+        return answers[query]
+    fields = {"mesh": query.mesh, "granularity": query.granularity, "device": device, "model": None}
+    fields["clicks"] = [list(click) for click in query.clicks]
+    if query.model is not None:
+        fields["model"] = dict(zip(("teacher", "preset", "seed"), query.model, strict=True))
+    try:
+        reply = yield Ask("query", fields)
+    except UnknownMeshError:  # a new engine, or one that had to make room
+        yield from opening(look)
+        reply = yield Ask("query", fields)
+    except ModelFileError:
+        models.pop(query.mesh, None)  # the file has gone, or is damaged: look again the next time
+        raise
+    answers[query] = checked(reply, len(look.vertices))
+    while len(answers) > ANSWERS_LIMIT:
+        answers.popitem(last=False)
+    return answers[query]
+
+
+def checked(reply: Reply, vertex_count: int) -> Answer:
+    """An answer that fits the mesh. Raises EngineError where it does not."""
+    probability, threshold = reply.arrays.get("probability"), reply.fields.get("threshold")
+    fits = probability is not None and probability.shape == (vertex_count,) and bool(np.isfinite(probability).all())
+    if probability is None or not fits or not isinstance(threshold, float | int):
+        raise EngineError("The engine's answer does not fit this mesh. Use the engine of this iSeg version.")
+    return Answer(probability.astype(np.float32, copy=False), float(threshold), float(reply.fields["milliseconds"]))
+
+
+def opening(look: Look) -> Conversation:
+    """Give the engine a mesh."""
+    reply = yield Ask("open_mesh", {}, {"vertices": look.vertices, "faces": look.faces})
+    if reply.fields["mesh"] != look.hash:
+        raise EngineError("The engine reads this mesh differently. Use the engine of this iSeg version.")
+    models[look.hash] = reply.fields["models"]
+
+
+def learning(look: Look, teacher: str, preset: str, device: str) -> Conversation:
+    """Train a mesh; its model is the newest afterwards."""
+    yield from opening(look)
+    reply = yield Ask("train", {"mesh": look.hash, "teacher": teacher, "preset": preset, "device": device, "seed": 0})
+    trained = (reply.fields["teacher"], reply.fields["preset"], reply.fields["seed"])
+    others = [m for m in models[look.hash] if (m["teacher"], m["preset"], m["seed"]) != trained]
+    models[look.hash] = [reply.fields, *others]
+    poses[look.topology] = look.hash
+    return reply.fields
+
+
+def checking() -> Conversation:
+    """Have the engine report on itself."""
+    reply = yield Ask("doctor")
+    checkup.clear()
+    checkup.update(reply.fields)
+
+
+def freeing() -> Conversation:
+    """Have the engine give its memory back; returns the bytes that it still holds, None where that is not known."""
+    reply = yield Ask("free")
+    return reply.fields["resident"]
+
+
+# ---- Training ----
+
+
+def train(thing: bpy.types.Object, settings: state.SceneSettings, then: Callable[[], None] = lambda: None) -> Task:
+    """Begin the training of an object's mesh; one that is under way already goes on. `then`: when it has ended."""
+    look, uid = look_at(thing), thing.session_uid
+    name = look.hash
+    if name in trainings:
+        return trainings[name]
+    problems.pop(name, None)
+
+    def ended(task: Task) -> None:
+        trainings.pop(name, None)
+        if task.error is not None:
+            problems[name] = str(task.error)
+        else:
+            if task.result.get("unsaved"):
+                problems[name] = str(task.result["unsaved"])
+            record(uid, look)
+        then()
+
+    task = engine.start(learning(look, settings.teacher, settings.preset, settings.device), ended)
+    if not task.ended:
+        trainings[name] = task
+    return task
+
+
+def record(uid: int, look: Look) -> None:
+    """Remember with the object what it was trained as, so that a later pose or another session finds the model."""
+    thing = next((thing for thing in bpy.data.objects if thing.session_uid == uid), None)
+    if thing is not None and thing.library is None:
+        thing.iseg.trained, thing.iseg.trained_topology = look.hash, look.topology
+
+
+# ---- What the user is told ----
+
+
+def status(thing: bpy.types.Object | None) -> Status:
+    """How an object stands, in a sentence; from what is known already, reads no mesh."""
+    why = mesh_io.refusal(thing)
+    if why:
+        return Status(Kind.REFUSED, why)
+    assert thing is not None
+    look = known_look(thing)
+    if look is None:
+        return Status(Kind.INSTANT, "Click a place, or train first for better parts")
+    if look.hash in trainings:
+        return Status(Kind.TRAINING, "Training")
+    name, model = model_for(thing, look)
+    if model is not None and name == look.hash:
+        return Status(Kind.READY, f"Ready: {model[0]}, {model[1]}, {str(models[name][0].get('created', ''))[:16]}")
+    if model is not None:
+        return Status(Kind.MOVED, "Ready, but vertices moved since the training: train again to be exact")
+    if state.trained_name(thing) and thing.iseg.trained_topology != look.topology:
+        return Status(Kind.CHANGED, "The mesh has changed since its training: train it again")
+    return Status(Kind.INSTANT, "Not trained: its geometry answers")
+
+
+def clicks_problem(thing: bpy.types.Object, part: state.Part | None) -> str:
+    """Why there is no region, and what to do; empty where the clicks can be used."""
+    if part is None or not len(part.clicks):
+        return "There are no clicks: add one with the click tool."
+    look = known_look(thing)
+    if look is not None and thing.iseg.topology != look.topology:
+        return "The mesh's faces have changed since these clicks were made: clear them, or undo the change."
+    if look is not None and not any(positive for _, positive in state.clicks_of(part, len(look.vertices)).made):
+        return "No click includes anything: add one that does."
+    return ""
+
+
+def problem_of(thing: bpy.types.Object | None) -> str:
+    """What went wrong last with an object, or with the engine; empty where nothing did."""
+    look = known_look(thing) if thing is not None and thing.type == "MESH" else None
+    if look is not None and look.hash in problems:
+        return problems[look.hash]
+    return engine.reason if engine.state is State.CRASHED else engine.notice
+
+
+def close() -> None:
+    """End the engine and forget everything."""
+    engine.close()
+    for memory in (looks, stale, models, poses, trainings, answers, problems, checkup):
+        memory.clear()

@@ -1,0 +1,176 @@
+"""What is kept in the .blend: the parts of an object with their clicks, and the settings of a scene.
+
+A .blend can come from anywhere and hold anything: what is read here is bounded and checked where it is used
+(`clicks_of`, `trained_name`).
+"""
+
+import re
+from typing import Any, NamedTuple
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    BoolVectorProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from . import names
+
+CLICKS_LIMIT, PARTS_LIMIT = 1024, 256
+
+GRANULARITIES = (
+    ("fine", "Fine", "The smallest part that the first click can mean"),
+    ("part", "Part", "The part that people mostly mean"),
+    ("whole", "Whole", "The largest part that the first click can mean"),
+)
+TEACHERS = (
+    ("geometric", "Geometric", "Learns from the shape alone; nothing to download, no GPU needed"),
+    ("sam_vit_b", "SAM ViT-B", "Learns from Segment Anything, 375 MB of weights; needs a GPU to be quick"),
+    ("sam_vit_l", "SAM ViT-L", "Learns from Segment Anything, 1.2 GB of weights; needs a GPU"),
+    ("sam_vit_h", "SAM ViT-H", "Learns from Segment Anything, 2.6 GB of weights; needs a GPU"),
+)
+PRESETS = (
+    ("draft", "Draft", "Trains fastest, for a first look"),
+    ("standard", "Standard", "The right one for most meshes"),
+    ("paper", "Paper", "The settings of the published method; takes many times longer"),
+)
+DEVICES = (
+    ("auto", "Automatic", "The GPU where there is one that works, else the processor"),
+    ("cuda", "NVIDIA GPU", "CUDA"),
+    ("cpu", "Processor", "Always works"),
+)
+
+
+def redraw(self: Any, context: bpy.types.Context) -> None:
+    """A setting has changed that the region depends on."""
+    from . import live
+
+    live.changed()
+
+
+class Click(bpy.types.PropertyGroup):
+    vertex: IntProperty(name="Vertex", min=0)
+    positive: BoolProperty(name="Include", description="Include this place, or exclude it", default=True, update=redraw)
+
+
+class Part(bpy.types.PropertyGroup):
+    name: StringProperty(name="Name", description="Also the name of its vertex group", default="Part", maxlen=63)
+    clicks: CollectionProperty(type=Click)
+    click_index: IntProperty(name="Active click", min=0)
+    granularity: EnumProperty(
+        name="Granularity",
+        description="How large a part the first click means",
+        items=GRANULARITIES,
+        default="part",
+        update=redraw,
+    )
+    automatic: BoolProperty(
+        name="Automatic",
+        description="Find the threshold that separates the part best (Otsu's)",
+        default=True,
+        update=redraw,
+    )
+    threshold: FloatProperty(
+        name="Threshold",
+        description="Vertices of at least this probability are the part",
+        min=0.01,
+        max=0.99,
+        default=0.5,
+        update=redraw,
+    )
+    connected: BoolProperty(
+        name="Connected to Clicks",
+        description="Leave out what is not connected to an including click",
+        default=False,
+        update=redraw,
+    )
+    mirror: BoolVectorProperty(
+        name="Mirror",
+        description="Each click counts also at the place mirrored in these axes of the object",
+        size=3,
+        subtype="XYZ",
+        update=redraw,
+    )
+
+
+class ObjectState(bpy.types.PropertyGroup):
+    parts: CollectionProperty(type=Part)
+    part_index: IntProperty(name="Active part", min=0, update=redraw)
+    topology: StringProperty(options={"HIDDEN"})  # of the mesh whose vertices the clicks name
+    trained: StringProperty(options={"HIDDEN"})  # the engine's name of the geometry that was trained last
+    trained_topology: StringProperty(options={"HIDDEN"})
+
+
+class SceneSettings(bpy.types.PropertyGroup):
+    teacher: EnumProperty(name="Teacher", description="Who knows what parts are", items=TEACHERS, default="geometric")
+    preset: EnumProperty(name="Quality", description="How thorough the training is", items=PRESETS, default="standard")
+    device: EnumProperty(name="Device", description="What computes", items=DEVICES, default="auto")
+    live: BoolProperty(
+        name="Live Vertex Group",
+        description="Write the vertex group of the part again after each click",
+        default=False,
+    )
+
+
+CLASSES = (Click, Part, ObjectState, SceneSettings)
+
+
+class Clicks(NamedTuple):
+    """The clicks of a part that can be used, in the order in which they were made."""
+
+    made: tuple[tuple[int, bool], ...]
+    dropped: int  # those that name no vertex, or contradict an earlier one
+
+
+def part_of(thing: bpy.types.Object) -> Part | None:
+    """The active part of an object."""
+    state = thing.iseg
+    if not len(state.parts):
+        return None
+    return state.parts[min(state.part_index, len(state.parts) - 1)]
+
+
+def add_part(thing: bpy.types.Object, name: str = "") -> Part:
+    """A new part, made the active one; its name is one that no other part has."""
+    state = thing.iseg
+    taken = {part.name for part in state.parts}
+    base, count = name or "Part", 1
+    name = base
+    while name in taken:
+        count += 1
+        name = f"{base} {count}"
+    part = state.parts.add()
+    part.name = name
+    state.part_index = len(state.parts) - 1
+    return part
+
+
+def clicks_of(part: Part, vertex_count: int) -> Clicks:
+    """The clicks of a part, less those that cannot be used; a vertex clicked twice the same way counts once."""
+    made: dict[int, bool] = {}
+    total = len(part.clicks)
+    for click in part.clicks[:CLICKS_LIMIT]:
+        if click.vertex < vertex_count:
+            made.setdefault(click.vertex, click.positive)
+    return Clicks(tuple(made.items()), total - len(made))
+
+
+def trained_name(thing: bpy.types.Object) -> str:
+    """The engine's name of the geometry that an object was trained with; empty where there is none."""
+    name = thing.iseg.trained
+    return name if re.fullmatch("[0-9a-f]{64}", name) else ""
+
+
+def add_properties() -> None:
+    setattr(bpy.types.Object, names.PROPERTY, PointerProperty(type=ObjectState))
+    setattr(bpy.types.Scene, names.PROPERTY, PointerProperty(type=SceneSettings))
+
+
+def remove_properties() -> None:
+    delattr(bpy.types.Object, names.PROPERTY)
+    delattr(bpy.types.Scene, names.PROPERTY)

@@ -1,0 +1,82 @@
+"""The extension as a user has it: the zip, installed into a Blender (its Python module) that nobody has used before.
+
+Run by `python build.py test`, in the Python of a Blender:
+    ISEG_ENGINE="<python with the engine's packages> -m iseg_core engine" \\
+        .venv-bpy/bin/python -m pytest --confcutdir=tests/blender tests/blender
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PRIVATE = tempfile.TemporaryDirectory(prefix="iseg-blender-")  # settings, extensions and the cache of these tests
+os.environ["BLENDER_USER_RESOURCES"] = str(Path(PRIVATE.name, "blender"))  # before bpy is imported
+os.environ["ISEG_CACHE"] = str(Path(PRIVATE.name, "cache"))
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import bpy  # noqa: E402
+import numpy as np  # noqa: E402
+
+import build  # noqa: E402
+
+MODULE = "bl_ext.user_default.iseg"
+
+
+@pytest.fixture(scope="session")
+def iseg() -> ModuleType:
+    """The installed extension's package."""
+    bpy.context.preferences.view.show_splash = False
+    archive = build.extension(Path(PRIVATE.name))
+    bpy.ops.extensions.package_install_files(filepath=str(archive), repo="user_default", enable_on_install=True)
+    return sys.modules[MODULE]
+
+
+@pytest.fixture
+def empty(iseg: ModuleType) -> Iterator[ModuleType]:
+    """The extension in an empty file."""
+    bpy.ops.wm.read_homefile(use_empty=True)
+    yield iseg
+
+
+@pytest.fixture
+def engine() -> str:
+    """The engine's command; tests that need it skip where there is none."""
+    command = os.environ.get("ISEG_ENGINE", "")
+    if not command:
+        pytest.skip("needs the engine: set ISEG_ENGINE to the command that starts it")
+    return command
+
+
+def weights(thing: bpy.types.Object, name: str) -> np.ndarray:
+    """Weights of a vertex group by Blender's own slow way, NaN outside it. [V]"""
+    if thing.mode == "EDIT":
+        thing.update_from_editmode()
+    index = thing.vertex_groups[name].index
+    found = np.full(len(thing.data.vertices), np.nan, np.float32)  # [V]
+    for vertex in thing.data.vertices:
+        for member in vertex.groups:
+            if member.group == index:
+                found[vertex.index] = member.weight
+    return found
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[STATUS] = int(exitstatus)
+
+
+STATUS = pytest.StashKey[int]()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave before Blender's own clean-up, which may crash where a test left something registered."""
+    if MODULE in sys.modules:
+        sys.modules[f"{MODULE}.session"].close()
+    PRIVATE.cleanup()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(config.stash.get(STATUS, 3))
