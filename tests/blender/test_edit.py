@@ -1,0 +1,157 @@
+"""Each edit does what it says to the part and nothing to the rest, in object and in edit mode."""
+
+import bpy
+import numpy as np
+import pytest
+
+EYE = 100  # a vertex of Suzanne
+
+
+@pytest.fixture(params=["OBJECT", "EDIT"])
+def thing(empty, engine, request) -> bpy.types.Object:
+    """Suzanne with a click, in either mode."""
+    bpy.ops.mesh.primitive_monkey_add()
+    bpy.ops.object.mode_set(mode=request.param)
+    bpy.ops.iseg.click_add(vertex=EYE)
+    bpy.ops.iseg.click_add(vertex=300, positive=False)
+    return bpy.context.object
+
+
+def part_of(iseg, thing) -> tuple[np.ndarray, list]:
+    """Which vertices are in the part [V] bool, and its polygons as lists of vertices."""
+    bpy.ops.iseg.to_vertex_group(name="before")  # so that the answer is at hand
+    part = iseg.state.part_of(thing)
+    inside = iseg.session.inside_of(thing, part, iseg.session.answer_of(thing, part))
+    thing.update_from_editmode()
+    polygons = [list(polygon.vertices) for polygon in thing.data.polygons]
+    whole = [polygon for polygon in polygons if inside[polygon].all()]
+    assert 0 < len(whole) < len(polygons)
+    return inside, whole
+
+
+def points(thing) -> np.ndarray:
+    thing.update_from_editmode()
+    return np.array([vertex.co[:] for vertex in thing.data.vertices])
+
+
+def counts(thing) -> tuple[int, int]:
+    thing.update_from_editmode()
+    return len(thing.data.vertices), len(thing.data.polygons)
+
+
+def test_select(empty, thing):
+    inside, whole = part_of(empty, thing)
+    assert bpy.ops.iseg.edit(action="SELECT") == {"FINISHED"}
+    np.testing.assert_array_equal(empty.mesh_io.selected(thing), inside)
+    chosen = [list(p.vertices) for p in thing.data.polygons if p.select]
+    assert chosen == whole
+
+
+def test_hide(empty, thing):
+    inside, _ = part_of(empty, thing)
+    bpy.ops.iseg.edit(action="HIDE")
+    thing.update_from_editmode()
+    assert [v.hide for v in thing.data.vertices] == inside.tolist()
+
+
+def test_shrink(empty, thing):
+    inside, _ = part_of(empty, thing)
+    before, topology = points(thing), thing.iseg.topology
+    bpy.ops.iseg.edit(action="SHRINK", factor=0.5)
+    after, centre = points(thing), before[inside].mean(axis=0)
+    np.testing.assert_array_equal(after[~inside], before[~inside])
+    np.testing.assert_allclose(after[inside], centre + (before[inside] - centre) * 0.5, atol=1e-6)
+    assert thing.iseg.topology == topology and len(thing.iseg.parts[0].clicks) == 2
+
+
+def test_delete(empty, thing):
+    inside, whole = part_of(empty, thing)
+    clicked = [tuple(points(thing)[click.vertex]) for click in thing.iseg.parts[0].clicks]
+    vertices, polygons = counts(thing)
+    bpy.ops.iseg.edit(action="DELETE")
+    assert counts(thing)[1] == polygons - len(whole) and counts(thing)[0] < vertices
+    clicks = thing.iseg.parts[0].clicks
+    left = {tuple(point) for point in points(thing)}
+    assert [tuple(points(thing)[click.vertex]) for click in clicks] == [point for point in clicked if point in left]
+    assert clicked[1] in left
+    assert thing.iseg.topology == empty.session.look_at(thing).topology
+
+
+def test_a_click_goes_with_its_vertex(empty, thing):
+    """The eye is a shell of its own: all of it is the part, and nothing of it stays."""
+    bpy.ops.iseg.click_clear()
+    bpy.ops.iseg.click_add(vertex=0)
+    bpy.ops.iseg.click_add(vertex=300, positive=False)
+    inside, _ = part_of(empty, thing)
+    assert np.flatnonzero(inside).tolist() == list(range(0, 66, 2))
+    place = tuple(points(thing)[300])
+    bpy.ops.iseg.edit(action="DELETE")
+    clicks = thing.iseg.parts[0].clicks
+    assert [(tuple(points(thing)[click.vertex]), click.positive) for click in clicks] == [(place, False)]
+
+
+def test_extrude(empty, thing):
+    inside, whole = part_of(empty, thing)
+    before, (vertices, polygons) = points(thing), counts(thing)
+    bpy.ops.iseg.edit(action="EXTRUDE", distance=0.25)
+    after = points(thing)
+    ring = {edge for polygon in whole for edge in sides(polygon)}
+    border = [edge for edge in ring if (edge[1], edge[0]) not in ring]
+    assert counts(thing) == (vertices + len({v for edge in border for v in edge}), polygons + len(border))
+    used = sorted({v for polygon in whole for v in polygon})
+    outside = np.setdiff1d(np.arange(vertices), used)
+    kept = {tuple(point) for point in after}
+    assert all(tuple(point) in kept for point in before[outside])
+    moved = np.linalg.norm(after[thing.iseg.parts[0].clicks[0].vertex] - before[EYE])
+    assert moved == pytest.approx(0.25, abs=1e-5)  # the click went along
+
+
+def sides(polygon: list[int]) -> list[tuple[int, int]]:
+    return list(zip(polygon, polygon[1:] + polygon[:1], strict=True))
+
+
+def test_separate(empty, thing):
+    inside, whole = part_of(empty, thing)
+    vertices, polygons = counts(thing)
+    thing.iseg.parts[0].name = "Eye"
+    bpy.ops.iseg.edit(action="SEPARATE")
+    new = bpy.data.objects["Eye"]
+    assert counts(new)[1] == len(whole) and counts(thing)[1] == polygons - len(whole)
+    assert counts(new)[0] == len({v for polygon in whole for v in polygon})
+    assert not new.iseg.parts and "before" in new.vertex_groups
+
+
+def test_material_and_face_set(empty, thing):
+    _, whole = part_of(empty, thing)
+    thing.iseg.parts[0].name = "Eye"
+    bpy.ops.iseg.edit(action="MATERIAL")
+    bpy.ops.iseg.edit(action="FACE_SET")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert thing.material_slots[1].material.name == "Eye" and thing.material_slots[0].material is None
+    assert [list(p.vertices) for p in thing.data.polygons if p.material_index == 1] == whole
+    sets = np.array([d.value for d in thing.data.attributes[".sculpt_face_set"].data])
+    assert [list(thing.data.polygons[i].vertices) for i in np.flatnonzero(sets == 2)] == whole and set(sets) == {1, 2}
+
+
+def test_shape_keys_follow(empty, engine):
+    bpy.ops.mesh.primitive_monkey_add()
+    thing = bpy.context.object
+    thing.shape_key_add(name="Basis")
+    key = thing.shape_key_add(name="Up")
+    for point in key.data:
+        point.co.z += 1.0
+    bpy.ops.iseg.click_add(vertex=EYE)
+    bpy.ops.iseg.edit(action="EXTRUDE", distance=0.25)
+    keys = thing.data.shape_keys.key_blocks
+    basis, up = (np.array([point.co[:] for point in k.data]) for k in keys)
+    np.testing.assert_allclose(up - basis, np.tile([0, 0, 1.0], (len(thing.data.vertices), 1)), atol=1e-6)
+
+
+def test_what_cannot_be_edited_says_why(empty, engine):
+    bpy.ops.mesh.primitive_monkey_add()
+    with pytest.raises(RuntimeError, match="There are no clicks: add one"):
+        bpy.ops.iseg.edit(action="DELETE")
+    bpy.ops.iseg.click_add(vertex=EYE, positive=False)
+    with pytest.raises(RuntimeError, match="No click includes anything"):
+        bpy.ops.iseg.edit(action="DELETE")
+    assert len(bpy.context.object.data.polygons) == 500
