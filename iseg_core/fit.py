@@ -20,7 +20,6 @@ from .presets import Settings
 Step = Callable[[float], None]
 Device = str | torch.device
 
-REACH = 1.25  # the field reaches this much beyond the largest feature that a vertex shows on average
 GRAZED = 0.01  # share of the mean coverage below which a vertex counts as grazed
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 WEIGHT_DECAY = 0.01
@@ -161,11 +160,7 @@ def _new_field(observations: Observations, settings: Settings, generator: torch.
         generator,
     )
     # The decoder learns best from features of size 1: the unit is the root mean square of all that was seen.
-    unit = max(observations.c / max(observations.pixels * dim, 1), 1e-24) ** 0.5
-    field.unit.fill_(unit)
-    coverage = np.asarray(observations.A.sum(axis=1))  # [P, 1] = sum B'1
-    average = observations.b / np.maximum(coverage, 1e-12)  # [P, d]
-    field.reach.fill_(REACH * max(float(np.abs(average).max()) / unit, 1.0))
+    field.unit.fill_(max(observations.c / max(observations.pixels * dim, 1), 1e-24) ** 0.5)
     return field
 
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+REACH = 4.0  # root mean squares of the teacher's features that the field can reach; rare peaks beyond are cut off
+
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
     """A linear layer drawn from `generator` (torch's own initialisation always draws from the global one)."""
@@ -27,13 +29,12 @@ def _hidden(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.
 class FeatureField(nn.Module):
     """Mesh Feature Field (section 3.1): phi(v) = f, from a point of the surface to a feature of the 2D teacher.
 
-    Fourier features of the coordinates, then an MLP with tanh at its end. A tanh ends at 1 and teachers differ in size:
-    so the output is stretched to `reach`, and 1 of it stands for `unit` of the teacher. Frequencies, reach and unit are
-    buffers, so that a saved field is whole.
+    Fourier features of the coordinates, then an MLP with tanh at its end, stretched to +-REACH. Teachers differ in
+    size: the buffer `unit` says what 1 of the field is in the teacher's features (their root mean square). The
+    frequencies are a buffer too, so that a saved field is whole.
     """
 
     frequencies: Tensor
-    reach: Tensor
     unit: Tensor
 
     def __init__(
@@ -49,7 +50,6 @@ class FeatureField(nn.Module):
         super().__init__()
         self.feature_dim = feature_dim
         self.register_buffer("frequencies", torch.randn(3, frequencies, generator=generator) * sigma)  # [3, m]
-        self.register_buffer("reach", torch.ones(()))  # [] greatest size of an output
         self.register_buffer("unit", torch.ones(()))  # [] what 1 of the field is in the teacher's features
         sizes = [3 + 2 * frequencies] + [width] * layers
         hidden = [_hidden(a, b, generator) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
@@ -58,7 +58,7 @@ class FeatureField(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """points [N, 3] in the unit sphere -> features [N, d]."""
         phase = 2 * math.pi * points @ self.frequencies  # [N, m]
-        return self.reach * self.mlp(torch.cat([points, phase.sin(), phase.cos()], dim=-1))  # [N, d]
+        return REACH * self.mlp(torch.cat([points, phase.sin(), phase.cos()], dim=-1))  # [N, d]
 
 
 class InteractiveAttention(nn.Module):

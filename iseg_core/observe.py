@@ -98,8 +98,10 @@ def observe(
       later view that sees both clicks asks it again, if the rule holds there too. A scale's answer counts only where
       the rule holds for its own first mask, and where the second click grew (shrank) it and changed it enough. Views
       come in random order and quotas fill early, so one pass, which needs no embedding twice, loses hardly a view.
-    - Sequences, where the teacher has `hidden_targets`: clicks simulated towards a region of the teacher, which is
-      rendered to the views that see a click of the set. It is the answer at any scale.
+
+    A teacher may also answer in 3D. Its `regions(clicks) -> bool [3, P]` then votes in the views that do not see the
+    clicks, which a 2D teacher cannot. And towards its `hidden_targets(rng, count) -> bool [count, P]`, longer sequences
+    of clicks are simulated (sequences.py): the region votes in all views, at every scale.
     """
     used = np.unique(faces)  # vertices of some face: others can be neither seen nor clicked
     count = int(np.clip(round(settings.click_share * len(used)), *settings.click_range))
@@ -145,10 +147,8 @@ def observe(
                     for a, b, p in zip(i[kept], j[kept], ask.positive[kept], strict=True)
                 ]
                 votes.add(np.array(rows, dtype=np.int64), answers[kept], counts[kept])
-        if sequences is not None:
-            votes.add_regions(sequences, shown)
         step((done + 1) / len(cameras))
-    return votes.finish(field)
+    return votes.finish(field, teacher, sequences)
 
 
 def clicked_pixels(
@@ -313,34 +313,42 @@ class _Votes:
         places = (3 * rows[:, None] + np.arange(3))[counts]  # [C]
         self._add(places, masks[counts])
 
-    def add_regions(self, sequences: "_Sequences", shown: np.ndarray) -> None:
-        """The sequences whose region this view shows because it sees (shown [P]) one of their clicks."""
-        sees = [i for i, clicks in enumerate(sequences.click_sets) if any(shown[v] for v, _ in clicks)]
-        needed, which = np.unique(sequences.target[sees], return_inverse=True)  # [m], [s]
-        masks = (self.matrix @ sequences.regions[needed].T.astype(np.float32) > 0.5).T  # [m, p]
-        rows = np.array([self.row(sequences.click_sets[i]) for i in sees], dtype=np.int64)  # [s]
-        # A region is the answer at any scale.
-        self._add((3 * rows[:, None] + np.arange(3)).ravel(), masks, np.repeat(which, 3))
+    def _add(self, places: np.ndarray, masks: np.ndarray) -> None:
+        """Add the votes of masks [C, p] at `places` [C]."""
+        self._grow()
+        pixels = np.ascontiguousarray(masks.T).astype(np.float32)  # [p, C]
+        flat = self.inside.reshape(-1, self.inside.shape[2])  # [3 K, P]
+        flat[places] += (self.matrix.T @ pixels).T  # [C, P]
+        self.answered[-1].append(places)
+        if self.views is not None:
+            rows = np.stack(np.divmod(places, 3), axis=1).astype(np.int32)  # [C, 2]
+            self.views.append(ViewVotes(self.matrix, rows, masks))
 
-    def _add(self, places: np.ndarray, masks: np.ndarray, which: np.ndarray | None = None) -> None:
-        """Add the votes of masks [C, p], or of masks[which], at `places` [C]."""
+    def _grow(self) -> None:
         if len(self.click_sets) > len(self.inside):
             grown = np.zeros((2 * len(self.click_sets), *self.inside.shape[1:]), dtype=np.float32)
             grown[: len(self.inside)] = self.inside
             self.inside = grown
-        pixels = np.ascontiguousarray(masks.T).astype(np.float32)  # [p, C]
-        votes = (self.matrix.T @ pixels).T  # [C, P]
-        flat = self.inside.reshape(-1, self.inside.shape[2])  # [3 K, P]
-        flat[places] += votes if which is None else votes[which]
-        self.answered[-1].append(places)
-        if self.views is not None:
-            rows = np.stack(np.divmod(places, 3), axis=1).astype(np.int32)  # [C, 2]
-            self.views.append(ViewVotes(self.matrix, rows, masks if which is None else masks[which]))
 
-    def finish(self, field: _FieldSums) -> Observations:
+    def finish(self, field: _FieldSums, teacher: Teacher, sequences: _Sequences | None) -> Observations:
+        """Sum up, and let a teacher that answers in 3D speak for the views that do not see the clicks."""
         count = len(self.click_sets)
-        answered = np.zeros((3 * count, len(self.coverage)), dtype=np.float32)  # [3 K, views]
+        coverage = np.stack(self.coverage)  # [views, P]
+        answered = np.zeros((3 * count, len(coverage)), dtype=np.float32)  # [3 K, views]
         for view, places in enumerate(self.answered):
             answered[np.concatenate(places) if places else [], view] = 1.0
-        seen = (answered @ np.stack(self.coverage)).reshape(count, 3, -1)  # [K, 3, P]
-        return Observations(*field.total(), self.click_sets, self.inside[:count], seen, self.views)
+        seen = (answered @ coverage).reshape(count, 3, -1)  # [K, 3, P]
+        everywhere = coverage.sum(axis=0)  # [P]
+        regions = getattr(teacher, "regions", None)
+        if regions is not None:
+            for k, clicks in enumerate(self.click_sets):
+                asked = answered[3 * k : 3 * k + 3].any(axis=1)  # [3]
+                self.inside[k, asked] += (everywhere - seen[k, asked]) * regions(clicks)[asked]
+                seen[k, asked] = everywhere
+        if sequences is not None:
+            fresh = [i for i, clicks in enumerate(sequences.click_sets) if clicks not in self.rows]
+            rows = [self.row(sequences.click_sets[i]) for i in fresh]
+            self._grow()
+            self.inside[rows] = (everywhere * sequences.regions[sequences.target[fresh]])[:, None]
+            seen = np.concatenate([seen, np.broadcast_to(everywhere, (len(rows), *seen.shape[1:]))])  # [K + S, 3, P]
+        return Observations(*field.total(), self.click_sets, self.inside[: len(seen)], seen, self.views)

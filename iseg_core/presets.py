@@ -37,18 +37,20 @@ class Settings:
     """Frequencies are drawn from N(0, sigma^2); 1 underfits slightly, 15 equals 5."""
     ridge: float = 0.5
     """lambda of the target (A + lambda diag A)^-1 b. 0: no target, the loss of equation 3 itself, full batch."""
-    field_steps: int = 150
+    field_steps: int = 400
     field_batch: int = 512
     """Vertices a step (all of them where ridge is 0)."""
-    field_rate: float = 2e-3
+    field_rate: float = 4e-3
+    """Peak of the learning rate, as of the decoder's. The field must follow its target closely: the decoder loses 0.1
+    IoU where their correlation is 0.91 and nothing where it is 0.99."""
 
     # Decoder (fit_decoder)
     decoder_widths: tuple[int, ...] = (128, 128, 128, 128)
     """Hidden layers behind the attention."""
-    decoder_steps: int = 400
-    decoder_sets: int = 8
+    decoder_steps: int = 800
+    decoder_sets: int = 32
     """Click sets a step."""
-    decoder_vertices: int = 256
+    decoder_vertices: int = 64
     """Vertices a click set and step."""
     decoder_rate: float = 2e-3
     """Peak of the learning rate; it warms up, then follows a cosine to zero."""
@@ -64,8 +66,8 @@ PRESETS = {
         click_range=(32, 96),
         second_clicks=2,
         hidden_targets=32,
-        field_steps=100,
-        decoder_steps=200,
+        field_steps=200,
+        decoder_steps=300,
     ),
     "standard": Settings(),
     "paper": Settings(
@@ -79,6 +81,7 @@ PRESETS = {
         decoder_widths=(512,) + 14 * (256,),
         decoder_steps=1500,
         decoder_sets=16,
+        decoder_vertices=256,
         decoder_rate=5e-4,
     ),
 }
