@@ -12,7 +12,10 @@ from .store import Model
 from .teacher import SCALES
 
 LEAST_OVERLAP = 1e-3  # of regions that share nothing
-AGREEMENT = 0.5  # weight of the overlap with the student's answer, against the score of a region's border and size
+# Weight of the overlap with the student's answer, against the score of a region's border and size. The geometric
+# teacher chose by that very score: its student only has to say which part. Others saw what geometry cannot know.
+AGREEMENT = {"geometric": 0.5}
+OTHER_AGREEMENT = 2.0
 
 
 class Student:
@@ -35,6 +38,7 @@ class Student:
         self._features = torch.from_numpy(model.features).to(self.device)  # [P, d]
         with torch.inference_mode():
             self._prepared = self._decoder.precompute(self._features)
+        self._agreement = AGREEMENT.get(model.info.get("teacher", ""), OTHER_AGREEMENT)
         self._last: tuple[tuple, np.ndarray] = ((), np.empty(0))
 
     @torch.inference_mode()
@@ -55,7 +59,7 @@ class Student:
             return next(v for v, include in clicks if include)
 
         def propose(clicks: tuple[Click, ...]) -> np.ndarray:
-            return snap(finder, first(clicks), self.probability(clicks, granularity))
+            return snap(finder, first(clicks), self.probability(clicks, granularity), self._agreement)
 
         def rivals(clicks: tuple[Click, ...]) -> np.ndarray:
             known = finder.candidates(first(clicks)).regions  # [N, P]
@@ -64,11 +68,11 @@ class Student:
         return Corrections(finder, propose, rivals)
 
 
-def snap(finder: PartFinder, vertex: int, probability: np.ndarray) -> np.ndarray:
+def snap(finder: PartFinder, vertex: int, probability: np.ndarray, agreement: float) -> np.ndarray:
     """The region that the student's answer means: a candidate of the click, or the student's own. [P] bool
 
     The student knows roughly which part, the geometry where parts end. Each region pays for its border and size (as
-    among the candidates) and for what it does not share with the student: - log of their intersection over union.
+    among the candidates) and, `agreement` times, for what it does not share with the student: - log of their overlap.
     """
     surface, found = finder.surface, finder.candidates(vertex)
     own = probability >= 0.5  # [P]
@@ -76,5 +80,5 @@ def snap(finder: PartFinder, vertex: int, probability: np.ndarray) -> np.ndarray
     scores = np.append(found.scores, region_score(surface.cut(own), surface.mass[own].sum()))  # [N + 1]
     overlap = np.minimum(regions, probability) @ surface.mass  # [N + 1]
     union = np.maximum(regions, probability) @ surface.mass  # [N + 1]
-    cost = scores - AGREEMENT * np.log(np.maximum(overlap / np.maximum(union, 1e-12), LEAST_OVERLAP))  # [N + 1]
+    cost = scores - agreement * np.log(np.maximum(overlap / np.maximum(union, 1e-12), LEAST_OVERLAP))  # [N + 1]
     return regions[int(cost.argmin())].copy()
