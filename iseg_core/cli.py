@@ -28,7 +28,7 @@ USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 (it failed), 2 (wrong arguments) or 130 (Ctrl-C)."""
     options = _parser().parse_args(arguments)
-    # Threads that spin while they wait slow training down tenfold as soon as another program wants the cores.
+    # Threads that spin while they wait slow training down several times as soon as another program wants the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return options.run(options) or 0
