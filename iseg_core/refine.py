@@ -108,8 +108,10 @@ def expected_change(surface: Surface, region: np.ndarray, vertex: int, label: bo
     """
     depth = surface.distances(vertex)[region == label].min(initial=np.inf)
     if not np.isfinite(depth):  # nothing on this shell is right yet
-        return float(surface.mass[surface.shells == surface.shells[vertex]].sum())
-    return float(max(DEPTH_TO_AREA * depth**2, LEAST_CHANGE))
+        area = surface.mass[surface.shells == surface.shells[vertex]].sum()
+    else:
+        area = DEPTH_TO_AREA * depth**2
+    return float(max(area, LEAST_CHANGE))  # a vertex without faces has no area
 
 
 def _growths(surface: Surface, region: np.ndarray, clicks: list[Click], fields: np.ndarray, expected: float):

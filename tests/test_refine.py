@@ -78,6 +78,16 @@ def test_expected_change_is_a_disc_of_the_clicks_depth():
     assert expected_change(FINDER.surface, everything, TOP, False) == FINDER.surface.mass.sum()
 
 
+def test_a_vertex_without_faces_can_be_included_and_excluded():
+    lone = np.vstack([MESH.vertices / 2, [[0.9, 0.0, 0.0]]])
+    surface = measure_surface(lone, MESH.faces)
+    assert expected_change(surface, np.zeros(COUNT + 1, dtype=bool), COUNT, True) > 0
+    answers = propose_parts(PartFinder(surface), "part")
+    both = answers.answer(((TOP, True), (COUNT, True)))
+    assert both[TOP] and both[COUNT]
+    assert not answers.answer(((TOP, True), (COUNT, True), (5, True), (COUNT - 1, False)))[COUNT - 1]
+
+
 def test_crumbs_go_clicked_ones_and_whole_shells_stay():
     region = MESH.vertices[:, 2] > 0
     crumb = bottom(MESH)
