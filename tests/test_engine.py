@@ -278,6 +278,26 @@ def test_the_engine_ends_when_its_parent_is_killed(tmp_path: Path):
     parent.stdout.close()
 
 
+FORGETFUL = PARENT.rpartition("time.sleep")[0] + "# and no close\n"
+
+
+def test_a_script_that_forgets_to_close_leaves_no_engine(tmp_path: Path):
+    here = Path(__file__).resolve().parent
+    command = [sys.executable, "-c", FORGETFUL, str(here.parent), str(here), str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENT)
+    assert result.returncode == 0, result.stderr
+    assert not alive(int(result.stdout))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_a_person_at_a_terminal_is_told_who_should_start_it():
+    master, slave = os.openpty()
+    result = subprocess.run(TINY, stdin=slave, capture_output=True, text=True, timeout=PATIENT)
+    os.close(master)
+    os.close(slave)
+    assert result.returncode == 1 and result.stdout == "" and "Blender starts it" in result.stderr
+
+
 class Raw:
     """The engine without a client: frames by hand."""
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -78,7 +79,7 @@ class Link:
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_warm_up", lambda: None)
+    monkeypatch.setattr(server_module, "_warm_up", lambda service: None)
 
 
 @pytest.fixture
@@ -224,6 +225,22 @@ def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monke
     assert link.receive().arrays["probability"][3] >= 0.5
     link.send("state", 5, {"mesh": mesh})
     assert [model["preset"] for model in link.receive().fields["models"]] == ["tiny"]
+
+
+def test_a_torch_that_does_not_load_costs_training_only(tmp_path: Path, connect, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    service = Service()
+    link = connect(service)
+    service.use_cache(str(tmp_path))
+    link.send("open_mesh", 2, **icosphere())
+    mesh = link.receive().fields["mesh"]
+    link.send("train", 3, {"mesh": mesh})
+    while (message := link.receive()).kind == "progress":
+        pass
+    assert message.fields["type"] == "EngineError"
+    assert "PyTorch does not load" in message.fields["sentence"] and "Repair" in message.fields["sentence"]
+    link.send("query", 4, {"mesh": mesh, "clicks": [[3, True]]})
+    assert link.receive().arrays["probability"][3] >= 0.5
 
 
 def test_the_cache_tells_what_it_has(tmp_path: Path):

@@ -8,6 +8,7 @@ The keeper starts the process because Linux ends a child whose parent asked for 
 started it ends: that must be one that lives as long as the process.
 """
 
+import atexit
 import os
 import queue
 import signal
@@ -64,6 +65,7 @@ class Connection:
         self._closing = False
         self._reason: str | None = None
         self._keeper = threading.Thread(target=self._keep, name="iseg engine keeper", daemon=True)
+        atexit.register(self.close, GRACE)  # a model that is being written gets finished
         self._keeper.start()
 
     @property
@@ -102,6 +104,7 @@ class Connection:
             )
         else:
             self._serve(self._process)
+        atexit.unregister(self.close)
         self._events.ended(self, None if self._closing else self._reason)
 
     def _start(self) -> subprocess.Popen[bytes]:

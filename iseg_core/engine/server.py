@@ -197,7 +197,7 @@ class Server:
             "pid": os.getpid(),
         }
         self._send(Message("result", id, about, {}))
-        threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+        threading.Thread(target=_warm_up, args=(self._service,), name="warm-up", daemon=True).start()
         return True
 
     def _accept(self, message: Message) -> None:

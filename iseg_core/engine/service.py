@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..errors import MessageError, ModelFileError, UnknownMeshError
+from ..errors import EngineError, MessageError, ModelFileError, UnknownMeshError
 from ..progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class Service:
         self.saving = threading.Lock()  # held while a model is written: the process waits for it before it ends
         self.log: Callable[[str], None] = lambda text: None
         self._folder: Path | None = None
+        self._loading, self._torch_defect = threading.Lock(), ""
         self._meshes: Recent = Recent(MESHES)  # hash -> Mesh
         self._segmenters: Recent = Recent(SEGMENTERS)  # (ModelKey, device) -> Segmenter
         self.works: dict[str, tuple[str, Work]] = {  # kind -> lane, what is done there
@@ -145,6 +146,20 @@ class Service:
 
             return Cache(cache_folder() / "models")
         return Cache(self._folder)
+
+    def load_torch(self) -> None:
+        """Import torch, which takes seconds. Raises EngineError where it does not load; half loaded, it stays so."""
+        with self._loading:
+            if not self._torch_defect:
+                try:
+                    import torch  # noqa: F401
+                except Exception as error:  # missing, broken, or no memory for it: a different error each time
+                    self._torch_defect = f"{type(error).__name__}: {error}"
+        if self._torch_defect:
+            raise EngineError(
+                f"PyTorch does not load ({self._torch_defect}). Repair the engine's environment, or close other "
+                "programs where memory is short; then start the engine again."
+            )
 
     # lane query
 
@@ -199,10 +214,11 @@ class Service:
         held = self._held(key, device)  # another request may have trained it in the meantime
         if held is not None:
             return Answer(_described(key, held.model, cached=True))
+        job.report(Progress("start", 0.0, None))
+        self.load_torch()
         from ..segmenter import Segmenter
         from ..train import train
 
-        job.report(Progress("start", 0.0, None))
         counts = f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} faces"
         self.log(f"train: {counts}; {key.teacher}, {key.preset}, seed {key.seed}, {device}")
         model = train(mesh, key.teacher, key.preset, key.seed, job.report, cancel=job.cancelled.is_set, device=device)
@@ -223,6 +239,7 @@ class Service:
         self._segmenters.put((trained, device), segmenter)
         stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in model.info["seconds"].items())
         self.log(f"trained on {model.info['device']}: {stages}")
+        gc.collect()  # a training leaves cycles behind; they would wait for long, and hold much
         return Answer(_described(trained, model, cached=False, unsaved=unsaved))
 
     # lanes fetch and check
@@ -289,6 +306,7 @@ class Service:
         if segmenter is None:
             model = self._cache.find(*key)
             if model is not None:
+                self.load_torch()
                 from ..segmenter import Segmenter
 
                 segmenter = Segmenter(model, device)
