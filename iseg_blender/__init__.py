@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import live, operators, panels, prefs, session, state
+from . import live, operators, panels, prefs, session, state, tool, view
 
 CLASSES = (prefs.Preferences, *state.CLASSES, *operators.CLASSES, *panels.CLASSES)
 
@@ -12,9 +12,13 @@ def register() -> None:
         bpy.utils.register_class(cls)
     state.add_properties()
     live.start()
+    view.start()
+    tool.start()
 
 
 def unregister() -> None:
+    tool.stop()
+    view.stop()
     live.stop()
     session.close()
     state.remove_properties()

@@ -4,6 +4,7 @@
 TRAIN = "iseg.train"
 CANCEL = "iseg.cancel"
 CLICK = "iseg.click"
+CLICK_AT = "iseg.click_at"
 CLICK_ADD = "iseg.click_add"
 CLICK_REMOVE = "iseg.click_remove"
 CLICK_CLEAR = "iseg.click_clear"
@@ -18,6 +19,7 @@ CHECK_ENGINE = "iseg.check_engine"
 # Properties that are added to Blender's types: object.iseg (saved with the object), scene.iseg (settings).
 PROPERTY = "iseg"
 
+TOOL = "iseg.click_tool"  # in the toolbar
 CATEGORY = "iSeg"  # the sidebar's tab
 PANEL = "ISEG_PT_main"
 PANEL_PARTS = "ISEG_PT_parts"

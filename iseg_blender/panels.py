@@ -1,5 +1,204 @@
-CLASSES = ()
+"""The sidebar's tab, and the preferences."""
+
+import textwrap
+from typing import Any
+
+import bpy
+
+from . import mesh_io, names, prefs, session, state
+from .operators.edit import ACTIONS
+from .session import Kind
+
+ICONS = {
+    Kind.REFUSED: "INFO",
+    Kind.INSTANT: "OUTLINER_OB_LIGHT",
+    Kind.TRAINING: "SORTTIME",
+    Kind.READY: "CHECKMARK",
+    Kind.MOVED: "ERROR",
+    Kind.CHANGED: "ERROR",
+}
 
 
-def draw_preferences(p, layout):
-    pass
+class Sidebar:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = names.CATEGORY
+
+
+class ISEG_PT_main(Sidebar, bpy.types.Panel):
+    bl_idname = names.PANEL
+    bl_label = "iSeg"
+
+    def draw(self, context):
+        layout, thing, settings = self.layout, context.object, context.scene.iseg
+        status = session.status(thing)
+        wrapped(layout, context, status.sentence, ICONS[status.kind])
+
+        task = session.training_of(thing)
+        column = layout.column(align=True)
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.enabled = task is None
+        column.prop(settings, "teacher")
+        column.prop(settings, "preset")
+        column.prop(settings, "device")
+
+        if task is not None:
+            draw_progress(layout, task)
+        else:
+            row = layout.row()
+            row.scale_y = 1.4
+            row.operator(names.TRAIN, icon="PLAY")
+        problem = session.problem_of(thing) or prefs.chosen()
+        if problem:
+            box = layout.box()
+            box.alert = True
+            wrapped(box, context, problem, "ERROR")
+
+
+def draw_progress(layout: Any, task: Any) -> None:
+    report = task.progress
+    left = report.seconds_left if report else None
+    stage = report.stage.capitalize() if report else "Starting"
+    text = f"{stage}, {left:.0f} s left" if left is not None else stage
+    row = layout.row(align=True)
+    row.progress(factor=report.fraction if report else 0.0, text=text)
+    row.operator(names.CANCEL, text="", icon="X")
+
+
+class ISEG_PT_parts(Sidebar, bpy.types.Panel):
+    bl_idname = names.PANEL_PARTS
+    bl_parent_id = names.PANEL
+    bl_label = "Parts"
+
+    @classmethod
+    def poll(cls, context):
+        return not mesh_io.refusal(context.object)
+
+    def draw(self, context):
+        layout, stored = self.layout, context.object.iseg
+        row = layout.row()
+        row.template_list(names.PARTS_LIST, "", stored, "parts", stored, "part_index", rows=2)
+        column = row.column(align=True)
+        column.operator(names.PART_ADD, text="", icon="ADD")
+        column.operator(names.PART_REMOVE, text="", icon="REMOVE")
+
+        row = layout.row()
+        row.scale_y = 1.4
+        row.operator(names.CLICK, icon="RESTRICT_SELECT_OFF")
+        row.prop(context.scene.iseg, "show", text="", icon="HIDE_OFF" if context.scene.iseg.show else "HIDE_ON")
+        part = state.part_of(context.object)
+        if part is None:
+            return
+        draw_clicks(layout, context, part)
+        draw_region(layout, context, part)
+
+
+def draw_clicks(layout: Any, context: bpy.types.Context, part: state.Part) -> None:
+    row = layout.row()
+    row.template_list(names.CLICKS_LIST, "", part, "clicks", part, "click_index", rows=3)
+    column = row.column(align=True)
+    index = min(part.click_index, max(len(part.clicks) - 1, 0))
+    column.operator(names.CLICK_FLIP, text="", icon="ARROW_LEFTRIGHT").index = index
+    column.operator(names.CLICK_REMOVE, text="", icon="REMOVE").index = index
+    column.operator(names.CLICK_CLEAR, text="", icon="X")
+    why = session.clicks_problem(context.object, part)
+    if why and len(part.clicks):
+        wrapped(layout, context, why, "ERROR")
+
+
+def draw_region(layout: Any, context: bpy.types.Context, part: state.Part) -> None:
+    layout.row().prop(part, "granularity", expand=True)
+    row = layout.row()
+    row.prop(part, "automatic", text="Automatic Threshold")
+    value = row.row()
+    value.enabled = not part.automatic
+    answer = session.answer_of(context.object, part)
+    if part.automatic and answer is not None:
+        value.label(text=f"{answer.threshold:.2f}")
+    elif not part.automatic:
+        value.prop(part, "threshold", text="", slider=True)
+    layout.prop(part, "connected")
+    row = layout.row(heading="Mirror Clicks", align=True)
+    row.prop(part, "mirror", text="", toggle=True)
+    row = layout.row(align=True)
+    row.operator(names.TO_VERTEX_GROUP, icon="GROUP_VERTEX")
+    row.prop(context.scene.iseg, "live", text="", icon="FILE_REFRESH")
+
+
+class ISEG_PT_edit(Sidebar, bpy.types.Panel):
+    bl_idname = names.PANEL_EDIT
+    bl_parent_id = names.PANEL
+    bl_label = "Edit"
+
+    @classmethod
+    def poll(cls, context):
+        return not mesh_io.refusal(context.object)
+
+    def draw(self, context):
+        grid = self.layout.grid_flow(columns=2, even_columns=True, align=True)
+        for action, label, _, icon in ACTIONS:
+            grid.operator(names.EDIT, text=label, icon=icon).action = action
+
+
+class ISEG_UL_parts(bpy.types.UIList):
+    bl_idname = names.PARTS_LIST
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flags=0):
+        layout.prop(item, "name", text="", emboss=False, icon="MESH_DATA")
+        layout.label(text=str(len(item.clicks)))
+
+
+class ISEG_UL_clicks(bpy.types.UIList):
+    bl_idname = names.CLICKS_LIST
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flags=0):
+        kind, colour = ("Include", "COLORSET_03_VEC") if item.positive else ("Exclude", "COLORSET_01_VEC")
+        layout.label(text=kind, icon=colour)
+        layout.label(text=f"Vertex {item.vertex}")
+
+
+def wrapped(layout: Any, context: bpy.types.Context, text: str, icon: str) -> None:
+    """A sentence in as many lines as the region's width asks for."""
+    scale = context.preferences.view.ui_scale * context.preferences.system.pixel_size
+    width = max(int((context.region.width / max(scale, 0.1) - 50) / 6.2), 16)  # characters
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for number, line in enumerate(textwrap.wrap(text, width)):
+        column.label(text=line, icon=icon if number == 0 else "BLANK1")
+
+
+def draw_preferences(preferences: Any, layout: Any) -> None:
+    """Which engine is used, whether it works, and what it says of itself."""
+    context = bpy.context
+    overridden = prefs.overridden()
+    if overridden:
+        wrapped(layout, context, f"{names.ENGINE_VARIABLE} is set and decides: {overridden}", "INFO")
+    column = layout.column()
+    column.enabled = not overridden
+    column.row().prop(preferences, "choice", expand=True)
+    column.prop(preferences, "python" if preferences.choice == "PYTHON" else "command")
+
+    row = layout.row()
+    row.operator(names.CHECK_ENGINE, icon="CHECKMARK")
+    row.operator(names.FREE_MEMORY, icon="TRASH")
+    about, report = session.engine.about, session.checkup
+    if about:
+        layout.label(text=f"Engine {about.get('version')} on Python {about.get('python')}, {about.get('platform')}")
+    problem = prefs.chosen() or report.get("error") or session.problem_of(None)
+    if problem:
+        wrapped(layout, context, str(problem), "ERROR")
+    draw_report(layout, context, report)
+
+
+def draw_report(layout: Any, context: bpy.types.Context, report: dict) -> None:
+    for finding in report.get("findings", ()):
+        remedy = finding.get("remedy")
+        icon = "CHECKMARK" if not remedy else "ERROR" if finding.get("required") else "INFO"
+        wrapped(layout, context, f"{finding['topic']}: {finding['value']} {remedy or ''}", icon)
+    for teacher in report.get("teachers", ()):
+        ready = "ready" if not teacher["missing"] else f"not ready. {teacher['missing']}"
+        wrapped(layout, context, f"Teacher {teacher['name']}: {ready}", "INFO" if teacher["missing"] else "CHECKMARK")
+
+
+CLASSES = (ISEG_PT_main, ISEG_PT_parts, ISEG_PT_edit, ISEG_UL_parts, ISEG_UL_clicks)

@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from . import mesh_io, prefs, region, state
-from .core import EngineError, ModelFileError, State, UnknownMeshError
+from .core import Cancelled, EngineError, ModelFileError, State, UnknownMeshError
 from .engine import Ask, Conversation, Engine, Reply, Task
 from .mesh_io import Look
 
@@ -240,7 +240,9 @@ def train(thing: bpy.types.Object, settings: state.SceneSettings, then: Callable
 
     def ended(task: Task) -> None:
         trainings.pop(name, None)
-        if task.error is not None:
+        if isinstance(task.error, Cancelled):
+            pass  # who cancels knows it
+        elif task.error is not None:
             problems[name] = str(task.error)
         else:
             if task.result.get("unsaved"):
@@ -252,6 +254,12 @@ def train(thing: bpy.types.Object, settings: state.SceneSettings, then: Callable
     if not task.ended:
         trainings[name] = task
     return task
+
+
+def training_of(thing: bpy.types.Object | None) -> Task | None:
+    """The training of an object's mesh that is under way."""
+    look = known_look(thing) if thing is not None and thing.type == "MESH" else None
+    return trainings.get(look.hash) if look is not None else None
 
 
 def record(uid: int, look: Look) -> None:

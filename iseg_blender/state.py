@@ -110,6 +110,9 @@ class SceneSettings(bpy.types.PropertyGroup):
     teacher: EnumProperty(name="Teacher", description="Who knows what parts are", items=TEACHERS, default="geometric")
     preset: EnumProperty(name="Quality", description="How thorough the training is", items=PRESETS, default="standard")
     device: EnumProperty(name="Device", description="What computes", items=DEVICES, default="auto")
+    show: BoolProperty(
+        name="Show Part", description="Draw the part and its clicks over the mesh", default=True, update=redraw
+    )
     live: BoolProperty(
         name="Live Vertex Group",
         description="Write the vertex group of the part again after each click",

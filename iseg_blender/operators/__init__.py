@@ -1,5 +1,5 @@
 """The operators, by what they are about."""
 
-from . import clicks, edit, group, train
+from . import click, clicks, edit, group, train
 
-CLASSES = (*train.CLASSES, *clicks.CLASSES, *group.CLASSES, *edit.CLASSES)
+CLASSES = (*train.CLASSES, *click.CLASSES, *clicks.CLASSES, *group.CLASSES, *edit.CLASSES)

@@ -17,7 +17,7 @@ class ISEG_OT_train(MeshOperator):
     @classmethod
     def refusal(cls, context):
         why = mesh_io.refusal(context.object) or prefs.chosen()
-        if not why and session.status(context.object).kind is session.Kind.TRAINING:
+        if not why and session.training_of(context.object) is not None:
             return "This mesh is being trained already: wait for it, or cancel it."
         return why
 
@@ -44,17 +44,16 @@ class ISEG_OT_cancel(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context):
-        running = session.status(context.object).kind is session.Kind.TRAINING
+        running = session.training_of(context.object) is not None
         if not running:
             cls.poll_message_set("The active object is not being trained.")
         return running
 
     def execute(self, context):
-        look = session.known_look(context.object)
-        assert look is not None  # it is being trained
-        session.engine.cancel(session.trainings[look.hash])
+        task = session.training_of(context.object)
+        assert task is not None  # else poll has refused
+        session.engine.cancel(task)
         session.engine.pump()
-        session.problems.pop(look.hash, None)  # who cancels knows it
         live.redraw()
         self.report({"INFO"}, "The training was cancelled; what was there before is unchanged.")
         return {"FINISHED"}

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,24 @@ def weights(thing: bpy.types.Object, name: str) -> np.ndarray:
             if member.group == index:
                 found[vertex.index] = member.weight
     return found
+
+
+def engine_answer(iseg: Any, thing: bpy.types.Object, clicks: list[tuple[int, bool]], granularity="part") -> np.ndarray:
+    """What the engine says by itself. [V] float32"""
+    look = iseg.mesh_io.Look(iseg.mesh_io.read(thing))
+    task = iseg.session.engine.start(conversation(iseg, look, clicks, granularity))
+    iseg.session.engine.wait(task)
+    assert task.error is None
+    return task.result
+
+
+def conversation(iseg, look, clicks, granularity):
+    ask = iseg.engine.Ask
+    yield ask("open_mesh", {}, {"vertices": look.vertices, "faces": look.faces})
+    models = (yield ask("state", {"mesh": look.hash})).fields["models"]
+    model = {name: models[0][name] for name in ("teacher", "preset", "seed")} if models else None
+    fields = {"mesh": look.hash, "clicks": [list(c) for c in clicks], "granularity": granularity, "model": model}
+    return (yield ask("query", fields)).arrays["probability"]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

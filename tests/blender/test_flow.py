@@ -5,30 +5,12 @@ import sys
 import bpy
 import numpy as np
 import pytest
-from conftest import MODULE, weights
+from conftest import MODULE, engine_answer, weights
 
 
 def suzanne() -> bpy.types.Object:
     bpy.ops.mesh.primitive_monkey_add()
     return bpy.context.object
-
-
-def engine_answer(iseg, thing, clicks, granularity="part"):
-    """What the engine says by itself. [V] float32"""
-    look = iseg.mesh_io.Look(iseg.mesh_io.read(thing))
-    task = iseg.session.engine.start(conversation(iseg, look, clicks, granularity))
-    iseg.session.engine.wait(task)
-    assert task.error is None
-    return task.result
-
-
-def conversation(iseg, look, clicks, granularity):
-    ask = iseg.engine.Ask
-    yield ask("open_mesh", {}, {"vertices": look.vertices, "faces": look.faces})
-    models = (yield ask("state", {"mesh": look.hash})).fields["models"]
-    model = {name: models[0][name] for name in ("teacher", "preset", "seed")} if models else None
-    fields = {"mesh": look.hash, "clicks": [list(c) for c in clicks], "granularity": granularity, "model": model}
-    return (yield ask("query", fields)).arrays["probability"]
 
 
 def test_the_package_is_the_installed_one(iseg):
@@ -58,6 +40,32 @@ def test_train_then_click(empty, engine):
     expected = engine_answer(empty, thing, [(10, True)])
     np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), expected)
     assert [query.model for query in empty.session.answers][-1] == ("geometric", "draft", 0)
+    assert bpy.ops.iseg.train() == {"FINISHED"}  # at once: the model is in the cache
+
+    # Another session, the same geometry in another object: the model is found again.
+    for memory in (empty.session.models, empty.session.poses, empty.session.answers):
+        memory.clear()
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=12, ring_count=8)
+    again = bpy.context.object
+    bpy.ops.iseg.click_add(vertex=10)
+    bpy.ops.iseg.to_vertex_group()
+    np.testing.assert_array_equal(np.nan_to_num(weights(again, "Part")), expected)
+    assert empty.session.status(again).kind.name == "READY"
+
+    # Another pose of the object that was trained: the same model answers, with a warning.
+    for memory in (empty.session.models, empty.session.poses, empty.session.answers, empty.session.looks):
+        memory.clear()
+    bpy.context.view_layer.objects.active = thing
+    for vertex in thing.data.vertices:
+        vertex.co.z *= 2
+    bpy.ops.iseg.to_vertex_group()
+    np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), expected)
+    assert empty.session.status(thing).kind.name == "MOVED"
+
+    # Other faces: trained no more.
+    bpy.ops.iseg.edit(action="DELETE")
+    empty.session.look_at(thing)
+    assert empty.session.status(thing).kind.name == "CHANGED"
 
 
 def test_a_click_outside_the_mesh_is_refused(empty):

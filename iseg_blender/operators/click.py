@@ -1,0 +1,342 @@
+"""Clicking in the 3D viewport: a modal operator behind the button, and single clicks for the toolbar's tool."""
+
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty
+from bpy_extras import view3d_utils
+
+from .. import live, mesh_io, names, picking, prefs, session, state, view
+from .clicks import add_click
+from .common import Refusal
+
+SCRIBBLE = 24.0  # pixels between two clicks of a stroke
+NEAR_CLICK = 15.0  # pixels around a click in which X removes it
+QUICK = 50.0  # milliseconds: only then a preview is worth having
+HOVER_FACES = 300_000  # no preview on larger meshes: finding the vertex takes too long
+KEYS = (
+    "iSeg   Click: {first}   Ctrl-click: {second}   T: swap   X: remove the click under the cursor   "
+    "Ctrl-Z, Ctrl-Shift-Z: step back, forward   Enter: keep   Esc: restore"
+)
+NAVIGATION = {
+    "MIDDLEMOUSE",
+    "WHEELUPMOUSE",
+    "WHEELDOWNMOUSE",
+    "WHEELINMOUSE",
+    "WHEELOUTMOUSE",
+    "TRACKPADPAN",
+    "TRACKPADZOOM",
+    "MOUSEROTATE",
+    "MOUSESMARTZOOM",
+    "NDOF_MOTION",
+    "HOME",
+    "TIMER",
+    "WINDOW_DEACTIVATE",
+    *(f"NUMPAD_{key}" for key in ("0 1 2 3 4 5 6 7 8 9 PERIOD PLUS MINUS".split())),
+}
+
+Snapshot = tuple[str, tuple[tuple[int, bool], ...]]  # topology, clicks
+
+
+def screen_of(thing: bpy.types.Object, look: mesh_io.Look, region: Any, rv3d: Any) -> picking.Screen:
+    matrix = np.array(rv3d.perspective_matrix) @ np.array(thing.matrix_world)  # [4, 4]
+    return picking.project(view.shown_vertices(thing, look), matrix, region.width, region.height)
+
+
+def vertex_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float]) -> int | None:
+    """The active object's vertex that a cursor (pixels in the region) means; None where it is not over the mesh."""
+    thing, space = context.object, context.space_data
+    rv3d = space.region_3d
+    look = session.look_at(thing, fresh=False)
+    screen, faces = screen_of(thing, look, region, rv3d), visible_faces(thing, look)
+    through = space.shading.show_xray
+    vertex = picking.pick(screen, faces, cursor, through)
+    if vertex is None or through:
+        return vertex
+    hits, depths = picking.under_cursor(screen, faces, cursor)
+    depth = depths[0] if len(hits) else screen.depth[vertex]
+    return None if blocked(context, region, rv3d, cursor, thing, float(depth)) else vertex
+
+
+def visible_faces(thing: bpy.types.Object, look: mesh_io.Look) -> np.ndarray:
+    """The triangles that edit mode does not hide. [F', 3]"""
+    if thing.mode != "EDIT":
+        return look.faces
+    mesh = thing.data
+    hidden = np.zeros(len(mesh.polygons), bool)  # [P]
+    mesh.polygons.foreach_get("hide", hidden)
+    if not hidden.any() or len(mesh.loop_triangles) != len(look.faces):
+        return look.faces
+    polygon = np.empty(len(mesh.loop_triangles), np.int32)  # [F]
+    mesh.loop_triangles.foreach_get("polygon_index", polygon)
+    return look.faces[~hidden[polygon]]  # [F', 3]
+
+
+def blocked(
+    context: bpy.types.Context,
+    region: Any,
+    rv3d: Any,
+    cursor: tuple[float, float],
+    thing: bpy.types.Object,
+    depth: float,
+) -> bool:
+    """Whether another object lies before what was picked at this depth."""
+    origin = view3d_utils.region_2d_to_origin_3d(region, rv3d, cursor)
+    direction = view3d_utils.region_2d_to_vector_3d(region, rv3d, cursor)
+    hit, place, _, _, other, _ = context.scene.ray_cast(context.evaluated_depsgraph_get(), origin, direction)
+    if not hit or other.original == thing:
+        return False
+    matrix = np.array(rv3d.perspective_matrix)  # [4, 4]
+    other_depth = picking.project(np.array([place]), matrix, region.width, region.height).depth[0]
+    return bool(other_depth < depth - 1e-6)
+
+
+class ISEG_OT_click(bpy.types.Operator):
+    """Click on the mesh: the part that you mean grows and shrinks with every click"""
+
+    bl_idname = names.CLICK
+    bl_label = "Click"
+    bl_options = {"REGISTER", "UNDO", "BLOCKING"}
+
+    @classmethod
+    def poll(cls, context):
+        why = mesh_io.refusal(context.object) or prefs.chosen()
+        if not why and (context.area is None or context.area.type != "VIEW_3D"):
+            why = "Clicking needs a 3D viewport: scripts use bpy.ops.iseg.click_add(vertex=, positive=)."
+        if why:
+            cls.poll_message_set(why)
+        return not why
+
+    def execute(self, context):
+        self.report({"ERROR"}, "Clicking needs a mouse: scripts use bpy.ops.iseg.click_add(vertex=, positive=).")
+        return {"CANCELLED"}
+
+    def invoke(self, context, event):
+        self._name, self._region = context.object.name, window_region(context.area)
+        self._include, self._stroke, self._hovered = True, None, None
+        session.look_at(context.object)
+        self._before = snapshot(context.object)
+        self._made_part = not len(context.object.iseg.parts)
+        self._undone, self._done = [], [self._before]
+        context.window_manager.modal_handler_add(self)
+        self._tell(context)
+        live.retry()
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context, event):
+        thing = context.object
+        if thing is None or thing.name != self._name or mesh_io.refusal(thing):
+            return self._end(context, {"FINISHED"})  # another object or mode: what was clicked stays
+        if event.type in {"RET", "NUMPAD_ENTER"} and event.value == "PRESS":
+            return self._end(context, {"FINISHED"})
+        if event.type == "ESC" and event.value == "PRESS":
+            restore(thing, self._before)
+            if self._made_part:
+                thing.iseg.parts.clear()
+            return self._end(context, {"CANCELLED"})
+        if event.type in NAVIGATION:
+            return {"PASS_THROUGH"}
+        cursor = (event.mouse_x - self._region.x, event.mouse_y - self._region.y)
+        if not over_view(context.area, self._region, event):
+            self._hover(context, None)
+            return {"PASS_THROUGH"}
+        return self._in_view(context, thing, event, cursor)
+
+    def cancel(self, context):
+        """Blender closes the file or the area: nothing more is to be done than to tidy up."""
+        self._end(context, set())
+
+    def _in_view(self, context, thing, event, cursor):
+        press = event.value == "PRESS"
+        if event.type == "MOUSEMOVE":
+            if self._stroke is not None:
+                self._scribble(context, thing, cursor, *self._stroke)
+            else:
+                self._hover(context, cursor, self._include != event.ctrl)
+        elif event.type == "LEFTMOUSE" and press:
+            self._stroke = (cursor, self._include != event.ctrl)
+            self._add(context, thing, cursor, self._include != event.ctrl)
+        elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
+            self._stroke = None
+            self._remember(thing)
+        elif event.type == "T" and press:
+            self._include = not self._include
+            self._tell(context)
+        elif event.type == "X" and press:
+            self._remove(thing, cursor, context)
+            self._remember(thing)
+        elif event.type == "Z" and press and (event.ctrl or event.oskey):
+            self._step(thing, forward=event.shift)
+        return {"RUNNING_MODAL"}
+
+    # clicks
+
+    def _add(self, context, thing, cursor, positive):
+        vertex = vertex_at(context, self._region, cursor)
+        if vertex is None:
+            return
+        try:
+            add_click(thing, vertex, positive, fresh=False)
+        except Refusal as refusal:
+            self.report({"WARNING"}, str(refusal))
+        view.preview = None
+        live.retry()
+
+    def _scribble(self, context, thing, cursor, last, positive):
+        if (cursor[0] - last[0]) ** 2 + (cursor[1] - last[1]) ** 2 >= SCRIBBLE**2:
+            self._stroke = (cursor, positive)
+            self._add(context, thing, cursor, positive)
+
+    def _remove(self, thing, cursor, context):
+        part = state.part_of(thing)
+        if part is None or not len(part.clicks):
+            return
+        look = session.look_at(thing, fresh=False)
+        screen = screen_of(thing, look, self._region, context.space_data.region_3d)
+        squares = picking.squares(screen, cursor)  # [V]
+        near = [
+            (squares[click.vertex], index)
+            for index, click in enumerate(part.clicks)
+            if click.vertex < len(squares) and screen.seen[click.vertex]
+        ]
+        if near and min(near)[0] <= NEAR_CLICK**2:
+            part.clicks.remove(min(near)[1])
+            part.click_index = max(min(part.click_index, len(part.clicks) - 1), 0)
+            live.retry()
+
+    # steps back and forward
+
+    def _remember(self, thing):
+        now = snapshot(thing)
+        if now != self._done[-1]:
+            self._done.append(now)
+            self._undone.clear()
+
+    def _step(self, thing, forward):
+        if forward and self._undone:
+            self._done.append(self._undone.pop())
+        elif not forward and len(self._done) > 1:
+            self._undone.append(self._done.pop())
+        restore(thing, self._done[-1])
+        view.preview = None
+        live.retry()
+
+    # what is seen
+
+    def _hover(self, context, cursor, positive=True):
+        """Show what a click here would give, where the engine is quick enough."""
+        thing = context.object
+        look = session.look_at(thing, fresh=False)
+        vertex = None
+        if cursor is not None and len(look.faces) <= HOVER_FACES:
+            vertex = vertex_at(context, self._region, cursor)
+        if (vertex, positive) == self._hovered:
+            return
+        self._hovered = (vertex, positive)
+        if view.preview is not None:
+            view.preview = None
+            live.redraw()
+        if vertex is not None:
+            self._imagine(context, thing, look, vertex, positive)
+
+    def _imagine(self, context, thing, look, vertex, positive):
+        part = state.part_of(thing)
+        query = session.query_of(thing, part, look) if part is not None else None
+        answer = session.answers.get(query) if query is not None else None
+        if part is None or query is None or answer is None or answer.milliseconds > QUICK or session.engine.busy:
+            return
+        query = query._replace(clicks=(*(click for click in query.clicks if click[0] != vertex), (vertex, positive)))
+        threshold = None if part.automatic else part.threshold
+
+        def arrived(task):
+            if task.error is None and self._hovered == (vertex, positive):
+                limit = task.result.threshold if threshold is None else threshold
+                view.preview = (look.hash, task.result.probability >= limit)
+                live.redraw()
+
+        session.engine.start(session.asking(query, look, context.scene.iseg.device), arrived)
+        live.keep_pumping()
+
+    def _tell(self, context):
+        first, second = ("include", "exclude") if self._include else ("exclude", "include")
+        text = KEYS.format(first=first, second=second)
+        context.workspace.status_text_set(text)
+        context.area.header_text_set(text)
+        context.window.cursor_modal_set("CROSSHAIR")
+
+    def _end(self, context, outcome):
+        view.preview = None
+        self._hovered = None
+        context.workspace.status_text_set(None)
+        if context.area is not None:
+            context.area.header_text_set(None)
+        context.window.cursor_modal_restore()
+        live.changed()
+        return outcome
+
+
+class ISEG_OT_click_at(bpy.types.Operator):
+    """Include the place under the cursor; with Ctrl, exclude it"""
+
+    bl_idname = names.CLICK_AT
+    bl_label = "Click Here"
+    bl_options = {"REGISTER", "UNDO"}
+
+    positive: BoolProperty(name="Include", default=True)
+
+    @classmethod
+    def poll(cls, context):
+        return ISEG_OT_click.poll(context)
+
+    def invoke(self, context, event):
+        region = window_region(context.area)
+        vertex = vertex_at(context, region, (event.mouse_x - region.x, event.mouse_y - region.y))
+        if vertex is None:
+            self.report({"INFO"}, f"There is nothing of {context.object.name} under the cursor.")
+            return {"CANCELLED"}
+        try:
+            add_click(context.object, vertex, self.positive, fresh=False)
+        except Refusal as refusal:
+            self.report({"WARNING"}, str(refusal))
+            return {"CANCELLED"}
+        live.retry()
+        return {"FINISHED"}
+
+
+def snapshot(thing: bpy.types.Object) -> Snapshot:
+    part = state.part_of(thing)
+    clicks = tuple((click.vertex, click.positive) for click in part.clicks) if part is not None else ()
+    return thing.iseg.topology, clicks
+
+
+def restore(thing: bpy.types.Object, saved: Snapshot) -> None:
+    """Give the active part the clicks that it had."""
+    part = state.part_of(thing)
+    if part is None:
+        return
+    thing.iseg.topology = saved[0]
+    part.clicks.clear()
+    for vertex, positive in saved[1]:
+        click = part.clicks.add()
+        click.vertex, click.positive = vertex, positive
+    part.click_index = max(len(part.clicks) - 1, 0)
+
+
+def window_region(area: Any) -> Any:
+    return next(region for region in area.regions if region.type == "WINDOW")
+
+
+def over_view(area: Any, view_region: Any, event: Any) -> bool:
+    """Whether the mouse is over the view itself, and not over a sidebar that lies upon it."""
+
+    def holds(region: Any) -> bool:
+        x, y = event.mouse_x - region.x, event.mouse_y - region.y
+        return 0 <= x < region.width and 0 <= y < region.height
+
+    if area is None or not holds(view_region):
+        return False
+    return not any(holds(r) for r in area.regions if r.type != "WINDOW" and r.width > 1 and r.height > 1)
+
+
+CLASSES = (ISEG_OT_click, ISEG_OT_click_at)

@@ -1,0 +1,89 @@
+"""Which vertex the cursor means: pure functions on arrays, numpy only.
+
+Everything happens in screen space, so scaled, mirrored and parented objects need no case of their own, and no ray can
+slip between two faces.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+REACH = 12.0  # pixels around the cursor in which a vertex is meant where no face is under the cursor
+EDGE = 1e-6  # a cursor this little outside a triangle is on its edge
+
+
+class Screen(NamedTuple):
+    """Vertices as they are seen."""
+
+    points: np.ndarray  # [V, 2] float64, pixels from the region's bottom left
+    depth: np.ndarray  # [V] float64, larger is farther away; linear in screen space
+    seen: np.ndarray  # [V] bool: in front of the camera
+
+
+def project(vertices: np.ndarray, matrix: np.ndarray, width: float, height: float) -> Screen:
+    """Vertices [V, 3] through `matrix` [4, 4] (perspective @ view @ world) into a region of width x height pixels."""
+    matrix = np.asarray(matrix, np.float64)  # [4, 4]
+    clip = vertices @ matrix[:, :3].T + matrix[:, 3]  # [V, 4]
+    w = clip[:, 3]  # [V]
+    seen = w > 1e-9  # [V]
+    ndc = clip[:, :3] / np.where(seen, w, 1.0)[:, None]  # [V, 3]
+    points = (ndc[:, :2] + 1) / 2 * (width, height)  # [V, 2]
+    return Screen(points, ndc[:, 2], seen & (np.abs(ndc[:, 2]) <= 1))
+
+
+def under_cursor(screen: Screen, faces: np.ndarray, cursor: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The faces [F, 3] that lie under the cursor, front to back: their indices [H], and their depths there [H]."""
+    x, y = cursor
+    px, py = screen.points[:, 0], screen.points[:, 1]  # [V], [V]
+    # Whose bounding box holds the cursor: few of many, at a fraction of the cost of the exact test.
+    left, below = px <= x + 1, py <= y + 1  # [V], [V]
+    right, above = px >= x - 1, py >= y - 1  # [V], [V]
+    near = screen.seen  # [V]
+    corners = [faces[:, k] for k in range(3)]  # 3 x [F]
+    box = np.ones(len(faces), bool)  # [F]
+    for side in (left, right, below, above):
+        box &= side[corners[0]] | side[corners[1]] | side[corners[2]]
+    found = np.flatnonzero(box)  # [B]
+    found = found[near[faces[found]].all(axis=1)]  # [B']
+    a, b, c = (screen.points[faces[found, k]] for k in range(3))  # 3 x [B', 2]
+    area = cross(b - a, c - a)  # [B']
+    flat = np.abs(area) < 1e-12  # [B'] seen from the side
+    area = np.where(flat, 1.0, area)  # [B']
+    p = np.array([x, y])  # [2]
+    weights = (
+        np.stack([cross(c - b, p - b), cross(a - c, p - c), cross(b - a, p - a)], axis=1) / area[:, None]
+    )  # [B',3]
+    hit = (weights >= -EDGE).all(axis=1) & ~flat  # [B']
+    depths = (weights[hit] * screen.depth[faces[found[hit]]]).sum(axis=1)  # [H]
+    order = np.argsort(depths, kind="stable")  # [H]
+    return found[hit][order], depths[order]
+
+
+def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
+
+
+def pick(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], through: bool = False) -> int | None:
+    """The vertex that is meant by a cursor; None where there is nothing.
+
+    That is the nearest corner of the frontmost face under the cursor; beside the mesh, the frontmost of the vertices
+    within reach. through (x-ray): the nearest of all vertices of the faces under the cursor, also hidden ones.
+    """
+    hits, _ = under_cursor(screen, faces, cursor)
+    if len(hits):
+        corners = np.unique(faces[hits] if through else faces[hits[0]])  # [C]
+        return int(corners[squares(screen, cursor)[corners].argmin()])
+    distance = np.where(screen.seen, squares(screen, cursor), np.inf)  # [V]
+    close = np.flatnonzero(distance <= REACH**2)  # [C]
+    if not len(close):
+        return None
+    if through:
+        return int(close[distance[close].argmin()])
+    best = np.sqrt(distance[close].min())
+    nearest = close[np.sqrt(distance[close]) <= best + 2]  # [N] one place on the screen
+    return int(nearest[screen.depth[nearest].argmin()])
+
+
+def squares(screen: Screen, cursor: tuple[float, float]) -> np.ndarray:
+    """Squared distances on the screen. [V]"""
+    return ((screen.points - cursor) ** 2).sum(axis=1)

@@ -1,0 +1,172 @@
+"""The hand-over is exact: the weights in Blender are the engine's answer, vertex by vertex."""
+
+import bmesh
+import bpy
+import numpy as np
+import pytest
+from conftest import engine_answer, weights
+
+
+def monkey():
+    bpy.ops.mesh.primitive_monkey_add()
+
+
+def quads():
+    bpy.ops.mesh.primitive_torus_add(major_segments=20, minor_segments=10)
+
+
+def ngons():
+    bpy.ops.mesh.primitive_cylinder_add(vertices=17, end_fill_type="NGON")
+
+
+def mixed():
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=14, ring_count=9)
+
+
+def concave_polygon():
+    corners = [(0, 0, 0), (4, 0, 0), (4, 4, 0), (2, 1, 0), (0, 4, 0)]
+    top = [(x, y, 1) for x, y, _ in corners]
+    sides = [(i, (i + 1) % 5, (i + 1) % 5 + 5, i + 5) for i in range(5)]
+    add([*corners, *top], [(4, 3, 2, 1, 0), (5, 6, 7, 8, 9), *sides])
+
+
+def loose_parts():
+    """Vertices and edges without a face, in front of those with one."""
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=8, ring_count=6)
+    sphere = bpy.context.object.data
+    points = [(9, 9, 9), (9, 9, 8), *(v.co[:] for v in sphere.vertices)]
+    add(points, [[i + 2 for i in p.vertices] for p in sphere.polygons], [(0, 1)])
+
+
+def generating_modifiers():
+    monkey()
+    bpy.context.object.modifiers.new("Subdivision", "SUBSURF").levels = 1
+    bpy.context.object.modifiers.new("Mirror", "MIRROR")
+
+
+def deforming_modifier():
+    quads()
+    bpy.context.object.modifiers.new("Bend", "SIMPLE_DEFORM").angle = 1.0
+
+
+def negative_scale():
+    mixed()
+    bpy.context.object.scale = (-1.0, 2.0, 0.5)
+    bpy.context.object.rotation_euler = (0.3, 0.2, 0.1)
+
+
+def shape_key():
+    monkey()
+    bpy.context.object.shape_key_add(name="Basis")
+    key = bpy.context.object.shape_key_add(name="Long")
+    for point in key.data:
+        point.co.z *= 2
+    key.value = 1.0
+
+
+def edit_mode():
+    """Changes of edit mode that are not in the mesh yet."""
+    monkey()
+    bpy.ops.object.mode_set(mode="EDIT")
+    work = bmesh.from_edit_mesh(bpy.context.object.data)
+    work.verts.ensure_lookup_table()
+    bmesh.ops.delete(work, geom=[work.verts[5]], context="VERTS")
+    for vertex in work.verts:
+        vertex.co.x *= 1.5
+    bmesh.update_edit_mesh(bpy.context.object.data)
+
+
+def add(points, polygons, edges=()):
+    mesh = bpy.data.meshes.new("Mesh")
+    mesh.from_pydata(points, edges, polygons)
+    thing = bpy.data.objects.new("Mesh", mesh)
+    bpy.context.scene.collection.objects.link(thing)
+    bpy.context.view_layer.objects.active = thing
+
+
+MESHES = [
+    monkey,
+    quads,
+    ngons,
+    mixed,
+    concave_polygon,
+    loose_parts,
+    generating_modifiers,
+    deforming_modifier,
+    negative_scale,
+    shape_key,
+    edit_mode,
+]
+
+
+@pytest.mark.parametrize("make", MESHES, ids=lambda make: make.__name__)
+def test_weights_are_the_engines_answer(empty, engine, make):
+    make()
+    thing = bpy.context.object
+    count = len(empty.mesh_io.read(thing).vertices)
+    clicks = [(count - 1, True), (count // 3, False)]
+    for vertex, positive in clicks:
+        bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
+    bpy.ops.iseg.to_vertex_group(name="Part")
+    answer = engine_answer(empty, thing, clicks)
+    assert answer.shape == (count,) and 0 < answer.max() <= 1
+    written = weights(thing, "Part")
+    np.testing.assert_array_equal(np.nan_to_num(written), answer)
+    np.testing.assert_array_equal(np.isnan(written), answer == 0)  # weight 0 is no membership
+
+
+def test_the_arrays_are_the_mesh(empty):
+    """Triangles cover the polygons: same corners, same area, also of a concave one."""
+    concave_polygon()
+    geometry = empty.mesh_io.read(bpy.context.object)
+    mesh = bpy.context.object.data
+    np.testing.assert_array_equal(geometry.vertices, [v.co[:] for v in mesh.vertices])
+    corners = geometry.vertices[geometry.faces].astype(float)
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
+    assert area == pytest.approx(sum(polygon.area for polygon in mesh.polygons), rel=1e-5)
+    assert len(geometry.faces) == sum(len(p.vertices) - 2 for p in mesh.polygons)
+
+
+def test_a_group_is_replaced_in_its_place(empty):
+    """Other groups, their order and what refers to them stay."""
+    monkey()
+    thing, count = bpy.context.object, len(bpy.context.object.data.vertices)
+    for name in ("A", "B", "C"):
+        thing.vertex_groups.new(name=name).add([1, 2, 3], 0.25, "REPLACE")
+    colour = thing.data.attributes.new("Colour", "FLOAT", "POINT")
+    thing.data.attributes.active = colour
+    mask = thing.modifiers.new("Mask", "MASK")
+    mask.vertex_group = "B"
+    new = np.linspace(0, 1, count, dtype=np.float32)
+    assert empty.mesh_io.write_group(thing, "B", new) == "B"
+    assert [group.name for group in thing.vertex_groups] == ["A", "B", "C"] and mask.vertex_group == "B"
+    np.testing.assert_array_equal(np.nan_to_num(weights(thing, "B")), new)
+    for name in "AC":
+        others = np.nan_to_num(weights(thing, name))
+        assert np.flatnonzero(others).tolist() == [1, 2, 3]
+    assert thing.data.attributes.active.name == "Colour" and len(thing.data.attributes["Colour"].data) == count
+
+
+def test_a_locked_group_is_refused(empty, engine):
+    monkey()
+    group = bpy.context.object.vertex_groups.new(name="Part")
+    group.lock_weight = True
+    bpy.ops.iseg.click_add(vertex=3)
+    with pytest.raises(RuntimeError, match="is locked: unlock it"):
+        bpy.ops.iseg.to_vertex_group()
+    assert np.isnan(weights(bpy.context.object, "Part")).all()
+
+
+def test_hard_and_connected(empty, engine):
+    monkey()
+    thing = bpy.context.object
+    bpy.ops.iseg.click_add(vertex=100)
+    part = thing.iseg.parts[0]
+    bpy.ops.iseg.to_vertex_group(hard=True)
+    hard = np.nan_to_num(weights(thing, "Part"))
+    answer = engine_answer(empty, thing, [(100, True)])
+    np.testing.assert_array_equal(hard, answer >= empty.session.answer_of(thing, part).threshold)
+    part.connected, part.automatic, part.threshold = True, False, 0.01
+    bpy.ops.iseg.to_vertex_group()
+    inside = empty.session.inside_of(thing, part, empty.session.answer_of(thing, part))
+    np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), answer * inside)

@@ -1,0 +1,121 @@
+"""The extension in Blender: the zip, what it leaves behind, and an engine that fails."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import bpy
+import pytest
+from conftest import MODULE
+
+import build
+
+CLI = Path(bpy.utils.system_resource("SCRIPTS"), "addons_core", "bl_pkg", "cli", "blender_ext.py")
+
+
+def test_blender_itself_finds_the_zip_valid(tmp_path):
+    archive = build.extension(tmp_path)
+    command = [sys.executable, "-I", str(CLI), "validate", str(archive)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_zip_is_the_same_every_time(tmp_path):
+    first, second = (build.extension(tmp_path / name) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+    names = zipfile.ZipFile(first).namelist()
+    assert {"blender_manifest.toml", "__init__.py", "LICENSE", "iseg_core/engine/server.py"} <= set(names)
+    assert not [name for name in names if "__pycache__" in name or "test" in name]
+
+
+def test_nothing_is_added_to_the_search_path(iseg):
+    folder = Path(iseg.__file__).parent
+    assert not [entry for entry in sys.path if Path(entry).resolve() == folder.resolve()]
+    own = [name for name in sys.modules if name.split(".")[0] == "iseg_core"]
+    assert own == [] and f"{MODULE}.iseg_core" in sys.modules
+
+
+def test_enabling_and_disabling_leaves_nothing_behind(empty):
+    def ours():
+        found = [name for name in dir(bpy.types) if name.lower().startswith("iseg")]
+        handlers = []
+        for kind in dir(bpy.app.handlers):
+            entries = getattr(bpy.app.handlers, kind)
+            if isinstance(entries, list):
+                handlers += [h for h in entries if getattr(h, "__module__", "").startswith(MODULE)]
+        properties = [t for t in (bpy.types.Object, bpy.types.Scene) if hasattr(t, "iseg")]
+        return len(found), len(handlers), len(properties)
+
+    before = ours()
+    assert before[0] > 10 and before[1] == 4 and before[2] == 2
+    for _ in range(2):
+        bpy.ops.preferences.addon_disable(module=MODULE)
+        assert ours() == (0, 0, 0)
+        bpy.ops.preferences.addon_enable(module=MODULE)
+        assert ours() == before
+
+
+def test_no_engine_chosen_is_said_before_anything_starts(empty, monkeypatch):
+    monkeypatch.delenv("ISEG_ENGINE", raising=False)
+    bpy.ops.mesh.primitive_monkey_add()
+    with pytest.raises(RuntimeError, match="No engine is chosen yet. Open Edit > Preferences"):
+        bpy.ops.iseg.train()
+
+
+@pytest.mark.parametrize(
+    "command, sentence",
+    [
+        ("/no/such/program", "cannot be started: /no/such/program"),
+        (f"{sys.executable} -c 'print(1)'", "not iSeg's protocol"),
+        (f"{sys.executable} -c 'raise SystemExit(5)'", "exit code 5"),
+        ("'", "cannot be read"),
+    ],
+)
+def test_an_engine_that_does_not_work_ends_in_a_sentence(empty, monkeypatch, command, sentence):
+    monkeypatch.setenv("ISEG_ENGINE", command)
+    bpy.ops.mesh.primitive_monkey_add()
+    bpy.ops.iseg.click_add(vertex=10)
+    empty.session.answers.clear()  # what is known needs no engine
+    with pytest.raises(RuntimeError, match=sentence):
+        bpy.ops.iseg.to_vertex_group()
+    thing = bpy.context.object
+    assert len(thing.vertex_groups) == 0 and len(thing.iseg.parts[0].clicks) == 1
+
+
+def test_a_killed_engine_starts_again(empty, engine):
+    bpy.ops.mesh.primitive_monkey_add()
+    bpy.ops.iseg.click_add(vertex=10)
+    bpy.ops.iseg.to_vertex_group()
+    os.kill(empty.session.engine.about["pid"], 9)
+    empty.session.answers.clear()
+    with pytest.raises(RuntimeError, match="signal 9"):
+        for _ in range(100):  # until the end of the process has been noticed
+            empty.session.answers.clear()
+            bpy.ops.iseg.to_vertex_group()
+    assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
+
+
+def test_the_preferences_choose_the_engine(empty, engine, monkeypatch):
+    """An existing Python runs the bundled iseg_core: no package of that name need be installed there."""
+    monkeypatch.delenv("ISEG_ENGINE")
+    preferences = empty.prefs.get()
+    preferences.choice, preferences.python = "PYTHON", engine.split()[0]
+    command, environment = empty.prefs.engine_command()
+    folder = Path(empty.__file__).parent
+    assert command == [engine.split()[0], "-m", "iseg_core", "engine"] and Path(environment["PYTHONPATH"]) == folder
+    bpy.ops.iseg.check_engine()
+    assert {teacher["name"] for teacher in empty.session.checkup["teachers"]} >= {"geometric", "sam_vit_b"}
+    preferences.choice, preferences.command = "COMMAND", "ssh gpu 'my python' -m iseg_core engine"
+    assert empty.prefs.engine_command() == (["ssh", "gpu", "my python", "-m", "iseg_core", "engine"], {})
+    preferences.choice, preferences.python, preferences.command = "PYTHON", "", ""
+
+
+def test_free_memory(empty, engine):
+    bpy.ops.mesh.primitive_monkey_add()
+    bpy.ops.iseg.click_add(vertex=10)
+    bpy.ops.iseg.to_vertex_group()
+    assert bpy.ops.iseg.free_memory() == {"FINISHED"}
+    assert not empty.session.answers
+    assert bpy.ops.iseg.to_vertex_group(name="Again") == {"FINISHED"}

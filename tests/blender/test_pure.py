@@ -1,0 +1,140 @@
+"""Picking, overlay and regions: arrays in, arrays out."""
+
+import numpy as np
+import pytest
+
+WIDTH, HEIGHT = 800, 600
+
+
+def perspective(lens: float = 1.5, near: float = 0.1, far: float = 100.0) -> np.ndarray:
+    """From a camera that looks along -z to the screen. [4, 4]"""
+    return np.array(
+        [
+            [lens * HEIGHT / WIDTH, 0, 0, 0],
+            [0, lens, 0, 0],
+            [0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)],
+            [0, 0, -1, 0],
+        ]
+    )
+
+
+def moved(x: float, y: float, z: float) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, 3] = (x, y, z)
+    return matrix
+
+
+CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)  # [8, 3]
+SIDES = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+FACES = np.array([t for a, b, c, d in SIDES for t in ((a, b, c), (a, c, d))], np.int32)  # [12, 3]
+
+
+@pytest.fixture
+def view() -> np.ndarray:
+    """A camera at z = 5 before the cube."""
+    return perspective() @ moved(0, 0, -5)
+
+
+def test_picks_the_nearest_corner_that_is_seen(iseg, view):
+    screen = iseg.picking.project(CUBE, view, WIDTH, HEIGHT)
+    for vertex in (1, 3, 5, 7):  # those with z = 1 hide the others
+        x, y = screen.points[vertex]
+        towards = np.array([WIDTH / 2, HEIGHT / 2]) - (x, y)
+        assert iseg.picking.pick(screen, FACES, tuple((x, y) + 0.3 * towards)) == vertex
+        assert iseg.picking.pick(screen, FACES, (x, y)) == vertex  # exactly on it: nothing slips between the faces
+        assert iseg.picking.pick(screen, FACES, tuple((x, y) - 0.02 * towards)) == vertex  # beside the mesh, in reach
+    assert iseg.picking.pick(screen, FACES, (5, 5)) is None
+
+
+def test_xray_picks_what_is_hidden(iseg, view):
+    screen = iseg.picking.project(CUBE, view, WIDTH, HEIGHT)
+    behind = tuple(screen.points[6])
+    assert iseg.picking.pick(screen, FACES, behind) == 7
+    assert iseg.picking.pick(screen, FACES, behind, through=True) == 6
+
+
+@pytest.mark.parametrize("scale", [(-1, 1, 1), (1, -2, 1), (0.5, 0.5, -1)])
+def test_mirrored_and_scaled_objects_need_no_case(iseg, view, scale):
+    """The vertex that is picked is the one of the same mesh with its scale applied."""
+    world = np.diag([*scale, 1.0])
+    applied = (CUBE * scale).astype(np.float32)
+    through_matrix = iseg.picking.project(CUBE, view @ world, WIDTH, HEIGHT)
+    directly = iseg.picking.project(applied, view, WIDTH, HEIGHT)
+    for cursor in np.random.default_rng(0).uniform((250, 150), (550, 450), (50, 2)):
+        assert iseg.picking.pick(through_matrix, FACES, cursor) == iseg.picking.pick(directly, FACES, cursor)
+
+
+def test_what_is_behind_the_camera_is_not_picked(iseg):
+    screen = iseg.picking.project(CUBE, perspective() @ moved(0, 0, 5), WIDTH, HEIGHT)
+    assert not screen.seen.any()
+    assert iseg.picking.pick(screen, FACES, (WIDTH / 2, HEIGHT / 2)) is None
+
+
+def test_faces_under_the_cursor_come_front_to_back(iseg, view):
+    """Against rays through random points, solved exactly."""
+    generator = np.random.default_rng(1)
+    points = generator.normal(size=(60, 3))  # [60, 3]
+    faces = generator.integers(0, 60, (80, 3)).astype(np.int32)  # [80, 3]
+    screen = iseg.picking.project(points, view, WIDTH, HEIGHT)
+    checked = 0
+    for cursor in generator.uniform((250, 150), (550, 450), (40, 2)):
+        x, y = cursor / (WIDTH, HEIGHT) * 2 - 1
+        direction = np.array([x / (1.5 * HEIGHT / WIDTH), y / 1.5, -1.0])  # [3] from (0, 0, 5)
+        expected = []
+        for index, (a, b, c) in enumerate(points[faces]):
+            if abs(np.linalg.det([b - a, c - a, -direction])) > 1e-9:
+                s, t, r = np.linalg.solve(np.stack([b - a, c - a, -direction], axis=1), np.array([0, 0, 5]) - a)
+                if s >= 0 and t >= 0 and s + t <= 1 and r > 0.1:
+                    expected.append((r, index))
+        found, depths = iseg.picking.under_cursor(screen, faces, cursor)
+        assert found.tolist() == [index for _, index in sorted(expected)]
+        assert (np.diff(depths) >= 0).all()
+        checked += len(expected)
+    assert checked > 50
+
+
+def test_overlay_shows_the_part_and_its_clicks(iseg):
+    inside = CUBE[:, 2] > 0  # [8]
+    shown = iseg.overlay.build(CUBE, FACES, inside, ((1, True), (0, False), (7, True)))
+    top = CUBE[FACES[inside[FACES].all(axis=1)]]  # [2, 3, 3]
+    assert len(shown.region) == 2
+    np.testing.assert_allclose(shown.region - top, np.broadcast_to([0, 0, 2 * iseg.overlay.LIFT], (2, 3, 3)), atol=1e-6)
+    np.testing.assert_array_equal(shown.include, CUBE[[1, 7]])
+    np.testing.assert_array_equal(shown.exclude, CUBE[[0]])
+    unknown = iseg.overlay.build(CUBE, FACES, None, ())
+    assert [len(array) for array in unknown] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("distance", [3.0, 10.0])
+def test_dots_are_round_and_of_one_size(iseg, distance):
+    """Some pixels wide at every distance, around the place that they mark."""
+    camera = moved(0, 0, -distance)
+    discs = iseg.overlay.discs(np.array([[0.2, 0.1, 0.0]]), np.eye(4), camera, perspective(), 6 * 2 / HEIGHT)
+    screen = iseg.picking.project(discs.reshape(-1, 3), perspective() @ camera, WIDTH, HEIGHT)
+    place = iseg.picking.project(np.array([[0.2, 0.1, 0.0]]), perspective() @ camera, WIDTH, HEIGHT).points[0]
+    corners = screen.points.reshape(-1, 3, 2)  # middle, rim, rim
+    np.testing.assert_allclose(corners[:, 0], np.broadcast_to(place, corners[:, 0].shape), atol=0.5)
+    np.testing.assert_allclose(np.linalg.norm(corners[:, 1] - place, axis=1), 6, atol=0.6)
+
+
+def test_connected_to_is_a_flood(iseg):
+    generator = np.random.default_rng(2)
+    for _ in range(20):
+        edges = generator.integers(0, 60, (50, 2))
+        inside = generator.random(60) < 0.7
+        seeds = generator.integers(0, 60, 3).tolist()
+        reached, grown = {seed for seed in seeds if inside[seed]}, True
+        while grown:
+            more = {int(b) for u, v in edges for a, b in ((u, v), (v, u)) if a in reached and inside[b]} - reached
+            reached, grown = reached | more, bool(more)
+        found = iseg.region.connected_to(inside, edges, seeds)
+        assert set(np.flatnonzero(found).tolist()) == reached
+
+
+def test_mirrored_clicks(iseg):
+    clicks = ((7, True), (4, False))
+    assert iseg.region.mirrored(clicks, CUBE, (False, False, False)) == clicks
+    assert iseg.region.mirrored(clicks, CUBE, (True, False, False)) == ((7, True), (4, False), (3, True), (0, False))
+    both = dict(iseg.region.mirrored(((7, True),), CUBE, (True, True, True)))
+    assert both == dict.fromkeys(range(8), True)
+    assert iseg.region.mirrored(((7, True), (3, False)), CUBE, (True, False, False)) == ((7, True), (3, False))
