@@ -81,7 +81,7 @@ def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient):
     request = {"mesh": mesh.hash, "preset": "tiny", "device": "cpu"}
     trained = engine.ask("train", request, timeout=PATIENT, progress=lambda p: stages.append(p.stage)).fields
     assert not trained["cached"] and trained["unsaved"] is None and "decoder" in trained["seconds"]
-    assert set(stages) <= {"start", "surface", "observe", "field", "decoder"} and stages
+    assert set(stages) <= {"wait", "start", "surface", "observe", "field", "decoder"} and stages
     again = engine.ask("train", request, timeout=PATIENT).fields
     assert again["cached"] and again["created"] == trained["created"]
     models = engine.ask("state", {"mesh": mesh.hash}, timeout=PATIENT).fields["models"]

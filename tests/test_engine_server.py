@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from test_protocol import arrays, header_like, json_values, raw_frame
 
 import iseg_core as iseg
-from iseg_core import presets, store
+from iseg_core import presets, segmenter, store
 from iseg_core.engine import server as server_module
 from iseg_core.engine.failure import describe
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
@@ -155,6 +155,41 @@ def test_the_rest_of_a_job_is_done_in_another_lane(connect: Callable[[Service], 
     assert [link.receive().fields for _ in range(2)] == [{"lane": "train"}] * 2
 
 
+def test_a_mesh_that_is_made_ready_does_not_keep_others_waiting(connect, monkeypatch: pytest.MonkeyPatch):
+    link, go = connect(Service()), threading.Event()
+    meshes = []
+    for id, stretch in ((2, 1.0), (3, 1.5), (4, 2.0)):
+        link.send("open_mesh", id, **icosphere(stretch))
+        meshes.append(link.receive().fields["mesh"])
+
+    def ask(id: int, mesh: str, tag: str | None = None) -> None:
+        link.send("query", id, {"mesh": mesh, "clicks": [[3, True]], "supersedes": tag})
+
+    def wait_for(kind: str, id: int) -> dict[str, Any]:
+        while (message := link.receive()).kind == "progress" != kind:
+            pass
+        assert (message.kind, message.id) == (kind, id), message.fields
+        return message.fields
+
+    ask(5, meshes[0])
+    wait_for("result", 5)
+    prepare = segmenter.instant
+    monkeypatch.setattr(segmenter, "instant", lambda mesh: go.wait(PATIENT) and prepare(mesh))
+    ask(6, meshes[1])
+    while wait_for("progress", 6)["stage"] != "prepare":
+        pass
+    ask(7, meshes[0])
+    wait_for("result", 7)  # at once
+    ask(8, meshes[2], "hover")
+    while wait_for("progress", 8)["stage"] != "wait":
+        pass
+    ask(9, meshes[2], "hover")
+    assert wait_for("error", 8)["type"] == "Superseded"  # in whatever lane it waits
+    go.set()
+    wait_for("result", 6)
+    wait_for("result", 9)
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError("x"), SystemExit(3), KeyboardInterrupt(), RecursionError()])
 def test_a_defect_ends_neither_lane_nor_server(connect: Callable[[Service], Link], error: BaseException):
     def broken(job: Job) -> Answer:
@@ -240,7 +275,9 @@ def test_a_torch_that_does_not_load_costs_training_only(tmp_path: Path, connect,
     assert message.fields["type"] == "EngineError"
     assert "PyTorch does not load" in message.fields["sentence"] and "Repair" in message.fields["sentence"]
     link.send("query", 4, {"mesh": mesh, "clicks": [[3, True]]})
-    assert link.receive().arrays["probability"][3] >= 0.5
+    while (message := link.receive()).kind == "progress":
+        pass
+    assert message.arrays["probability"][3] >= 0.5
 
 
 def test_the_cache_tells_what_it_has(tmp_path: Path):

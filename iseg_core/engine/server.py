@@ -92,10 +92,13 @@ class Lane:
         self._changed, self._ended, self.busy = threading.Condition(), False, False
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    def put(self, job: Job, work: Work) -> None:
+    def put(self, job: Job, work: Work) -> bool:
+        """Do this after all that came before; True where it has to wait for something."""
         with self._changed:
+            waits = self.busy or bool(self._waiting)
             self._waiting.append((job, work))
             self._changed.notify()
+        return waits
 
     def withdraw(self, match: Callable[[Job], bool]) -> list[Job]:
         """Take the matching jobs out that have not begun."""
@@ -214,7 +217,7 @@ class Server:
         job = Job(kind, id, fields, arrays, self._reporter(id))
         tag = fields.get("supersedes")
         if isinstance(tag, str):
-            for stale in self._lane(lane).withdraw(lambda other: other.fields.get("supersedes") == tag):
+            for stale in self._withdraw(lambda other: other.fields.get("supersedes") == tag):
                 self._answer(_error(stale.id, Superseded("A newer request took this one's place.")))
         self._jobs[id] = job
         self._lane(lane).put(job, work)
@@ -225,8 +228,7 @@ class Server:
         if job is None:
             return False
         job.cancelled.set()
-        for lane in self._lanes.values():
-            lane.withdraw(lambda other: other is job)
+        self._withdraw(lambda other: other is job)
         return self._answer(_error(job.id, Cancelled("Cancelled; what was there before is unchanged.")))
 
     # the lanes
@@ -236,6 +238,10 @@ class Server:
             self._lanes[name] = Lane(name, self._do)
         return self._lanes[name]
 
+    def _withdraw(self, match: Callable[[Job], bool]) -> list[Job]:
+        """Take the matching jobs that have not begun out of all lanes."""
+        return [job for lane in list(self._lanes.values()) for job in lane.withdraw(match)]
+
     def _do(self, job: Job, work: Work) -> None:
         """Do a job in its lane. Whatever happens, the lane goes on."""
         if job.cancelled.is_set():
@@ -243,10 +249,8 @@ class Server:
         try:
             outcome = work(job)
             if isinstance(outcome, Later):
-                lane = self._lane(outcome.lane)
-                if lane.busy:
+                if self._lane(outcome.lane).put(job, outcome.work):
                     job.report(Progress("wait", 0.0, None))
-                lane.put(job, outcome.work)
                 return
             message = Message("result", job.id, outcome.fields, outcome.arrays)
             encode(message)  # what cannot be sent is an error as any other

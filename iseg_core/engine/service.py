@@ -12,8 +12,11 @@
     free                                                    resident (bytes of memory afterwards, where it is known)
 
 A mesh is named by the hash of its geometry. `model` names a trained one by teacher, preset and seed; null: instant
-mode, which is made ready by the first query. Models lie in the cache, so a query for one needs no open mesh. Requests
-of the lane `query` run one after the other, beside the lanes `train`, `fetch` and `check`.
+mode. Models lie in the cache, so a query for one needs no open mesh. What a query needs is made ready by the first one
+that needs it; the later ones take milliseconds.
+
+Work is done in lanes, one thing after the other in each: `query` for what is answered at once, `prepare` for what takes
+seconds on a large mesh, `train`, `fetch` and `check`. A request may go from lane to lane.
 """
 
 import gc
@@ -124,11 +127,11 @@ class Service:
         self._meshes: Recent = Recent(MESHES)  # hash -> Mesh
         self._segmenters: Recent = Recent(SEGMENTERS)  # (ModelKey, device) -> Segmenter
         self.works: dict[str, tuple[str, Work]] = {  # kind -> lane, what is done there
-            "open_mesh": ("query", self.open_mesh),
             "state": ("query", self.state),
             "query": ("query", self.query),
-            "train": ("query", self.find_or_train),
             "free": ("query", self.free),
+            "open_mesh": ("prepare", self.open_mesh),
+            "train": ("prepare", self.find_or_train),
             "fetch": ("fetch", self.fetch),
             "doctor": ("check", self.doctor),
         }
@@ -163,39 +166,21 @@ class Service:
 
     # lane query
 
-    def open_mesh(self, job: Job) -> Answer:
-        from ..mesh import check
-
-        if job.arrays.keys() != {"vertices", "faces"}:
-            raise MessageError("The request open_mesh needs the arrays vertices [V, 3] and faces [F, 3].", job.id)
-        mesh = check(job.arrays["vertices"], job.arrays["faces"])
-        self._meshes.put(mesh.hash, mesh)
-        counts = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
-        return Answer({"mesh": mesh.hash, "topology": mesh.topology_hash, **counts, "models": self._models(mesh.hash)})
-
     def state(self, job: Job) -> Answer:
         mesh = job.mesh_hash()
         return Answer({"open": mesh in self._meshes, "models": self._models(mesh)})
 
-    def query(self, job: Job) -> Answer:
-        clicks = _clicks(job)
-        granularity = job.field("granularity", str, "part")
-        segmenter = self._segmenter(job)
+    def query(self, job: Job) -> Answer | Later:
+        clicks, granularity = _clicks(job), job.field("granularity", str, "part")
+        segmenter = self._segmenters.take(_queried(job))
+        if segmenter is None:
+            return Later("prepare", self._prepare)
         began = time.perf_counter()
         probability = segmenter.segment(clicks, granularity=granularity)  # [V]
         milliseconds = (time.perf_counter() - began) * 1e3
         from ..segmenter import otsu
 
         return Answer({"threshold": otsu(probability), "milliseconds": milliseconds}, {"probability": probability})
-
-    def find_or_train(self, job: Job) -> Answer | Later:
-        """A model that is there already is the answer, at once; else the mesh is trained in the lane `train`."""
-        key, device = _model_key(job, job.fields), job.field("device", str, "auto")
-        held = self._held(key, device)
-        if held is not None:
-            return Answer(_described(key, held.model, cached=True))
-        mesh = self._mesh(key.mesh)
-        return Later("train", lambda job: self._train(job, mesh, key, device))
 
     def free(self, job: Job) -> Answer:
         """Forget all meshes and models, and give the memory back. A training goes on."""
@@ -207,6 +192,40 @@ class Service:
             torch.cuda.empty_cache()
         _trim()
         return Answer({"resident": _resident()})
+
+    # lane prepare
+
+    def open_mesh(self, job: Job) -> Answer:
+        from ..mesh import check
+
+        if job.arrays.keys() != {"vertices", "faces"}:
+            raise MessageError("The request open_mesh needs the arrays vertices [V, 3] and faces [F, 3].", job.id)
+        mesh = check(job.arrays["vertices"], job.arrays["faces"])
+        self._meshes.put(mesh.hash, mesh)
+        counts = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+        return Answer({"mesh": mesh.hash, "topology": mesh.topology_hash, **counts, "models": self._models(mesh.hash)})
+
+    def _prepare(self, job: Job) -> Later:
+        """Make ready what a query needs, then answer it."""
+        key, device = _queried(job)
+        if key[1:] != INSTANT:
+            if self._held(key, device) is None:
+                raise ModelFileError("There is no such model of this mesh in the cache. Train the mesh.")
+        elif self._segmenters.take((key, device)) is None:
+            job.report(Progress("prepare", 0.0, None))
+            from ..segmenter import instant
+
+            self._segmenters.put((key, device), instant(self._mesh(key.mesh)))
+        return Later("query", self.query)
+
+    def find_or_train(self, job: Job) -> Answer | Later:
+        """A model that is there already is the answer, at once; else the mesh is trained in the lane `train`."""
+        key, device = _model_key(job, job.fields), job.field("device", str, "auto")
+        held = self._held(key, device)
+        if held is not None:
+            return Answer(_described(key, held.model, cached=True))
+        mesh = self._mesh(key.mesh)
+        return Later("train", lambda job: self._train(job, mesh, key, device))
 
     # lane train
 
@@ -281,25 +300,6 @@ class Service:
                 found.setdefault(key[1:], _description(key, segmenter.model))
         return sorted(found.values(), key=lambda model: model["created"], reverse=True)
 
-    def _segmenter(self, job: Job) -> "Segmenter":
-        """What answers the query of a job."""
-        device, named = job.field("device", str, "auto"), job.fields.get("model")
-        if named is None:
-            key = ModelKey(job.mesh_hash(), *INSTANT)
-            segmenter = self._segmenters.take((key, ""))
-            if segmenter is None:
-                from ..segmenter import instant
-
-                segmenter = instant(self._mesh(key.mesh))
-                self._segmenters.put((key, ""), segmenter)
-            return segmenter
-        if not isinstance(named, dict):
-            raise MessageError("The request query needs model: null, or teacher, preset and seed.", job.id)
-        segmenter = self._held(_model_key(job, named), device)
-        if segmenter is None:
-            raise ModelFileError("There is no such model of this mesh in the cache. Train the mesh.")
-        return segmenter
-
     def _held(self, key: ModelKey, device: str) -> "Segmenter | None":
         """A trained model that is in memory or in the cache, ready to answer."""
         segmenter = self._segmenters.take((key, device))
@@ -321,6 +321,16 @@ def _clicks(job: Job) -> list[tuple[int, bool]]:
             raise MessageError("The request query needs clicks: pairs of a vertex and true or false.", job.id)
         clicks.append((click[0], click[1]))
     return clicks
+
+
+def _queried(job: Job) -> tuple[ModelKey, str]:
+    """The key, in memory, of what answers a query: a model and the device that it is on."""
+    named = job.fields.get("model")
+    if named is None:
+        return ModelKey(job.mesh_hash(), *INSTANT), ""
+    if not isinstance(named, dict):
+        raise MessageError("The request query needs model: null, or teacher, preset and seed.", job.id)
+    return _model_key(job, named), job.field("device", str, "auto")
 
 
 def _model_key(job: Job, named: dict[str, Any]) -> ModelKey:
