@@ -26,7 +26,7 @@ from ..progress import Progress
 from ..version import __version__
 from .failure import describe
 from .protocol import PROTOCOL, Message, encode, mismatch, read, write
-from .service import Job, Later, Service, Work
+from .service import LANES, Job, Later, Service, Work
 
 QUEUE_LIMIT = 1024  # requests that may be under way
 PROGRESS_INTERVAL = 0.1  # seconds between two reports of one stage
@@ -134,7 +134,7 @@ class Server:
         self._source, self._sink, self._service = source, sink, service
         self._sending = threading.Lock()
         self._jobs: dict[int, Job] = {}  # those without an answer; taken out with _sending held
-        self._lanes: dict[str, Lane] = {}
+        self._lanes = {name: Lane(name, self._do) for name in LANES}
         self._greeted = False
         service.log = log
 
@@ -220,7 +220,7 @@ class Server:
             for stale in self._withdraw(lambda other: other.fields.get("supersedes") == tag):
                 self._answer(_error(stale.id, Superseded("A newer request took this one's place.")))
         self._jobs[id] = job
-        self._lane(lane).put(job, work)
+        self._lanes[lane].put(job, work)
 
     def _cancel(self, target: Any) -> bool:
         """Answer a request that waits or is being worked on with Cancelled, at once; False where there is none."""
@@ -233,14 +233,9 @@ class Server:
 
     # the lanes
 
-    def _lane(self, name: str) -> Lane:
-        if name not in self._lanes:
-            self._lanes[name] = Lane(name, self._do)
-        return self._lanes[name]
-
     def _withdraw(self, match: Callable[[Job], bool]) -> list[Job]:
         """Take the matching jobs that have not begun out of all lanes."""
-        return [job for lane in list(self._lanes.values()) for job in lane.withdraw(match)]
+        return [job for lane in self._lanes.values() for job in lane.withdraw(match)]
 
     def _do(self, job: Job, work: Work) -> None:
         """Do a job in its lane. Whatever happens, the lane goes on."""
@@ -249,7 +244,7 @@ class Server:
         try:
             outcome = work(job)
             if isinstance(outcome, Later):
-                if self._lane(outcome.lane).put(job, outcome.work):
+                if self._lanes[outcome.lane].put(job, outcome.work):
                     job.report(Progress("wait", 0.0, None))
                 return
             message = Message("result", job.id, outcome.fields, outcome.arrays)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..store import Cache, Model
 
 MESHES, SEGMENTERS = 16, 4  # held in memory; the least recently used goes first
+LANES = ("query", "prepare", "train", "fetch", "check")
 INSTANT = ("instant", "instant", 0)
 
 T = TypeVar("T")
