@@ -4,6 +4,8 @@ All random draws come from one CPU generator, so that a seed gives the same run 
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -60,8 +62,8 @@ def fit_decoder(
 ) -> Decoder:
     """The decoder, trained on the field's features [P, d] at the vertices [P, 3].
 
-    objective "votes": the bound on equation 7, by minibatches of (click set, scale) and vertices. "rendered": equation 7
-    as published, on the kept views; the reference to compare with.
+    objective "votes": the bound on equation 7, by minibatches of (click set, scale) and vertices.
+    "rendered": equation 7 as published, on the kept views; the reference to compare with.
     """
     features = features.detach().to(device)  # [P, d]
     decoder = Decoder(features.shape[1], settings.decoder_widths, generator).to(device)
@@ -96,6 +98,16 @@ def fit_joint(
         _descend(loss, optimizer, schedule)
         step((i + 1) / settings.decoder_steps)
     return field.eval(), decoder.eval()
+
+
+class _Source(Protocol):
+    """What a decoder trains on (batches.py); a batch goes back to the source that drew it."""
+
+    def draw(self) -> Any: ...
+
+    def loss(self, batch: Any, logits: Tensor) -> Tensor: ...
+
+    def learn(self, batch: Any, logits: Tensor) -> None: ...
 
 
 class FieldLoss:
@@ -166,7 +178,7 @@ def _new_field(observations: Observations, settings: Settings, generator: torch.
 
 def _source(
     objective: str, observations: Observations, vertices: np.ndarray, settings: Settings, generator: torch.Generator
-) -> VoteBatches | ViewBatches:
+) -> _Source:
     if objective == "votes":
         return VoteBatches(observations, vertices, settings, generator)
     if objective == "rendered":
@@ -174,9 +186,9 @@ def _source(
     raise SettingsError(f"Unknown objective {objective!r}. Choose one of: votes, rendered.")
 
 
-def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches) -> Tensor:
+def _decoder_loss(decoder: Decoder, features: Tensor, source: _Source) -> Tensor:
     """Loss of one batch, on features [P, d]."""
-    batch = source.draw()
+    batch: Any = source.draw()  # of the kind that its own source understands
     clicked, signs, scale = (t.to(features.device) for t in batch.clicks)
     vertices = features if batch.vertices is None else features[batch.vertices.to(features.device)]  # [K, N, d]
     logits = decoder.decode(decoder.precompute(vertices), features[clicked], signs, scale)  # [K, N]
@@ -186,7 +198,7 @@ def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | View
 
 
 def _optimizer(parameters: Iterable[nn.Parameter], rate: float, steps: int):
-    """AdamW; the learning rate warms up, then follows a cosine to zero. The schedule matters more than the optimiser."""
+    """AdamW; the rate warms up, then follows a cosine to zero. The schedule matters more than the optimiser."""
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=max(steps, 1) + 1, pct_start=WARM_UP, cycle_momentum=False

@@ -188,6 +188,7 @@ class _FieldSums:
         self.blocks: list[sp.csr_matrix] = []
         self.b = np.zeros((vertex_count, dim))  # [P, d]
         self.c = 0.0
+        self.pixels = 0
 
     def add(self, features: np.ndarray, raster: Raster, faces: np.ndarray) -> None:
         """features [d, h, w] of a view and its raster [h, w]."""
@@ -195,11 +196,12 @@ class _FieldSums:
         target = features.reshape(len(features), -1)[:, raster.covered].T.astype(np.float64)  # [p, d]
         self.b += matrix.T @ target
         self.c += float((target**2).sum())
+        self.pixels += len(target)
         self.blocks.append(matrix)
 
     def total(self) -> tuple[sp.csr_matrix, np.ndarray, float, int]:
         matrix = sp.vstack(self.blocks, format="csr").astype(np.float64)  # [sum p, P]
-        return (matrix.T @ matrix).tocsr(), self.b, self.c, matrix.shape[0]
+        return sp.csr_matrix(matrix.T @ matrix), self.b, self.c, matrix.shape[0]
 
 
 @dataclass
@@ -249,7 +251,7 @@ class _Pairs:
 
     def keep(self, seen: np.ndarray, ask: _Ask, counts: np.ndarray) -> np.ndarray:
         """Remember the pairs that a scale learns from (counts [R, 3]); the others can be chosen anew. [R] bool"""
-        kept = counts.any(axis=1)  # [R]
+        kept = np.asarray(counts.any(axis=1))  # [R]
         self.chosen[ask.positive[kept].astype(int), seen[ask.first[kept]], seen[ask.second[kept]]] = True
         return kept
 

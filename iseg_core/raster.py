@@ -101,7 +101,7 @@ class EmbreeRasterizer:
         offset = self.vertices - camera.position  # [V, 3]
         distance = np.linalg.norm(offset, axis=1)  # [V]
         hit = self.cast(np.broadcast_to(camera.position, offset.shape), offset / distance[:, None])
-        # A ray aimed at a silhouette may miss its vertex by a rounding error: it then hits what lies behind, or nothing.
+        # A ray at a silhouette may miss its vertex by a rounding error: it then hits what lies behind, or nothing.
         return (hit["primID"] < 0) | (hit["tfar"] > distance - EPSILON)  # [V]
 
 
