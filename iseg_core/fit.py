@@ -5,7 +5,6 @@ All random draws come from one CPU generator, so that a seed gives the same run 
 
 from collections.abc import Callable, Iterable
 from typing import Any
-from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -100,16 +99,6 @@ def fit_joint(
     return field.eval(), decoder.eval()
 
 
-class _Source(Protocol):
-    """What a decoder trains on (batches.py); a batch goes back to the source that drew it."""
-
-    def draw(self) -> Any: ...
-
-    def loss(self, batch: Any, logits: Tensor) -> Tensor: ...
-
-    def learn(self, batch: Any, logits: Tensor) -> None: ...
-
-
 class FieldLoss:
     """Equation 3 over all views at once: (tr f'Af - 2 tr f'b + c) / (pixels d), differentiable in f [P, d]."""
 
@@ -178,7 +167,7 @@ def _new_field(observations: Observations, settings: Settings, generator: torch.
 
 def _source(
     objective: str, observations: Observations, vertices: np.ndarray, settings: Settings, generator: torch.Generator
-) -> _Source:
+) -> VoteBatches | ViewBatches:
     if objective == "votes":
         return VoteBatches(observations, vertices, settings, generator)
     if objective == "rendered":
@@ -186,7 +175,7 @@ def _source(
     raise SettingsError(f"Unknown objective {objective!r}. Choose one of: votes, rendered.")
 
 
-def _decoder_loss(decoder: Decoder, features: Tensor, source: _Source) -> Tensor:
+def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches) -> Tensor:
     """Loss of one batch, on features [P, d]."""
     batch: Any = source.draw()  # of the kind that its own source understands
     clicked, signs, scale = (t.to(features.device) for t in batch.clicks)

@@ -201,7 +201,7 @@ class _FieldSums:
 
     def total(self) -> tuple[sp.csr_matrix, np.ndarray, float, int]:
         matrix = sp.vstack(self.blocks, format="csr").astype(np.float64)  # [sum p, P]
-        return sp.csr_matrix(matrix.T @ matrix), self.b, self.c, matrix.shape[0]
+        return sp.csr_matrix(matrix.T @ matrix), self.b, self.c, self.pixels
 
 
 @dataclass
