@@ -22,7 +22,8 @@ SIDE, FIELD_SIDE, DIM = 40, 20, 3
 CAMERAS = sphere_cameras(8)
 RASTERIZER = make_rasterizer(VERTICES, FACES)
 SETTINGS = tiny_settings(click_range=(12, 12), second_clicks=2)
-EVERYWHERE = sum(RASTERIZER.rasterize(camera, SIDE).matrix(FACES, COUNT).sum(axis=0) for camera in CAMERAS).A1  # [P]
+MATRICES = [RASTERIZER.rasterize(camera, SIDE).matrix(FACES, COUNT) for camera in CAMERAS]  # 8 x [p, P]
+EVERYWHERE = np.concatenate([matrix.toarray() for matrix in MATRICES]).sum(axis=0)  # [P] votes of all views
 
 z = VERTICES[:, 2]
 # Parts at three scales: slices, balls, everything. [3, P]
