@@ -22,7 +22,7 @@ from iseg_core.raster import make_rasterizer
 from iseg_core.segmenter import prepare
 from iseg_core.views import sphere_cameras
 
-SHORT = tiny_settings(views=8, click_range=(16, 16), second_clicks=1)
+SHORT = tiny_settings(views=8, click_range=(16, 16), second_clicks=1, fourier_frequencies=32, field_batch=128)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -112,7 +112,7 @@ def test_the_gradient_of_the_field_loss_equals_finite_differences():
 
 @pytest.mark.parametrize("ridge", [0.5, 0.0])
 def test_the_field_comes_close_to_its_optimum(taught, ridge):
-    chosen = tiny_settings(ridge=ridge, field_steps=150, field_width=64, field_rate=5e-3, fourier_sigma=1.0)
+    chosen = replace(SHORT, ridge=ridge, field_steps=100, field_rate=1e-2, fourier_sigma=1.0)
     points = torch.as_tensor(taught.vertices, dtype=torch.float32)  # [P, 3]
     loss = taught.observations.field_loss
     untrained = fit_field(taught.observations, taught.vertices, replace(chosen, field_steps=0), seeded())
