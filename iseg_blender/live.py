@@ -3,6 +3,8 @@
 In background mode there are no timers: operators wait for what they need.
 """
 
+import traceback
+
 import bpy
 from bpy.app.handlers import persistent
 
@@ -39,12 +41,15 @@ def redraw() -> None:
 def keep_pumping() -> None:
     """Hand out the engine's answers until none is expected any more."""
     if not bpy.app.background and not bpy.app.timers.is_registered(_pump):
-        bpy.app.timers.register(_pump, first_interval=PUMP_INTERVAL)
+        bpy.app.timers.register(_pump, first_interval=PUMP_INTERVAL, persistent=True)  # a training outlives its file
 
 
 def _pump() -> float | None:
-    if session.engine.pump():
-        redraw()
+    try:
+        if session.engine.pump():
+            redraw()
+    except Exception:  # a defect of ours; a timer that raises is never called again
+        traceback.print_exc()
     return PUMP_INTERVAL if session.engine.busy else None
 
 

@@ -63,18 +63,38 @@ def read(thing: bpy.types.Object) -> Geometry:
     """The arrays of a mesh object, including changes of edit mode that are not saved yet."""
     flush(thing)
     mesh = thing.data
-    vertices = np.empty(len(mesh.vertices) * 3, np.float32)  # [3 V]
-    mesh.vertices.foreach_get("co", vertices)
+    vertices = positions(thing)  # [V, 3]
+    corners = corner_vertices(thing)  # [C]
     mesh.calc_loop_triangles()
-    faces = np.empty(len(mesh.loop_triangles) * 3, np.int32)  # [3 F]
-    mesh.loop_triangles.foreach_get("vertices", faces)
-    return Geometry(vertices.reshape(-1, 3), faces.reshape(-1, 3), topology(mesh))
+    loops = np.empty(len(mesh.loop_triangles) * 3, np.int32)  # [3 F]
+    mesh.loop_triangles.foreach_get("loops", loops)
+    return Geometry(vertices, corners[loops].reshape(-1, 3), topology(mesh, corners))
 
 
-def topology(mesh: bpy.types.Mesh) -> str:
-    """Hash of the polygons as they are: triangles of a polygon may change when its vertices move."""
+def positions(thing: bpy.types.Object) -> np.ndarray:
+    """Where the vertices are. [V, 3] float32"""
+    mesh = thing.data
+    places = np.empty(len(mesh.vertices) * 3, np.float32)  # [3 V]
+    if thing.mode != "EDIT" and "position" in mesh.attributes:  # one copy; in edit mode attributes are empty
+        mesh.attributes["position"].data.foreach_get("vector", places)
+    else:
+        mesh.vertices.foreach_get("co", places)
+    return places.reshape(-1, 3)  # [V, 3]
+
+
+def corner_vertices(thing: bpy.types.Object) -> np.ndarray:
+    """The vertex of each corner of each polygon. [C] int32"""
+    mesh = thing.data
     corners = np.empty(len(mesh.loops), np.int32)  # [C]
-    mesh.loops.foreach_get("vertex_index", corners)
+    if thing.mode != "EDIT" and ".corner_vert" in mesh.attributes:
+        mesh.attributes[".corner_vert"].data.foreach_get("value", corners)
+    else:
+        mesh.loops.foreach_get("vertex_index", corners)
+    return corners
+
+
+def topology(mesh: bpy.types.Mesh, corners: np.ndarray) -> str:
+    """Hash of the polygons, whose corners [C] are these: triangles of a polygon may change when its vertices move."""
     starts = np.empty(len(mesh.polygons), np.int32)  # [P]
     mesh.polygons.foreach_get("loop_start", starts)
     digest = hashlib.sha256(b"%d %d " % (len(mesh.vertices), len(starts)))

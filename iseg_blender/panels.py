@@ -110,12 +110,12 @@ def draw_clicks(layout: Any, context: bpy.types.Context, part: state.Part) -> No
 def draw_region(layout: Any, context: bpy.types.Context, part: state.Part) -> None:
     layout.row().prop(part, "granularity", expand=True)
     row = layout.row()
-    row.prop(part, "automatic", text="Automatic Threshold")
+    row.prop(part, "automatic", text="Automatic")
     value = row.row()
     value.enabled = not part.automatic
     answer = session.answer_of(context.object, part)
     if part.automatic and answer is not None:
-        value.label(text=f"{answer.threshold:.2f}")
+        value.label(text=f"Threshold {answer.threshold:.2f}")
     elif not part.automatic:
         value.prop(part, "threshold", text="", slider=True)
     layout.prop(part, "connected")

@@ -280,12 +280,13 @@ def status(thing: bpy.types.Object | None) -> Status:
     assert thing is not None
     look = known_look(thing)
     if look is None:
-        return Status(Kind.INSTANT, "Click a place, or train first for better parts")
+        return Status(Kind.INSTANT, "Not looked at yet: click or train")
     if look.hash in trainings:
         return Status(Kind.TRAINING, "Training")
     name, model = model_for(thing, look)
     if model is not None and name == look.hash:
-        return Status(Kind.READY, f"Ready: {model[0]}, {model[1]}, {str(models[name][0].get('created', ''))[:16]}")
+        created = str(models[name][0].get("created", ""))[:16].replace("T", " ")
+        return Status(Kind.READY, f"Ready: {model[0]}, {model[1]}, {created}")
     if model is not None:
         return Status(Kind.MOVED, "Ready, but vertices moved since the training: train again to be exact")
     if state.trained_name(thing) and thing.iseg.trained_topology != look.topology:

@@ -17,6 +17,7 @@ DOT, RIM = 5.0, 6.5  # radius in pixels, of the dot and of its dark rim
 Colour = tuple[float, float, float, float]
 
 preview: tuple[str, np.ndarray] | None = None  # the mesh's name, and what its part would be [V] bool
+imagining: Any = None  # what is being asked for the preview
 
 _handle: Any = None
 _drawn: tuple[Any, "Batches | None"] = (None, None)  # what the batches were made from
@@ -62,12 +63,10 @@ def shown_vertices(thing: bpy.types.Object, look: mesh_io.Look) -> np.ndarray:
     moved = len(thing.modifiers) or thing.data.shape_keys is not None
     if thing.mode == "EDIT" or not moved:
         return look.vertices
-    mesh = thing.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-    if len(mesh.vertices) != len(look.vertices):
+    evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    if len(evaluated.data.vertices) != len(look.vertices):
         return look.vertices  # a modifier makes new vertices: nobody knows which is which
-    places = np.empty(len(mesh.vertices) * 3, np.float32)  # [3 V]
-    mesh.vertices.foreach_get("co", places)
-    return places.reshape(-1, 3)  # [V, 3]
+    return mesh_io.positions(evaluated)  # [V, 3]
 
 
 def draw() -> None:
@@ -105,7 +104,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    global _handle, _drawn, preview
+    global _handle, _drawn, preview, imagining
     if _handle is not None:
         bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
-    _handle, _drawn, preview = None, (None, None), None
+    _handle, _drawn, preview, imagining = None, (None, None), None, None

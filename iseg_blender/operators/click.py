@@ -233,7 +233,7 @@ class ISEG_OT_click(bpy.types.Operator):
             vertex = vertex_at(context, self._region, cursor)
         if (vertex, positive) == self._hovered:
             return
-        self._hovered = (vertex, positive)
+        self._hovered, view.imagining = (vertex, positive), None
         if view.preview is not None:
             view.preview = None
             live.redraw()
@@ -249,8 +249,10 @@ class ISEG_OT_click(bpy.types.Operator):
         query = query._replace(clicks=(*(click for click in query.clicks if click[0] != vertex), (vertex, positive)))
         threshold = None if part.automatic else part.threshold
 
+        view.imagining = wanted = (query.mesh, vertex, positive)  # this operator may be gone when the answer comes
+
         def arrived(task):
-            if task.error is None and self._hovered == (vertex, positive):
+            if task.error is None and view.imagining == wanted:
                 limit = task.result.threshold if threshold is None else threshold
                 view.preview = (look.hash, task.result.probability >= limit)
                 live.redraw()
@@ -266,8 +268,7 @@ class ISEG_OT_click(bpy.types.Operator):
         context.window.cursor_modal_set("CROSSHAIR")
 
     def _end(self, context, outcome):
-        view.preview = None
-        self._hovered = None
+        view.preview = view.imagining = None
         context.workspace.status_text_set(None)
         if context.area is not None:
             context.area.header_text_set(None)

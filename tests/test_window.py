@@ -1,0 +1,75 @@
+"""An artist's way through the extension in a real window (tests/window/scenario.py says which)."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import build
+
+ROOT = Path(__file__).resolve().parent.parent
+
+pytestmark = pytest.mark.skipif(
+    "ISEG_BLENDER" not in os.environ,
+    reason="needs a Blender with a window: set ISEG_BLENDER to the command that starts one (1280 x 800 pixels)",
+)
+
+
+@pytest.fixture(scope="module")
+def report() -> Any:
+    """What the scenario found; its pictures lie in out/window/."""
+    out = ROOT / "out" / "window"
+    out.mkdir(parents=True, exist_ok=True)
+    for stale in (*out.glob("*.png"), *out.glob("report.json")):
+        stale.unlink()
+    archive = build.extension(out)
+    environment = os.environ | {
+        "ISEG_ZIP": str(archive),
+        "ISEG_SHOTS": str(out),
+        "ISEG_CACHE": str(out / "cache"),
+        "ISEG_ENGINE": os.environ.get("ISEG_ENGINE") or shlex.join([sys.executable, "-m", "iseg_core", "engine"]),
+        "BLENDER_USER_RESOURCES": str(out / "blender"),
+    }
+    command = shlex.split(os.environ["ISEG_BLENDER"])
+    command += ["--factory-startup", "--enable-event-simulate", "-p", "0", "0", "1280", "800"]
+    command += ["--python", str(ROOT / "tests" / "window" / "scenario.py")]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    return json.loads((out / "report.json").read_text())
+
+
+def test_the_button_trains(report: Any):
+    assert report["training_error"] == "" and report["trained"].startswith("Ready: geometric, draft")
+
+
+def test_clicks_land_where_they_are_made(report: Any):
+    assert report["picked"] == report["targets"] == report["four"]
+    assert report["view_turned"]
+
+
+def test_steps_back_and_forward_give_the_same_result(report: Any):
+    assert report["back"] == report["four"][:-1]
+    assert report["forward"] == report["four"] and report["same_answer"]
+
+
+def test_x_removes_t_flips_enter_keeps_esc_restores(report: Any):
+    last, _ = report["four"][-1]
+    assert report["removed"] == report["four"][:-1]
+    assert report["flipped"] == report["kept"] == [*report["four"][:-1], [last, False]]
+    assert report["more"] == len(report["kept"]) + 1 and report["restored"] == report["kept"]
+
+
+def test_extrude_undo_save_load(report: Any):
+    assert report["extruded"] > 0 and report["after_undo"] == 0
+    assert report["after_undo_clicks"] == report["loaded"] == report["kept"]
+    assert report["after_undo_groups"] == report["loaded_groups"] == ["Part"]
+    assert report["loaded_status"] == "ready" and report["problems"] == {}
+
+
+def test_disabling_leaves_nothing_behind(report: Any):
+    assert report["left"] == []

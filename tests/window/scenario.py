@@ -1,0 +1,273 @@
+"""Runs inside a Blender with a window: an artist's way through the extension, with simulated mouse and keys.
+
+ISEG_ZIP: the extension. ISEG_SHOTS: a folder for the pictures, one after each step, and for report.json, which says
+what was found.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import SimpleNamespace
+
+import bpy  # pyright: ignore[reportMissingImports]
+import numpy as np
+from mathutils import Vector  # pyright: ignore[reportMissingImports]
+
+SHOTS = Path(os.environ["ISEG_SHOTS"])
+MODULE = "bl_ext.user_default.iseg"
+found: dict = {"version": list(bpy.app.version), "slowest_ms": {}}
+
+
+def window():
+    return bpy.context.window_manager.windows[0]
+
+
+def area():
+    return next(area for area in window().screen.areas if area.type == "VIEW_3D")
+
+
+def region(kind="WINDOW"):
+    return next(region for region in area().regions if region.type == kind)
+
+
+def here(**extra):
+    return bpy.context.temp_override(window=window(), area=area(), region=region(), **extra)
+
+
+def shot(name):
+    subprocess.run(["import", "-window", "root", str(SHOTS / f"{name}.png")], check=True)
+
+
+def thing():
+    return window().view_layer.objects.active
+
+
+def clicks():
+    return [[click.vertex, click.positive] for part in thing().iseg.parts for click in part.clicks]
+
+
+def place(vertex):
+    """Where a vertex is on the screen."""
+    matrix = np.array(area().spaces[0].region_3d.perspective_matrix) @ np.array(thing().matrix_world)  # [4, 4]
+    point = matrix @ np.array([*thing().data.vertices[vertex].co, 1.0])  # [4]
+    x, y = (point[:2] / point[3] + 1) / 2 * (region().width, region().height)
+    return int(round(region().x + x)), int(round(region().y + y))
+
+
+def nearest(point):
+    return min(thing().data.vertices, key=lambda vertex: (vertex.co - Vector(point)).length).index
+
+
+def press(kind, x, y, **keys):
+    """A key or button, down and up."""
+    window().event_simulate(type="MOUSEMOVE", value="NOTHING", x=x, y=y)
+    yield 0.3
+    window().event_simulate(type=kind, value="PRESS", x=x, y=y, **keys)
+    yield 0.1
+    window().event_simulate(type=kind, value="RELEASE", x=x, y=y, **keys)
+    yield 0.3
+
+
+def until(condition, seconds):
+    """Wait for something; the test fails where it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds} s in vain")
+        yield 0.1
+
+
+def measured(owner, name):
+    """Note the longest time that a function of ours has held Blender up."""
+    inner = getattr(owner, name)
+
+    def outer(first, second=None):  # Blender counts the arguments of a panel's draw
+        began = time.perf_counter()
+        try:
+            return inner(first) if second is None else inner(first, second)
+        finally:
+            label = f"{getattr(owner, '__name__', owner)}.{name}".removeprefix(f"{MODULE}.")
+            took = (time.perf_counter() - began) * 1e3
+            found["slowest_ms"][label] = max(took, found["slowest_ms"].get(label, 0.0))
+
+    setattr(owner, name, outer)
+
+
+def steps():
+    yield 0.5
+    with here():
+        bpy.ops.extensions.package_install_files(
+            filepath=os.environ["ISEG_ZIP"], repo="user_default", enable_on_install=True
+        )
+    iseg = sys.modules[MODULE]
+    measured(iseg.session.Engine, "pump")
+    measured(iseg.view, "shown_vertices")
+    for panel in iseg.panels.CLASSES[:3]:
+        measured(panel, "draw")
+    yield 0.5
+    for other in list(bpy.data.objects):
+        bpy.data.objects.remove(other)
+    with here():
+        bpy.ops.mesh.primitive_monkey_add()
+        bpy.ops.object.modifier_add(type="SUBSURF")
+        bpy.ops.object.modifier_apply(modifier="Subdivision")
+        bpy.ops.object.shade_smooth()
+        area().spaces[0].show_region_ui = True
+    yield 1.0
+    while region("UI").active_panel_category != "iSeg":  # it can be set once the sidebar has been drawn
+        try:
+            region("UI").active_panel_category = "iSeg"
+        except TypeError:
+            pass
+        yield 0.5
+    region("UI").tag_redraw()
+    with here():
+        bpy.ops.view3d.view_axis(type="FRONT")
+        bpy.ops.ed.undo_push(message="begin")
+    yield 1.0
+    with here():
+        bpy.ops.view3d.view_selected()
+        bpy.ops.view3d.view_orbit(angle=0.35, type="ORBITUP")
+        bpy.ops.view3d.view_orbit(angle=-0.35, type="ORBITLEFT")
+    yield 1.0
+    shot("1-untrained")
+
+    # Train, by pressing the button.
+    bpy.context.scene.iseg.preset = "draft"
+    sidebar = region("UI")
+    x, y = sidebar.x + sidebar.width // 2 - 10, sidebar.y + sidebar.height - TRAIN_BUTTON
+    found["sidebar"] = [sidebar.x, sidebar.y, sidebar.width, sidebar.height]
+    yield from press("LEFTMOUSE", x, y)
+    yield from until(lambda: iseg.session.trainings or iseg.session.status(thing()).kind.value == "ready", 20)
+    task = next(iter(iseg.session.trainings.values()), None) or SimpleNamespace(ended=True, progress=None, error=None)
+    yield from until(lambda: task.ended or (task.progress and task.progress.fraction > 0.3), 300)
+    print("training", task.progress, flush=True)
+    found["progress"] = list(task.progress or [])
+    shot("2-training")
+    yield from until(lambda: task.ended, 600)
+    found["trained"] = task.error is None and iseg.session.status(thing()).sentence
+    found["training_error"] = str(task.error or "")
+    yield 0.5
+    shot("3-trained")
+
+    # Click four points; the view turns while the tool is active.
+    with here():
+        bpy.ops.iseg.click("INVOKE_DEFAULT", True)
+    yield 0.5
+    engine = iseg.session.engine
+    targets = [
+        ((1.36, -0.1, 0.4), False),
+        ((-0.35, -0.85, 0.24), True),
+        ((0.0, -0.6, 0.85), True),
+        ((-1.3, 0, 0.4), False),
+    ]
+    found["targets"], found["picked"] = [], []
+    for number, (point, ctrl) in enumerate(targets):
+        vertex = nearest(point)
+        x, y = place(vertex)
+        yield from press("LEFTMOUSE", x, y, ctrl=ctrl)
+        yield from until(lambda: not engine.busy, 30)
+        yield 0.3
+        found["targets"].append([vertex, not ctrl])
+        found["picked"].append(clicks()[-1])
+        shot(f"4-click-{number + 1}")
+    turned = area().spaces[0].region_3d.view_rotation.copy()
+    yield from press("NUMPAD_6", x, y)
+    yield 0.5
+    found["view_turned"] = area().spaces[0].region_3d.view_rotation != turned
+    yield from press("NUMPAD_4", x, y)
+    yield 0.5
+    part = thing().iseg.parts[0]
+    found["four"] = clicks()
+    before = iseg.session.answer_of(thing(), part).probability.copy()
+
+    # Back, forward: the very same result. Flip. Remove the click under the cursor.
+    yield from press("Z", x, y, ctrl=True)
+    yield from until(lambda: not engine.busy, 30)
+    found["back"] = clicks()
+    yield from press("Z", x, y, ctrl=True, shift=True)
+    yield from until(lambda: not engine.busy, 30)
+    found["forward"] = clicks()
+    found["same_answer"] = bool(np.array_equal(iseg.session.answer_of(thing(), part).probability, before))
+    yield from press("X", x, y)
+    found["removed"] = clicks()
+    yield from press("T", x, y)
+    yield from press("LEFTMOUSE", x, y)  # flipped: without Ctrl it excludes
+    yield from until(lambda: not engine.busy, 30)
+    found["flipped"] = clicks()
+    shot("5-clicked")
+    yield from press("RET", x, y)
+    yield from until(lambda: not engine.busy, 30)
+    found["kept"] = clicks()
+
+    # Esc restores what was.
+    with here():
+        bpy.ops.iseg.click("INVOKE_DEFAULT", True)
+    yield 0.3
+    yield from press("LEFTMOUSE", *place(nearest((-1.2, -0.1, 0.4))))
+    found["more"] = len(clicks())
+    yield from press("ESC", x, y)
+    found["restored"] = clicks()
+    yield from until(lambda: not engine.busy, 30)
+    yield 0.5
+
+    # The part as a group, extruded; Ctrl-Z; saved and loaded.
+    with here():
+        bpy.ops.iseg.to_vertex_group("INVOKE_DEFAULT", True)
+        yield 0.5
+        counts = len(thing().data.vertices)
+        bpy.ops.iseg.edit("INVOKE_DEFAULT", True, action="EXTRUDE", distance=0.12)
+    yield 1.0
+    shot("6-extruded")
+    found["extruded"] = len(thing().data.vertices) - counts
+    yield from press("Z", *place(nearest((0, -0.8, 0.6))), ctrl=True)
+    yield 1.0
+    found["after_undo"] = len(thing().data.vertices) - counts
+    found["after_undo_clicks"], found["after_undo_groups"] = clicks(), [g.name for g in thing().vertex_groups]
+    shot("7-undone")
+    path = str(SHOTS / "saved.blend")
+    with here():
+        bpy.ops.wm.save_as_mainfile(filepath=path)
+        bpy.ops.wm.read_homefile()
+    yield 1.0
+    with here():
+        bpy.ops.wm.open_mainfile(filepath=path)
+    yield 1.0
+    yield from until(lambda: iseg.session.known_look(thing()) and not engine.busy, 60)
+    yield 1.0
+    found["loaded"], found["loaded_groups"] = clicks(), [group.name for group in thing().vertex_groups]
+    found["loaded_status"] = iseg.session.status(thing()).kind.value
+    shot("8-loaded")
+    found["problems"] = dict(iseg.session.problems)
+    with here():
+        bpy.ops.preferences.addon_disable(module=MODULE)
+    yield 0.5
+    found["left"] = [name for name in dir(bpy.types) if name.lower().startswith("iseg")]
+    shot("9-disabled")
+
+
+TRAIN_BUTTON = 139  # pixels from the sidebar's top to the button
+script = steps()
+
+
+def tick():
+    try:
+        return next(script)
+    except StopIteration:
+        (SHOTS / "report.json").write_text(json.dumps(found, indent=1))
+        bpy.ops.wm.quit_blender()
+    except BaseException:
+        traceback.print_exc()
+        (SHOTS / "report.json").write_text(json.dumps(found, indent=1))
+        shot("failed")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(3)
+
+
+bpy.context.preferences.view.show_splash = False
+bpy.app.timers.register(tick, first_interval=1.0, persistent=True)
