@@ -47,16 +47,16 @@ def lifted(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return (corners + LIFT * size * at[triangles]).astype(np.float32)  # [T, 3, 3]
 
 
-def discs(places: np.ndarray, matrix: np.ndarray, view: np.ndarray, window: np.ndarray, pixels: float) -> np.ndarray:
+def discs(places: np.ndarray, matrix: np.ndarray, view: np.ndarray, window: np.ndarray, size: float) -> np.ndarray:
     """Round dots that face the viewer, as triangles in the world. [N, SEGMENTS, 3, 3] float32
 
     places [N, 3] in the object's space; matrix [4, 4] from there to the world; view [4, 4] from the world to the
-    camera; window [4, 4] from the camera to the screen; pixels: the radius as a fraction of half the region's height.
+    camera; window [4, 4] from the camera to the screen; size: the radius as a fraction of half the region's height.
     """
     world = places @ matrix[:3, :3].T + matrix[:3, 3]  # [N, 3]
     seen = world @ view[:3, :3].T + view[:3, 3]  # [N, 3]
     w = seen @ window[3, :3] + window[3, 3]  # [N] 1 in an orthographic view
-    radius = pixels * np.maximum(w, 0.0) / window[1, 1]  # [N]
+    radius = size * np.maximum(w, 0.0) / window[1, 1]  # [N]
     right, up, back = view[:3, :3] / np.linalg.norm(view[:3, :3], axis=1, keepdims=True)  # 3 x [3]
     angle = np.linspace(0, 2 * np.pi, SEGMENTS + 1)  # [S + 1]
     rim = np.cos(angle)[:, None] * right + np.sin(angle)[:, None] * up  # [S + 1, 3]

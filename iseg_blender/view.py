@@ -32,9 +32,9 @@ class Batches:
         region = shown.region.reshape(-1, 3)  # [3 T, 3]
         self._region = batch_for_shader(self._shader, "TRIS", {"pos": region}) if len(region) else None
 
-    def draw(self, matrix: Matrix, view: Matrix, window: Matrix, height: float, through: bool, colour: Colour) -> None:
-        """matrix: from the object's space to the world; view and window: on to the camera and the screen, whose height
-        is in pixels. through: also what lies behind the surface.
+    def draw(self, matrix: Matrix, view: Matrix, window: Matrix, pixel: float, through: bool, colour: Colour) -> None:
+        """matrix: from the object's space to the world; view and window: on to the camera and the screen. pixel: its
+        size as a fraction of half the region's height. through: also what lies behind the surface.
         """
         before = gpu.state.depth_test_get()
         gpu.state.blend_set("ALPHA")
@@ -48,10 +48,11 @@ class Batches:
                 self._region.draw(self._shader)
         to_world, to_camera, to_screen = (np.array(m, np.float64) for m in (matrix, view, window))  # 3 x [4, 4]
         for radius, rim in ((RIM, True), (DOT, False)):
-            pixels = radius * bpy.context.preferences.system.ui_scale * 2 / height
             for places, own in ((self._shown.include, GREEN), (self._shown.exclude, RED)):
                 if len(places):
-                    discs = overlay.discs(places, to_world, to_camera, to_screen, pixels).reshape(-1, 3)  # [3 N S, 3]
+                    discs = overlay.discs(places, to_world, to_camera, to_screen, radius * pixel).reshape(
+                        -1, 3
+                    )  # [3 N S, 3]
                     self._shader.uniform_float("color", DARK if rim else own)
                     batch_for_shader(self._shader, "TRIS", {"pos": discs}).draw(self._shader)
         gpu.state.depth_test_set(before)
@@ -93,8 +94,8 @@ def draw() -> None:
     assert _drawn[1] is not None
     rv3d, through = context.region_data, context.space_data.shading.show_xray
     colour = BLUE if imagined is None else PALE
-    height = context.region.height
-    _drawn[1].draw(thing.matrix_world, rv3d.view_matrix, rv3d.window_matrix, height, through, colour)
+    pixel = context.preferences.system.ui_scale * 2 / context.region.height
+    _drawn[1].draw(thing.matrix_world, rv3d.view_matrix, rv3d.window_matrix, pixel, through, colour)
 
 
 def start() -> None:
