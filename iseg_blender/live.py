@@ -61,7 +61,9 @@ def _refresh() -> None:
     part = state.part_of(thing)
     if part is None or not (len(part.clicks) or state.trained_name(thing)):
         return
-    look = session.look_at(thing, fresh=False)
+    known, look = session.known_look(thing), session.look_at(thing, fresh=False)
+    if look is not known:
+        redraw()  # the object's state may be another
     query = session.query_of(thing, part, look)
     if query is None or query in _asking or query in _failed:
         return

@@ -54,7 +54,7 @@ class Batches:
                         -1, 3
                     )  # [3 N S, 3]
                     self._shader.uniform_float("color", DARK if rim else own)
-                    batch_for_shader(self._shader, "TRIS", {"pos": discs}).draw(self._shader)
+                    batch_for_shader(self._shader, "TRIS", {"pos": discs.reshape(-1, 3)}).draw(self._shader)
         gpu.state.depth_test_set(before)
         gpu.state.blend_set("NONE")
 
