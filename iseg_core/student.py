@@ -13,9 +13,8 @@ from .teacher import SCALES
 
 LEAST_OVERLAP = 1e-3  # of regions that share nothing
 # Weight of the overlap with the student's answer, against the score of a region's border and size. The geometric
-# teacher chose by that very score: its student only has to say which part. Others saw what geometry cannot know.
-AGREEMENT = {"geometric": 0.5}
-OTHER_AGREEMENT = 2.0
+# teacher chose by that very score: its student only breaks near ties. Other teachers saw what geometry cannot know.
+TIE_BREAK, TRUST = 0.1, 2.0
 
 
 class Student:
@@ -38,7 +37,7 @@ class Student:
         self._features = torch.from_numpy(model.features).to(self.device)  # [P, d]
         with torch.inference_mode():
             self._prepared = self._decoder.precompute(self._features)
-        self._agreement = AGREEMENT.get(model.info.get("teacher", ""), OTHER_AGREEMENT)
+        self._trusted = model.info.get("teacher") != "geometric"
         self._last: tuple[tuple, np.ndarray] = ((), np.empty(0))
 
     @torch.inference_mode()
@@ -59,7 +58,7 @@ class Student:
             return next(v for v, include in clicks if include)
 
         def propose(clicks: tuple[Click, ...]) -> np.ndarray:
-            return snap(finder, first(clicks), self.probability(clicks, granularity), self._agreement)
+            return snap(finder, first(clicks), self.probability(clicks, granularity), self._trusted)
 
         def rivals(clicks: tuple[Click, ...]) -> np.ndarray:
             known = finder.candidates(first(clicks)).regions  # [N, P]
@@ -68,17 +67,20 @@ class Student:
         return Corrections(finder, propose, rivals)
 
 
-def snap(finder: PartFinder, vertex: int, probability: np.ndarray, agreement: float) -> np.ndarray:
-    """The region that the student's answer means: a candidate of the click, or the student's own. [P] bool
+def snap(finder: PartFinder, vertex: int, probability: np.ndarray, trusted: bool) -> np.ndarray:
+    """The region that the student's answer means: a candidate of the click or, of a trusted student, its own. [P] bool
 
     The student knows roughly which part, the geometry where parts end. Each region pays for its border and size (as
-    among the candidates) and, `agreement` times, for what it does not share with the student: - log of their overlap.
+    among the candidates) and, by a weight, for what it does not share with the student: - log of their overlap.
     """
     surface, found = finder.surface, finder.candidates(vertex)
-    own = probability >= 0.5  # [P]
-    regions = np.concatenate([found.regions, own[None]])  # [N + 1, P]
-    scores = np.append(found.scores, region_score(surface.cut(own), surface.mass[own].sum()))  # [N + 1]
-    overlap = np.minimum(regions, probability) @ surface.mass  # [N + 1]
-    union = np.maximum(regions, probability) @ surface.mass  # [N + 1]
-    cost = scores - agreement * np.log(np.maximum(overlap / np.maximum(union, 1e-12), LEAST_OVERLAP))  # [N + 1]
+    regions, scores = found.regions, found.scores  # [N, P], [N]
+    if trusted:
+        own = probability >= 0.5  # [P]
+        regions = np.concatenate([regions, own[None]])  # [N + 1, P]
+        scores = np.append(scores, region_score(surface.cut(own), surface.mass[own].sum()))  # [N + 1]
+    overlap = np.minimum(regions, probability) @ surface.mass  # [N]
+    union = np.maximum(regions, probability) @ surface.mass  # [N]
+    iou = np.maximum(overlap / np.maximum(union, 1e-12), LEAST_OVERLAP)  # [N]
+    cost = scores - (TRUST if trusted else TIE_BREAK) * np.log(iou)  # [N]
     return regions[int(cost.argmin())].copy()
