@@ -77,10 +77,9 @@ class SamTeacher:
         progress, cancel: of the hash check, which takes some seconds the first time a file is seen.
         Raises SettingsError where packages or the device are missing, WeightsError where the weights are (weights.py).
         """
-        registry = _official_models()
         pick_device(device)
         weights, path = locate(name_or_path, progress, cancel)
-        return cls(_load(registry, weights, path), weights.name, weights.sha256, device)
+        return cls(_load(_official_models(), weights, path), weights.name, weights.sha256, device)
 
     def look(self, view: RenderedView) -> Embedding:
         """Encode one square view: features [256, 64, 64] for the official models."""
