@@ -376,6 +376,7 @@ def test_missing_package(monkeypatch, missing):
     for name in [name for name in sys.modules if name.split(".")[0] in ("segment_anything", missing)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setattr("iseg_core.teacher.sam.locate", lambda *asked: (None, None))  # the weights are there
     with pytest.raises(SettingsError, match=r"pip install iseg-core\[sam\]"):
         SamTeacher.from_weights("sam_vit_b", "cpu")
 
@@ -389,6 +390,7 @@ def test_torchvision_of_another_torch(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "segment_anything"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    monkeypatch.setattr("iseg_core.teacher.sam.locate", lambda *asked: (None, None))
     with pytest.raises(SettingsError, match="does not fit torch"):
         SamTeacher.from_weights("sam_vit_b", "cpu")
 
