@@ -14,6 +14,8 @@ PART_REMOVE = "iseg.part_remove"
 TO_VERTEX_GROUP = "iseg.to_vertex_group"
 EDIT = "iseg.edit"
 FREE_MEMORY = "iseg.free_memory"
+FETCH_WEIGHTS = "iseg.fetch_weights"
+CANCEL_FETCH = "iseg.cancel_fetch"
 CHECK_ENGINE = "iseg.check_engine"
 
 # Properties that are added to Blender's types: object.iseg (saved with the object), scene.iseg (settings).

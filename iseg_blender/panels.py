@@ -43,8 +43,10 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
         column.prop(settings, "preset")
         column.prop(settings, "device")
 
+        if settings.teacher != "geometric":
+            draw_weights(layout, context, settings.teacher)
         if task is not None:
-            draw_progress(layout, task)
+            draw_progress(layout, task, names.CANCEL)
         else:
             row = layout.row()
             row.scale_y = 1.4
@@ -56,14 +58,25 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
             wrapped(box, context, problem, "ERROR")
 
 
-def draw_progress(layout: Any, task: Any) -> None:
+def draw_weights(layout: Any, context: bpy.types.Context, name: str) -> None:
+    """The weights of a SAM teacher: how large, under which licence, and the button that fetches them."""
+    if name in session.fetches:
+        draw_progress(layout, session.fetches[name], names.CANCEL_FETCH)
+        return
+    row = layout.row()
+    row.operator(names.FETCH_WEIGHTS, text=f"Fetch Weights ({state.WEIGHTS[name]}, Apache-2.0)", icon="IMPORT")
+    if name in session.problems:
+        wrapped(layout, context, session.problems[name], "ERROR")
+
+
+def draw_progress(layout: Any, task: Any, cancel: str) -> None:
     report = task.progress
     left = report.seconds_left if report else None
     stage = report.stage.capitalize() if report else "Starting"
     text = f"{stage}, {left:.0f} s left" if left is not None else stage
     row = layout.row(align=True)
     row.progress(factor=report.fraction if report else 0.0, text=text)
-    row.operator(names.CANCEL, text="", icon="X")
+    row.operator(cancel, text="", icon="X")
 
 
 class ISEG_PT_parts(Sidebar, bpy.types.Panel):

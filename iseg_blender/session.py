@@ -59,6 +59,7 @@ stale: set[int] = set()  # those that Blender said have changed
 models: dict[str, list[dict]] = {}  # by the geometry's name; the newest first
 poses: dict[str, str] = {}  # names of trained geometries, by their topology
 trainings: dict[str, Task] = {}  # by the geometry's name
+fetches: dict[str, Task] = {}  # weights that are being fetched, by their name
 answers: OrderedDict[Query, Answer] = OrderedDict()
 problems: dict[str, str] = {}  # what went wrong last, by the geometry's name
 checkup: dict = {}  # the engine's last report on itself
@@ -214,6 +215,12 @@ def learning(look: Look, teacher: str, preset: str, device: str) -> Conversation
     return reply.fields
 
 
+def fetching(name: str) -> Conversation:
+    """Have the engine download the weights of a teacher; returns where they lie."""
+    reply = yield Ask("fetch", {"name": name})
+    return reply.fields["path"]
+
+
 def checking() -> Conversation:
     """Have the engine report on itself."""
     reply = yield Ask("doctor")
@@ -260,6 +267,25 @@ def training_of(thing: bpy.types.Object | None) -> Task | None:
     """The training of an object's mesh that is under way."""
     look = known_look(thing) if thing is not None and thing.type == "MESH" else None
     return trainings.get(look.hash) if look is not None else None
+
+
+def fetch(name: str, then: Callable[[], None] = lambda: None) -> Task:
+    """Begin to fetch the weights of a teacher; a download that is under way goes on."""
+    if name in fetches:
+        return fetches[name]
+    problems.pop(name, None)
+
+    def ended(task: Task) -> None:
+        fetches.pop(name, None)
+        checkup.clear()  # what it said of this teacher is over
+        if task.error is not None and not isinstance(task.error, Cancelled):
+            problems[name] = str(task.error)
+        then()
+
+    task = engine.start(fetching(name), ended)
+    if not task.ended:
+        fetches[name] = task
+    return task
 
 
 def record(uid: int, look: Look) -> None:
@@ -317,5 +343,5 @@ def problem_of(thing: bpy.types.Object | None) -> str:
 def close() -> None:
     """End the engine and forget everything."""
     engine.close()
-    for memory in (looks, stale, models, poses, trainings, answers, problems, checkup):
+    for memory in (looks, stale, models, poses, trainings, fetches, answers, problems, checkup):
         memory.clear()

@@ -59,6 +59,58 @@ class ISEG_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class ISEG_OT_fetch_weights(bpy.types.Operator):
+    """Download the weights that the chosen teacher needs, from its makers' site; checked when they have arrived"""
+
+    bl_idname = names.FETCH_WEIGHTS
+    bl_label = "Fetch Weights"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        why = prefs.chosen()
+        if context.scene.iseg.teacher == "geometric":
+            why = "The geometric teacher needs no weights."
+        elif not bpy.app.online_access:
+            why = "Blender is offline: allow online access in Edit > Preferences > System > Network."
+        elif context.scene.iseg.teacher in session.fetches:
+            why = "These weights are being fetched already."
+        if why:
+            cls.poll_message_set(why)
+        return not why
+
+    def execute(self, context):
+        task = session.fetch(context.scene.iseg.teacher, live.redraw)
+        live.keep_pumping()
+        if bpy.app.background:
+            session.engine.wait(task)
+        if task.error is not None:
+            self.report({"ERROR"}, str(task.error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class ISEG_OT_cancel_fetch(bpy.types.Operator):
+    """Stop the download; it goes on from where it was the next time"""
+
+    bl_idname = names.CANCEL_FETCH
+    bl_label = "Stop the Download"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        running = context.scene.iseg.teacher in session.fetches
+        if not running:
+            cls.poll_message_set("No weights of the chosen teacher are being fetched.")
+        return running
+
+    def execute(self, context):
+        session.engine.cancel(session.fetches[context.scene.iseg.teacher])
+        session.engine.pump()
+        live.redraw()
+        return {"FINISHED"}
+
+
 class ISEG_OT_free_memory(bpy.types.Operator):
     """Let the engine forget meshes and models that it holds in memory; they are read again when they are needed"""
 
@@ -124,4 +176,11 @@ def redraw_all() -> None:
             area.tag_redraw()
 
 
-CLASSES = (ISEG_OT_train, ISEG_OT_cancel, ISEG_OT_free_memory, ISEG_OT_check_engine)
+CLASSES = (
+    ISEG_OT_train,
+    ISEG_OT_cancel,
+    ISEG_OT_fetch_weights,
+    ISEG_OT_cancel_fetch,
+    ISEG_OT_free_memory,
+    ISEG_OT_check_engine,
+)

@@ -119,3 +119,26 @@ def test_free_memory(empty, engine):
     assert bpy.ops.iseg.free_memory() == {"FINISHED"}
     assert not empty.session.answers
     assert bpy.ops.iseg.to_vertex_group(name="Again") == {"FINISHED"}
+
+
+def test_weights_are_fetched_only_when_asked_and_allowed(empty, engine):
+    """Nothing is downloaded here: what cannot be fetched ends in a sentence."""
+    settings = bpy.context.scene.iseg
+    with pytest.raises(RuntimeError, match="needs no weights"):
+        bpy.ops.iseg.fetch_weights()
+    settings.teacher = "sam_vit_b"
+    bpy.context.preferences.system.use_online_access = False
+    with pytest.raises(RuntimeError, match="Blender is offline: allow online access"):
+        bpy.ops.iseg.fetch_weights()
+    task = empty.session.fetch("sam_vit_z")
+    empty.session.engine.wait(task)
+    assert "sam_vit_z" in str(task.error) and empty.session.problems["sam_vit_z"] == str(task.error)
+    assert not empty.session.fetches
+
+
+def test_sizes_of_the_weights_are_the_registrys(iseg):
+    from iseg_core.weights import REGISTRY
+
+    sizes = {name: weights.size for name, weights in REGISTRY.items()}
+    assert iseg.state.WEIGHTS == sizes and {weights.licence for weights in REGISTRY.values()} == {"Apache-2.0"}
+    assert [name for name, *_ in iseg.state.TEACHERS] == ["geometric", *sizes]

@@ -73,3 +73,20 @@ def test_a_click_outside_the_mesh_is_refused(empty):
     with pytest.raises(RuntimeError, match="There is no vertex 99999"):
         bpy.ops.iseg.click_add(vertex=99999)
     assert len(bpy.context.object.iseg.parts) == 0
+
+
+def test_a_training_is_cancelled_and_leaves_nothing(empty, engine):
+    bpy.ops.mesh.primitive_monkey_add()
+    thing = bpy.context.object
+    task = empty.session.train(thing, bpy.context.scene.iseg)
+    while task.progress is None:
+        empty.session.engine.pump()
+    assert empty.session.status(thing).kind.name == "TRAINING"
+    with pytest.raises(RuntimeError, match="being trained already"):
+        bpy.ops.iseg.train()
+    bpy.ops.iseg.click_add(vertex=100)
+    assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}  # clicks are answered meanwhile
+    assert bpy.ops.iseg.cancel() == {"FINISHED"}
+    assert task.ended and type(task.error).__name__ == "Cancelled"
+    assert empty.session.status(thing).kind.name == "INSTANT" and empty.session.problem_of(thing) == ""
+    assert empty.state.trained_name(thing) == ""
