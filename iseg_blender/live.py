@@ -62,7 +62,7 @@ def _refresh() -> None:
     if part is None or not (len(part.clicks) or state.trained_name(thing)):
         return
     known, look = session.known_look(thing), session.look_at(thing, fresh=False)
-    if look is not known:
+    if session.recall_clicks(thing, look) or look is not known:
         redraw()  # the object's state may be another
     query = session.query_of(thing, part, look)
     if query is None or query in _asking or query in _failed:

@@ -5,6 +5,7 @@ A .blend can come from anywhere and hold anything: what is read here is bounded 
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import bpy
@@ -162,6 +163,15 @@ def clicks_of(part: Part, vertex_count: int) -> Clicks:
         if click.vertex < vertex_count:
             made.setdefault(click.vertex, click.positive)
     return Clicks(tuple(made.items()), total - len(made))
+
+
+def set_clicks(part: Part, made: Sequence[tuple[int, bool]]) -> None:
+    """Give a part these clicks and no others."""
+    part.clicks.clear()
+    for vertex, positive in made:
+        click = part.clicks.add()
+        click.vertex, click.positive = vertex, positive
+    part.click_index = max(len(part.clicks) - 1, 0)
 
 
 def trained_name(thing: bpy.types.Object) -> str:

@@ -317,11 +317,7 @@ def restore(thing: bpy.types.Object, saved: Snapshot) -> None:
     if part is None:
         return
     thing.iseg.topology = saved[0]
-    part.clicks.clear()
-    for vertex, positive in saved[1]:
-        click = part.clicks.add()
-        click.vertex, click.positive = vertex, positive
-    part.click_index = max(len(part.clicks) - 1, 0)
+    state.set_clicks(part, saved[1])
 
 
 def window_region(area: Any) -> Any:

@@ -99,6 +99,7 @@ class AnswerOperator(MeshOperator):
     def run(self, context: bpy.types.Context) -> None:
         thing = context.object
         look = session.look_at(thing)
+        session.recall_clicks(thing, look)
         why = session.clicks_problem(thing, state.part_of(thing))
         if why:
             raise Refusal(why)

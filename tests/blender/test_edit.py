@@ -110,6 +110,22 @@ def sides(polygon: list[int]) -> list[tuple[int, int]]:
     return list(zip(polygon, polygon[1:] + polygon[:1], strict=True))
 
 
+def test_undo_brings_back_mesh_and_clicks(empty, thing):
+    part_of(empty, thing)
+    before, clicks = counts(thing), [click.vertex for click in thing.iseg.parts[0].clicks]
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.iseg.edit(action="EXTRUDE", distance=0.25)
+    bpy.ops.ed.undo_push(message="extruded")
+    after, moved = counts(thing), [click.vertex for click in thing.iseg.parts[0].clicks]
+    assert after != before and moved != clicks
+    bpy.ops.ed.undo()
+    thing = bpy.context.object
+    assert counts(thing) == before
+    assert bpy.ops.iseg.to_vertex_group(name="after undo") == {"FINISHED"}
+    assert [click.vertex for click in thing.iseg.parts[0].clicks] == clicks
+    bpy.ops.ed.redo()
+
+
 def test_separate(empty, thing):
     inside, whole = part_of(empty, thing)
     vertices, polygons = counts(thing)

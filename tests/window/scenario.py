@@ -134,6 +134,9 @@ def steps():
         bpy.ops.view3d.view_orbit(angle=0.35, type="ORBITUP")
         bpy.ops.view3d.view_orbit(angle=-0.35, type="ORBITLEFT")
     yield 1.0
+    view = area().spaces[0].region_3d
+    view.view_location += view.view_rotation @ Vector((0.45, 0.0, 0.0))  # out from under the sidebar
+    yield 0.5
     shot("1-untrained")
 
     # Train, by pressing the button.
