@@ -346,7 +346,8 @@ def test_in_blender(engine: str) -> list[str]:
             print(f"Not run: there is no Python {environment.version} here, for which this Blender's module is built.")
             continue
         command = [str(ensure(environment)), "-m", "pytest", "--confcutdir=tests/blender", "tests/blender"]
-        environ = clean_environ(ISEG_ENGINE=shlex.join([engine, "-m", "iseg_core", "engine"]))
+        join = subprocess.list2cmdline if os.name == "nt" else shlex.join
+        environ = clean_environ(ISEG_ENGINE=join([engine, "-m", "iseg_core", "engine"]))
         if subprocess.run(command, cwd=ROOT, env=environ).returncode:
             failed.append(f"tests/blender in {environment.folder.name}")
     return failed

@@ -85,7 +85,8 @@ def draw() -> None:
     imagined = preview[1] if preview is not None and preview[0] == look.hash else None  # [V]
     places = shown_vertices(thing, look)  # [V, 3]
     threshold = (part.automatic, part.threshold, part.connected)
-    key = (look.hash, clicks, id(answer), threshold, id(imagined), hash(places.tobytes()))
+    pose = 0 if places is look.vertices else hash(places.tobytes())  # what modifiers make of the mesh
+    key = (look.hash, clicks, id(answer), threshold, id(imagined), pose)
     if key != _drawn[0]:
         inside = imagined
         if inside is None and answer is not None:
