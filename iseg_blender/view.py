@@ -20,7 +20,7 @@ preview: tuple[str, np.ndarray] | None = None  # the mesh's name, and what its p
 imagining: Any = None  # what is being asked for the preview
 
 _handle: Any = None
-_drawn: tuple[Any, "Batches | None"] = (None, None)  # what the batches were made from
+_drawn: tuple[Any, "Batches | None", Any] = (None, None, None)  # a key, its batches, and what its ids belong to
 
 
 class Batches:
@@ -91,7 +91,7 @@ def draw() -> None:
         inside = imagined
         if inside is None and answer is not None:
             inside = session.inside_of(thing, part, answer)  # [V]
-        _drawn = key, Batches(overlay.build(places, look.faces, inside, clicks))
+        _drawn = key, Batches(overlay.build(places, look.faces, inside, clicks)), (answer, imagined)
     assert _drawn[1] is not None
     rv3d, through = context.region_data, context.space_data.shading.show_xray
     colour = BLUE if imagined is None else PALE
@@ -109,4 +109,4 @@ def stop() -> None:
     global _handle, _drawn, preview, imagining
     if _handle is not None:
         bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
-    _handle, _drawn, preview, imagining = None, (None, None), None, None
+    _handle, _drawn, preview, imagining = None, (None, None, None), None, None
