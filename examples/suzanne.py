@@ -17,6 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+# Threads that spin while they wait slow training down several times as soon as another program wants the cores. It has
+# to be said before anything loads them.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy as np
 
 import iseg_core as iseg
