@@ -82,7 +82,13 @@ def test_least_squares_features_are_the_minimiser(seed, ridge):
 def test_an_unseen_vertex_has_the_feature_zero():
     observations, _, _ = small(0)
     wider = Observations(
-        observations.A.copy(), np.vstack([observations.b, np.zeros((1, 3))]), 1.0, 1, [], *[observations.inside] * 2
+        observations.A.copy(),
+        np.vstack([observations.b, np.zeros((1, 3))]),
+        1.0,
+        1,
+        [],
+        observations.inside,
+        observations.inside,
     )
     wider.A.resize((7, 7))
     features = least_squares_features(wider, 0.5)
@@ -143,7 +149,7 @@ def test_training_clicks_give_the_parts_that_the_teacher_showed(taught, learned)
     singles = [clicks for clicks in taught.observations.click_sets if len(clicks) == 1]
     overlaps = []
     for clicks in singles:
-        found = region(*learned, clicks)  # [P]
+        found = region(learned[0], learned[1], clicks)  # [P]
         wanted = taught.labels == taught.labels[clicks[0][0]]  # [P]
         overlaps.append((found & wanted).sum() / (found | wanted).sum())
     assert len(singles) == 16 and set(taught.labels[[c[0][0] for c in singles]]) == {0, 1}
