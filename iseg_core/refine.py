@@ -25,6 +25,11 @@ REMEMBERED = 1024  # answers kept
 Click = tuple[int, bool]  # vertex, True to include
 
 
+def first_included(clicks: tuple[Click, ...]) -> int:
+    """The first vertex that is to be included; there is one."""
+    return next(vertex for vertex, include in clicks if include)
+
+
 class Corrections:
     """Answers to sequences of clicks, each built on the answer to the clicks before it.
 

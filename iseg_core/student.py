@@ -6,7 +6,7 @@ import torch
 from .device import pick_device
 from .errors import ModelFileError
 from .model import Decoder
-from .refine import Click, Corrections
+from .refine import Click, Corrections, first_included
 from .regions import PartFinder, region_score
 from .store import Model
 from .teacher import SCALES
@@ -54,14 +54,11 @@ class Student:
     def corrections(self, finder: PartFinder, granularity: str) -> Corrections:
         """Answers that start from the student's region and follow the clicks."""
 
-        def first(clicks: tuple[Click, ...]) -> int:
-            return next(v for v, include in clicks if include)
-
         def propose(clicks: tuple[Click, ...]) -> np.ndarray:
-            return snap(finder, first(clicks), self.probability(clicks, granularity), self._trusted)
+            return snap(finder, first_included(clicks), self.probability(clicks, granularity), self._trusted)
 
         def rivals(clicks: tuple[Click, ...]) -> np.ndarray:
-            known = finder.candidates(first(clicks)).regions  # [N, P]
+            known = finder.candidates(first_included(clicks)).regions  # [N, P]
             return np.concatenate([known, self.probability(clicks, granularity)[None] >= 0.5])  # [N + 1, P]
 
         return Corrections(finder, propose, rivals)

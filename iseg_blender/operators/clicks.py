@@ -68,6 +68,14 @@ class ISEG_OT_click_add(MeshOperator):
         add_click(context.object, self.vertex, self.positive)
 
 
+def click_place(part, index: int) -> int:
+    """The click that an operator's index means; -1 is the last one. Raises Refusal where there is none."""
+    index = index if index >= 0 else len(part.clicks) - 1
+    if index >= len(part.clicks):
+        raise Refusal(f"There is no click {index}: {part.name} has the clicks 0 to {len(part.clicks) - 1}.")
+    return index
+
+
 class ISEG_OT_click_remove(ClickOperator):
     """Remove a click"""
 
@@ -79,9 +87,7 @@ class ISEG_OT_click_remove(ClickOperator):
 
     def run(self, context):
         part = active_part(context)
-        index = self.index if self.index >= 0 else len(part.clicks) - 1
-        if index >= len(part.clicks):
-            raise Refusal(f"There is no click {index}: {part.name} has the clicks 0 to {len(part.clicks) - 1}.")
+        index = click_place(part, self.index)
         part.clicks.remove(index)
         part.click_index = max(min(part.click_index, len(part.clicks) - 1), 0)
 
@@ -97,9 +103,7 @@ class ISEG_OT_click_flip(ClickOperator):
 
     def run(self, context):
         part = active_part(context)
-        index = self.index if self.index >= 0 else len(part.clicks) - 1
-        if index >= len(part.clicks):
-            raise Refusal(f"There is no click {index}: {part.name} has the clicks 0 to {len(part.clicks) - 1}.")
+        index = click_place(part, self.index)
         part.clicks[index].positive = not part.clicks[index].positive
 
 

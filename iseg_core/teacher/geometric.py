@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..raster import Raster
-from ..refine import Click, Corrections
+from ..refine import Click, Corrections, first_included
 from ..regions import PartFinder
 from . import SCALES, Embedding, Prediction, RenderedView
 
@@ -92,14 +92,10 @@ class GeometricTeacher:
 
 def propose_parts(finder: PartFinder, granularity: str) -> Corrections:
     """Answers by geometry alone: the first click's best candidate, corrected by the later clicks."""
-
-    def first(clicks: tuple[Click, ...]) -> int:
-        return next(v for v, positive in clicks if positive)
-
     return Corrections(
         finder,
-        propose=lambda clicks: finder.candidates(first(clicks)).pick(granularity),
-        rivals=lambda clicks: finder.candidates(first(clicks)).regions,
+        propose=lambda clicks: finder.candidates(first_included(clicks)).pick(granularity),
+        rivals=lambda clicks: finder.candidates(first_included(clicks)).regions,
     )
 
 
