@@ -1,0 +1,92 @@
+"""What an experiment is: something measured on every labelled mesh, and a report of all meshes.
+
+run.py measures, each mesh in a process of its own; the records lie as JSON in the report's folder, so that a run that
+was stopped goes on where it was. report.py writes what `report` returns.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..presets import Settings, get_settings
+
+if TYPE_CHECKING:
+    from ..mesh import Mesh
+    from ..store import Model
+    from .dataset import LabelledMesh
+
+Record = dict[str, Any]  # what was measured on one mesh: JSON, without the times, which go under "machine"
+MACHINE = "machine"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the experiments of one run share."""
+
+    folder: Path  # of the report; trained models are kept in it
+    teacher: str = "geometric"
+    preset: str = "standard"
+    seed: int = 0
+    device: str = "auto"
+
+    @property
+    def settings(self) -> Settings:
+        return get_settings(self.preset)
+
+    def model(self, mesh: "Mesh", joint: bool = False, **changes: Any) -> "Model":
+        """The mesh trained with the run's settings, some of them changed; from the folder where it was trained before.
+
+        joint: the ablation of supplementary C.
+        """
+        from ..store import Cache
+        from ..train import train
+
+        settings = replace(self.settings, **changes)
+        if changes or joint:
+            settings = replace(settings, preset=f"{self.preset}-{_digest(asdict(settings), joint)}")
+        cache = Cache(self.folder / "models")
+        model = cache.find(mesh.hash, self._teacher_name, settings.preset, self.seed)
+        if model is None:
+            model = train(mesh, self.teacher, settings, self.seed, device=self.device, joint=joint)
+            model.info["teacher"] = self._teacher_name
+            cache.put(model)
+        return model
+
+    @property
+    def _teacher_name(self) -> str:
+        """As a model's info has it: of a file of weights, its name alone."""
+        return os.path.splitext(os.path.basename(self.teacher))[0]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of equal keys; floats are shown with three decimals. note: one paragraph below it."""
+
+    title: str
+    rows: Sequence[dict[str, Any]]
+    note: str = ""
+
+
+class Report(NamedTuple):
+    """What an experiment found: tables, and the names of the pictures that it wrote into the folder."""
+
+    tables: list[Table]
+    pictures: list[str]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """measure(mesh, setup) gives one mesh's record; report(records by mesh, setup) writes pictures and sums up."""
+
+    name: str
+    question: str  # one line, for --help and the report's headings
+    measure: "Callable[[LabelledMesh, Setup], Record]"
+    report: Callable[[dict[str, Record], Setup], Report]
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
