@@ -6,13 +6,13 @@ was stopped goes on where it was. report.py writes what `report` returns.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..presets import Settings, get_settings
+from ..version import __version__
 
 if TYPE_CHECKING:
     from ..mesh import Mesh
@@ -42,24 +42,22 @@ class Setup:
 
         joint: the ablation of supplementary C.
         """
-        from ..store import Cache
+        from ..errors import ModelFileError
+        from ..store import Model
         from ..train import train
 
         settings = replace(self.settings, **changes)
-        if changes or joint:
-            settings = replace(settings, preset=f"{self.preset}-{_digest(asdict(settings), joint)}")
-        cache = Cache(self.folder / "models")
-        model = cache.find(mesh.hash, self._teacher_name, settings.preset, self.seed)
-        if model is None:
-            model = train(mesh, self.teacher, settings, self.seed, device=self.device, joint=joint)
-            model.info["teacher"] = self._teacher_name
-            cache.put(model)
+        run = json.dumps([self.teacher, asdict(settings), self.seed, joint, __version__], sort_keys=True)
+        name = f"{mesh.hash[:16]}-{hashlib.sha256(run.encode()).hexdigest()[:16]}.iseg"
+        path = self.folder / "models" / name
+        try:
+            return Model.load(path)
+        except ModelFileError:  # not there, or cut off
+            pass
+        model = train(mesh, self.teacher, settings, self.seed, device=self.device, joint=joint)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(path)
         return model
-
-    @property
-    def _teacher_name(self) -> str:
-        """As a model's info has it: of a file of weights, its name alone."""
-        return os.path.splitext(os.path.basename(self.teacher))[0]
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,3 @@ class Experiment:
     question: str  # one line, for --help and the report's headings
     measure: "Callable[[LabelledMesh, Setup], Record]"
     report: Callable[[dict[str, Record], Setup], Report]
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
