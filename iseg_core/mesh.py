@@ -81,6 +81,12 @@ def check(vertices: Any, faces: Any) -> Mesh:
     return _checked(_vertex_array(vertices), *_polygon_arrays(faces))
 
 
+def face_areas(mesh: Mesh) -> np.ndarray:
+    """Area of each face, in the mesh's own units. [F] float64"""
+    a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))  # [F, 3] each
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2  # [F]
+
+
 def weld(vertices: np.ndarray) -> np.ndarray:
     """One id for all vertices at exactly the same position (-0.0 is 0.0), numbered as they first appear. [V] int64"""
     return equal_rows(vertices)[0]

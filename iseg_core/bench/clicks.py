@@ -1,86 +1,8 @@
-"""Simulated clicks and their scores: the interactive protocol of AGILE3D, on the faces of a mesh."""
+"""Scores of simulated clicks. The simulated user is ../simulate.py, which the engine uses as well."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from ..simulate import Answer, Click, Target, deepest, next_click, simulate
 
-import numpy as np
-from scipy.spatial import KDTree
-
-from ..mesh import Mesh
-from .dataset import face_areas
-
-Click = tuple[int, bool]
-Answer = Callable[[list[Click]], np.ndarray]  # clicks -> probability [V]
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """One part that a simulated user wants: a set of faces of a mesh."""
-
-    mesh: Mesh
-    faces: np.ndarray  # [F] bool
-
-    @cached_property
-    def vertices(self) -> np.ndarray:
-        """Vertices most of whose faces are in the target. [V] bool"""
-        votes = np.bincount(self.mesh.faces.ravel(), np.repeat(self.faces, 3), minlength=len(self.mesh.vertices))
-        total = np.bincount(self.mesh.faces.ravel(), minlength=len(self.mesh.vertices))
-        return votes > total / 2
-
-    @cached_property
-    def area(self) -> np.ndarray:
-        return face_areas(self.mesh)
-
-    def iou(self, probability: np.ndarray) -> float:
-        """Area-weighted intersection over union with the faces most of whose vertices have probability >= 0.5."""
-        taken = (probability >= 0.5)[self.mesh.faces].sum(axis=1) >= 2  # [F]
-        union = self.area[taken | self.faces].sum()
-        return float(self.area[taken & self.faces].sum() / union) if union > 0 else 1.0
-
-
-def deepest(points: np.ndarray, inside: np.ndarray) -> tuple[int, float]:
-    """The point of a set that is farthest from any point outside it, and that distance (-1, 0 for an empty set)."""
-    if not inside.any():
-        return -1, 0.0
-    if inside.all():
-        return int(np.flatnonzero(inside)[0]), np.inf
-    distance = KDTree(points[~inside]).query(points[inside])[0]  # [n]
-    best = int(distance.argmax())
-    return int(np.flatnonzero(inside)[best]), float(distance[best])
-
-
-def next_click(target: Target, probability: np.ndarray) -> Click | None:
-    """A click in the middle of the deeper error: True where the target was missed, False where too much was taken."""
-    taken = probability >= 0.5  # [V]
-    used = np.zeros(len(taken), dtype=bool)  # [V] unreferenced vertices are no errors
-    used[target.mesh.faces] = True
-    missed, miss_depth = deepest(target.mesh.vertices, target.vertices & ~taken & used)
-    wrong, wrong_depth = deepest(target.mesh.vertices, taken & ~target.vertices & used)
-    if missed < 0 and wrong < 0:
-        return None
-    return (missed, True) if miss_depth >= wrong_depth else (wrong, False)
-
-
-def simulate(target: Target, answer: Answer, count: int = 10) -> tuple[list[float], list[Click]]:
-    """IoU after each of `count` clicks, and the clicks. Where nothing is wrong any more, the last IoU repeats."""
-    vertex, _ = deepest(target.mesh.vertices, target.vertices if target.vertices.any() else _any_vertex(target))
-    clicks: list[Click] = [(vertex, True)]
-    scores = []
-    for _ in range(count):
-        probability = answer(clicks)  # [V]
-        scores.append(target.iou(probability))
-        click = next_click(target, probability)
-        if click is None or click in clicks:
-            break
-        clicks.append(click)
-    return scores + [scores[-1]] * (count - len(scores)), clicks
-
-
-def _any_vertex(target: Target) -> np.ndarray:
-    touched = np.zeros(len(target.mesh.vertices), dtype=bool)  # [V] a part so thin that it owns no vertex
-    touched[target.mesh.faces[target.faces]] = True
-    return touched
+__all__ = ["Answer", "Click", "Target", "clicks_to_reach", "deepest", "next_click", "simulate"]
 
 
 def clicks_to_reach(scores: list[float], threshold: float, limit: int = 20) -> int:
