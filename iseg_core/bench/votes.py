@@ -67,7 +67,7 @@ class Votes:
     def shown_with(self, vertex: int) -> np.ndarray:
         """The vertices of the user's mesh that a view shows in which this one can be clicked. [V] bool"""
         sees = self.shown[:, self._nearest[vertex]]  # [N]
-        return self.shown[sees].any(axis=0)[self._nearest]
+        return np.any(self.shown[sees], axis=0)[self._nearest]
 
     def _average(self, vertices: np.ndarray, include: np.ndarray) -> np.ndarray:
         """Answers to click sets: proxy vertices [Q, n] and their signs [Q, n]. [Q, P] float32"""
