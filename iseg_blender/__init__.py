@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import live, operators, panels, prefs, session, state, tool, view
+from . import history, live, operators, panels, prefs, session, state, tool, view
 
 CLASSES = (prefs.Preferences, *state.CLASSES, *operators.CLASSES, *panels.CLASSES)
 
@@ -21,6 +21,7 @@ def unregister() -> None:
     view.stop()
     live.stop()
     session.close()
+    history.forget()
     state.remove_properties()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -8,7 +8,7 @@ import traceback
 import bpy
 from bpy.app.handlers import persistent
 
-from . import mesh_io, session, state
+from . import history, mesh_io, session, state
 from .engine import PUMP_INTERVAL, Task
 
 CALM = 0.25  # seconds without a change before the mesh is read again
@@ -62,7 +62,7 @@ def _refresh() -> None:
     if part is None or not (len(part.clicks) or state.trained_name(thing)):
         return
     known, look = session.known_look(thing), session.look_at(thing, fresh=False)
-    if session.recall_clicks(thing, look) or look is not known:
+    if look is not known:
         redraw()  # the object's state may be another
     query = session.query_of(thing, part, look)
     if query is None or query in _asking or query in _failed:
@@ -119,6 +119,7 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 def on_everything(*_: object) -> None:
     """After undo, redo and load every mesh may be another."""
     session.stale.update(session.looks)
+    history.recall()
     changed()
 
 

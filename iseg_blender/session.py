@@ -60,7 +60,6 @@ models: dict[str, list[dict]] = {}  # by the geometry's name; the newest first
 poses: dict[str, str] = {}  # names of trained geometries, by their topology
 trainings: dict[str, Task] = {}  # by the geometry's name
 fetches: dict[str, Task] = {}  # weights that are being fetched, by their name
-clicks_at: dict[tuple[int, str], list[list[tuple[int, bool]]]] = {}  # by object and topology, before edits changed it
 answers: OrderedDict[Query, Answer] = OrderedDict()
 problems: dict[str, str] = {}  # what went wrong last, by the geometry's name
 checkup: dict = {}  # the engine's last report on itself
@@ -137,29 +136,6 @@ def inside_of(thing: bpy.types.Object, part: state.Part, answer: Answer) -> np.n
         clicked = [vertex for vertex, positive in state.clicks_of(part, len(inside)).made if positive]
         inside = region.connected_to(inside, mesh_io.edges(thing), clicked)  # [V]
     return inside
-
-
-# ---- Undo in edit mode ----
-
-
-def remember_clicks(thing: bpy.types.Object) -> None:
-    """Before an edit changes the topology in edit mode, whose undo brings back the mesh but not the clicks."""
-    if thing.mode == "EDIT":
-        made = [[(click.vertex, click.positive) for click in part.clicks] for part in thing.iseg.parts]
-        clicks_at[thing.session_uid, thing.iseg.topology] = made
-
-
-def recall_clicks(thing: bpy.types.Object, look: Look) -> bool:
-    """Where undo has brought back a topology that the clicks were remembered for, bring back the clicks, too."""
-    made = clicks_at.get((thing.session_uid, look.topology))
-    if thing.mode != "EDIT" or thing.iseg.topology == look.topology or made is None:
-        return False
-    if len(made) != len(thing.iseg.parts):
-        return False
-    for part, clicks in zip(thing.iseg.parts, made, strict=True):
-        state.set_clicks(part, clicks)
-    thing.iseg.topology = look.topology
-    return True
 
 
 # ---- Conversations with the engine ----
@@ -367,5 +343,5 @@ def problem_of(thing: bpy.types.Object | None) -> str:
 def close() -> None:
     """End the engine and forget everything."""
     engine.close()
-    for memory in (looks, stale, models, poses, trainings, fetches, clicks_at, answers, problems, checkup):
+    for memory in (looks, stale, models, poses, trainings, fetches, answers, problems, checkup):
         memory.clear()

@@ -55,13 +55,23 @@ def redraw(self: Any, context: bpy.types.Context) -> None:
     live.changed()
 
 
+def changed(self: Any, context: bpy.types.Context) -> None:
+    """As `redraw`, and undo in edit mode is to know it."""
+    from . import history
+
+    history.note(self.id_data)
+    redraw(self, context)
+
+
 class Click(bpy.types.PropertyGroup):
     vertex: IntProperty(name="Vertex", min=0)
     positive: BoolProperty(name="Include", description="Include this place, or exclude it", default=True, update=redraw)
 
 
 class Part(bpy.types.PropertyGroup):
-    name: StringProperty(name="Name", description="Also the name of its vertex group", default="Part", maxlen=63)
+    name: StringProperty(
+        name="Name", description="Also the name of its vertex group", default="Part", maxlen=63, update=changed
+    )
     clicks: CollectionProperty(type=Click)
     click_index: IntProperty(name="Active click", min=0)
     granularity: EnumProperty(
@@ -69,13 +79,13 @@ class Part(bpy.types.PropertyGroup):
         description="How large a part the first click means",
         items=GRANULARITIES,
         default="part",
-        update=redraw,
+        update=changed,
     )
     automatic: BoolProperty(
         name="Automatic",
         description="Find the threshold that separates the part best (Otsu's)",
         default=True,
-        update=redraw,
+        update=changed,
     )
     threshold: FloatProperty(
         name="Threshold",
@@ -83,20 +93,20 @@ class Part(bpy.types.PropertyGroup):
         min=0.01,
         max=0.99,
         default=0.5,
-        update=redraw,
+        update=changed,
     )
     connected: BoolProperty(
         name="Connected to Clicks",
         description="Leave out what is not connected to an including click",
         default=False,
-        update=redraw,
+        update=changed,
     )
     mirror: BoolVectorProperty(
         name="Mirror",
         description="Each click counts also at the place mirrored in these axes of the object",
         size=3,
         subtype="XYZ",
-        update=redraw,
+        update=changed,
     )
 
 
@@ -172,6 +182,51 @@ def set_clicks(part: Part, made: Sequence[tuple[int, bool]]) -> None:
         click = part.clicks.add()
         click.vertex, click.positive = vertex, positive
     part.click_index = max(len(part.clicks) - 1, 0)
+
+
+class SavedPart(NamedTuple):
+    """A part, as plain values."""
+
+    settings: tuple[tuple[str, Any], ...]  # (property, value)
+    clicks: tuple[tuple[int, bool], ...]
+    click_index: int
+
+
+class Saved(NamedTuple):
+    """What undo brings back: the parts of an object with their clicks."""
+
+    topology: str
+    part_index: int
+    parts: tuple[SavedPart, ...]
+
+
+SETTINGS = ("name", "granularity", "automatic", "threshold", "connected", "mirror")
+
+
+def saved(thing: bpy.types.Object) -> Saved:
+    """The parts of an object as they are now."""
+    stored, parts = thing.iseg, []
+    for part in stored.parts:
+        values = ((name, getattr(part, name)) for name in SETTINGS)
+        settings = tuple((name, tuple(value) if name == "mirror" else value) for name, value in values)
+        clicks = tuple((click.vertex, click.positive) for click in part.clicks)
+        parts.append(SavedPart(settings, clicks, part.click_index))
+    return Saved(stored.topology, stored.part_index, tuple(parts))
+
+
+def restore(thing: bpy.types.Object, wanted: Saved) -> None:
+    """Give an object these parts and no others."""
+    stored = thing.iseg
+    while len(stored.parts) > len(wanted.parts):
+        stored.parts.remove(len(stored.parts) - 1)
+    while len(stored.parts) < len(wanted.parts):
+        stored.parts.add()
+    for part, want in zip(stored.parts, wanted.parts, strict=True):
+        for name, value in want.settings:
+            setattr(part, name, value)
+        set_clicks(part, want.clicks)
+        part.click_index = want.click_index
+    stored.topology, stored.part_index = wanted.topology, wanted.part_index
 
 
 def trained_name(thing: bpy.types.Object) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from bpy.props import BoolProperty
 from bpy_extras import view3d_utils
 
-from .. import live, mesh_io, names, picking, prefs, session, state, view
+from .. import history, live, mesh_io, names, picking, prefs, session, state, view
 from .clicks import add_click
 from .common import Refusal
 
@@ -35,8 +35,6 @@ NAVIGATION = {
     "WINDOW_DEACTIVATE",
     *(f"NUMPAD_{key}" for key in ("0 1 2 3 4 5 6 7 8 9 PERIOD PLUS MINUS".split())),
 }
-
-Snapshot = tuple[str, tuple[tuple[int, bool], ...]]  # topology, clicks
 
 
 def screen_of(thing: bpy.types.Object, look: mesh_io.Look, region: Any, rv3d: Any) -> picking.Screen:
@@ -116,8 +114,8 @@ class ISEG_OT_click(bpy.types.Operator):
         self._name, self._region = context.object.name, window_region(context.area)
         self._include, self._stroke, self._hovered = True, None, None
         session.look_at(context.object)
-        self._before = snapshot(context.object)
-        self._made_part = not len(context.object.iseg.parts)
+        history.keep(context.object)
+        self._before = state.saved(context.object)
         self._undone, self._done = [], [self._before]
         context.window_manager.modal_handler_add(self)
         self._tell(context)
@@ -131,9 +129,7 @@ class ISEG_OT_click(bpy.types.Operator):
         if event.type in {"RET", "NUMPAD_ENTER"} and event.value == "PRESS":
             return self._end(context, {"FINISHED"})
         if event.type == "ESC" and event.value == "PRESS":
-            restore(thing, self._before)
-            if self._made_part:
-                thing.iseg.parts.clear()
+            history.restore(thing, self._before)
             return self._end(context, {"CANCELLED"})
         if event.type in NAVIGATION:
             return {"PASS_THROUGH"}
@@ -208,7 +204,7 @@ class ISEG_OT_click(bpy.types.Operator):
     # steps back and forward
 
     def _remember(self, thing):
-        now = snapshot(thing)
+        now = state.saved(thing)
         if now != self._done[-1]:
             self._done.append(now)
             self._undone.clear()
@@ -218,7 +214,7 @@ class ISEG_OT_click(bpy.types.Operator):
             self._done.append(self._undone.pop())
         elif not forward and len(self._done) > 1:
             self._undone.append(self._done.pop())
-        restore(thing, self._done[-1])
+        history.restore(thing, self._done[-1])
         view.preview = None
         live.retry()
 
@@ -273,6 +269,8 @@ class ISEG_OT_click(bpy.types.Operator):
         if context.area is not None:
             context.area.header_text_set(None)
         context.window.cursor_modal_restore()
+        if self._name in bpy.data.objects:
+            history.note(bpy.data.objects[self._name])
         live.changed()
         return outcome
 
@@ -297,27 +295,13 @@ class ISEG_OT_click_at(bpy.types.Operator):
             self.report({"INFO"}, f"There is nothing of {context.object.name} under the cursor.")
             return {"CANCELLED"}
         try:
-            add_click(context.object, vertex, self.positive, fresh=False)
+            with history.step(context.object):
+                add_click(context.object, vertex, self.positive, fresh=False)
         except Refusal as refusal:
             self.report({"WARNING"}, str(refusal))
             return {"CANCELLED"}
         live.retry()
         return {"FINISHED"}
-
-
-def snapshot(thing: bpy.types.Object) -> Snapshot:
-    part = state.part_of(thing)
-    clicks = tuple((click.vertex, click.positive) for click in part.clicks) if part is not None else ()
-    return thing.iseg.topology, clicks
-
-
-def restore(thing: bpy.types.Object, saved: Snapshot) -> None:
-    """Give the active part the clicks that it had."""
-    part = state.part_of(thing)
-    if part is None:
-        return
-    thing.iseg.topology = saved[0]
-    state.set_clicks(part, saved[1])
 
 
 def window_region(area: Any) -> Any:

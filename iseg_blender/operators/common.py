@@ -4,7 +4,7 @@ from typing import Any
 
 import bpy
 
-from .. import live, mesh_io, prefs, session, state
+from .. import history, live, mesh_io, prefs, session, state
 from ..core import Cancelled, IsegError
 from ..engine import Task
 
@@ -33,7 +33,8 @@ class MeshOperator(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            self.run(context)
+            with history.step(context.object):
+                self.run(context)
         except (Refusal, IsegError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -99,7 +100,6 @@ class AnswerOperator(MeshOperator):
     def run(self, context: bpy.types.Context) -> None:
         thing = context.object
         look = session.look_at(thing)
-        session.recall_clicks(thing, look)
         why = session.clicks_problem(thing, state.part_of(thing))
         if why:
             raise Refusal(why)

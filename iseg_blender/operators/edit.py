@@ -46,7 +46,6 @@ class ISEG_OT_edit(AnswerOperator):
 
     def apply(self, context, thing, part, answer):
         inside = session.inside_of(thing, part, answer)  # [V]
-        session.remember_clicks(thing)
         if not inside.any():
             raise Refusal("No vertex is in the part: lower its threshold, or add a click.")
         if self.action == "SEPARATE":
@@ -79,7 +78,6 @@ class ISEG_OT_edit(AnswerOperator):
         thing = context.object
         if self.action in ("DELETE", "EXTRUDE", "SEPARATE") and thing.iseg.topology:
             thing.iseg.topology = session.look_at(thing).topology  # the clicks have followed their vertices
-            session.remember_clicks(thing)  # for redo
 
 
 def faces_of(work, inside):

@@ -1,0 +1,119 @@
+"""Undo in edit mode: Blender's own brings back the mesh with all its layers there, but not what an object keeps.
+
+So the mesh carries the name of the state that its object's parts are in, as the name of a layer of its vertices, and
+undo and redo bring the state back by that name. A name is made from what the state holds, so equal states share it.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import bmesh
+import bpy
+
+from . import mesh_io, state
+
+LAYER = ".iseg "  # hidden from the lists of attributes; what follows is the state's name
+LIMIT = 1024  # states kept; Blender keeps at most 256 steps of undo
+
+_states: OrderedDict[tuple[int, str], state.Saved] = OrderedDict()  # by the object's session uid and the state's name
+_followed: set[int] = set()  # session uids of objects whose meshes carry names; in object mode only then
+_busy = False  # while parts are being changed: one step, whatever it consists of
+
+
+@contextmanager
+def step(thing: bpy.types.Object) -> Iterator[None]:
+    """A change of an object's parts or clicks, which undo takes back as one."""
+    global _busy
+    if _busy or not _follows(thing):
+        yield
+        return
+    keep(thing)
+    before = state.saved(thing)
+    _busy = True
+    try:
+        yield
+    finally:
+        _busy = False
+        if state.saved(thing) != before:
+            note(thing)
+
+
+def keep(thing: bpy.types.Object) -> None:
+    """Before a change: remember the state that a script or a file may have made."""
+    if _follows(thing):
+        _remember(thing, carried(thing), state.saved(thing))
+
+
+def note(thing: bpy.types.Object) -> None:
+    """After a change: let the mesh carry the name of the state that its object is in now."""
+    if not _busy and _follows(thing):
+        now = state.saved(thing)
+        name = hashlib.sha256(repr(now).encode()).hexdigest()[:16]
+        _remember(thing, name, now)
+        if name != carried(thing):
+            _carry(thing, name)
+
+
+def restore(thing: bpy.types.Object, wanted: state.Saved) -> None:
+    """Give an object these parts and no others; what comes of it is for the caller to note."""
+    global _busy
+    _busy = True
+    try:
+        state.restore(thing, wanted)
+    finally:
+        _busy = False
+
+
+def recall() -> None:
+    """After undo and redo: give every object the state whose name its mesh carries."""
+    for thing in bpy.data.objects:
+        if thing.session_uid in _followed and not mesh_io.refusal(thing):
+            wanted = _states.get((thing.session_uid, carried(thing)))
+            if wanted is not None and wanted != state.saved(thing):
+                restore(thing, wanted)
+
+
+def carried(thing: bpy.types.Object) -> str:
+    """The name that the mesh carries; empty where it carries none."""
+    return next((name.removeprefix(LAYER) for name in _layers(thing).keys() if name.startswith(LAYER)), "")
+
+
+def forget() -> None:
+    _states.clear()
+    _followed.clear()
+
+
+def _follows(thing: bpy.types.Object) -> bool:
+    """Whether undo needs the name: in edit mode, and ever after."""
+    if mesh_io.refusal(thing):
+        return False
+    if thing.mode == "EDIT" or carried(thing):
+        _followed.add(thing.session_uid)
+    return thing.session_uid in _followed
+
+
+def _remember(thing: bpy.types.Object, name: str, saved: state.Saved) -> None:
+    key = (thing.session_uid, name)
+    _states[key] = saved
+    _states.move_to_end(key)
+    while len(_states) > LIMIT:
+        _states.popitem(last=False)
+
+
+def _layers(thing: bpy.types.Object):
+    """What can carry a name: in edit mode the attributes are empty, and the layers of the BMesh count."""
+    if thing.mode == "EDIT":
+        return bmesh.from_edit_mesh(thing.data).verts.layers.int
+    return thing.data.attributes
+
+
+def _carry(thing: bpy.types.Object, name: str) -> None:
+    layers = _layers(thing)
+    for old in [key for key in layers.keys() if key.startswith(LAYER)]:
+        layers.remove(layers[old])
+    if thing.mode == "EDIT":
+        layers.new(LAYER + name)
+    else:
+        layers.new(LAYER + name, "INT", "POINT")

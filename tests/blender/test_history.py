@@ -1,0 +1,134 @@
+"""Undo brings back clicks and parts in edit mode too, where Blender's own knows only of the mesh."""
+
+import bpy
+import pytest
+from test_state import made, monkey
+
+
+def push() -> None:
+    """What Blender does by itself after an operator that a button has called."""
+    bpy.ops.ed.undo_push(message="step")
+
+
+def state_of(iseg):
+    return iseg.state.saved(bpy.context.object)
+
+
+@pytest.fixture
+def editing(empty):
+    """Suzanne in edit mode, with a click made before."""
+    monkey()
+    bpy.ops.iseg.click_add(vertex=5)
+    push()
+    bpy.ops.object.mode_set(mode="EDIT")
+    push()
+    return empty
+
+
+def test_clicks_go_and_come_again_one_by_one(editing):
+    for vertex in (10, 20, 30):
+        bpy.ops.iseg.click_add(vertex=vertex)
+        push()
+    for left in ([5, 10, 20], [5, 10], [5]):
+        bpy.ops.ed.undo()
+        assert [vertex for vertex, _ in made(bpy.context.object)] == left
+    for there in ([5, 10], [5, 10, 20], [5, 10, 20, 30]):
+        bpy.ops.ed.redo()
+        assert [vertex for vertex, _ in made(bpy.context.object)] == there
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: bpy.ops.iseg.click_remove(),
+        lambda: bpy.ops.iseg.click_flip(index=0),
+        lambda: bpy.ops.iseg.click_clear(),
+        lambda: bpy.ops.iseg.part_add(name="Ear"),
+        lambda: bpy.ops.iseg.part_remove(),
+        lambda: setattr(bpy.context.object.iseg.parts[0], "granularity", "whole"),
+        lambda: setattr(bpy.context.object.iseg.parts[0], "threshold", 0.3),
+        lambda: setattr(bpy.context.object.iseg.parts[0], "name", "Nose"),
+        lambda: setattr(bpy.context.object.iseg.parts[0], "mirror", (True, False, False)),
+    ],
+)
+def test_every_change_is_one_step(editing, change):
+    bpy.ops.iseg.click_add(vertex=10)
+    push()
+    before = state_of(editing)
+    change()
+    push()
+    after = state_of(editing)
+    assert after != before
+    bpy.ops.ed.undo()
+    assert state_of(editing) == before
+    bpy.ops.ed.redo()
+    assert state_of(editing) == after
+
+
+def test_other_steps_leave_the_clicks(editing):
+    bpy.ops.iseg.click_add(vertex=10)
+    push()
+    bpy.ops.mesh.select_all(action="SELECT")
+    push()
+    bpy.ops.ed.undo()
+    assert made(bpy.context.object) == [(5, True), (10, True)]
+
+
+def test_clicks_follow_an_edit_and_its_undo(editing, engine):
+    bpy.ops.iseg.click_add(vertex=300, positive=False)
+    push()
+    before = state_of(editing)
+    bpy.ops.iseg.edit(action="DELETE")
+    push()
+    after = state_of(editing)
+    assert after.topology != before.topology
+    bpy.ops.ed.undo()
+    assert state_of(editing) == before and bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
+    bpy.ops.ed.undo()
+    bpy.ops.ed.redo()
+    assert state_of(editing) == before
+
+
+def test_from_mode_to_mode(editing):
+    """Back through edit mode to before it, and on again; then clicks in object mode, and edit mode a second time."""
+    bpy.ops.iseg.click_add(vertex=10)
+    push()
+    bpy.ops.ed.undo()
+    bpy.ops.ed.undo()
+    assert bpy.context.object.mode == "OBJECT" and made(bpy.context.object) == [(5, True)]
+    bpy.ops.ed.redo()
+    bpy.ops.ed.redo()
+    assert bpy.context.object.mode == "EDIT" and made(bpy.context.object) == [(5, True), (10, True)]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    push()
+    bpy.ops.iseg.click_add(vertex=20)
+    push()
+    bpy.ops.object.mode_set(mode="EDIT")
+    push()
+    bpy.ops.iseg.click_add(vertex=30)
+    push()
+    expected = [[5, 10, 20, 30], [5, 10, 20], [5, 10, 20], [5, 10], [5, 10], [5], [5]]
+    for clicks in expected[1:]:
+        bpy.ops.ed.undo()
+        assert [vertex for vertex, _ in made(bpy.context.object)] == clicks
+    for clicks in expected[-2::-1]:
+        bpy.ops.ed.redo()
+        assert [vertex for vertex, _ in made(bpy.context.object)] == clicks
+
+
+def test_the_mesh_carries_one_name_and_keeps_its_own_attributes(editing, tmp_path):
+    thing = bpy.context.object
+    for vertex in (10, 20):
+        bpy.ops.iseg.click_add(vertex=vertex)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    names = [name for name in thing.data.attributes.keys() if name.startswith(editing.history.LAYER)]
+    assert len(names) == 1 and "UVMap" in thing.data.attributes
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "clicked.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "clicked.blend"))
+    push()
+    bpy.ops.object.mode_set(mode="EDIT")
+    push()
+    bpy.ops.iseg.click_add(vertex=30)
+    push()
+    bpy.ops.ed.undo()
+    assert made(bpy.context.object) == [(5, True), (10, True), (20, True)]
