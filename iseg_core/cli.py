@@ -1,4 +1,4 @@
-"""The command line: python -m iseg_core train | segment | info | doctor | fetch | engine.
+"""The command line: python -m iseg_core train | segment | bench | info | doctor | fetch | engine.
 
 Each command is a function that adds its arguments and one that runs. What is heavy is imported when a command runs, so
 that --help answers at once. Results go to stdout; progress and errors go to stderr.
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"iSeg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_train, _add_segment, _add_info, _add_doctor, _add_fetch, _add_engine):
+    for add in (_add_train, _add_segment, _add_bench, _add_info, _add_doctor, _add_fetch, _add_engine):
         add(commands)
     return parser
 
@@ -196,6 +196,57 @@ def _segment(options: argparse.Namespace) -> None:
     )
 
 
+# bench
+
+
+def _add_bench(commands: Any) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="measure on labelled meshes",
+        description="Measure on meshes that people labelled: simulated clicks, baselines, the paper's experiments. "
+        "The same command goes on where it was stopped.",
+    )
+    parser.set_defaults(run=_bench)
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET",
+        type=Path,
+        help="folder with the Princeton benchmark's off/ and seg/, or with meshes and label files of the same name "
+        "(.seg, .txt: line i is the part of face i)",
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the report")
+    parser.add_argument(
+        "--experiment",
+        nargs="+",
+        metavar="NAME",
+        help="default: clicks otsu; also stability, separate, counts, occluded, transfer, fidelity, or all",
+    )
+    parser.add_argument("--teacher", default="geometric", help="geometric (default), sam_vit_b, ..., or a weights file")
+    parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="the first N meshes only")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="meshes at once (default: one a core)")
+    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal tables (default 0)")
+    _add_device(parser)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from .bench.experiment import Setup
+    from .bench.report import write_report
+    from .bench.run import DEFAULT, bench, experiments
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    setup = Setup(options.output, options.teacher, options.preset, options.seed, options.device, options.dataset)
+    names = list(experiments()) if options.experiment == ["all"] else options.experiment or DEFAULT
+    with Display() as display:
+        records, failures = bench(setup, names, options.limit, options.workers, display)
+        display.show("report", 1.0, None)
+        write_report(setup, records, failures, Console(width=None if sys.stdout.isatty() else 160))
+    print(f"Written: {options.output / 'table.md'}, times.md, results.json and pictures.")
+    return FAILURE if failures else 0
+
+
 # info
 
 
@@ -311,6 +362,12 @@ def _output(path: str) -> str:
     if not os.access(folder, os.W_OK):
         raise argparse.ArgumentTypeError(f"the folder {folder} may not be written to; name another")
     return path
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
+    return int(text)
 
 
 def _threshold(text: str) -> float | str:

@@ -54,21 +54,26 @@ def draw_views(
     from PIL import Image
 
     vertices = _centred(vertices, faces)  # [V, 3]
-    caster = EmbreeRasterizer(vertices, faces)
-    normals = _corner_normals(vertices, faces)  # [F, 3, 3]
-    blend = _blend(len(vertices), probability)  # [V]
-    clicks = list(clicks)
-
-    side = size * SAMPLES
-    pixels = Camera(np.array([0.0, 0.0, 1.0]), FOV).rays(side).astype(np.float32)  # [HW, 3]
-    pixels = pixels.reshape(side, side, 3)  # [H, W, 3]
+    painter = _Painter(vertices, faces, probability, clicks, size)
     rows = -(-views // columns)
     sheet = Image.new("RGB", (columns * size, rows * size), "white")
     for i, camera in enumerate(_cameras(_used(vertices, faces), views)):
-        picture = _shade(caster, camera, pixels, normals, blend)
-        picture = _dots(picture, caster, camera, clicks).reduce(SAMPLES)
-        sheet.paste(picture, (i % columns * size, i // columns * size))
+        sheet.paste(painter.paint(camera), (i % columns * size, i // columns * size))
     return sheet
+
+
+def draw_from(
+    direction: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    probability: np.ndarray | None = None,
+    clicks: Iterable[tuple[int, bool]] = (),
+    size: int = 400,
+) -> "Image":
+    """One view, size x size pixels, from a direction [3] of the shape's middle; all else as in draw_views."""
+    vertices = _centred(vertices, faces)  # [V, 3]
+    camera = _far_enough(_used(vertices, faces), [direction / np.linalg.norm(direction)])[0]
+    return _Painter(vertices, faces, probability, clicks, size).paint(camera)
 
 
 def contact_sheet(images: Sequence["Image"], captions: Sequence[str], columns: int = 1, gap: int = 24) -> "Image":
@@ -132,11 +137,16 @@ def _used(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def _cameras(vertices: np.ndarray, count: int) -> list[Camera]:
-    """Cameras around the Y axis, all as far away as the one that needs it most to see every vertex."""
+    """Cameras around the Y axis; see _far_enough."""
     azimuth = FIRST_AZIMUTH - 2 * np.pi * np.arange(count) / count  # [N]
     elevation = np.resize(ELEVATIONS, count)  # [N]
     flat = np.cos(elevation)  # [N]
     directions = np.stack([flat * np.cos(azimuth), np.sin(elevation), flat * np.sin(azimuth)], axis=1)  # [N, 3]
+    return _far_enough(vertices, list(directions))
+
+
+def _far_enough(vertices: np.ndarray, directions: Sequence[np.ndarray]) -> list[Camera]:
+    """Cameras in these directions [3], all as far away as the one that needs it most to see every vertex."""
     distance, slope = 0.0, np.tan(FOV / 2) * MARGIN
     for direction in directions:
         local = vertices @ Camera(direction).axes.T  # [V, 3]
@@ -173,6 +183,31 @@ def _colours(blend: np.ndarray) -> np.ndarray:
     """Grey to blue, as linear light. [N, 3] float32"""
     grey, blue = _decode(GREY), _decode(BLUE)  # [3], [3]
     return grey + blend[:, None] * (blue - grey)  # [N, 3]
+
+
+class _Painter:
+    """What the pictures of one answer share. vertices [V, 3] centred, faces [F, 3], probability [V] or None."""
+
+    def __init__(
+        self,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        probability: np.ndarray | None,
+        clicks: Iterable[tuple[int, bool]],
+        size: int,
+    ):
+        self._caster = EmbreeRasterizer(vertices, faces)
+        self._normals = _corner_normals(vertices, faces)  # [F, 3, 3]
+        self._blend = _blend(len(vertices), probability)  # [V]
+        self._clicks = list(clicks)
+        side = size * SAMPLES
+        pixels = Camera(np.array([0.0, 0.0, 1.0]), FOV).rays(side).astype(np.float32)  # [HW, 3]
+        self._pixels = pixels.reshape(side, side, 3)  # [H, W, 3]
+
+    def paint(self, camera: Camera) -> "Image":
+        """The view of one camera."""
+        picture = _shade(self._caster, camera, self._pixels, self._normals, self._blend)
+        return _dots(picture, self._caster, camera, self._clicks).reduce(SAMPLES)
 
 
 def _shade(

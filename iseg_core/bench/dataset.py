@@ -1,5 +1,10 @@
-"""Meshes with per-face labels: the Princeton benchmark's layout (Chen, Golovinskiy and Funkhouser 2009)."""
+"""Meshes with per-face labels: the Princeton benchmark's layout, or any folder of meshes with label files beside them.
 
+Princeton Mesh Segmentation Benchmark: Chen, Golovinskiy and Funkhouser 2009.
+"""
+
+import csv
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SettingsError
-from ..mesh import Mesh, load_mesh
+from ..formats import READERS, read
+from ..mesh import Mesh, face_areas, load_mesh
+
+LABELS = (".seg", ".txt", ".labels")  # line i is the part of face i
+LEAST_AREA = 0.01  # of the mesh: smaller parts are left out
+PRINCETON = (  # 20 meshes each, numbered from 1 on
+    "Human Cup Glasses Airplane Ant Chair Octopus Table Teddy Hand Plier Fish Bird Spring Armadillo Bust Mech Bearing "
+    "Vase FourLeg"
+).split()
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,51 +39,117 @@ class LabelledMesh:
         area = face_areas(self.mesh)  # [F]
         labels = self.people[self.central]  # [F]
         parts = [labels == part for part in np.unique(labels)]
-        return [part for part in parts if area[part].sum() >= 0.01 * area.sum()]
+        return [part for part in parts if area[part].sum() >= LEAST_AREA * area.sum()]
 
 
-def face_areas(mesh: Mesh) -> np.ndarray:
-    """Area of each face, in the mesh's own units. [F] float64"""
-    a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))  # [F, 3] each
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+@dataclass(frozen=True)
+class LabelledFile:
+    """Where a labelled mesh is; `load` reads it."""
+
+    name: str
+    category: str
+    path: Path
+    labels: tuple[Path, ...]  # one file a person
+    central: str = ""  # name of the central person's file; empty: it is computed
+
+    @property
+    def digest(self) -> str:
+        """Hash of the content of all files."""
+        digest = hashlib.sha256(self.central.encode())
+        for path in (self.path, *self.labels):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def load(self) -> LabelledMesh:
+        """Raises MeshError for the mesh, SettingsError for labels that do not fit it."""
+        mesh = load_mesh(self.path)
+        people = [_read_labels(path, self.path, mesh) for path in self.labels]  # [F] each
+        names = [path.name for path in self.labels]
+        which = names.index(self.central) if self.central in names else central_person(people, face_areas(mesh))
+        return LabelledMesh(self.name, self.category, mesh, people, which)
+
+
+def find_meshes(folder: Path) -> list[LabelledFile]:
+    """The labelled meshes of a folder.
+
+    Either the Princeton benchmark's layout: off/<id>.off with seg/<id>/<id>_<k>.seg or seg/Benchmark/<id>/<id>_<k>.seg;
+    the central person is read from index.csv where there is one, the category from there or from the number. Or meshes
+    anywhere below the folder, each with one label file a person beside it: <name>.seg, or <name>_<person>.seg (.txt,
+    .labels); the category is the name of the folder that the mesh is in. A label file has a line for each face of the
+    mesh's file.
+
+    Raises SettingsError where there is neither.
+    """
+    folder = Path(folder)
+    found = _princeton(folder) if (folder / "off").is_dir() else _beside(folder)
+    if not found:
+        raise SettingsError(
+            f"{folder} has no labelled meshes. Give a folder with the Princeton benchmark's off/ and seg/, or with "
+            f"meshes and, beside each, label files of the same name ({', '.join(LABELS)}; line i: the part of face i)."
+        )
+    return found
 
 
 def read_princeton(folder: Path, names: list[str] | None = None) -> Iterator[LabelledMesh]:
-    """Meshes of `folder`/off/<id>.off with `folder`/seg/<id>/<id>_<k>.seg, of all names or of `names`.
+    """The labelled meshes of a folder, of all names or of `names`, one after the other. Errors: see LabelledFile."""
+    for file in find_meshes(folder):
+        if names is None or file.name in names:
+            yield file.load()
 
-    The central person is read from index.csv, or computed where there is none.
 
-    Raises SettingsError where the layout is not the benchmark's.
-    """
-    folder = Path(folder)
-    files = sorted((folder / "off").glob("*.off"), key=lambda f: (len(f.stem), f.stem))
-    if not files:
-        raise SettingsError(f"{folder} has no off/*.off: give the folder that holds the benchmark's off/ and seg/.")
+def _princeton(folder: Path) -> list[LabelledFile]:
     index = _read_index(folder / "index.csv")
-    for file in files:
-        if names is not None and file.stem not in names:
-            continue
-        segs = sorted((folder / "seg" / file.stem).glob("*.seg"), key=lambda f: (len(f.stem), f.stem))
-        if not segs:
-            raise SettingsError(f"{folder / 'seg' / file.stem} has no .seg file for {file.name}.")
-        mesh = load_mesh(file)
-        people = [np.loadtxt(seg, dtype=np.int32, ndmin=1) for seg in segs]  # [F] each
-        for seg, labels in zip(segs, people, strict=True):
-            if len(labels) != len(mesh.faces):
-                raise SettingsError(f"{seg} labels {len(labels)} faces, but {file.name} has {len(mesh.faces)}.")
-        category, central = index.get(file.stem, ("", None))
-        stems = [seg.name for seg in segs]
-        which = stems.index(central) if central in stems else central_person(people, face_areas(mesh))
-        yield LabelledMesh(file.stem, category, mesh, people, which)
+    found = []
+    for path in _sorted((folder / "off").glob("*.off")):
+        places = (folder / "seg" / path.stem, folder / "seg" / "Benchmark" / path.stem)
+        labels = _sorted(label for place in places for label in place.glob(f"{path.stem}_*.seg"))
+        if not labels:
+            raise SettingsError(f"{places[0]} has no .seg file for {path.name}.")
+        category, central = index.get(path.stem, (_category(path.stem), ""))
+        found.append(LabelledFile(path.stem, category, path, tuple(labels), central))
+    return found
+
+
+def _beside(folder: Path) -> list[LabelledFile]:
+    found = []
+    for path in _sorted(p for p in folder.rglob("*") if p.suffix.lower() in READERS):
+        beside = [p for p in path.parent.iterdir() if p.suffix.lower() in LABELS]
+        labels = _sorted(p for p in beside if p.stem == path.stem or p.stem.rpartition("_")[0] == path.stem)
+        if labels:
+            name = "-".join(path.relative_to(folder).with_suffix("").parts)
+            found.append(LabelledFile(name, path.parent.name, path, tuple(labels)))
+    return found
+
+
+def _sorted(paths) -> list[Path]:
+    """By length, then by name: 2 comes before 10."""
+    return sorted(paths, key=lambda path: (len(path.stem), path.stem, path.suffix))
+
+
+def _category(name: str) -> str:
+    number = int(name) if name.isdigit() else 0
+    return PRINCETON[(number - 1) // 20] if 1 <= number <= 20 * len(PRINCETON) else ""
 
 
 def _read_index(path: Path) -> dict[str, tuple[str, str]]:
     if not path.exists():
         return {}
-    import csv
-
     with path.open(newline="", encoding="utf-8") as lines:
         return {row["id"]: (row["category"], row["central_seg"]) for row in csv.DictReader(lines)}
+
+
+def _read_labels(path: Path, mesh_path: Path, mesh: Mesh) -> np.ndarray:
+    """Part of each triangle, from a label for each face of the mesh's file. [F] int32"""
+    try:
+        labels = np.loadtxt(path, dtype=np.int32, ndmin=1)  # [faces of the file]
+    except ValueError as error:
+        raise SettingsError(f"{path}: {error}. Give a file with one whole number a line.") from None
+    if len(labels) == len(mesh.faces):
+        return labels
+    counts = read(mesh_path)[2]  # corners of each polygon
+    if len(labels) != len(counts):
+        raise SettingsError(f"{path} labels {len(labels)} faces, but {mesh_path.name} has {len(counts)}.")
+    return np.repeat(labels, np.maximum(counts - 2, 0))  # [F] a polygon of n corners gives n - 2 triangles
 
 
 def central_person(people: list[np.ndarray], area: np.ndarray) -> int:

@@ -32,6 +32,13 @@ class Setup:
     preset: str = "standard"
     seed: int = 0
     device: str = "auto"
+    dataset: Path = Path()  # the labelled meshes, see dataset.find_meshes
+
+    def load(self, name: str) -> "LabelledMesh":
+        """One of the labelled meshes, by its name; for pictures."""
+        from .dataset import find_meshes
+
+        return next(file for file in find_meshes(self.dataset) if file.name == name).load()
 
     @property
     def settings(self) -> Settings:

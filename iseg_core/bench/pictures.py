@@ -1,0 +1,88 @@
+"""Pictures of the experiment `clicks`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..draw import contact_sheet, draw_from
+from ..raster import EmbreeRasterizer
+from ..views import sphere_cameras
+from .clicks import Target
+from .dataset import LabelledMesh
+from .plots import INK, colour, figure, legend, save
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+DIRECTIONS = 26  # from which a case may be shown
+SIDE = 260  # pixels of one picture of a case
+
+
+def draw_curves(iou: Mapping[str, np.ndarray], path: Path) -> None:
+    """IoU against the number of clicks: the mean over meshes, and the spread. iou: of each method [meshes, clicks]."""
+    drawn, axes = figure(6.4, 4.2)
+    for method, curve in iou.items():
+        mean, spread = curve.mean(axis=0), curve.std(axis=0)  # [clicks] each
+        count = np.arange(1, len(mean) + 1)  # [clicks]
+        axes.plot(count, mean, color=colour(method), label=method, linewidth=2)
+        axes.fill_between(
+            count, mean - spread, np.minimum(mean + spread, 1), color=colour(method), alpha=0.10, linewidth=0
+        )
+    axes.set(xlabel="clicks", ylabel="IoU (band: one standard deviation over meshes)", ylim=(0, 1), xlim=(1, None))
+    axes.set_xticks([1, 2, 3, 5, 10, 15, 20])
+    legend(axes, loc="lower right")
+    save(drawn, path)
+
+
+def draw_categories(iou: Mapping[str, Sequence[float]], clicks: Sequence[int], path: Path) -> None:
+    """A bar per category for each number of clicks. iou: of each category, a value per entry of `clicks`."""
+    names = sorted(iou, key=lambda name: -iou[name][0])
+    drawn, axes = figure(max(6.4, 0.5 * len(names) + 1.5), 4.2)
+    place, width = np.arange(len(names)), 0.8 / len(clicks)
+    for k, count in enumerate(clicks):
+        shade = 0.25 + 0.75 * (k + 1) / len(clicks)
+        values = [iou[name][k] for name in names]
+        axes.bar(
+            place + (k + 0.5) * width - 0.4, values, width, color=colour("trained"), alpha=shade, label=f"@{count}"
+        )
+    axes.set_xticks(place, names, rotation=40, ha="right")
+    axes.set(ylabel="IoU", ylim=(0, 1))
+    axes.tick_params(axis="x", colors=INK)
+    legend(axes, loc="upper center", ncols=len(clicks), bbox_to_anchor=(0.5, 1.12))
+    save(drawn, path)
+
+
+def draw_case(item: LabelledMesh, part: int, answers: Iterable[tuple[np.ndarray, list[tuple[int, bool]]]]) -> "Image":
+    """A row: the part that was wanted, then each answer [V] with the clicks that it answers."""
+    from PIL import Image
+
+    target = Target(item.mesh, item.parts[part])
+    answers = list(answers)
+    direction = best_direction(item, target.vertices, [vertex for vertex, _ in answers[-1][1]])
+    wanted = target.vertices.astype(np.float32)  # [V]
+    mesh = item.mesh
+    pictures = [draw_from(direction, mesh.vertices, mesh.faces, wanted, (), SIDE)]
+    pictures += [draw_from(direction, mesh.vertices, mesh.faces, answer, made, SIDE) for answer, made in answers]
+    row = Image.new("RGB", (SIDE * len(pictures), SIDE), "white")
+    for i, picture in enumerate(pictures):
+        row.paste(picture, (i * SIDE, 0))
+    return row
+
+
+def best_direction(item: LabelledMesh, wanted: np.ndarray, clicked: Sequence[int]) -> np.ndarray:
+    """The direction [3] from which most of the clicks, and then most of the wanted vertices [V] bool, are seen."""
+    points, faces = item.mesh.vertices, item.mesh.faces  # [V, 3], [F, 3]
+    used = points[np.unique(faces)]  # [U, 3]
+    centre = (used.min(axis=0) + used.max(axis=0)) / 2  # [3]
+    points = (points - centre) / np.linalg.norm(used - centre, axis=1).max()  # [V, 3] in the unit sphere
+    rasterizer, cameras = EmbreeRasterizer(points, faces), sphere_cameras(DIRECTIONS)
+    visible = np.array([rasterizer.rasterize(camera, 96).visible for camera in cameras])  # [N, V]
+    seen = visible[:, clicked].sum(axis=1) + visible[:, wanted].mean(axis=1)  # [N]
+    return cameras[int(seen.argmax())].position
+
+
+def draw_cases(rows: Sequence["Image"], captions: Sequence[str], path: Path) -> None:
+    """Rows of draw_case under each other."""
+    contact_sheet(rows, captions).save(path)
