@@ -76,17 +76,25 @@ class Segmenter:
         positive: Sequence[int] | None = None,
         negative: Sequence[int] | None = None,
         granularity: str = "part",
+        features: Sequence[tuple[np.ndarray, bool]] | None = None,
     ) -> np.ndarray:
         """Probability of every vertex to belong to the part that the clicks mean. [V] float32 in 0..1
 
         clicks: (vertex, True to include or False to exclude) in the order they were made; or positive and negative
         vertices, taken as the positives first. Every clicked vertex is on its side of 0.5.
         granularity: fine | part | whole, what the first click means where it could mean several parts.
+        features: in place of vertices, what `features` gave for clicks on this or another mesh (cross-domain
+        segmentation, the paper's figure 8). The answer is the student's own, as with refine=False: there is no
+        vertex here that could be honoured.
         Raises ClickError for vertices that the mesh does not have and for contradictions, SettingsError for an unknown
-        granularity.
+        granularity, and for features that do not fit or where there is no student.
         """
         if granularity not in SCALES:
             raise SettingsError(f"Unknown granularity {granularity!r}. Choose one of: {', '.join(SCALES)}.")
+        if features is not None:
+            if any(given is not None for given in (clicks, positive, negative)):
+                raise ClickError("Give either vertices or features, not both.")
+            return self._transferred(features, granularity)
         made = self._check(clicks, positive, negative)
         if not any(include for _, include in made):
             return np.zeros(self.vertex_count, dtype=np.float32)  # nothing was included
@@ -97,6 +105,55 @@ class Segmenter:
             for vertex, include in made:
                 answer[vertex] = max(answer[vertex], 0.5 + SURE) if include else min(answer[vertex], 0.5 - SURE)
         return answer
+
+    def features(self, vertex: int) -> np.ndarray:
+        """The field's feature of a click on this vertex, which `segment` takes on any mesh with the same teacher.
+
+        [d] float64, in the teacher's units. Raises ClickError for a vertex that the mesh does not have, SettingsError
+        where there is no student.
+        """
+        ((vertex, _),) = self._check([(vertex, True)], None, None)
+        return self._trained.features(int(self._nearest[vertex]))
+
+    def transfer(self, source: "Segmenter", clicks: Sequence[Click], granularity: str = "part") -> np.ndarray:
+        """What clicks on another mesh mean on this one: the features of the one, the decoder of the other.
+
+        source: answers for the mesh that was clicked. Returns the probability of this mesh's vertices [V] float32.
+        Raises ClickError for the clicks, SettingsError where the teachers differ (their features do not mean the same)
+        or one of the two has no student.
+        """
+        vectors = [(source.features(v), include) for v, include in source._check(clicks, None, None)]
+        ours, theirs = (
+            f"{segmenter.model.info.get('teacher')} ({segmenter.model.info.get('teacher_fingerprint')})"
+            for segmenter in (self, source)
+        )
+        if self._trained and ours != theirs:
+            raise SettingsError(
+                f"Features of two teachers do not mean the same: this mesh was trained with {ours}, the clicked one "
+                f"with {theirs}. Train both with the same."
+            )
+        return self.segment(features=vectors, granularity=granularity)
+
+    def _transferred(self, features: Sequence[tuple[np.ndarray, bool]], granularity: str) -> np.ndarray:
+        """Answer to clicks given as features. [V] float32"""
+        dim = self.model.features.shape[1]
+        made = [(np.asarray(feature), bool(include)) for feature, include in features]
+        student = self._trained
+        for feature, _ in made:
+            if feature.shape != (dim,) or not np.isfinite(feature).all():
+                raise SettingsError(
+                    f"A click's feature has {dim} finite numbers in this model, not an array of shape {feature.shape}. "
+                    "Take it from a model that was trained with the same teacher."
+                )
+        if not any(include for _, include in made):
+            return np.zeros(self.vertex_count, dtype=np.float32)  # nothing was included
+        return np.clip(self.model.proxy.carry(student.answer(made, granularity)), 0.0, 1.0)
+
+    @property
+    def _trained(self) -> "Student":
+        if self._student is None:
+            raise SettingsError("A model without training has no features: train the mesh.")
+        return self._student
 
     def _on_proxy(self, clicks: tuple[Click, ...], granularity: str) -> np.ndarray:
         """Probability of the proxy's vertices. [P] float32"""

@@ -1,5 +1,7 @@
 """The student at work: a trained field and decoder that answer clicks on the proxy."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -31,6 +33,7 @@ class Student:
         try:
             self._decoder = Decoder(model.features.shape[1], tuple(model.settings["decoder_widths"]))
             self._decoder.load_state_dict(weights)
+            self._unit = float(model.networks["field.unit"])  # what 1 of the features is in the teacher's
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelFileError("The networks in this model do not fit its settings. Train the mesh again.") from error
         self._decoder.to(self.device).eval()
@@ -40,16 +43,31 @@ class Student:
         self._trusted = model.info.get("teacher") != "geometric"
         self._last: tuple[tuple, np.ndarray] = ((), np.empty(0))
 
-    @torch.inference_mode()
     def probability(self, clicks: tuple[Click, ...], granularity: str) -> np.ndarray:
         """Probability of every proxy vertex; the last answer is remembered. [P] float32"""
         if self._last[0] != (clicks, granularity):
-            vertices = torch.tensor([v for v, _ in clicks], device=self.device)  # [n]
-            signs = torch.tensor([[1 if include else -1 for _, include in clicks]], device=self.device)  # [1, n]
-            scale = torch.tensor([SCALES.index(granularity)], device=self.device)  # [1]
-            logits = self._decoder.decode(self._prepared, self._features[vertices][None], signs, scale)[0]  # [P]
-            self._last = ((clicks, granularity), logits.sigmoid().cpu().numpy())
+            features = self._features[[v for v, _ in clicks]]  # [n, d]
+            answer = self._decode(features, [include for _, include in clicks], granularity)  # [P]
+            self._last = ((clicks, granularity), answer)
         return self._last[1]
+
+    def features(self, vertex: int) -> np.ndarray:
+        """The field's feature of a proxy vertex, in the teacher's units. [d] float64, so that no unit rounds it"""
+        return self._features[vertex].cpu().numpy().astype(np.float64) * self._unit
+
+    def answer(self, clicks: Sequence[tuple[np.ndarray, bool]], granularity: str) -> np.ndarray:
+        """Probability of every proxy vertex, for clicks given as features [d] in the teacher's units. [P] float32"""
+        own = np.array([feature for feature, _ in clicks]) / self._unit  # [n, d]
+        features = torch.from_numpy(own.astype(np.float32)).to(self.device)  # [n, d]
+        return self._decode(features, [include for _, include in clicks], granularity)
+
+    @torch.inference_mode()
+    def _decode(self, features: torch.Tensor, include: list[bool], granularity: str) -> np.ndarray:
+        """Probability of every proxy vertex, for the features [n, d] of n clicks. [P] float32"""
+        signs = torch.tensor([[1 if positive else -1 for positive in include]], device=self.device)  # [1, n]
+        scale = torch.tensor([SCALES.index(granularity)], device=self.device)  # [1]
+        logits = self._decoder.decode(self._prepared, features[None], signs, scale)[0]  # [P]
+        return logits.sigmoid().cpu().numpy()
 
     def corrections(self, finder: PartFinder, granularity: str) -> Corrections:
         """Answers that start from the student's region and follow the clicks."""

@@ -1,5 +1,7 @@
 """Clicks in, probabilities out: for the trained model and for instant mode."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -80,6 +82,54 @@ def test_the_plain_decoder_does_not_know_the_order_of_clicks():
     assert np.allclose(plain.segment(clicks=clicks), plain.segment(clicks=clicks[::-1]), atol=1e-5)
     with pytest.raises(iseg.SettingsError, match="without training"):
         iseg.Segmenter(iseg.instant(MESH).model, refine=False)
+
+
+@pytest.fixture(scope="module")
+def plain() -> iseg.Segmenter:
+    return iseg.Segmenter(iseg.train(MESH, preset=tiny_settings()), refine=False)
+
+
+@settings(max_examples=25)
+@given(clicks=sequences, granularity=st.sampled_from(["fine", "part", "whole"]))
+def test_a_clicks_own_feature_on_its_own_mesh_is_that_click(plain, clicks, granularity):
+    expected = plain.segment(clicks=clicks, granularity=granularity)
+    features = [(plain.features(vertex), include) for vertex, include in clicks]
+    assert np.array_equal(plain.segment(features=features, granularity=granularity), expected)
+    refining = iseg.Segmenter(plain.model)
+    assert np.array_equal(refining.transfer(refining, clicks + clicks[:1], granularity), expected)
+
+
+def test_transfer_to_another_mesh(plain):
+    other = iseg.Segmenter(iseg.train(sphere(2), preset=tiny_settings()))
+    answer = other.transfer(plain, [(top(MESH), True), (3, False)])
+    assert answer.shape == (other.vertex_count,) and answer.dtype == np.float32
+    assert (answer >= 0).all() and (answer <= 1).all() and np.ptp(answer) > 0
+    assert not other.segment(features=[(plain.features(3), False)]).any()
+    # A feature is in the teacher's units: what it is in a model's own differs between models.
+    units = [float(segmenter.model.networks["field.unit"]) for segmenter in (plain, other)]
+    assert units[0] != units[1]
+    assert np.allclose(plain.features(3), plain.model.features[3].astype(float) * units[0], rtol=0, atol=0)
+
+
+def test_features_that_do_not_fit(plain):
+    with pytest.raises(iseg.SettingsError, match="64 finite numbers.*same teacher"):
+        plain.segment(features=[(np.zeros(3), True)])
+    with pytest.raises(iseg.SettingsError, match="finite"):
+        plain.segment(features=[(np.full(64, np.nan), True)])
+    with pytest.raises(iseg.ClickError, match="not both"):
+        plain.segment(clicks=[(3, True)], features=[(np.zeros(64), True)])
+    with pytest.raises(iseg.ClickError, match=f"vertices 0 to {COUNT - 1}"):
+        plain.features(COUNT)
+    untrained = iseg.instant(MESH)
+    for ask in (lambda: untrained.features(3), lambda: untrained.segment(features=[(np.zeros(0), True)])):
+        with pytest.raises(iseg.SettingsError, match="train the mesh"):
+            ask()
+    for pair in ((plain, untrained), (untrained, plain)):
+        with pytest.raises(iseg.SettingsError, match="train the mesh"):
+            pair[0].transfer(pair[1], [(3, True)])
+    foreign = iseg.Segmenter(replace(plain.model, info=plain.model.info | {"teacher_fingerprint": "other"}))
+    with pytest.raises(iseg.SettingsError, match=r"geometric-1\).*\(other\). Train both"):
+        plain.transfer(foreign, [(3, True)])
 
 
 def test_seams_are_connected_and_every_copy_gets_the_answer():
