@@ -13,6 +13,11 @@ from scipy.spatial import KDTree
 
 from .mesh import Mesh, face_areas
 
+MOST = 12  # clicks that are proposed for a part
+ENOUGH = 0.95  # IoU at which they end
+PATIENCE = 3  # so many clicks without a gain end them, too; about the next ones knows only who tries
+GAIN = 0.005  # of IoU: less is none
+
 Click = tuple[int, bool]
 Answer = Callable[[list[Click]], np.ndarray]  # clicks -> probability [V]
 
@@ -23,6 +28,11 @@ class Target:
 
     mesh: Mesh
     faces: np.ndarray  # [F] bool
+
+    @classmethod
+    def of_vertices(cls, mesh: Mesh, chosen: np.ndarray) -> "Target":
+        """The faces most of whose vertices are chosen [V] bool, as `iou` counts them."""
+        return cls(mesh, chosen[mesh.faces].sum(axis=1) >= 2)
 
     @cached_property
     def vertices(self) -> np.ndarray:
@@ -83,6 +93,17 @@ def simulate(target: Target, answer: Answer, count: int = 10) -> tuple[list[floa
     steps = list(islice(play(target, answer), count))
     scores = [score for _, score in steps]
     return scores + [scores[-1]] * (count - len(scores)), steps[-1][0]
+
+
+def propose(target: Target, answer: Answer) -> tuple[list[Click], float]:
+    """A few clicks whose answer comes near to a target, and the IoU that they reach; the last one is a gain."""
+    best, reached = [], -1.0
+    for clicks, score in islice(play(target, answer), MOST):
+        if score > reached + GAIN:
+            best, reached = clicks, score
+        if reached >= ENOUGH or len(clicks) - len(best) >= PATIENCE:
+            break
+    return best, reached
 
 
 def _any_vertex(target: Target) -> np.ndarray:

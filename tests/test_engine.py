@@ -29,6 +29,7 @@ from iseg_core.errors import (
     UnknownMeshError,
 )
 from iseg_core.segmenter import otsu
+from iseg_core.simulate import Target
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are inspected and killed as POSIX does")
 TINY_MODEL = {"teacher": "geometric", "preset": "tiny", "seed": 0}
@@ -107,6 +108,31 @@ def test_a_model_outlives_the_process_that_trained_it(tmp_path: Path):
         assert engine.ask("query", query, timeout=PATIENT).arrays["probability"][3] >= 0.5  # without opening the mesh
         with pytest.raises(UnknownMeshError, match="Open it again"):
             engine.ask("query", {"mesh": mesh, "clicks": [[3, True]]}, timeout=PATIENT)
+
+
+def test_clicks_are_proposed_for_a_part(engine: EngineClient):
+    arrays = icosphere()
+    seg = iseg.instant((arrays["vertices"], arrays["faces"]))
+    part = seg.segment(clicks=[(3, True), (90, False)])  # [V]
+    chosen = (part >= otsu(part)).astype(np.uint8)  # [V]
+    request = {"mesh": open_mesh(engine)}
+    proposed = engine.ask("propose", request, {"chosen": chosen}, timeout=PATIENT).fields
+    target = Target.of_vertices(seg.model.mesh, chosen != 0)
+    answer = seg.segment(clicks=proposed["clicks"])  # [V]
+    assert target.iou((answer >= otsu(answer)).astype(np.float32)) == proposed["iou"] > 0.5
+    fixed = engine.ask("propose", request | {"threshold": 0.999}, {"chosen": chosen}, timeout=PATIENT).fields
+    answer = seg.segment(clicks=fixed["clicks"])  # [V]
+    assert target.iou((answer >= 0.999).astype(np.float32)) == fixed["iou"]
+
+    with pytest.raises(ClickError, match="choose the faces of a part"):
+        engine.ask("propose", request, {"chosen": np.zeros(162, np.uint8)}, timeout=PATIENT)
+    for arrays in ({}, {"chosen": chosen[:-1]}, {"chosen": chosen.astype(np.float32)}):
+        with pytest.raises(MessageError, match="uint8"):
+            engine.ask("propose", request, arrays, timeout=PATIENT)
+    with pytest.raises(MessageError, match="threshold"):
+        engine.ask("propose", request | {"threshold": "0.5"}, {"chosen": chosen}, timeout=PATIENT)
+    with pytest.raises(UnknownMeshError):
+        engine.ask("propose", {"mesh": "0" * 64}, {"chosen": chosen}, timeout=PATIENT)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from iseg_core.engine import server as server_module
 from iseg_core.engine.failure import describe
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.engine.server import Server
-from iseg_core.engine.service import Answer, Job, Later, ModelKey, Recent, Service
-from iseg_core.errors import MeshError, WeightsError
+from iseg_core.engine.service import INSTANT, Answer, Job, Later, ModelKey, Recent, Service
+from iseg_core.errors import Cancelled, MeshError, WeightsError
 from iseg_core.progress import Progress
 
 
@@ -278,6 +278,19 @@ def test_a_torch_that_does_not_load_costs_training_only(tmp_path: Path, connect,
     while (message := link.receive()).kind == "progress":
         pass
     assert message.arrays["probability"][3] >= 0.5
+
+
+def test_a_proposal_ends_when_it_is_cancelled():
+    arrays, service = icosphere(), Service()
+    seg = iseg.instant((arrays["vertices"], arrays["faces"]))
+    mesh = seg.model.mesh.hash
+    service._segmenters.put((ModelKey(mesh, *INSTANT), ""), seg)
+    chosen = (arrays["vertices"][:, 0] > 0).astype(np.uint8)  # [V]
+    job = Job("propose", 1, {"mesh": mesh}, {"chosen": chosen}, lambda progress: None)
+    assert isinstance(service.propose(job), Answer)
+    job.cancelled.set()
+    with pytest.raises(Cancelled):
+        service.propose(job)
 
 
 def test_the_cache_tells_what_it_has(tmp_path: Path):

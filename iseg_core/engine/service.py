@@ -5,6 +5,8 @@
     state      mesh                                         open (bool), models (the newest first)
     query      mesh, clicks [[vertex, include], ...],       threshold (Otsu's), milliseconds;
                granularity, model, device                   array probability [V] float32
+    propose    mesh, granularity, threshold (null: Otsu's), clicks, iou: a few clicks whose answer comes near to the
+               model, device; array chosen [V] uint8        chosen vertices, and how near
     train      mesh, teacher, preset, seed, device          mesh, teacher, preset, seed, created, seconds, cached,
                                                             unsaved (null, or why the model is only in memory)
     fetch      name                                         path
@@ -31,7 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..errors import EngineError, MessageError, ModelFileError, UnknownMeshError
+from ..errors import Cancelled, ClickError, EngineError, MessageError, ModelFileError, UnknownMeshError
 from ..progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ class Service:
         self.works: dict[str, tuple[str, Work]] = {  # kind -> lane, what is done there
             "state": ("query", self.state),
             "query": ("query", self.query),
+            "propose": ("query", self.propose),
             "free": ("query", self.free),
             "open_mesh": ("prepare", self.open_mesh),
             "train": ("prepare", self.find_or_train),
@@ -183,6 +186,33 @@ class Service:
 
         return Answer({"threshold": otsu(probability), "milliseconds": milliseconds}, {"probability": probability})
 
+    def propose(self, job: Job) -> Answer | Later:
+        """Clicks a chosen part as a user would who sees the answers."""
+        threshold, granularity = job.fields.get("threshold"), job.field("granularity", str, "part")
+        if not (threshold is None or type(threshold) is float):
+            raise MessageError("The request propose needs threshold, a float, or null for Otsu's.", job.id)
+        segmenter = self._segmenters.take(_queried(job))
+        if segmenter is None:
+            return Later("prepare", self._prepare)
+        from ..segmenter import otsu
+        from ..simulate import Target, propose
+
+        mesh, chosen = segmenter.model.mesh, job.arrays.get("chosen")
+        if chosen is None or chosen.dtype != np.uint8 or chosen.shape != (len(mesh.vertices),):
+            raise MessageError("The request propose needs the array chosen [V] uint8, V of the mesh.", job.id)
+        target = Target.of_vertices(mesh, chosen != 0)
+        if not target.faces.any():
+            raise ClickError("No face of the mesh has two of the chosen vertices: choose the faces of a part.")
+
+        def answer(clicks: list[tuple[int, bool]]) -> np.ndarray:
+            if job.cancelled.is_set():
+                raise Cancelled("Cancelled; what was there before is unchanged.")
+            probability = segmenter.segment(clicks=clicks, granularity=granularity)  # [V]
+            return (probability >= (otsu(probability) if threshold is None else threshold)).astype(np.float32)  # [V]
+
+        clicks, iou = propose(target, answer)
+        return Answer({"clicks": clicks, "iou": iou})
+
     def free(self, job: Job) -> Answer:
         """Forget all meshes and models, and give the memory back. A training goes on."""
         self._meshes.clear()
@@ -207,7 +237,7 @@ class Service:
         return Answer({"mesh": mesh.hash, "topology": mesh.topology_hash, **counts, "models": self._models(mesh.hash)})
 
     def _prepare(self, job: Job) -> Later:
-        """Make ready what a query needs, then answer it."""
+        """Make ready what a request on a model needs, then do it."""
         key, device = _queried(job)
         if key[1:] != INSTANT:
             if self._held(key, device) is None:
@@ -217,7 +247,7 @@ class Service:
             from ..segmenter import instant
 
             self._segmenters.put((key, device), instant(self._mesh(key.mesh)))
-        return Later("query", self.query)
+        return Later(*self.works[job.kind])
 
     def find_or_train(self, job: Job) -> Answer | Later:
         """A model that is there already is the answer, at once; else the mesh is trained in the lane `train`."""
