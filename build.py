@@ -285,12 +285,15 @@ def explain_os_error(error: OSError) -> str:
 
 
 def extension(folder: Path = ROOT / "dist") -> Path:
-    """Write the extension's zip: the manifest, iseg_blender's files beside it, and iseg_core in a folder of its own."""
+    """Write the extension's zip: the manifest, iseg_blender's files beside it, and in folders of their own iseg_core and
+    the locks of the environment that the extension makes for its engine.
+    """
     manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text())
     version = re.search(r'__version__ = "(.+)"', (ROOT / "iseg_core" / "version.py").read_text())
     if not version or version[1] != manifest["version"]:
         raise BuildError("blender_manifest.toml and iseg_core/version.py name different versions. Make them equal.")
-    contents = {name: ROOT / name for name in ("blender_manifest.toml", "LICENSE")}
+    files = ("blender_manifest.toml", "LICENSE", "requirements/engine.lock", "requirements/sam.lock")
+    contents = {name: ROOT / name for name in files}
     for source, prefix in ((ROOT / "iseg_blender", ""), (ROOT / "iseg_core", "iseg_core/")):
         for path in sorted(source.rglob("*.py")):
             contents[prefix + path.relative_to(source).as_posix()] = path

@@ -17,6 +17,10 @@ class WeightsError(IsegError):
     """Weights of a 2D model are missing, incomplete or not the official file."""
 
 
+class DownloadError(IsegError):
+    """A download has failed in a way that trying on does not mend."""
+
+
 class ModelFileError(IsegError, ValueError):
     """A model file is truncated, edited, of another version or of another mesh."""
 

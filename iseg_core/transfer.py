@@ -1,9 +1,10 @@
 """One file over HTTPS into a part file that can go on where it broke off. Standard library only.
 
 The caller knows the file's length and checks its hash; here everything that a network does wrong either heals by
-itself or becomes a WeightsError that says what to do.
+itself or becomes a DownloadError that says what to do.
 """
 
+import errno
 import http.client
 import os
 import queue
@@ -17,18 +18,17 @@ import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
-from .errors import WeightsError
+from .errors import DownloadError
 
 TIMEOUT = 30.0  # seconds of silence after which a connection counts as broken
 ATTEMPTS = 3  # connections in a row that bring nothing new, then the download gives up
 PAUSE = 1.0  # seconds before the second connection, doubled before the next
 CHUNK = 1 << 18  # bytes
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-BY_HAND = "use it by its path (`--weights FILE`)"
-AGAIN = "What has arrived is kept: run the same command again to go on from there."
+AGAIN = "What has arrived is kept: the next attempt goes on from there."
 
 
 class _Broken(Exception):
@@ -44,8 +44,8 @@ def download(url: str, part: Path, length: int, report: Callable[[float], None])
 
     report: hears the fraction done several times a second, also while the server is silent; what it raises ends the
         download within a fraction of a second.
-    Raises WeightsError; OSError where `part` cannot be written. In both cases what arrived stays in `part`, unless it
-    cannot be of the right file.
+    Raises DownloadError; OSError where `part` cannot be written or has no room. In both cases what arrived stays in
+    `part`, unless it cannot be of the right file.
     """
     _check_address(url)
     host = urlsplit(url).hostname
@@ -59,10 +59,8 @@ def download(url: str, part: Path, length: int, report: Callable[[float], None])
             return
         free = shutil.disk_usage(part.parent).free
         if free < length - have:
-            raise WeightsError(
-                f"{part.parent} has {free / 1e6:,.0f} MB left, and {(length - have) / 1e6:,.0f} MB are to come. Make "
-                "room, or name a folder on another disk in the environment variable ISEG_CACHE."
-            )
+            said = f"{free / 1e6:,.0f} MB are left, and {(length - have) / 1e6:,.0f} MB are to come"
+            raise OSError(errno.ENOSPC, said, str(part.parent))
         try:
             _receive(url, part, have, length, report)
         except _Broken as error:
@@ -72,7 +70,7 @@ def download(url: str, part: Path, length: int, report: Callable[[float], None])
             failures = 0 if have > best else failures + 1
             best = max(best, have)
             if failures == ATTEMPTS:
-                raise WeightsError(
+                raise DownloadError(
                     f"The download from {host} does not get on ({error}), {have / length:.0%} are here. Check the "
                     f"connection and the proxy settings. {AGAIN}"
                 ) from error
@@ -80,6 +78,44 @@ def download(url: str, part: Path, length: int, report: Callable[[float], None])
             while time.monotonic() < end:
                 report(have / length)
                 time.sleep(0.1)
+
+
+class Page(NamedTuple):
+    """A small answer, whole."""
+
+    url: str  # where it came from in the end
+    kind: str  # content type
+    content: bytes
+
+
+def read_page(url: str, accept: str, limit: int, report: Callable[[], None]) -> Page:
+    """Fetch a small document into memory.
+
+    accept: the content types that are understood. limit: bytes above which it is refused. report: called several times
+        a second, also while the server is silent; what it raises ends the download.
+    Raises DownloadError.
+    """
+    _check_address(url)
+    request = urllib.request.Request(url, headers={"User-Agent": "iSeg", "Accept": accept})
+    content = bytearray()
+    try:
+        with closing(_converse(request, report)) as stream:
+            head = next(stream)
+            assert isinstance(head, http.client.HTTPResponse)
+            for chunk in stream:
+                assert isinstance(chunk, bytes)
+                report()
+                content += chunk
+                if len(content) > limit:
+                    raise DownloadError(f"{url} is longer than the {limit:,} bytes that were expected.")
+            length = _extent(head)[1]
+            if length is not None and len(content) < length:
+                raise _Broken("the connection was cut")
+            return Page(head.geturl(), head.headers.get_content_type(), bytes(content))
+    except _Broken as error:
+        raise DownloadError(
+            f"{urlsplit(url).hostname} cannot be reached ({error}). Check the connection and the proxy settings."
+        ) from error
 
 
 def _receive(url: str, part: Path, have: int, length: int, report: Callable[[float], None]) -> None:
@@ -91,9 +127,9 @@ def _receive(url: str, part: Path, have: int, length: int, report: Callable[[flo
         head = next(stream)
         assert isinstance(head, http.client.HTTPResponse)
         if head.headers.get_content_type() == "text/html":
-            raise WeightsError(
+            raise DownloadError(
                 f"{urlsplit(url).hostname} answered with a web page instead of the file: probably the login page of "
-                "this network. Open a browser, sign in, and run the same command again."
+                "this network. Open a browser, sign in, and try again."
             )
         begin, total = _extent(head)
         if begin not in (0, have):
@@ -122,7 +158,7 @@ def _converse(
     """Yields the answer's head, then its bytes; calls `idle` several times a second while nothing comes.
 
     The talking is done by a thread of its own, for a read from a silent server blocks and cannot be called off.
-    Raises _Broken where the connection is lost and WeightsError where trying again is of no use.
+    Raises _Broken where the connection is lost and DownloadError where trying again is of no use.
     """
     box: queue.Queue = queue.Queue(maxsize=16)
     stop = threading.Event()
@@ -168,10 +204,9 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         old, new = urlsplit(req.full_url), urlsplit(newurl)
         if (old.scheme, old.hostname) != (new.scheme, new.hostname):
-            raise WeightsError(
+            raise DownloadError(
                 f"{old.hostname} redirects the download to {new.scheme}://{new.hostname}, which is not followed. If "
-                "this network has a login page, open a browser, sign in, and run the same command again; else download "
-                f"{req.full_url} elsewhere and {BY_HAND}."
+                "this network has a login page, open a browser, sign in, and try again."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -179,7 +214,7 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
 def _check_address(url: str) -> None:
     parts = urlsplit(url)
     if not (parts.scheme == "https" and parts.hostname or parts.scheme == "http" and parts.hostname in LOOPBACK):
-        raise WeightsError(f"Weights are only fetched over HTTPS, and {url} is not such an address.")
+        raise DownloadError(f"Downloads are made over HTTPS only, and {url} is not such an address.")
 
 
 def _extent(head: http.client.HTTPResponse) -> tuple[int, int | None]:
@@ -202,12 +237,11 @@ def _raise(error: Exception, url: str) -> NoReturn:
             raise _NoResume("the server says that its file is shorter") from error
         if error.code >= 500 or error.code in (408, 429):
             raise _Broken(f"the server answers {error.code} {error.reason}") from error
-        raise WeightsError(
-            f"{host} refuses {url} ({error.code} {error.reason}). If a proxy stands in between, ask for access; else "
-            f"download the file elsewhere and {BY_HAND}."
+        raise DownloadError(
+            f"{host} refuses {url} ({error.code} {error.reason}). If a proxy stands in between, ask for access."
         ) from error
     if isinstance(reason, ssl.SSLCertVerificationError):
-        raise WeightsError(
+        raise DownloadError(
             f"The certificate of {host} is not trusted here ({reason.verify_message}). Check the computer's clock; "
             "where a company's proxy reads HTTPS, name its certificate file in the environment variable SSL_CERT_FILE."
         ) from error
@@ -218,10 +252,10 @@ def _raise(error: Exception, url: str) -> NoReturn:
     raise error
 
 
-def _wrong_length(url: str, found: str, expected: int) -> WeightsError:
-    return WeightsError(
+def _wrong_length(url: str, found: str, expected: int) -> DownloadError:
+    return DownloadError(
         f"{urlsplit(url).hostname} does not offer the official file of {expected:,} bytes but one of {found}, which "
-        f"was not kept. Try again from another network, or download the file elsewhere and {BY_HAND}."
+        "was not kept. Try again from another network."
     )
 
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .errors import Cancelled, WeightsError
+from .errors import Cancelled, DownloadError, WeightsError
 from .files import atomic_write
 from .progress import Progress, ProgressCallback
-from .transfer import BY_HAND, download
+from .transfer import download
 
 BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything/"
+BY_HAND = "use it by its path (`--weights FILE`)"
 CHUNK = 1 << 20  # bytes hashed between two looks at `cancel`
 FETCHING = {"wait": (0.0, 0.0), "download": (0.0, 0.95), "check": (0.95, 0.05)}  # begin and share of the progress
 CHECKING = {"check": (0.0, 1.0)}
@@ -181,8 +182,8 @@ def fetch(
     except OSError as error:
         raise WeightsError(
             f"The weights cannot be written to {final.parent} ({error.strerror or error}). Make room or set the right "
-            "to write there, or name another folder in the environment variable ISEG_CACHE; then run the same command "
-            "again: it goes on with what has arrived."
+            "to write there, or name another folder in the environment variable ISEG_CACHE; then try again: it goes on "
+            "with what has arrived."
         ) from error
     return final
 
@@ -191,7 +192,10 @@ def _complete(part: Path, weights: WeightsFile, url: str, report: "_Report") -> 
     """Bring `part` to the whole official file."""
     inherited = part.exists()  # from an earlier run: who knows what happened to it since
     while True:
-        download(url, part, weights.bytes, lambda done: report("download", done))
+        try:
+            download(url, part, weights.bytes, lambda done: report("download", done))
+        except DownloadError as error:
+            raise WeightsError(f"{error} Or download {weights.url} elsewhere and {BY_HAND}.") from error
         digest = _sha256(part, report)
         if digest == weights.sha256:
             return
@@ -288,7 +292,7 @@ class _Report:
     def __call__(self, stage: str, done: float) -> None:
         """`done`: fraction of `stage`. Raises Cancelled where the caller asked to stop."""
         if self._cancel is not None and self._cancel():
-            raise Cancelled("Stopped. What has arrived of a download is kept: the same command goes on from there.")
+            raise Cancelled("Stopped. What has arrived of a download is kept: the next attempt goes on from there.")
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._began, self._first, self._last = stage, now, done, 0.0

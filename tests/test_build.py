@@ -51,6 +51,13 @@ def test_locks_satisfy_what_the_package_declares():
         assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), line
 
 
+def test_the_lock_for_sam_is_the_extra_and_agrees_with_the_tests():
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["sam"]
+    locked = pins(ROOT / "requirements" / "sam.lock")
+    assert locked == pins() | {r.name: str(r.specifier).removeprefix("==") for r in map(Requirement, extra)}
+    assert locked.items() <= pins(*build.TEST.locks).items()
+
+
 @pytest.mark.skipif(Path(sys.prefix) != build.TEST.folder, reason="runs in the environment that build.py made")
 def test_the_environment_holds_the_locks_and_nothing_else():
     distributions = [d for d in importlib.metadata.distributions() if d.name != "pip"]
