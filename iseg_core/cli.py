@@ -1,4 +1,4 @@
-"""The command line: python -m iseg_core train | segment | bench | info | doctor | fetch | engine.
+"""The command line: python -m iseg_core train | segment | transfer | bench | info | doctor | fetch | engine.
 
 Each command is a function that adds its arguments and one that runs. What is heavy is imported when a command runs, so
 that --help answers at once. Results go to stdout; progress and errors go to stderr.
@@ -10,10 +10,11 @@ import sys
 import textwrap
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .cli_arguments import add_device, output_file, positive_count
+from .cli_segment import add_segment, add_transfer
 from .errors import Cancelled, IsegError, SettingsError
 from .version import __version__
 
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"iSeg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_train, _add_segment, _add_bench, _add_info, _add_doctor, _add_fetch, _add_engine):
+    for add in (_add_train, add_segment, add_transfer, _add_bench, _add_info, _add_doctor, _add_fetch, _add_engine):
         add(commands)
     return parser
 
@@ -79,7 +80,7 @@ def _add_train(commands: Any) -> None:
     parser = commands.add_parser("train", help="learn a mesh", description="Learn a mesh; the model answers clicks.")
     parser.set_defaults(run=_train)
     parser.add_argument("mesh", metavar="MESH", help="OBJ, PLY, OFF, STL, glTF or GLB file")
-    parser.add_argument("-o", "--output", metavar="MODEL", type=_output, required=True, help="model file (.iseg)")
+    parser.add_argument("-o", "--output", metavar="MODEL", type=output_file, required=True, help="model file (.iseg)")
     teacher = parser.add_mutually_exclusive_group()
     teacher.add_argument(
         "--teacher",
@@ -89,7 +90,7 @@ def _add_train(commands: Any) -> None:
     teacher.add_argument("--weights", metavar="FILE", help="an official weights file, in place of --teacher")
     parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal models on one machine (default 0)")
-    _add_device(parser)
+    add_device(parser)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -110,90 +111,6 @@ def _train(options: argparse.Namespace) -> None:
         model.save(options.output)
     print(f"{options.output}: {len(model.mesh.vertices):,} vertices, trained in {seconds:.1f} s.")
     print(f"Ask it: python -m iseg_core segment {options.output} --positive VERTEX --png picture.png")
-
-
-# segment
-
-
-def _add_segment(commands: Any) -> None:
-    parser = commands.add_parser(
-        "segment",
-        help="answer clicks",
-        description="Answer clicks. They count in the order in which they are given.",
-        usage="%(prog)s (MODEL | --instant MESH) --positive VERTEX ... [--negative VERTEX ...] [options]",
-    )
-    parser.set_defaults(run=_segment, usage_error=parser.error)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("model", metavar="MODEL", nargs="?", help="a file that `train` made")
-    source.add_argument("--instant", metavar="MESH", help="a mesh file: answered by geometry alone, without training")
-    for name, help in (("positive", "vertices inside the part"), ("negative", "vertices outside the part")):
-        parser.add_argument(
-            f"--{name}", dest="clicks", action=_Clicks, type=int, nargs="+", metavar="VERTEX", default=[], help=help
-        )
-    parser.add_argument("--granularity", choices=("fine", "part", "whole"), default="part", help="default: part")
-    parser.add_argument(
-        "--threshold",
-        type=_threshold,
-        default=0.5,
-        metavar="auto|0..1",
-        help="probability from which the printed count takes a vertex (default 0.5; auto: Otsu's)",
-    )
-    parser.add_argument("-o", "--output", metavar="FILE.npy", type=_output, help="probabilities [V] float32")
-    parser.add_argument("--ply", metavar="FILE.ply", type=_output, help="the mesh with colours and probabilities")
-    parser.add_argument("--png", metavar="FILE.png", type=_output, help="six views of the answer")
-    _add_device(parser)
-
-
-class _Clicks(argparse.Action):
-    """--positive and --negative fill one list of (vertex, include), in the order of the command line."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        include = self.option_strings == ["--positive"]  # option_string may be an abbreviation
-        namespace.clicks = namespace.clicks + [(vertex, include) for vertex in values]
-
-
-def _segment(options: argparse.Namespace) -> None:
-    if not options.clicks:
-        options.usage_error("there is no click: give one or more vertices with --positive")
-    import numpy as np
-
-    import iseg_core as iseg
-
-    if options.instant is not None:
-        mesh = iseg.load_mesh(options.instant)
-        segmenter = iseg.instant(mesh)
-    else:
-        model = iseg.load(options.model)
-        mesh, segmenter = model.mesh, iseg.Segmenter(model, device=options.device)
-    began = time.perf_counter()
-    probability = segmenter.segment(clicks=options.clicks, granularity=options.granularity)  # [V]
-    milliseconds = (time.perf_counter() - began) * 1e3
-
-    with ExitStack() as files:  # every file gets its name when all are complete
-        from .files import atomic_write
-
-        if options.output:
-            np.save(files.enter_context(atomic_write(options.output)), probability)
-        if options.ply:
-            from .draw import encode_ply
-
-            files.enter_context(atomic_write(options.ply)).write(encode_ply(mesh, probability))
-        if options.png:
-            from .draw import draw_views
-
-            sheet = draw_views(mesh.vertices, mesh.faces, probability, options.clicks)
-            sheet.save(files.enter_context(atomic_write(options.png)), format="png")
-
-    threshold = options.threshold
-    if threshold == "auto":
-        from .segmenter import otsu
-
-        threshold = otsu(probability)
-    count, total = int((probability >= threshold).sum()), len(probability)
-    print(
-        f"{count:,} of {total:,} vertices ({100 * count / total:.1f} %) have a probability of {threshold:.2f} or more; "
-        f"answered in {milliseconds:.0f} ms."
-    )
 
 
 # bench
@@ -223,10 +140,10 @@ def _add_bench(commands: Any) -> None:
     )
     parser.add_argument("--teacher", default="geometric", help="geometric (default), sam_vit_b, ..., or a weights file")
     parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="the first N meshes only")
-    parser.add_argument("--workers", type=_positive, metavar="N", help="meshes at once (default: one a core)")
+    parser.add_argument("--limit", type=positive_count, metavar="N", help="the first N meshes only")
+    parser.add_argument("--workers", type=positive_count, metavar="N", help="meshes at once (default: one a core)")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal tables (default 0)")
-    _add_device(parser)
+    add_device(parser)
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -345,41 +262,7 @@ def _engine(options: argparse.Namespace) -> None:
     main()
 
 
-# what the commands share
-
-
-def _add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
-
-
-def _output(path: str) -> str:
-    """An argument that names a file to write. What would stop it from being written is said before the work is done."""
-    folder = Path(os.path.realpath(path)).parent
-    if os.path.isdir(path):
-        raise argparse.ArgumentTypeError(f"{path} is a folder; name a file in it")
-    if not folder.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {folder}; make it first")
-    if not os.access(folder, os.W_OK):
-        raise argparse.ArgumentTypeError(f"the folder {folder} may not be written to; name another")
-    return path
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
-    return int(text)
-
-
-def _threshold(text: str) -> float | str:
-    if text == "auto":
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a number between 0 and 1")
-    return value
+# progress
 
 
 class Display:

@@ -69,7 +69,7 @@ def usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str
 # help
 
 
-@pytest.mark.parametrize("arguments", [[], ["train"], ["segment"], ["info"], ["doctor"], ["fetch"]])
+@pytest.mark.parametrize("arguments", [[], ["train"], ["segment"], ["transfer"], ["info"], ["doctor"], ["fetch"]])
 def test_help_imports_nothing_heavy(arguments: list[str]):
     code = (
         "import sys\nfrom iseg_core.cli import main\n"
@@ -247,6 +247,36 @@ def test_segment_usage(model: str, capsys: pytest.CaptureFixture[str]):
     assert "MODEL --instant is required" in usage_error(["segment", "--positive", "1"], capsys)
     assert "not allowed with" in usage_error(["segment", model, "--instant", "a.obj", "--positive", "1"], capsys)
     assert "invalid choice" in usage_error(["segment", model, "--positive", "1", "--granularity", "big"], capsys)
+
+
+def test_transfer(model: str, tmp_path: Path, replace, capsys: pytest.CaptureFixture[str]):
+    class Transferring(FakeSegmenter):
+        def transfer(self, source, clicks, granularity):
+            self.source = source
+            return self.segment(clicks, granularity)
+
+    replace(Segmenter=Transferring)
+    other = dataclasses.replace(make_model(), mesh=make_model().mesh)
+    other.mesh = dataclasses.replace(other.mesh, vertices=other.mesh.vertices * 2)
+    other.save(target := tmp_path / "in" / "other.iseg")
+    files = [tmp_path / name for name in ("p.npy", "p.ply", "p.png")]
+    outputs = ["-o", str(files[0]), "--ply", str(files[1]), "--png", str(files[2])]
+    arguments = ["--negative", "0", "--positive", "2", "--granularity", "whole", "--device", "cpu"]
+    assert cli.main(["transfer", model, str(target), *arguments, *outputs]) == 0
+    asked: Transferring = FakeSegmenter.last  # type: ignore[assignment]
+    assert asked.clicks == [(0, False), (2, True)] and asked.granularity == "whole" and asked.device == "cpu"
+    assert asked.model is not None and asked.model.mesh.hash == other.mesh.hash
+    assert asked.source.model.mesh.hash == make_model().mesh.hash
+    np.testing.assert_array_equal(trimesh.load_mesh(files[1], process=False).vertices, other.mesh.vertices)
+    out, err = output(capsys)
+    assert (
+        "2 of 4 vertices (50.0 %)" in out and "belong to one shape" in err
+    assert files[0].exists() and files[2].exists()
+    )
+    assert cli.main(["transfer", model, model, "--positive", "1"]) == 0
+    assert output(capsys)[1] == ""
+    assert "there is no click" in usage_error(["transfer", model, model], capsys)
+    assert "TARGET" in usage_error(["transfer", model, "--positive", "1"], capsys)
 
 
 def test_a_refused_click_is_one_sentence(model: str, tmp_path: Path, replace, capsys: pytest.CaptureFixture[str]):
