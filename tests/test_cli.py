@@ -269,10 +269,8 @@ def test_transfer(model: str, tmp_path: Path, replace, capsys: pytest.CaptureFix
     assert asked.source.model.mesh.hash == make_model().mesh.hash
     np.testing.assert_array_equal(trimesh.load_mesh(files[1], process=False).vertices, other.mesh.vertices)
     out, err = output(capsys)
-    assert (
-        "2 of 4 vertices (50.0 %)" in out and "belong to one shape" in err
+    assert "2 of 4 vertices (50.0 %)" in out and "belong to one shape" in err
     assert files[0].exists() and files[2].exists()
-    )
     assert cli.main(["transfer", model, model, "--positive", "1"]) == 0
     assert output(capsys)[1] == ""
     assert "there is no click" in usage_error(["transfer", model, model], capsys)
