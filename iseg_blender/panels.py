@@ -100,6 +100,9 @@ class ISEG_PT_parts(Sidebar, bpy.types.Panel):
         row.scale_y = 1.4
         row.operator(names.CLICK, icon="RESTRICT_SELECT_OFF")
         row.prop(context.scene.iseg, "show", text="", icon="HIDE_OFF" if context.scene.iseg.show else "HIDE_ON")
+        row = layout.row(align=True)
+        row.operator(names.CLICKS_FROM_SELECTION, text="From Selection", icon="FACESEL")
+        row.operator(names.CLICKS_FROM_GROUP, text="From Group", icon="GROUP_VERTEX")
         part = state.part_of(context.object)
         if part is None:
             return

@@ -37,6 +37,21 @@ class Answer(NamedTuple):
     milliseconds: float
 
 
+class Wish(NamedTuple):
+    """How the clicks that are proposed will be asked."""
+
+    granularity: str
+    threshold: float | None  # None: Otsu's
+
+
+class Proposal(NamedTuple):
+    """Clicks for a part that is known."""
+
+    topology: str  # of the mesh whose vertices they name
+    clicks: list[tuple[int, bool]]
+    iou: float  # of their answer with the part
+
+
 class Kind(Enum):
     """How an object stands."""
 
@@ -173,18 +188,35 @@ def asking(query: Query, look: Look, device: str) -> Conversation:
     fields["clicks"] = [list(click) for click in query.clicks]
     if query.model is not None:
         fields["model"] = dict(zip(("teacher", "preset", "seed"), query.model, strict=True))
-    try:
-        reply = yield Ask("query", fields)
-    except UnknownMeshError:  # a new engine, or one that had to make room
-        yield from opening(look)
-        reply = yield Ask("query", fields)
-    except ModelFileError:
-        models.pop(query.mesh, None)  # the file has gone, or is damaged: look again the next time
-        raise
+    reply = yield from on_mesh(Ask("query", fields), look)
     answers[query] = checked(reply, len(look.vertices))
     while len(answers) > ANSWERS_LIMIT:
         answers.popitem(last=False)
     return answers[query]
+
+
+def on_mesh(ask: Ask, look: Look) -> Conversation:
+    """A request on a mesh; an engine that does not hold it is given it."""
+    try:
+        return (yield ask)
+    except UnknownMeshError:  # a new engine, or one that had to make room
+        yield from opening(look)
+        return (yield ask)
+    except ModelFileError:
+        models.pop(ask.fields["mesh"], None)  # the file has gone, or is damaged: look again the next time
+        raise
+
+
+def proposing(thing: bpy.types.Object, look: Look, chosen: np.ndarray, wish: Wish, device: str) -> Conversation:
+    """Clicks for the chosen vertices [V] bool of a mesh."""
+    pose = pose_trained(thing, look)
+    yield from finding_models(thing, look)
+    name = next((name for name in (look.hash, pose) if models.get(name)), look.hash)
+    fields = {"mesh": name, "granularity": wish.granularity, "threshold": wish.threshold, "device": device}
+    fields["model"] = {key: models[name][0][key] for key in ("teacher", "preset", "seed")} if models.get(name) else None
+    reply = yield from on_mesh(Ask("propose", fields, {"chosen": chosen.astype(np.uint8)}), look)
+    clicks = [(int(vertex), bool(include)) for vertex, include in reply.fields["clicks"]]
+    return Proposal(look.topology, clicks, float(reply.fields["iou"]))
 
 
 def checked(reply: Reply, vertex_count: int) -> Answer:

@@ -1,5 +1,5 @@
 """The operators, by what they are about."""
 
-from . import click, clicks, edit, group, train
+from . import click, clicks, edit, group, seed, train
 
-CLASSES = (*train.CLASSES, *click.CLASSES, *clicks.CLASSES, *group.CLASSES, *edit.CLASSES)
+CLASSES = (*train.CLASSES, *click.CLASSES, *clicks.CLASSES, *seed.CLASSES, *group.CLASSES, *edit.CLASSES)

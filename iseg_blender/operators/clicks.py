@@ -15,13 +15,8 @@ def add_click(thing: bpy.types.Object, vertex: int, positive: bool, fresh: bool 
     stored = thing.iseg
     if not 0 <= vertex < len(look.vertices):
         raise Refusal(f"There is no vertex {vertex}: {thing.name} has the vertices 0 to {len(look.vertices) - 1}.")
-    if stored.topology != look.topology:
-        if any(len(part.clicks) for part in stored.parts):
-            raise Refusal(
-                "The mesh's faces have changed since the clicks were made: clear the clicks of all parts, or undo the "
-                "change."
-            )
-        stored.topology = look.topology
+    check_topology(thing, look)
+    stored.topology = look.topology
     part = state.part_of(thing)
     if part is None:
         part = state.add_part(thing)
@@ -34,6 +29,15 @@ def add_click(thing: bpy.types.Object, vertex: int, positive: bool, fresh: bool 
     click = part.clicks.add()
     click.vertex, click.positive = vertex, positive
     part.click_index = len(part.clicks) - 1
+
+
+def check_topology(thing: bpy.types.Object, look: mesh_io.Look) -> None:
+    """Raises Refusal where there are clicks on other vertices than the mesh has now."""
+    if thing.iseg.topology != look.topology and any(len(part.clicks) for part in thing.iseg.parts):
+        raise Refusal(
+            "The mesh's faces have changed since the clicks were made: clear the clicks of all parts, or undo the "
+            "change."
+        )
 
 
 def active_part(context: bpy.types.Context) -> state.Part:

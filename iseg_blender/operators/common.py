@@ -45,32 +45,32 @@ class MeshOperator(bpy.types.Operator):
         raise NotImplementedError
 
 
-class AnswerOperator(MeshOperator):
-    """An operator that needs the answer to the active part's clicks.
+class WaitingOperator(MeshOperator):
+    """An operator that needs something of the engine.
 
     From a button it waits modally: Blender stays usable, Esc ends the wait. From a script, and where the answer is at
     hand, it is done at once.
     """
 
+    WAITING = "iSeg works out the part"
     _task: Task | None = None
     _timer: Any = None
 
-    @classmethod
-    def refusal(cls, context: bpy.types.Context) -> str:
-        why = mesh_io.refusal(context.object)
-        if why:
-            return why
-        return session.clicks_problem(context.object, state.part_of(context.object)) or prefs.chosen()
+    def begin(self, context: bpy.types.Context) -> Task:
+        """Ask the engine. Raises Refusal."""
+        raise NotImplementedError
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        thing = context.object
-        session.look_at(thing)
-        if session.answer_of(thing, state.part_of(thing)) is not None:
+        try:
+            self._task = self.begin(context)
+        except (Refusal, IsegError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if self._task.ended:
             return self.execute(context)
-        self._task = begin(context)
         self._timer = context.window_manager.event_timer_add(TIMER_INTERVAL, window=context.window)
         context.window_manager.modal_handler_add(self)
-        context.workspace.status_text_set("iSeg works out the part. Esc: stop waiting")
+        context.workspace.status_text_set(f"{self.WAITING}. Esc: stop waiting")
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -97,34 +97,45 @@ class AnswerOperator(MeshOperator):
         context.window_manager.event_timer_remove(self._timer)
         context.workspace.status_text_set(None)
 
-    def run(self, context: bpy.types.Context) -> None:
-        thing = context.object
-        look = session.look_at(thing)
-        why = session.clicks_problem(thing, state.part_of(thing))
-        if why:
-            raise Refusal(why)
-        task = begin(context)
+    def wait(self, task: Task) -> Any:
+        """The result of a task. Raises its error."""
         session.engine.wait(task, None if bpy.app.background else PATIENCE)
         if task.error is not None:
             raise task.error
+        return task.result
+
+
+class AnswerOperator(WaitingOperator):
+    """An operator that needs the answer to the active part's clicks."""
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context) -> str:
+        why = mesh_io.refusal(context.object)
+        if why:
+            return why
+        return session.clicks_problem(context.object, state.part_of(context.object)) or prefs.chosen()
+
+    def begin(self, context: bpy.types.Context) -> Task:
+        thing = context.object
+        look, part = session.look_at(thing), state.part_of(thing)
+        why = session.clicks_problem(thing, part)
+        if why:
+            raise Refusal(why)
+        task = session.engine.start(session.answering(thing, part, look, context.scene.iseg.device))
+        live.keep_pumping()
+        return task
+
+    def run(self, context: bpy.types.Context) -> None:
+        answer = self.wait(self.begin(context))  # the clicks may be others than those that were waited for
+        thing = context.object
         part = state.part_of(thing)
-        count = len(look.vertices)
-        dropped = state.clicks_of(part, count).dropped
+        dropped = state.clicks_of(part, len(answer.probability)).dropped
         if dropped:
             self.report({"WARNING"}, f"{dropped} of the clicks were left out: they name vertices that are not there.")
-        self.apply(context, thing, part, task.result)
+        self.apply(context, thing, part, answer)
 
     def apply(
         self, context: bpy.types.Context, thing: bpy.types.Object, part: state.Part, answer: session.Answer
     ) -> None:
         """What is done with the answer."""
         raise NotImplementedError
-
-
-def begin(context: bpy.types.Context) -> Task:
-    """Ask for the answer to the active part's clicks."""
-    thing = context.object
-    look, part = session.look_at(thing), state.part_of(thing)
-    task = session.engine.start(session.answering(thing, part, look, context.scene.iseg.device))
-    live.keep_pumping()
-    return task

@@ -1,0 +1,99 @@
+"""Clicks for a part that is chosen already: the engine clicks it as a user would who sees the answers."""
+
+import bpy
+import numpy as np
+
+from .. import live, mesh_io, names, prefs, session, state
+from ..engine import Task
+from .clicks import add_click, check_topology
+from .common import Refusal, WaitingOperator
+
+WELL = 0.9  # IoU from which on nothing is left to be said
+HELD = 0.5  # weight from which on a vertex is held to be in a vertex group
+
+
+class SeedOperator(WaitingOperator):
+    """Gives the active part clicks; where that has some already, a new part."""
+
+    bl_options = {"REGISTER", "UNDO"}
+    WAITING = "iSeg looks for clicks"
+
+    def chosen(self, thing: bpy.types.Object) -> np.ndarray:
+        """The vertices of the part that is wanted. [V] bool. Raises Refusal where there are none."""
+        raise NotImplementedError
+
+    def begin(self, context: bpy.types.Context) -> Task:
+        thing = context.object
+        look = session.look_at(thing)
+        check_topology(thing, look)
+        part = empty_part(thing)
+        wish = session.Wish("part", None)
+        if part is not None:
+            wish = session.Wish(part.granularity, None if part.automatic else part.threshold)
+        conversation = session.proposing(thing, look, self.chosen(thing), wish, context.scene.iseg.device)
+        task = session.engine.start(conversation)
+        live.keep_pumping()
+        return task
+
+    def run(self, context: bpy.types.Context) -> None:
+        task, self._task = self._task or self.begin(context), None
+        proposal = self.wait(task)
+        thing = context.object
+        if session.look_at(thing).topology != proposal.topology:
+            raise Refusal("The mesh's faces have changed meanwhile: try again.")
+        part = empty_part(thing) or state.add_part(thing)
+        part.connected, part.mirror = False, (False, False, False)  # the clicks mean the part as it is
+        for vertex, positive in proposal.clicks:
+            add_click(thing, vertex, positive, fresh=False)
+        count = f"{len(proposal.clicks)} clicks give" if len(proposal.clicks) > 1 else "One click gives"
+        rest = "" if proposal.iou >= WELL else " Click where it differs."
+        self.report({"INFO"}, f"{count} the part back with IoU {proposal.iou:.2f}.{rest}")
+
+
+class ISEG_OT_clicks_from_selection(SeedOperator):
+    """Find a few clicks that give the selected part back"""
+
+    bl_idname = names.CLICKS_FROM_SELECTION
+    bl_label = "Clicks from Selection"
+
+    @classmethod
+    def refusal(cls, context):
+        why = mesh_io.refusal(context.object)
+        if not why and context.object.mode != "EDIT":
+            why = "Select the faces of a part in Edit Mode first."
+        elif not why and not context.object.data.total_vert_sel:
+            why = "Nothing is selected: select the faces of a part."
+        return why or prefs.chosen()
+
+    def chosen(self, thing):
+        return mesh_io.selected(thing)  # [V]
+
+
+class ISEG_OT_clicks_from_group(SeedOperator):
+    """Find a few clicks that give the active vertex group back"""
+
+    bl_idname = names.CLICKS_FROM_GROUP
+    bl_label = "Clicks from Vertex Group"
+
+    @classmethod
+    def refusal(cls, context):
+        why = mesh_io.refusal(context.object)
+        if not why and context.object.vertex_groups.active is None:
+            why = "There is no vertex group: paint or assign one first."
+        return why or prefs.chosen()
+
+    def chosen(self, thing):
+        group = thing.vertex_groups.active
+        inside = mesh_io.read_group(thing, group.index) >= HELD  # [V]
+        if not inside.any():
+            raise Refusal(f"No vertex has a weight of {HELD} or more in {group.name}: choose another vertex group.")
+        return inside
+
+
+def empty_part(thing: bpy.types.Object) -> state.Part | None:
+    """The active part where it has no clicks yet."""
+    part = state.part_of(thing)
+    return part if part is not None and not len(part.clicks) else None
+
+
+CLASSES = (ISEG_OT_clicks_from_selection, ISEG_OT_clicks_from_group)
