@@ -104,8 +104,7 @@ def observe(
     of clicks are simulated (sequences.py): the region votes in all views, at every scale.
     """
     used = np.unique(faces)  # vertices of some face: others can be neither seen nor clicked
-    count = int(np.clip(round(settings.click_share * len(used)), *settings.click_range))
-    clickable = used[farthest_points(vertices[used], count, rng)]  # [T]
+    clickable = clickable_vertices(vertices, used, settings, rng)  # [T]
     votes = _Votes(len(vertices), [((int(v), True),) for v in clickable], keep_views)
     pairs = _Pairs(vertices[clickable], settings.second_clicks)
     sequences = _sequences(teacher, vertices, used, settings, rng)
@@ -149,6 +148,17 @@ def observe(
                 votes.add(np.array(rows, dtype=np.int64), answers[kept], counts[kept])
         step((done + 1) / len(cameras))
     return votes.finish(field, teacher, sequences)
+
+
+def clickable_vertices(
+    vertices: np.ndarray, used: np.ndarray, settings: Settings, rng: np.random.Generator
+) -> np.ndarray:
+    """The vertices that are clicked in training, evenly spread over those used [U] by faces. [T]
+
+    With a fresh generator of a training's seed: those of that training.
+    """
+    count = int(np.clip(round(settings.click_share * len(used)), *settings.click_range))
+    return used[farthest_points(vertices[used], count, rng)]
 
 
 def clicked_pixels(

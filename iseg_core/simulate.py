@@ -75,10 +75,14 @@ def next_click(target: Target, probability: np.ndarray) -> Click | None:
     return (missed, True) if miss_depth >= wrong_depth else (wrong, False)
 
 
+def first_click(target: Target) -> int:
+    """The vertex in the middle of the part, which is clicked first."""
+    return deepest(target.mesh.vertices, target.vertices if target.vertices.any() else _any_vertex(target))[0]
+
+
 def play(target: Target, answer: Answer) -> Iterator[tuple[list[Click], float]]:
     """The clicks made so far and the IoU of their answer, again after each click, until nothing is wrong any more."""
-    vertex, _ = deepest(target.mesh.vertices, target.vertices if target.vertices.any() else _any_vertex(target))
-    clicks: list[Click] = [(vertex, True)]
+    clicks: list[Click] = [(first_click(target), True)]
     while True:
         probability = answer(clicks)  # [V]
         yield list(clicks), target.iou(probability)

@@ -1,0 +1,87 @@
+"""What the experiments share: clicks, weights, agreement, and the methods that they ask."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ...mesh import Mesh, face_areas
+from ...observe import clickable_vertices
+from ...presets import Settings
+from ...segmenter import Segmenter
+from ...simulate import Answer
+from ...store import Model
+from ...train import make_teacher
+from ..experiment import Record, Setup
+from ..protocol import untrained
+from ..votes import Votes
+
+PLACES = 6  # decimals kept in a record
+
+
+def votes_of(model: Model, setup: Setup) -> Votes:
+    """The votes of the run's teacher in as many views as the training has."""
+    return Votes(model, make_teacher(setup.teacher, model, setup.device), setup.settings.views)
+
+
+def segmenters_of(model: Model, setup: Setup) -> dict[str, Segmenter]:
+    """The trained model and its two controls, by the names that all tables use."""
+    return {
+        "trained": Segmenter(model, setup.device),
+        "student": Segmenter(model, setup.device, refine=False),
+        "instant": untrained(model),
+    }
+
+
+def asking(segmenter: Segmenter) -> Answer:
+    return lambda clicks: segmenter.segment(clicks=clicks)
+
+
+def single_answers(segmenter: Segmenter, vertices: Iterable[int]) -> np.ndarray:
+    """Answers to single positive clicks on vertices [n]. [n, V] float32"""
+    return np.array([segmenter.segment(positive=[int(vertex)]) for vertex in vertices])
+
+
+def random_clicks(mesh: Mesh, count: int, seed: int) -> np.ndarray:
+    """Distinct vertices of faces, at most `count`. [n]"""
+    used = np.unique(mesh.faces)  # [U]
+    return np.random.default_rng(seed).permutation(used)[:count]
+
+
+def training_clicks(model: Model, settings: Settings, seed: int) -> np.ndarray:
+    """The proxy's vertices that a training with these settings clicked. [T]"""
+    proxy = model.proxy
+    return clickable_vertices(proxy.vertices, np.unique(proxy.faces), settings, np.random.default_rng(seed))
+
+
+def vertex_areas(mesh: Mesh) -> np.ndarray:
+    """A third of the area of the faces around each vertex. [V]"""
+    return np.bincount(mesh.faces.ravel(), np.repeat(face_areas(mesh) / 3, 3), minlength=len(mesh.vertices))
+
+
+def iou(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weighted intersection over union of regions [..., V] bool; 1 where both are empty. [...]"""
+    shared, union = (a & b) @ weight, (a | b) @ weight  # [...]
+    return np.where(union > 0, shared / np.where(union > 0, union, 1.0), 1.0)
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Mean of those that are numbers, None where there are none; rounded for a record."""
+    known = [value for value in values if value is not None]
+    return round(float(np.mean(known)), PLACES) if known else None
+
+
+def spread(values: Iterable[float | None]) -> float | None:
+    """Standard deviation of those that are numbers."""
+    known = [value for value in values if value is not None]
+    return round(float(np.std(known)), PLACES) if known else None
+
+
+def title_of(name: str, record: Record) -> str:
+    return f"{name} {record['category']}".strip()
+
+
+def mesh_rows(records: Mapping[str, Record], figures: Mapping[str, Sequence[float | None]]) -> list[dict]:
+    """A row for each mesh, and one for the mean over the meshes. figures: by column, a value a mesh."""
+    names = [title_of(name, record) for name, record in records.items()]
+    rows = [{"mesh": m, **{c: values[i] for c, values in figures.items()}} for i, m in enumerate(names)]
+    return [*rows, {"mesh": "mean", **{c: mean(values) for c, values in figures.items()}}]
