@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import history, live, operators, panels, prefs, session, state, tool, view
+from . import history, live, managed, operators, panels, prefs, session, state, tool, view
 
 CLASSES = (prefs.Preferences, *state.CLASSES, *operators.CLASSES, *panels.CLASSES)
 
@@ -20,6 +20,7 @@ def unregister() -> None:
     tool.stop()
     view.stop()
     live.stop()
+    managed.stop()
     session.close()
     history.forget()
     state.remove_properties()

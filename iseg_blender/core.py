@@ -7,19 +7,42 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from iseg_core.engine.client import EngineClient, State, as_error, as_progress
-    from iseg_core.errors import Cancelled, EngineError, IsegError, ModelFileError, Superseded, UnknownMeshError
+    from iseg_core.engine.connection import clean_environment
+    from iseg_core.errors import (
+        Cancelled,
+        DownloadError,
+        EngineError,
+        IsegError,
+        ModelFileError,
+        Superseded,
+        UnknownMeshError,
+    )
+    from iseg_core.files import atomic_write
     from iseg_core.mesh import Mesh
     from iseg_core.progress import Progress
+    from iseg_core.transfer import download, read_page
     from iseg_core.version import __version__
 else:
     from .iseg_core.engine.client import EngineClient, State, as_error, as_progress
-    from .iseg_core.errors import Cancelled, EngineError, IsegError, ModelFileError, Superseded, UnknownMeshError
+    from .iseg_core.engine.connection import clean_environment
+    from .iseg_core.errors import (
+        Cancelled,
+        DownloadError,
+        EngineError,
+        IsegError,
+        ModelFileError,
+        Superseded,
+        UnknownMeshError,
+    )
+    from .iseg_core.files import atomic_write
     from .iseg_core.mesh import Mesh
     from .iseg_core.progress import Progress
+    from .iseg_core.transfer import download, read_page
     from .iseg_core.version import __version__
 
 __all__ = [
     "Cancelled",
+    "DownloadError",
     "EngineClient",
     "EngineError",
     "IsegError",
@@ -32,4 +55,8 @@ __all__ = [
     "__version__",
     "as_error",
     "as_progress",
+    "atomic_write",
+    "clean_environment",
+    "download",
+    "read_page",
 ]

@@ -85,6 +85,11 @@ class Engine:
         return bool(self._tasks)
 
     @property
+    def command(self) -> list[str]:
+        """What the running engine was started with; empty where none runs."""
+        return self._started[0] if self._client is not None and self._started is not None else []
+
+    @property
     def state(self) -> State:
         return self._client.state if self._client is not None else State.STOPPED
 
@@ -162,6 +167,13 @@ class Engine:
             command, environment = wanted
             self._client, self._started = EngineClient(command, environment, log=self._log()), wanted
         return self._client
+
+
+def local_command(python: str | os.PathLike, package: str) -> tuple[list[str], dict[str, str]]:
+    """What starts an engine with a Python of this machine: the iseg_core in the folder `package`, whatever that Python
+    has installed, and nothing from the folder that Blender happens to work in.
+    """
+    return [os.fspath(python), "-m", "iseg_core", "engine"], {"PYTHONPATH": package, "PYTHONSAFEPATH": "1"}
 
 
 def split_command(text: str) -> list[str]:

@@ -19,6 +19,10 @@ FREE_MEMORY = "iseg.free_memory"
 FETCH_WEIGHTS = "iseg.fetch_weights"
 CANCEL_FETCH = "iseg.cancel_fetch"
 CHECK_ENGINE = "iseg.check_engine"
+ENVIRONMENT_INSTALL = "iseg.environment_install"
+ENVIRONMENT_REPAIR = "iseg.environment_repair"
+ENVIRONMENT_REMOVE = "iseg.environment_remove"
+ENVIRONMENT_CANCEL = "iseg.environment_cancel"
 
 # Properties that are added to Blender's types: object.iseg (saved with the object), scene.iseg (settings).
 PROPERTY = "iseg"

@@ -1,4 +1,4 @@
-"""The sidebar's tab, and the preferences."""
+"""The sidebar's tab."""
 
 import textwrap
 from typing import Any
@@ -56,6 +56,8 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
             box = layout.box()
             box.alert = True
             wrapped(box, context, problem, "ERROR")
+            if prefs.chosen():
+                box.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = prefs.PACKAGE
 
 
 def draw_weights(layout: Any, context: bpy.types.Context, name: str) -> None:
@@ -64,19 +66,22 @@ def draw_weights(layout: Any, context: bpy.types.Context, name: str) -> None:
         draw_progress(layout, session.fetches[name], names.CANCEL_FETCH)
         return
     row = layout.row()
-    row.operator(names.FETCH_WEIGHTS, text=f"Fetch Weights ({state.WEIGHTS[name]}, Apache-2.0)", icon="IMPORT")
+    row.operator(names.FETCH_WEIGHTS, text=f"Fetch Weights ({state.WEIGHTS[name]}, {state.LICENCE})", icon="IMPORT")
     if name in session.problems:
         wrapped(layout, context, session.problems[name], "ERROR")
 
 
-def draw_progress(layout: Any, task: Any, cancel: str) -> None:
+def draw_progress(layout: Any, task: Any, cancel: str, **properties: Any) -> None:
+    """How far a task is, and the operator that ends it, with its properties."""
     report = task.progress
     left = report.seconds_left if report else None
     stage = report.stage.capitalize() if report else "Starting"
     text = f"{stage}, {left:.0f} s left" if left is not None else stage
     row = layout.row(align=True)
     row.progress(factor=report.fraction if report else 0.0, text=text)
-    row.operator(cancel, text="", icon="X")
+    button = row.operator(cancel, text="", icon="X")
+    for name, value in properties.items():
+        setattr(button, name, value)
 
 
 class ISEG_PT_parts(Sidebar, bpy.types.Panel):
@@ -182,39 +187,6 @@ def wrapped(layout: Any, context: bpy.types.Context, text: str, icon: str) -> No
     column.scale_y = 0.8
     for number, line in enumerate(textwrap.wrap(text, width)):
         column.label(text=line, icon=icon if number == 0 else "BLANK1")
-
-
-def draw_preferences(preferences: Any, layout: Any) -> None:
-    """Which engine is used, whether it works, and what it says of itself."""
-    context = bpy.context
-    overridden = prefs.overridden()
-    if overridden:
-        wrapped(layout, context, f"{names.ENGINE_VARIABLE} is set and decides: {overridden}", "INFO")
-    column = layout.column()
-    column.enabled = not overridden
-    column.row().prop(preferences, "choice", expand=True)
-    column.prop(preferences, "python" if preferences.choice == "PYTHON" else "command")
-
-    row = layout.row()
-    row.operator(names.CHECK_ENGINE, icon="CHECKMARK")
-    row.operator(names.FREE_MEMORY, icon="TRASH")
-    about, report = session.engine.about, session.checkup
-    if about:
-        layout.label(text=f"Engine {about.get('version')} on Python {about.get('python')}, {about.get('platform')}")
-    problem = prefs.chosen() or report.get("error") or session.problem_of(None)
-    if problem:
-        wrapped(layout, context, str(problem), "ERROR")
-    draw_report(layout, context, report)
-
-
-def draw_report(layout: Any, context: bpy.types.Context, report: dict) -> None:
-    for finding in report.get("findings", ()):
-        remedy = finding.get("remedy")
-        icon = "CHECKMARK" if not remedy else "ERROR" if finding.get("required") else "INFO"
-        wrapped(layout, context, f"{finding['topic']}: {finding['value']} {remedy or ''}", icon)
-    for teacher in report.get("teachers", ()):
-        ready = "ready" if not teacher["missing"] else f"not ready. {teacher['missing']}"
-        wrapped(layout, context, f"Teacher {teacher['name']}: {ready}", "INFO" if teacher["missing"] else "CHECKMARK")
 
 
 CLASSES = (ISEG_PT_main, ISEG_PT_parts, ISEG_PT_edit, ISEG_UL_parts, ISEG_UL_clicks)

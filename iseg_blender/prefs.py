@@ -1,27 +1,40 @@
-"""Preferences: which engine is used."""
+"""Preferences: which engine is used. A choice made once; what it means now is seen in the preferences at any time."""
 
 import os
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from . import names
 from .core import EngineError
-from .engine import split_command
+from .engine import local_command, split_command
 
 PACKAGE = __package__
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
-CHOICES = (
-    ("PYTHON", "Existing Python", "A Python that has torch and the other packages that the engine needs"),
-    ("COMMAND", "Command", "A command that starts the engine, here or on another machine"),
+CHOICES = (  # the numbers are what is saved
+    ("MANAGED", "Managed", "An environment that iSeg makes for itself, with the PyTorch that fits the GPU", "", 2),
+    ("PYTHON", "Existing Python", "A Python that has torch and the other packages that the engine needs", "", 0),
+    ("COMMAND", "Command", "A command that starts the engine, here or on another machine", "", 1),
 )
+
+
+def _wish_changed(self: "Preferences", context: bpy.types.Context) -> None:
+    from . import managed
+
+    managed.look_again()
 
 
 class Preferences(bpy.types.AddonPreferences):
     bl_idname = PACKAGE
 
-    choice: EnumProperty(name="Engine", description="What computes", items=CHOICES, default="PYTHON")
+    choice: EnumProperty(name="Engine", description="What computes", items=CHOICES, default="MANAGED")
+    sam: BoolProperty(
+        name="With Segment Anything",
+        description="Also the packages that the SAM teachers need; their weights are fetched by themselves",
+        default=False,
+        update=_wish_changed,
+    )
     python: StringProperty(
         name="Python",
         description="The Python executable of an environment with the packages of the engine",
@@ -33,9 +46,9 @@ class Preferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        from . import panels
+        from . import settings_panel
 
-        panels.draw_preferences(self, self.layout)
+        settings_panel.draw(self, self.layout)
 
 
 def get() -> Preferences | None:
@@ -49,18 +62,22 @@ def overridden() -> str:
 
 
 def engine_command() -> tuple[list[str], dict[str, str]]:
-    """What starts the engine, and its extra environment. Raises EngineError where none is chosen."""
+    """What starts the engine, and its extra environment. Raises EngineError where there is none."""
+    from . import managed
+
     if overridden():
         return split_command(overridden()), {}
     chosen = get()
-    if chosen is not None and chosen.choice == "COMMAND" and chosen.command.strip():
+    if chosen is None or chosen.choice == "MANAGED":
+        return managed.engine_command()
+    if chosen.choice == "COMMAND" and chosen.command.strip():
         return split_command(chosen.command), {}
-    if chosen is not None and chosen.choice == "PYTHON" and chosen.python.strip():
-        python = bpy.path.abspath(chosen.python.strip())
-        return [python, "-m", "iseg_core", "engine"], {"PYTHONPATH": FOLDER}
+    if chosen.choice == "PYTHON" and chosen.python.strip():
+        return local_command(bpy.path.abspath(chosen.python.strip()), FOLDER)
+    kind = "Python" if chosen.choice == "PYTHON" else "command"
     raise EngineError(
-        "No engine is chosen yet. Open Edit > Preferences > Add-ons > iSeg and name a Python with the engine's "
-        "packages, or a command."
+        f"No {kind} is named yet. Open Edit > Preferences > Add-ons > iSeg and name the {kind} of the engine, or "
+        "choose Managed."
     )
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import bpy
 import numpy as np
 
-from . import mesh_io, prefs, region, state
+from . import mesh_io, prefs, region, selftest, state
 from .core import Cancelled, EngineError, ModelFileError, State, UnknownMeshError
 from .engine import Ask, Conversation, Engine, Reply, Task
 from .mesh_io import Look
@@ -255,9 +255,9 @@ def fetching(name: str) -> Conversation:
 
 def checking() -> Conversation:
     """Have the engine report on itself."""
-    reply = yield Ask("doctor")
+    report = yield from selftest.examining()
     checkup.clear()
-    checkup.update(reply.fields)
+    checkup.update(report)
 
 
 def freeing() -> Conversation:

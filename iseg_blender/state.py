@@ -35,6 +35,7 @@ TEACHERS = (
     ("sam_vit_l", "SAM ViT-L", "Learns from Segment Anything, 1.2 GB of weights; needs a GPU"),
     ("sam_vit_h", "SAM ViT-H", "Learns from Segment Anything, 2.6 GB of weights; needs a GPU"),
 )
+LICENCE = "Apache-2.0"  # of the weights
 WEIGHTS = {"sam_vit_b": "375 MB", "sam_vit_l": "1.2 GB", "sam_vit_h": "2.6 GB"}  # what a teacher has to fetch
 PRESETS = (
     ("draft", "Draft", "Trains fastest, for a first look"),

@@ -26,8 +26,9 @@ def test_the_zip_is_the_same_every_time(tmp_path):
     first, second = (build.extension(tmp_path / name) for name in "ab")
     assert first.read_bytes() == second.read_bytes()
     names = zipfile.ZipFile(first).namelist()
-    assert {"blender_manifest.toml", "__init__.py", "LICENSE", "iseg_core/engine/server.py"} <= set(names)
-    assert not [name for name in names if "__pycache__" in name or "test" in name]
+    wanted = {"blender_manifest.toml", "__init__.py", "LICENSE", "iseg_core/engine/server.py"}
+    assert wanted | {"requirements/engine.lock", "requirements/sam.lock"} <= set(names)
+    assert not [name for name in names if "__pycache__" in name or name.rpartition("/")[2].startswith("test")]
 
 
 def test_nothing_is_added_to_the_search_path(iseg):
@@ -57,11 +58,23 @@ def test_enabling_and_disabling_leaves_nothing_behind(empty):
         assert ours() == before
 
 
-def test_no_engine_chosen_is_said_before_anything_starts(empty, monkeypatch):
+@pytest.mark.parametrize(
+    "choice, sentence",
+    [
+        ("MANAGED", "environment is not made. Open Edit > Preferences > Add-ons > iSeg and press Install"),
+        ("PYTHON", "No Python is named yet. Open Edit > Preferences"),
+        ("COMMAND", "No command is named yet. Open Edit > Preferences"),
+    ],
+)
+def test_no_engine_is_said_before_anything_starts(empty, monkeypatch, choice, sentence):
     monkeypatch.delenv("ISEG_ENGINE", raising=False)
+    empty.prefs.get().choice = choice
     bpy.ops.mesh.primitive_monkey_add()
-    with pytest.raises(RuntimeError, match="No engine is chosen yet. Open Edit > Preferences"):
-        bpy.ops.iseg.train()
+    try:
+        with pytest.raises(RuntimeError, match=sentence):
+            bpy.ops.iseg.train()
+    finally:
+        empty.prefs.get().choice = "MANAGED"
 
 
 @pytest.mark.parametrize(
@@ -107,9 +120,10 @@ def test_the_preferences_choose_the_engine(empty, engine, monkeypatch):
     assert command == [engine.split()[0], "-m", "iseg_core", "engine"] and Path(environment["PYTHONPATH"]) == folder
     bpy.ops.iseg.check_engine()
     assert {teacher["name"] for teacher in empty.session.checkup["teachers"]} >= {"geometric", "sam_vit_b"}
+    assert empty.session.checkup["click"] > 0
     preferences.choice, preferences.command = "COMMAND", "ssh gpu 'my python' -m iseg_core engine"
     assert empty.prefs.engine_command() == (["ssh", "gpu", "my python", "-m", "iseg_core", "engine"], {})
-    preferences.choice, preferences.python, preferences.command = "PYTHON", "", ""
+    preferences.choice, preferences.python, preferences.command = "MANAGED", "", ""
 
 
 def test_free_memory(empty, engine):
@@ -124,6 +138,7 @@ def test_free_memory(empty, engine):
 def test_weights_are_fetched_only_when_asked_and_allowed(empty, engine):
     """Nothing is downloaded here: what cannot be fetched ends in a sentence."""
     settings = bpy.context.scene.iseg
+    bpy.context.preferences.system.use_online_access = True
     with pytest.raises(RuntimeError, match="needs no weights"):
         bpy.ops.iseg.fetch_weights()
     settings.teacher = "sam_vit_b"

@@ -1,0 +1,98 @@
+"""What uv says when it fails, as a sentence with a remedy. uv's own words follow in brackets."""
+
+import errno
+import platform
+import re
+from urllib.parse import urlsplit
+
+AGAIN = "then try again: what has arrived is kept"
+NO_SPACE = r"No space left on device|os error 28\b|os error 112\b|Disk quota exceeded|os error 122\b"
+READ_ONLY = r"Permission denied|os error 13\b|Read-only file system|os error 30\b|os error 5\b|Access is denied"
+TOO_LONG = r"File name too long|os error 36\b|os error 206\b|os error 3\b"
+CERTIFICATE = r"certificate|UnknownIssuer"
+REFUSED = r"status client error \(40[137]|HTTP status client error|401 Unauthorized|403 Forbidden"
+UNREACHED = r"error sending request|Failed to fetch|dns error|timed out|Network connectivity is disabled"
+NO_WHEEL = r"Because (\S+?)(?:==\S+)? has no (?:usable )?wheels"
+NOT_THERE = r"there is no version of ([^\s=]+)|Because (\S+) was not found in the"
+
+
+def explain(output: str) -> str:
+    """The sentence for what uv printed before it failed."""
+    detail = _detail(output)
+    address = re.search(r"https?://[^\s`)>]+", detail)
+    host = (urlsplit(address[0]).hostname if address else None) or "The package index"
+
+    if re.search(NO_SPACE, output):
+        return f"The disk is full. Make room, {AGAIN}. ({detail})"
+    if re.search(r"[Hh]ash mismatch", output):
+        return (
+            "A package that arrived is not the one that was asked for, and was not installed. Something between here "
+            f"and the server changes downloads: try another network. ({detail})"
+        )
+    if re.search(CERTIFICATE, detail):
+        return (
+            f"The certificate of {host} is not trusted here. Check the computer's clock; where a company's proxy reads "
+            f"HTTPS, name its certificate file in the environment variable SSL_CERT_FILE, {AGAIN}. ({detail})"
+        )
+    if re.search(REFUSED, detail):
+        return (
+            f"{host} refuses access. Where a proxy stands in between, or the index asks for a password, check that, "
+            f"{AGAIN}. ({detail})"
+        )
+    missing = re.search(NO_WHEEL, output)
+    if missing:
+        return (
+            f"There is no build of {missing[1]} for {platform.system()} {platform.machine()} where uv looks. The "
+            "engine runs on 64-bit Linux and Windows (x86-64) and on Apple-silicon Macs; elsewhere choose Command in "
+            f"the preferences and let another machine compute. ({detail})"
+        )
+    missing = re.search(NOT_THERE, output)
+    if missing:
+        return (
+            f"The package index does not offer {missing[1] or missing[2]} as it is needed. Check UV_DEFAULT_INDEX and "
+            f"its like where they are set, {AGAIN}. ({detail})"
+        )
+    if host == "download.pytorch.org":
+        return (
+            "PyTorch's own index, download.pytorch.org, cannot be reached. Check the connection and the proxy settings "
+            "(HTTPS_PROXY), or set the environment variable UV_TORCH_BACKEND to nothing, which takes PyTorch from "
+            f"your package index, {AGAIN}. ({detail})"
+        )
+    if re.search(UNREACHED, detail):
+        return (
+            f"{host} cannot be reached. Check the connection and the proxy settings (HTTPS_PROXY), {AGAIN}. ({detail})"
+        )
+    if re.search(READ_ONLY, output):
+        return f"A file cannot be written. Give yourself the right to write there, {AGAIN}. ({detail})"
+    if re.search(TOO_LONG, output):
+        return (
+            "A file's path is too long for this system. On Windows turn on long paths (search the web for 'enable long "
+            f"paths Windows'), {AGAIN}; or choose an existing Python in the preferences. ({detail})"
+        )
+    if re.search(r"No interpreter found|No download found", output):
+        return (
+            "There is no Python that fits: 3.11, 3.12 or 3.13 is needed. Install one from python.org, or choose an "
+            f"existing Python in the preferences. ({detail})"
+        )
+    return f"uv failed for a reason that iSeg does not know; try again. It said: {detail}"
+
+
+def explain_os_error(error: OSError) -> str:
+    """The sentence for what the system refused us."""
+    said = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or getattr(error, "winerror", None) == 112:
+        return f"The disk is full. Make room, {AGAIN}. ({said})"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            "The folder of the engine's environment cannot be written to. Give yourself the right to write there, and "
+            f"end what uses its files, {AGAIN}. ({said})"
+        )
+    return f"A file cannot be read or written ({said}). End what uses it, {AGAIN}."
+
+
+def _detail(output: str) -> str:
+    """uv's reasons, from the first error on, without the passwords that an address may hold."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    begin = next((n for n, line in enumerate(lines) if line.startswith("error:")), max(len(lines) - 6, 0))
+    text = " ".join(line.removeprefix("error: ").removeprefix("cause: ") for line in lines[begin : begin + 8])
+    return re.sub(r"//[^/\s@]+@", "//", text)[:600]

@@ -1,0 +1,136 @@
+"""The engine itself: its report, its memory, the weights that it fetches."""
+
+import bpy
+from bpy.props import StringProperty
+
+from .. import live, names, prefs, session, state
+from ..core import Cancelled
+from ..engine import Task
+from .environment import OFFLINE
+
+
+class Fetching:
+    """About the weights of one teacher."""
+
+    name: StringProperty(
+        name="Teacher", description="Whose weights; empty: the chosen teacher's", options={"SKIP_SAVE"}
+    )
+
+    def teacher(self, context):
+        return self.name or context.scene.iseg.teacher
+
+
+class ISEG_OT_fetch_weights(Fetching, bpy.types.Operator):
+    """Download the weights that a teacher needs, from its makers' site; checked when they have arrived"""
+
+    bl_idname = names.FETCH_WEIGHTS
+    bl_label = "Fetch Weights"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        why = prefs.chosen() if bpy.app.online_access else OFFLINE
+        if why:
+            cls.poll_message_set(why)
+        return not why
+
+    def execute(self, context):
+        name = self.teacher(context)
+        if name not in state.WEIGHTS:
+            self.report({"ERROR"}, f"The {name} teacher needs no weights; {', '.join(state.WEIGHTS)} do.")
+            return {"CANCELLED"}
+
+        def ended() -> None:
+            live.redraw()
+            if name not in session.problems:  # the report says now that they are here
+                check()
+
+        return finish(self, session.fetch(name, ended))
+
+
+class ISEG_OT_cancel_fetch(Fetching, bpy.types.Operator):
+    """Stop the download; it goes on from where it was the next time"""
+
+    bl_idname = names.CANCEL_FETCH
+    bl_label = "Stop the Download"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        if not session.fetches:
+            cls.poll_message_set("No weights are being fetched.")
+        return bool(session.fetches)
+
+    def execute(self, context):
+        if self.teacher(context) not in session.fetches:
+            self.report({"ERROR"}, f"The weights of {self.teacher(context)} are not being fetched.")
+            return {"CANCELLED"}
+        session.engine.cancel(session.fetches[self.teacher(context)])
+        session.engine.pump()
+        live.redraw()
+        return {"FINISHED"}
+
+
+class ISEG_OT_free_memory(bpy.types.Operator):
+    """Let the engine forget meshes and models that it holds in memory; they are read again when they are needed"""
+
+    bl_idname = names.FREE_MEMORY
+    bl_label = "Free Memory"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        running = bool(session.engine.about)
+        if not running:
+            cls.poll_message_set("The engine is not running: it holds no memory.")
+        return running
+
+    def execute(self, context):
+        session.answers.clear()
+        return finish(self, session.engine.start(session.freeing()))
+
+
+class ISEG_OT_check_engine(bpy.types.Operator):
+    """Start the engine, have it report what it has and lacks, and click on a mesh of its own"""
+
+    bl_idname = names.CHECK_ENGINE
+    bl_label = "Self-Test"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        why = prefs.chosen()
+        if why:
+            cls.poll_message_set(why)
+        return not why
+
+    def execute(self, context):
+        return finish(self, check())
+
+
+def check() -> Task:
+    """Begin to have the engine report on itself; what it says goes to session.checkup."""
+
+    def ended(task: Task) -> None:
+        if task.error is not None:
+            session.checkup["error"] = str(task.error)
+        live.redraw()
+
+    session.checkup.clear()
+    task = session.engine.start(session.checking(), ended)
+    live.keep_pumping()
+    return task
+
+
+def finish(operator: bpy.types.Operator, task: Task) -> set[str]:
+    """The end of an operator that has begun a task: in background mode once the task has ended."""
+    live.keep_pumping()
+    if bpy.app.background:
+        session.engine.wait(task)
+    if task.error is not None and not isinstance(task.error, Cancelled):
+        operator.report({"ERROR"}, str(task.error))
+        return {"CANCELLED"}
+    return {"FINISHED"}
+
+
+CLASSES = (ISEG_OT_fetch_weights, ISEG_OT_cancel_fetch, ISEG_OT_free_memory, ISEG_OT_check_engine)

@@ -1,0 +1,127 @@
+"""The managed environment of the engine: made, cancelled, repaired, removed. In background mode these wait."""
+
+import bpy
+
+from .. import managed, names, session
+from ..core import Cancelled, IsegError
+from ..environment.folder import State
+from ..environment.job import Job
+
+OFFLINE = "Blender is offline: allow online access in Edit > Preferences > System > Network."
+
+
+class Work(bpy.types.Operator):
+    """An operator that begins a job."""
+
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def refusal(cls, state: State) -> str:
+        """Why this cannot be done to an environment that stands so; empty where it can."""
+        raise NotImplementedError
+
+    @staticmethod
+    def begin() -> Job:
+        raise NotImplementedError
+
+    @classmethod
+    def poll(cls, context):
+        why = "This Blender has no folder for the files of iSeg: install the extension from its zip."
+        if managed.working():
+            why = "It is being made or removed already: wait for that, or cancel it."
+        elif managed.folder() is not None:
+            why = cls.refusal(managed.look()[1])
+        if why:
+            cls.poll_message_set(why)
+        return not why
+
+    def execute(self, context):
+        try:
+            self.begin()
+            if not bpy.app.background:
+                return {"FINISHED"}
+            managed.wait()
+            if managed.job is not None and managed.job.error is not None:
+                raise managed.job.error
+        except IsegError as error:
+            self.report({"WARNING"} if isinstance(error, Cancelled) else {"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class ISEG_OT_environment_install(Work):
+    """Make a Python environment for the engine in Blender's folder for extensions, with the PyTorch that fits the GPU.
+    Downloads about 0.3 GB, with an NVIDIA GPU about 3 GB; Blender stays usable"""
+
+    bl_idname = names.ENVIRONMENT_INSTALL
+    bl_label = "Install"
+
+    @classmethod
+    def refusal(cls, state):
+        if state in (State.READY, State.OUT_OF_DATE):
+            return "It is installed. Repair makes it anew."
+        if state is State.MAKING:
+            return "Another Blender is making or removing it: wait for that."
+        return "" if bpy.app.online_access else OFFLINE
+
+    begin = staticmethod(managed.install)
+
+
+class ISEG_OT_environment_repair(Work):
+    """Make the environment anew. The one that is there stays in use until the new one has proved to work"""
+
+    bl_idname = names.ENVIRONMENT_REPAIR
+    bl_label = "Repair"
+
+    @classmethod
+    def refusal(cls, state):
+        if state is State.NOT_MADE:
+            return "There is nothing to repair yet: press Install."
+        return ISEG_OT_environment_install.refusal(State.INCOMPLETE if state is not State.MAKING else state)
+
+    begin = staticmethod(managed.install)
+
+
+class ISEG_OT_environment_remove(Work):
+    """Stop the engine and remove its environment, and what it was made with, from the disk"""
+
+    bl_idname = names.ENVIRONMENT_REMOVE
+    bl_label = "Remove"
+
+    @classmethod
+    def refusal(cls, state):
+        place = managed.folder()
+        if place is None or place.is_empty():
+            return "There is nothing to remove."
+        if session.trainings:
+            return "A mesh is being trained: wait for it, or cancel it."
+        return "Another Blender is making or removing it: wait for that." if state is State.MAKING else ""
+
+    begin = staticmethod(managed.remove)
+
+
+class ISEG_OT_environment_cancel(bpy.types.Operator):
+    """Stop; what has arrived is kept, so that the next attempt goes on from there"""
+
+    bl_idname = names.ENVIRONMENT_CANCEL
+    bl_label = "Cancel"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context):
+        if not managed.working():
+            cls.poll_message_set("Nothing is being made or removed.")
+        return managed.working()
+
+    def execute(self, context):
+        assert managed.job is not None  # else poll has refused
+        managed.job.cancel()
+        return {"FINISHED"}
+
+
+CLASSES = (
+    ISEG_OT_environment_install,
+    ISEG_OT_environment_repair,
+    ISEG_OT_environment_remove,
+    ISEG_OT_environment_cancel,
+)

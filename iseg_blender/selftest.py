@@ -1,0 +1,72 @@
+"""The engine's report on itself: what it has and lacks, and whether it answers a click."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .core import EngineClient, EngineError
+from .engine import Ask, Conversation, Reply
+
+PATIENCE = 0.2  # seconds between two looks at whether to go on
+
+
+def examining() -> Conversation:
+    """Ask for the report. Returns it: findings and teachers (iseg_core/doctor.py, engine/service.py) and, where nothing
+    that is required is missing, `click`: the milliseconds that a click took.
+    """
+    report = dict((yield Ask("doctor")).fields)
+    if not lacking(report):
+        mesh = (yield Ask("open_mesh", {}, ring())).fields["mesh"]
+        reply = yield Ask("query", {"mesh": mesh, "clicks": [[0, True]], "granularity": "part", "model": None})
+        report["click"] = reply.fields["milliseconds"]
+    return report
+
+
+def lacking(report: Mapping[str, Any]) -> str:
+    """What the engine cannot work without and lacks, in words; empty where it has all."""
+    return next((teacher["missing"] for teacher in report["teachers"] if teacher["name"] == "geometric"), "")
+
+
+def test(
+    command: Sequence[str], environment: Mapping[str, str], log: Path | None, check: Callable[[], None]
+) -> dict[str, Any]:
+    """Start an engine, ask it for its report and end it.
+
+    check: called several times a second; what it raises ends the test.
+    Raises IsegError where the engine does not work.
+    """
+    client, conversation = EngineClient(command, environment, log), examining()
+    reply: Reply | None = None
+    try:
+        while True:
+            request = client.request(*conversation.send(reply))  # pyright: ignore[reportArgumentType] begins with None
+            while True:
+                check()
+                try:
+                    answer = client.wait(request, PATIENCE)
+                    break
+                except TimeoutError:
+                    pass
+            reply = Reply(answer.fields, answer.arrays)
+    except StopIteration as end:
+        report = end.value
+    finally:
+        client.close(PATIENCE)
+    if lacking(report):
+        raise EngineError(f"The engine's environment does not work. {lacking(report)}")
+    return report
+
+
+def ring(around: int = 24, across: int = 8) -> dict[str, np.ndarray]:
+    """A closed mesh to click on: a torus, as the arrays of open_mesh."""
+    u, v = np.meshgrid(np.arange(around), np.arange(across), indexing="ij")  # [around, across] each
+    a, b = u * (2 * np.pi / around), v * (2 * np.pi / across)  # [around, across] each
+    radius = 1.0 + 0.3 * np.cos(b)  # [around, across]
+    points = np.stack([radius * np.cos(a), radius * np.sin(a), 0.3 * np.sin(b)], axis=-1)  # [around, across, 3]
+    ahead, up = (u + 1) % around, (v + 1) % across  # [around, across] each
+    corners = [u * across + v, ahead * across + v, ahead * across + up, u * across + up]  # 4 of [around, across]
+    first, second, third, fourth = (corner.ravel() for corner in corners)  # [around * across] each
+    faces = np.concatenate([np.stack([first, second, third], 1), np.stack([first, third, fourth], 1)])  # [F, 3]
+    return {"vertices": points.reshape(-1, 3).astype(np.float32), "faces": faces.astype(np.int32)}

@@ -1,0 +1,95 @@
+"""What the preferences show: which engine is chosen and how it stands, its report on itself, the weights."""
+
+from typing import Any
+
+import bpy
+
+from . import managed, names, prefs, session, state
+from .environment.folder import State
+from .panels import draw_progress, wrapped
+
+ICONS = {
+    State.NOT_MADE: "INFO",
+    State.MAKING: "SORTTIME",
+    State.INCOMPLETE: "ERROR",
+    State.OUT_OF_DATE: "ERROR",
+    State.READY: "CHECKMARK",
+}
+
+
+def draw(preferences: Any, layout: Any) -> None:
+    context = bpy.context
+    overridden = prefs.overridden()
+    if overridden:
+        sentence = f"The environment variable {names.ENGINE_VARIABLE} overrides the choice below: {overridden}"
+        wrapped(layout, context, sentence, "INFO")
+    column = layout.column()
+    column.enabled = not overridden
+    column.row().prop(preferences, "choice", expand=True)
+    if preferences.choice == "MANAGED":
+        draw_environment(column, context, preferences)
+    else:
+        column.prop(preferences, preferences.choice.lower())
+
+    row = layout.row()
+    row.operator(names.CHECK_ENGINE, icon="CHECKMARK")
+    row.operator(names.FREE_MEMORY, icon="TRASH")
+    about, report = session.engine.about, session.checkup
+    if about:
+        layout.label(text=f"Engine {about.get('version')} on Python {about.get('python')}, {about.get('platform')}")
+    made_here = preferences.choice == "MANAGED" and not overridden  # then it says so itself how it stands
+    problem = report.get("error") or session.problem_of(None) or ("" if made_here else prefs.chosen())
+    if problem:
+        wrapped(layout, context, str(problem), "ERROR")
+    draw_report(layout, context, report)
+    draw_weights(layout, context, report)
+
+
+def draw_environment(layout: Any, context: bpy.types.Context, preferences: Any) -> None:
+    """How the managed environment stands, and what can be done to it."""
+    box = layout.box()
+    if managed.working() and managed.job is not None:
+        draw_progress(box, managed.job, names.ENVIRONMENT_CANCEL)
+    else:
+        wrapped(box, context, f"Environment: {managed.sentence()}", ICONS[managed.look()[1]])
+    if managed.problem:
+        wrapped(box, context, managed.problem, "ERROR")
+    row = box.row()
+    row.enabled = not managed.working()
+    row.prop(preferences, "sam")
+    row = box.row()
+    row.operator(names.ENVIRONMENT_INSTALL, icon="IMPORT")
+    row.operator(names.ENVIRONMENT_REPAIR, icon="FILE_REFRESH")
+    row.operator(names.ENVIRONMENT_REMOVE, icon="TRASH")
+
+
+def draw_report(layout: Any, context: bpy.types.Context, report: dict) -> None:
+    """The engine's report on itself, in words."""
+    for finding in report.get("findings", ()):
+        remedy = finding.get("remedy")
+        icon = "CHECKMARK" if not remedy else "ERROR" if finding.get("required") else "INFO"
+        wrapped(layout, context, f"{finding['topic']}: {finding['value']} {remedy or ''}", icon)
+    if "click" in report:
+        wrapped(layout, context, f"A click was answered in {report['click']:.0f} ms", "CHECKMARK")
+    for teacher in report.get("teachers", ()):
+        ready = "ready" if not teacher["missing"] else f"not ready. {teacher['missing']}"
+        wrapped(layout, context, f"Teacher {teacher['name']}: {ready}", "INFO" if teacher["missing"] else "CHECKMARK")
+
+
+def draw_weights(layout: Any, context: bpy.types.Context, report: dict) -> None:
+    """The weights of the SAM teachers: how large, under which licence, whether they are here, and the button."""
+    box = layout.box()
+    box.label(text="Weights of Segment Anything, for the SAM teachers only")
+    here = {finding["topic"] for finding in report.get("findings", ()) if not finding.get("remedy")}
+    labels = {name: label for name, label, *_ in state.TEACHERS}
+    for name, size in state.WEIGHTS.items():
+        row = box.row()
+        row.label(text=f"{labels[name]}, {size}, licence {state.LICENCE}")
+        if name in session.fetches:
+            draw_progress(row, session.fetches[name], names.CANCEL_FETCH, name=name)
+        elif f"weights {name}" in here:
+            row.label(text="On this machine", icon="CHECKMARK")
+        else:
+            row.operator(names.FETCH_WEIGHTS, text="Fetch", icon="IMPORT").name = name
+        if name in session.problems:
+            wrapped(box, context, session.problems[name], "ERROR")
