@@ -16,6 +16,9 @@ from ..protocol import untrained
 from ..votes import Votes
 
 PLACES = 6  # decimals kept in a record
+# Changes to the settings that train on single clicks and pairs only, as the paper does: no longer sequence is
+# simulated, and the correction of wrong answers during training ends at two clicks.
+AT_MOST_TWO = {"hidden_targets": 0, "max_clicks": 2}
 
 
 def votes_of(model: Model, setup: Setup) -> Votes:
@@ -51,6 +54,12 @@ def training_clicks(model: Model, settings: Settings, seed: int) -> np.ndarray:
     """The proxy's vertices that a training with these settings clicked. [T]"""
     proxy = model.proxy
     return clickable_vertices(proxy.vertices, np.unique(proxy.faces), settings, np.random.default_rng(seed))
+
+
+def stand_ins(model: Model, vertices: np.ndarray) -> np.ndarray:
+    """For each proxy vertex [n], a vertex of the user's mesh that it stands for, where there is one. [<= n]"""
+    known, first = np.unique(model.proxy.nearest, return_index=True)
+    return first[np.isin(known, vertices)]
 
 
 def vertex_areas(mesh: Mesh) -> np.ndarray:
