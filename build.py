@@ -45,6 +45,7 @@ import platform
 import re
 import shlex
 import subprocess
+import tempfile
 import time
 import tomllib
 import zipfile
@@ -349,18 +350,44 @@ def test_in_blender(engine: str) -> list[str]:
             print(f"Not run: there is no Python {environment.version} here, for which this Blender's module is built.")
             continue
         command = [str(ensure(environment)), "-m", "pytest", "--confcutdir=tests/blender", "tests/blender"]
-        join = subprocess.list2cmdline if os.name == "nt" else shlex.join
-        environ = clean_environ(ISEG_ENGINE=join([engine, "-m", "iseg_core", "engine"]))
+        environ = clean_environ(ISEG_ENGINE=command_line([engine, "-m", "iseg_core", "engine"]))
         if subprocess.run(command, cwd=ROOT, env=environ).returncode:
             failed.append(f"tests/blender in {environment.folder.name}")
     return failed
 
 
 def demo() -> int:
-    """Train on Blender's monkey, click its parts, write pictures, the model and a .blend to out/demo/."""
+    """Blender's monkey goes through the extension's operators; out/demo/ gets pictures, the model and a .blend."""
     python, blender_python = ensure(ENGINE), ensure(BLENDER)
-    script = [str(python), "examples/suzanne.py", "--blender-python", str(blender_python), "--out", "out/demo"]
-    return subprocess.run(script, cwd=ROOT, env=clean_environ(PYTHONPATH=str(ROOT))).returncode
+    out, began = ROOT / "out" / "demo", time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="iseg-demo-") as private:  # a Blender that nobody has used before
+        environ = clean_environ(
+            ISEG_ENGINE=command_line([str(python), "-m", "iseg_core", "engine"]),
+            ISEG_CACHE=str(Path(private, "cache")),
+            BLENDER_USER_RESOURCES=str(Path(private, "blender")),
+        )
+        story = [str(blender_python), "examples/suzanne.py", str(extension(Path(private))), str(out)]
+        failed = subprocess.run(story, cwd=ROOT, env=environ).returncode
+        if failed:
+            return failed
+        for model in Path(private, "cache", "models").glob("*.iseg"):
+            shutil.copyfile(model, out / "suzanne.iseg")
+    pictures = [str(python), "examples/pictures.py", str(out)]
+    failed = subprocess.run(pictures, cwd=ROOT, env=clean_environ(PYTHONPATH=str(ROOT))).returncode
+    if failed:
+        return failed
+    print(
+        f"\nDone in {time.perf_counter() - began:.0f} s. Look at\n"
+        "  out/demo/steps.png: every step from six sides\n"
+        "  out/demo/suzanne.blend: the clicks, their vertex groups, and the ear extruded\n"
+        "  out/demo/suzanne.iseg: the model, for iseg_core.load and `python -m iseg_core segment`\n"
+        "How it was done: examples/suzanne.py"
+    )
+    return 0
+
+
+def command_line(arguments: list[str]) -> str:
+    return subprocess.list2cmdline(arguments) if os.name == "nt" else shlex.join(arguments)
 
 
 COMMANDS: dict[str, Callable[[], int]] = {"": build, "test": test, "demo": demo}

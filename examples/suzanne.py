@@ -1,231 +1,155 @@
-"""The demo: train on Blender's monkey, click her parts, and show what came out. `python build.py demo` runs it.
+"""The extension from a script: Blender's monkey is trained, clicked, and edited. `python build.py demo` runs this.
 
-    python suzanne.py --blender-python PYTHON --out FOLDER [--preset PRESET] [--hero PICTURE]
+    python suzanne.py EXTENSION FOLDER
 
-PYTHON is one with the module bpy: it makes Suzanne and writes the .blend (bpy_suzanne.py); all the rest runs here.
-FOLDER gets a picture of every step, the model and the .blend. --hero also draws the README's picture from the same run.
+For a Python that has the module bpy. EXTENSION is the zip of `python build.py`. The environment says where this Blender
+keeps what it is told to keep (BLENDER_USER_RESOURCES: a folder that nobody else uses) and what starts the engine
+(ISEG_ENGINE). FOLDER gets suzanne.blend, and steps.npz, from which pictures.py draws.
 """
 
-import argparse
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-# Threads that spin while they wait slow training down several times as soon as another program wants the cores. It has
-# to be said before anything loads them.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from typing import Any, NamedTuple
 
 import numpy as np
 
-import iseg_core as iseg
-from iseg_core.cli import Display
-from iseg_core.draw import contact_sheet, draw_views
-from iseg_core.files import atomic_write
+try:
+    import bpy  # pyright: ignore[reportMissingImports]
+except ImportError as error:
+    sys.exit(
+        f"Blender's Python module cannot be loaded: {error}. A Linux without a desktop lacks libraries that it "
+        "needs: on Debian and Ubuntu run `sudo apt install libx11-6 libxi6 libxxf86vm1 libxfixes3 libxrender1 "
+        "libxkbcommon0 libsm6 libgl1 libegl1 libgomp1`, then this again."
+    )
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+EXTENSION = "bl_ext.user_default.iseg"
 
-# Where to click, as positions and not as vertices: their order is Blender's own affair. Y is up and Suzanne looks along
-# +Z, so her left is +X. The eyes are shells of their own.
-LEFT_EAR = (1.068, 0.203, -0.389)  # the middle of the hollow
-LEFT_EYE = (0.352, 0.243, 0.818)  # the middle of the iris
-RIGHT_EYE = (-0.352, 0.243, 0.818)
+# Where to click, as positions and not as vertices: their order is Blender's own affair. Suzanne looks along -Y, so her
+# left is +X. The eyes are shells of their own.
+LEFT_EAR = (1.068, 0.389, 0.203)  # the middle of the hollow
+LEFT_EYE = (0.352, -0.818, 0.243)  # the middle of the iris
+RIGHT_EYE = (-0.352, -0.818, 0.243)
 
-Position = tuple[float, float, float]
+
+def story(extension: Path, folder: Path, preset: str = "standard") -> None:
+    """From a Blender that knows nothing of iSeg to a .blend. Raises RuntimeError with what an operator says."""
+    # Install the extension, as Preferences > Get Extensions > Install from Disk does.
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.extensions.package_install_files(filepath=str(extension), repo="user_default", enable_on_install=True)
+
+    # A mesh to work on: 7958 vertices.
+    bpy.ops.mesh.primitive_monkey_add()
+    bpy.ops.object.modifier_add(type="SUBSURF")
+    bpy.context.object.modifiers[0].levels = 2
+    bpy.ops.object.modifier_apply(modifier=bpy.context.object.modifiers[0].name)
+    bpy.ops.object.shade_smooth()
+    suzanne, steps = bpy.context.object, []
+
+    # Learn its parts. In background mode the operator waits; in a window it returns at once.
+    say(f"Training on {len(suzanne.data.vertices):,} vertices, preset {preset}: about half a minute on two cores")
+    began = time.perf_counter()
+    bpy.context.scene.iseg.preset = preset
+    bpy.ops.iseg.train()
+    say(f"Trained in {time.perf_counter() - began:.0f} s")
+
+    # One click takes an ear, which becomes a vertex group.
+    bpy.ops.iseg.part_add(name="left ear")
+    bpy.ops.iseg.click_add(vertex=nearest(suzanne, LEFT_EAR))
+    bpy.ops.iseg.to_vertex_group()
+    steps.append(Step.of(suzanne, "An ear: one click"))
+
+    # One click takes an eye, a second one the other eye as well.
+    bpy.ops.iseg.part_add(name="eyes")
+    bpy.ops.iseg.click_add(vertex=nearest(suzanne, LEFT_EYE))
+    bpy.ops.iseg.to_vertex_group()
+    steps.append(Step.of(suzanne, "An eye: one click"))
+    bpy.ops.iseg.click_add(vertex=nearest(suzanne, RIGHT_EYE))
+    bpy.ops.iseg.to_vertex_group()  # the group is written again
+    steps.append(Step.of(suzanne, "Both eyes: a second click"))
+
+    # The same clicks, one of them excluding: another part of the same object.
+    bpy.ops.iseg.part_add(name="left eye")
+    bpy.ops.iseg.click_add(vertex=nearest(suzanne, LEFT_EYE))
+    bpy.ops.iseg.click_add(vertex=nearest(suzanne, RIGHT_EYE), positive=False)
+    bpy.ops.iseg.to_vertex_group()
+    steps.append(Step.of(suzanne, "One of them excluded"))
+
+    # Edit a part. Clicks and groups go along with the vertices.
+    suzanne.iseg.part_index = 0
+    bpy.ops.iseg.edit(action="EXTRUDE", distance=0.08)
+    steps.append(Step.of(suzanne, "The ear extruded"))
+
+    # Clicks are saved with the object.
+    folder.mkdir(parents=True, exist_ok=True)
+    bpy.context.preferences.filepaths.save_version = 0  # no .blend1 beside the .blend
+    bpy.ops.wm.save_as_mainfile(filepath=str((folder / "suzanne.blend").resolve()), compress=True)
+    save(steps, folder / "steps.npz")
+    bpy.ops.preferences.addon_disable(module=EXTENSION)  # ends the engine
 
 
 class Step(NamedTuple):
-    """Clicks as (position, include), what they say, and the vertex group that their answer becomes."""
+    """How the mesh, the active part's clicks and its vertex group stand: all that a picture needs."""
 
     caption: str
-    clicks: tuple[tuple[Position, bool], ...]
-    group: str | None = None
+    vertices: np.ndarray  # [V, 3] float32, Y up as in mesh files
+    faces: np.ndarray  # [F, 3] int32
+    weights: np.ndarray  # [V] float32
+    clicks: np.ndarray  # [K, 2] int64: vertex, 1 to include
+
+    @classmethod
+    def of(cls, thing: Any, caption: str) -> "Step":
+        say(caption)
+        mesh, part = thing.data, thing.iseg.parts[thing.iseg.part_index]
+        mesh.calc_loop_triangles()
+        faces = np.array([triangle.vertices for triangle in mesh.loop_triangles], np.int32)  # [F, 3]
+        group, weights = thing.vertex_groups[part.name].index, np.zeros(len(mesh.vertices), np.float32)  # [V]
+        for vertex in mesh.vertices:
+            for member in vertex.groups:
+                if member.group == group:
+                    weights[vertex.index] = member.weight
+        clicks = np.array([(click.vertex, click.positive) for click in part.clicks], np.int64)  # [K, 2]
+        x, y, z = places(thing).T  # [V] each
+        return cls(caption, np.stack([x, z, -y], axis=1), faces, weights, clicks)
 
 
-STEPS = (
-    Step("An ear: one click", ((LEFT_EAR, True),), "left ear"),
-    Step("An eye: one click", ((LEFT_EYE, True),)),
-    Step("Both eyes: a second click", ((LEFT_EYE, True), (RIGHT_EYE, True)), "eyes"),
-    # A vertex that is included stays inside; so the second click is turned round, not joined by a third.
-    Step("One of them excluded", ((LEFT_EYE, True), (RIGHT_EYE, False)), "left eye"),
-)
-HERO = (0, 2, 3)  # the steps in the README's picture
+def save(steps: list[Step], path: Path) -> None:
+    """Write all steps to one file: each field under its name and the step's number."""
+    arrays = {f"{name} {number}": value for number, step in enumerate(steps) for name, value in step._asdict().items()}
+    np.savez_compressed(path, **arrays)
 
 
-class Answer(NamedTuple):
-    """What came out of a step."""
+def places(thing: Any) -> np.ndarray:
+    """Where the vertices of an object are. [V, 3] float32"""
+    points = np.empty(len(thing.data.vertices) * 3, np.float32)  # [3 V]
+    thing.data.vertices.foreach_get("co", points)
+    return points.reshape(-1, 3)  # [V, 3]
 
-    step: Step
-    clicks: list[tuple[int, bool]]  # as (vertex, include)
-    probability: np.ndarray  # [V] float32
-    milliseconds: float
 
-    @property
-    def inside(self) -> np.ndarray:
-        """The vertices of the part. [V] bool"""
-        return self.probability >= 0.5  # [V]
+def nearest(thing: Any, position: tuple[float, float, float]) -> int:
+    """The vertex of an object that is nearest to a position."""
+    return int(np.linalg.norm(places(thing) - position, axis=1).argmin())
+
+
+def say(sentence: str) -> None:
+    print(sentence, flush=True)
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    if len(sys.argv) not in (3, 4):
+        print(__doc__)
+        return 2
     try:
-        run(options.blender_python, options.out, options.preset, options.hero)
-    except KeyboardInterrupt:
-        return 130  # build.py says the rest
-    except iseg.IsegError as error:
-        print(f"The demo failed: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        remedy = "Put that right, or let `python build.py demo` set everything up and choose the folder."
-        print(f"The demo failed: {error.filename or 'a file'}: {error.strerror}. {remedy}", file=sys.stderr)
-        return 1
-    except subprocess.CalledProcessError as error:
-        print(f"The demo failed in Blender's part:\n{(error.stderr or error.stdout).strip()}", file=sys.stderr)
+        story(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
+    except (RuntimeError, OSError) as error:
+        print(f"The demo failed. {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Train on Blender's monkey and click her parts.")
-    parser.add_argument("--blender-python", type=Path, required=True, help="a Python that has the module bpy")
-    parser.add_argument("--out", type=Path, required=True, help="folder for what the demo makes")
-    parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
-    parser.add_argument("--hero", type=Path, metavar="PICTURE", help="also draw the README's picture to this file")
-    return parser
-
-
-def run(blender_python: Path, out: Path, preset: str, hero: Path | None) -> None:
-    """The demo from end to end. Raises IsegError, OSError, or CalledProcessError with what Blender's part printed."""
-    out.mkdir(parents=True, exist_ok=True)
-    model_file, blend_file, sheet_file = out / "suzanne.iseg", out / "suzanne.blend", out / "steps.png"
-    seconds: dict[str, float] = {}
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="iseg-demo-") as exchange:
-        with timed(seconds, "Suzanne out of Blender"):
-            suzanne = Path(exchange) / "suzanne.npz"
-            blender(blender_python, "export", suzanne)
-            with np.load(suzanne) as arrays:
-                vertices, quads, triangles = (arrays[key] for key in ("vertices", "quads", "triangles"))
-        print(f"Suzanne: {len(vertices):,} vertices, {len(triangles):,} triangles")
-        print(f"Training with preset {preset}, taught by the embedded geometric teacher", flush=True)
-        with timed(seconds, "training"), Display() as display:
-            model = iseg.train((vertices, triangles), preset=preset, progress=display)
-        seconds |= {f"  {stage}": value for stage, value in model.info["seconds"].items()}
-        with timed(seconds, "model saved"):
-            model.save(model_file)
-        with timed(seconds, "clicks answered"):
-            answers = answer(iseg.Segmenter(model), vertices)
-        with timed(seconds, "pictures"):
-            save(draw_steps(vertices, triangles, answers), sheet_file)
-            if hero:
-                save(draw_hero(vertices, triangles, answers), hero)
-        with timed(seconds, "Blender file"):
-            parts = Path(exchange) / "parts.npz"
-            names, weights = groups(answers)
-            np.savez(parts, vertices=vertices, faces=quads, names=np.array(names), weights=weights)
-            blender(blender_python, "blend", parts, blend_file)
-
-    seconds["all together"] = time.perf_counter() - began
-    print("\n" + table_of_clicks(answers))
-    print("\n" + table_of_seconds(seconds))
-    vertex = answers[0].clicks[0][0]
-    print(
-        "\nLook at\n"
-        f"  {sheet_file}: every step from six sides\n"
-        f"  {blend_file}: the parts as vertex groups\n"
-        f"  {model_file}: the model. Ask it about another vertex:\n"
-        f"    {near(sys.executable)} -m iseg_core segment {model_file} --positive {vertex} --png {out / 'click.png'}"
-    )
-
-
-@contextmanager
-def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Note the time that the block took."""
-    began = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - began
-
-
-def blender(python: Path, *arguments: str | Path) -> None:
-    """Run Blender's side of the demo; CalledProcessError where it fails. -I keeps all other modules out of its way."""
-    script = Path(__file__).with_name("bpy_suzanne.py")
-    subprocess.run([python, "-I", script, *arguments], check=True, capture_output=True, text=True, errors="replace")
-
-
-def answer(segmenter: iseg.Segmenter, vertices: np.ndarray) -> list[Answer]:
-    """The answers to all steps, on vertices [V, 3]."""
-    answers = []
-    for step in STEPS:
-        clicks = [(nearest(vertices, position), include) for position, include in step.clicks]
-        began = time.perf_counter()
-        probability = segmenter.segment(clicks=clicks)  # [V]
-        answers.append(Answer(step, clicks, probability, (time.perf_counter() - began) * 1e3))
-    return answers
-
-
-def nearest(vertices: np.ndarray, position: Position) -> int:
-    """The vertex of [V, 3] that is nearest to a position."""
-    return int(np.linalg.norm(vertices - np.array(position), axis=1).argmin())
-
-
-def groups(answers: list[Answer]) -> tuple[list[str], np.ndarray]:
-    """Names [G] of the vertex groups and their weights [G, V]: 1 in the part, 0 elsewhere."""
-    kept = {answer.step.group: answer.inside for answer in answers if answer.step.group}
-    return list(kept), np.stack(list(kept.values())).astype(np.float32)  # [G, V]
-
-
-def draw_steps(vertices: np.ndarray, faces: np.ndarray, answers: list[Answer], size: int = 300) -> "Image":
-    """Every step from six sides, on one sheet."""
-    pictures = [draw_views(vertices, faces, a.probability, a.clicks, size) for a in answers]
-    captions = [f"{number}. {a.step.caption} ({signs(a)})" for number, a in enumerate(answers, 1)]
-    return contact_sheet(pictures, captions, columns=2)
-
-
-def draw_hero(vertices: np.ndarray, faces: np.ndarray, answers: list[Answer], size: int = 560) -> "Image":
-    """The README's picture: a few steps, each from the front, without the white around the shape."""
-    shown = [answers[i] for i in HERO]
-    pictures = [draw_views(vertices, faces, a.probability, a.clicks, size, views=1, columns=1) for a in shown]
-    drawn = np.any([np.asarray(picture) < 255 for picture in pictures], axis=(0, 3))  # [H, W]
-    rows, columns = (np.flatnonzero(drawn.any(axis=axis)) for axis in (1, 0))  # [R], [C]
-    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + size // 30)  # the last: air above the captions
-    pictures = [picture.crop(box) for picture in pictures]
-    return contact_sheet(pictures, [a.step.caption for a in shown], columns=len(shown))
-
-
-def save(image: "Image", path: Path) -> None:
-    """Write a PNG, whole or not at all."""
-    with atomic_write(path) as file:
-        image.save(file, format="png", optimize=True)
-
-
-def signs(answer: Answer) -> str:
-    """The clicks of a step as + and -."""
-    return " ".join("+" if include else "-" for _, include in answer.clicks)
-
-
-def table_of_clicks(answers: list[Answer]) -> str:
-    rows = ["Clicks (the first one also sets up what the others share)"]
-    for a in answers:
-        share = f"{a.inside.sum():,} of {len(a.probability):,} vertices"
-        rows.append(f"  {a.step.caption:<26} {signs(a):<4} {share:<24} {a.milliseconds:5.0f} ms")
-    return "\n".join(rows)
-
-
-def table_of_seconds(seconds: dict[str, float]) -> str:
-    return "\n".join(["Time", *(f"  {name:<26} {value:6.1f} s" for name, value in seconds.items())])
-
-
-def near(path: str) -> str:
-    """A path as it can be typed from here: relative where it is below this folder."""
-    here = os.getcwd() + os.sep
-    return path.removeprefix(here)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # Blender 4.2 may crash while it is taken down

@@ -1,6 +1,8 @@
 """The engine as tests start it: with a preset that trains in a moment and one that never ends.
 
-python engine_tiny.py [noisy] [ADDRESS]    noisy: training prints as careless libraries do; ADDRESS: of the weights
+python engine_tiny.py [noisy] [quick] [ADDRESS]
+
+noisy: training prints as careless libraries do. quick: the preset draft is the quick one. ADDRESS: of the weights.
 """
 
 import ctypes
@@ -28,6 +30,9 @@ TINY = presets.Settings(
 )
 presets.PRESETS["tiny"] = TINY
 presets.PRESETS["endless"] = replace(TINY, preset="endless", field_steps=10**9)
+
+if "quick" in sys.argv:
+    presets.PRESETS["draft"] = replace(TINY, preset="draft")
 
 if "noisy" in sys.argv:
     module = importlib.import_module("iseg_core.train")

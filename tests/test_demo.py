@@ -1,6 +1,8 @@
-"""The demo's own part: where it clicks, what it keeps, what it draws. Blender's part: test_bpy_suzanne.py."""
+"""The demo: its story in Blender, with an engine that trains in a moment, and the pictures drawn of it."""
 
 import importlib.util
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
+from engine_support import TINY
 from PIL import Image
+
+import build
 
 ROOT = Path(__file__).resolve().parent.parent
 
+in_blender = pytest.mark.skipif(
+    not build.BLENDER.ready, reason="needs Blender's Python module: run `python build.py demo` once"
+)
+
 
 @pytest.fixture(scope="module")
-def demo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("suzanne", ROOT / "examples" / "suzanne.py")
+def drawing() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("pictures", ROOT / "examples" / "pictures.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -26,7 +35,7 @@ def demo() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def face() -> Any:
-    """A mesh of three shells where Suzanne has her left ear and her eyes."""
+    """A mesh of three shells where Suzanne, Y up, has her left ear and her eyes."""
     spheres = []
     for place in ((1.068, 0.203, -0.389), (0.352, 0.243, 0.6), (-0.352, 0.243, 0.6)):
         sphere = trimesh.creation.icosphere(subdivisions=2, radius=0.22)
@@ -34,67 +43,100 @@ def face() -> Any:
     return trimesh.util.concatenate(spheres)
 
 
-class Shells:
-    """Stands for a Segmenter on `face`: each of its spheres that is included, less those that are excluded."""
-
-    def segment(self, clicks: list[tuple[int, bool]]) -> np.ndarray:
-        probability = np.full((3, 162), 0.1, dtype=np.float32)  # [3, V / 3]
-        for vertex, include in clicks:
-            probability[vertex // 162] = 0.9 if include else 0.2
-        return probability.ravel()  # [V]
-
-
-def test_the_nearest_vertex_is_found(demo: ModuleType):
-    vertices = np.random.default_rng(0).normal(size=(100, 3))  # [V, 3]
-    for vertex in (0, 57, 99):
-        assert demo.nearest(vertices, tuple(vertices[vertex] + 1e-6)) == vertex
-
-
-def test_steps_make_the_parts_they_name(demo: ModuleType, face: Any):
-    answers = demo.answer(Shells(), face.vertices)
-    names, weights = demo.groups(answers)
-    assert names == ["left ear", "eyes", "left eye"]
-    assert weights.dtype == np.float32 and set(np.unique(weights)) == {0.0, 1.0}
-    of_shells = weights.reshape(3, 3, 162).mean(axis=2)  # [G, 3]: left ear, left eye, right eye
-    np.testing.assert_array_equal(of_shells, [[1, 0, 0], [0, 1, 1], [0, 1, 0]])
-    assert [demo.signs(a) for a in answers] == ["+", "+", "+ +", "+ -"]
-    for a in answers:  # the engine refuses a vertex that is clicked both ways
-        assert len({vertex for vertex, _ in a.clicks}) == len(a.clicks)
+def steps_on(face: Any, drawing: ModuleType) -> list[Any]:
+    """The demo's steps, on the shells: an ear, an eye, both eyes, one of them, the ear moved."""
+    steps = []
+    for caption, clicks in (
+        ("An ear", {0: 1}),
+        ("An eye", {1: 1}),
+        ("Both eyes", {1: 1, 2: 1}),
+        ("One", {1: 1, 2: 0}),
+        ("Moved", {0: 1}),
+    ):
+        weights = np.repeat([float(clicks.get(shell, 0)) for shell in range(3)], 162).astype(np.float32)  # [V]
+        made = np.array([(shell * 162, include) for shell, include in clicks.items()])  # [K, 2]
+        steps.append(drawing.Step(caption, face.vertices, face.faces, weights, made))
+    return steps
 
 
-def test_pictures_show_every_step(demo: ModuleType, face: Any, tmp_path: Path):
-    answers = demo.answer(Shells(), face.vertices)
-    sheet = demo.draw_steps(face.vertices, face.faces, answers, size=40)
-    assert sheet.width > 2 * 3 * 40 and sheet.height > 2 * 2 * 40
-    hero = demo.draw_hero(face.vertices, face.faces, answers, size=60)
+def run_story(folder: Path, engine: list[str]) -> "subprocess.CompletedProcess[str]":
+    """The demo's script in a Blender of its own, with the preset draft."""
+    environ = os.environ | {
+        "ISEG_ENGINE": shlex.join(engine),
+        "ISEG_CACHE": str(folder / "cache"),
+        "BLENDER_USER_RESOURCES": str(folder / "blender"),
+    }
+    archive = build.extension(folder)
+    command = [str(build.BLENDER.python), "examples/suzanne.py", str(archive), str(folder / "out"), "draft"]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, errors="replace")
+
+
+READ = """
+import sys, numpy as np, bpy
+bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
+thing = bpy.data.objects["Suzanne"]
+weights = np.zeros((len(thing.vertex_groups), len(thing.data.vertices)), np.float32)
+for vertex in thing.data.vertices:
+    for group in vertex.groups:
+        weights[group.group, vertex.index] = group.weight
+np.savez(sys.argv[2], weights=weights, names=[group.name for group in thing.vertex_groups])
+"""
+
+
+@in_blender
+def test_the_story_from_the_zip_to_the_blend(drawing: ModuleType, tmp_path: Path):
+    result = run_story(tmp_path, [*TINY, "quick"])
+    assert result.returncode == 0, result.stdout + result.stderr
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["steps.npz", "suzanne.blend"]
+    assert len(list((tmp_path / "cache" / "models").glob("*.iseg"))) == 1  # it was trained
+
+    ear, eye, eyes, one, extruded = drawing.load(out / "steps.npz")
+    assert [drawing.signs(step) for step in (ear, eye, eyes, one, extruded)] == ["+", "+", "+ +", "+ -", "+"]
+    for step in (ear, eye, eyes, one):
+        assert step.vertices.shape == (7958, 3) and step.faces.shape == (15744, 3)
+        assert all((step.weights[vertex] > 0.5) == include for vertex, include in step.made)
+    # She stands upright and looks along +Z: the eyes are above the middle and in front, mirror images in X.
+    (left, _), (right, _) = one.made
+    assert one.vertices[left] @ (0, 1, 0) > 0 and one.vertices[left] @ (0, 0, 1) > 0.5
+    np.testing.assert_allclose(one.vertices[right], one.vertices[left] * (-1, 1, 1), atol=1e-4)
+    assert len(extruded.vertices) > 7958 and len(extruded.weights) == len(extruded.vertices)
+    moved = extruded.vertices[extruded.made[0][0]] - ear.vertices[ear.made[0][0]]  # [3]
+    assert np.linalg.norm(moved) == pytest.approx(0.08, abs=1e-3)  # the click went along
+
+    (tmp_path / "read.py").write_text(READ)
+    reading = [str(build.BLENDER.python), "read.py", str(out / "suzanne.blend"), str(tmp_path / "read.npz")]
+    subprocess.run(reading, cwd=tmp_path, check=True, capture_output=True)
+    with np.load(tmp_path / "read.npz") as read:
+        assert read["names"].tolist() == ["left ear", "eyes", "left eye"]
+        np.testing.assert_array_equal(read["weights"][0], extruded.weights)
+
+
+@in_blender
+def test_a_failure_is_said(tmp_path: Path):
+    result = run_story(tmp_path, [str(tmp_path / "no engine")])
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "The demo failed." in result.stderr and "no engine" in result.stderr
+
+
+def test_pictures_show_every_step(drawing: ModuleType, face: Any, tmp_path: Path):
+    steps = steps_on(face, drawing)
+    sheet = drawing.draw_steps(steps, size=40)
+    assert sheet.width > 2 * 3 * 40 and sheet.height > 3 * 2 * 40
+    hero = drawing.draw_hero(steps, size=60)
     assert hero.width > 3 * 60 and hero.height < sheet.height
     columns = np.array_split(np.asarray(hero).astype(int), 3, axis=1)
     blue = [int((part[..., 2] - part[..., 0] > 60).sum()) for part in columns]
     assert min(blue) > 0 and blue[1] > 1.5 * blue[2]  # two eyes, then one
-    demo.save(hero, tmp_path / "hero.png")
+    drawing.save(hero, tmp_path / "hero.png")
     with Image.open(tmp_path / "hero.png") as read:
         assert np.array_equal(np.asarray(read), np.asarray(hero))
 
 
-def test_tables(demo: ModuleType, face: Any):
-    lines = demo.table_of_clicks(demo.answer(Shells(), face.vertices)).splitlines()
-    assert len(lines) == 1 + len(demo.STEPS)
-    assert "+ +  324 of 486 vertices" in lines[3] and "+ -  162 of 486 vertices" in lines[4]
-    lines = demo.table_of_seconds({"training": 12.34, "all together": 13.0}).splitlines()
-    assert [line.split()[-2:] for line in lines[1:]] == [["12.3", "s"], ["13.0", "s"]]
-
-
-def test_a_failure_in_blender_s_part_is_said(demo: ModuleType, tmp_path: Path, monkeypatch, capsys):
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho 'Blender cannot be loaded: install libX11.' >&2\nexit 1\n")
-    python.chmod(0o755)
-    if sys.platform == "win32":
-        pytest.skip("needs a shell script that stands for a Python")
-    with pytest.raises(subprocess.CalledProcessError):
-        demo.blender(python, "export", tmp_path / "suzanne.npz")
-    monkeypatch.setattr(sys, "argv", ["suzanne.py", "--blender-python", str(python), "--out", str(tmp_path / "out")])
-    assert demo.main() == 1
-    assert "install libX11" in capsys.readouterr().err
+def test_pictures_that_cannot_be_drawn_say_why(drawing: ModuleType, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pictures.py", str(tmp_path)])
+    assert drawing.main() == 1
+    assert "steps.npz" in capsys.readouterr().err
 
 
 def test_the_readme_s_pictures_are_there():
