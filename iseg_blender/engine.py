@@ -1,18 +1,21 @@
 """The engine process of this Blender session, and the tasks that talk to it.
 
 A task is a generator: it yields requests (`Ask`) and is given their answers, so that a conversation of several steps
-reads from top to bottom although nothing ever blocks. A timer calls `pump`, on the main thread.
+reads from top to bottom although nothing ever blocks. What takes long on this side, it yields as `Work`, for a thread.
+A timer calls `pump`, on the main thread; everything but the work itself runs there.
 """
 
 import os
 import shlex
 import time
+import traceback
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .core import EngineClient, EngineError, IsegError, Progress, State, as_error, as_progress
+from .core import Cancelled, EngineClient, EngineError, IsegError, Progress, State, as_error, as_progress
 
 PUMP_INTERVAL = 0.03  # seconds between two looks at what has arrived
 
@@ -25,14 +28,20 @@ class Ask(NamedTuple):
     arrays: Mapping[str, np.ndarray] = {}
 
 
+class Work(NamedTuple):
+    """Something to compute on a thread: from arrays alone, for nothing of Blender's may be touched there."""
+
+    compute: Callable[[], Any]
+
+
 class Reply(NamedTuple):
-    """Its result."""
+    """The result of a request."""
 
     fields: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
 
-Conversation = Generator[Ask, Reply, Any]
+Conversation = Generator[Ask | Work, Any, Any]  # is given a Reply, or what the work has returned
 
 
 class Task:
@@ -41,27 +50,29 @@ class Task:
     def __init__(self, conversation: Conversation, then: Callable[["Task"], None] | None):
         self._conversation, self._then = conversation, then
         self.request: int | None = None
+        self.work: Future | None = None
         self.progress: Progress | None = None
         self.ended = False
         self.result: Any = None
         self.error: IsegError | None = None
 
-    def step(self, engine: "Engine", reply: Reply | IsegError | None) -> None:
-        """Hand the answer to the conversation and ask what it asks next."""
-        self.request = None
+    def step(self, engine: "Engine", reply: Any) -> None:
+        """Hand the answer (None at the beginning) to the conversation and ask what it asks next."""
+        self.request = self.work = None
         try:
-            if isinstance(reply, IsegError):
+            if isinstance(reply, BaseException):
                 ask = self._conversation.throw(reply)
-            elif reply is None:
-                ask = next(self._conversation)
             else:
                 ask = self._conversation.send(reply)
-            self.request = engine.send(ask)
+            if isinstance(ask, Work):
+                self.work = engine.work(ask)
+            else:
+                self.request = engine.send(ask)
         except StopIteration as end:
             self.result = end.value
         except IsegError as error:
             self.error = error
-        if self.request is None:
+        if self.request is None and self.work is None:
             self.ended = True
             self._conversation.close()
             if self._then is not None:
@@ -79,10 +90,12 @@ class Engine:
         self._client: EngineClient | None = None
         self._started: tuple[list[str], dict[str, str]] | None = None
         self._tasks: dict[int, Task] = {}
+        self._working: list[Task] = []
+        self._threads: ThreadPoolExecutor | None = None
 
     @property
     def busy(self) -> bool:
-        return bool(self._tasks)
+        return bool(self._tasks or self._working)
 
     @property
     def command(self) -> list[str]:
@@ -115,9 +128,18 @@ class Engine:
     def cancel(self, task: Task) -> None:
         if self._client is not None and task.request is not None:
             self._client.cancel(task.request)
+        elif task.work is not None and task in self._working:
+            task.work.cancel()  # a thread that has begun goes on, and nobody waits for it
+            self._working.remove(task)
+            self._step(task, Cancelled("Cancelled; what was there before is unchanged."))
 
     def pump(self) -> bool:
         """Hand out what has arrived. True where something has changed."""
+        done = [task for task in self._working if task.work is not None and task.work.done()]
+        for task in done:
+            assert task.work is not None
+            self._working.remove(task)
+            self._step(task, result_of(task.work))
         events = self._client.pump() if self._client is not None else []
         for event in events:
             task = self._tasks.get(event.id)
@@ -128,7 +150,7 @@ class Engine:
                 continue
             del self._tasks[event.id]
             self._step(task, as_error(event) if event.kind == "error" else Reply(event.fields, event.arrays))
-        return bool(events)
+        return bool(events or done)
 
     def wait(self, task: Task, timeout: float | None = None) -> None:
         """Wait until a task has ended, for scripts and background mode. Ctrl-C, and the timeout, cancel it."""
@@ -150,14 +172,26 @@ class Engine:
             self._client.close()
             self.pump()
             self._client = None
+        for task in list(self._working):
+            self.cancel(task)
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+            self._threads = None
 
     def send(self, ask: Ask) -> int:
         return self._connected().request(ask.kind, ask.fields, ask.arrays)
+
+    def work(self, work: Work) -> Future:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(1, "iseg")
+        return self._threads.submit(work.compute)
 
     def _step(self, task: Task, reply: Reply | IsegError | None) -> None:
         task.step(self, reply)
         if task.request is not None:
             self._tasks[task.request] = task
+        elif task.work is not None:
+            self._working.append(task)
 
     def _connected(self) -> EngineClient:
         wanted = self._command()
@@ -167,6 +201,16 @@ class Engine:
             command, environment = wanted
             self._client, self._started = EngineClient(command, environment, log=self._log()), wanted
         return self._client
+
+
+def result_of(work: Future) -> Any:
+    """What a work that is done has returned, or an error for the user."""
+    error = work.exception()
+    if error is None or isinstance(error, IsegError):
+        return error or work.result()
+    traceback.print_exception(error)
+    remedy = "Free memory, or use a smaller mesh." if isinstance(error, MemoryError) else "Please report it."
+    return EngineError(f"iSeg could not work on this mesh ({error!r}). {remedy}")
 
 
 def local_command(python: str | os.PathLike, package: str) -> tuple[list[str], dict[str, str]]:

@@ -9,10 +9,13 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import history, mesh_io, session, state
+from .core import IsegError
 from .engine import PUMP_INTERVAL, Task
+from .look import Look
 
 CALM = 0.25  # seconds without a change before the mesh is read again
 
+_reading: dict[int, Task] = {}  # by session uid of the mesh
 _asking: dict[session.Query, Task] = {}
 _failed: set[session.Query] = set()  # not asked again by themselves
 
@@ -53,6 +56,28 @@ def _pump() -> float | None:
     return PUMP_INTERVAL if session.engine.busy else None
 
 
+def look_at(thing: bpy.types.Object) -> Look | None:
+    """The mesh of an object as it is now; None while a large one is being read, which this begins.
+
+    Raises the error, once, where that has failed.
+    """
+    uid, waited = thing.data.session_uid, False
+
+    def ended(task: Task) -> None:
+        if waited:
+            changed()
+
+    task = _reading.pop(uid, None) or session.engine.start(session.looking(thing), ended)
+    if not task.ended:
+        waited = True
+        _reading[uid] = task
+        keep_pumping()
+        return None
+    if task.error is not None:
+        raise task.error
+    return session.known_look(thing) if uid not in session.stale else None
+
+
 def _refresh() -> None:
     """Ask for what the active part's clicks mean now, where it is not known. Never waits."""
     thing = bpy.context.object
@@ -61,9 +86,19 @@ def _refresh() -> None:
     part = state.part_of(thing)
     if part is None or not (len(part.clicks) or state.trained_name(thing)):
         return
-    known, look = session.known_look(thing), session.look_at(thing, fresh=False)
+    if session.waits(thing):
+        return redraw()  # what is shown is out of date
+    known, unread = session.known_look(thing), f"mesh {thing.data.session_uid}"
+    try:
+        look = look_at(thing)
+        session.problems.pop(unread, None)
+    except IsegError as error:
+        session.problems[unread] = str(error)
+        return redraw()
     if look is not known:
         redraw()  # the object's state may be another
+    if look is None:
+        return  # once it has been read, this is called again
     query = session.query_of(thing, part, look)
     if query is None or query in _asking or query in _failed:
         return
@@ -108,6 +143,7 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
             mesh = thing.data if isinstance(thing, bpy.types.Object) else thing
             if isinstance(mesh, bpy.types.Mesh):
                 session.stale.add(mesh.session_uid)
+                session.versions[mesh.session_uid] += 1
                 geometry = True
     if geometry and not bpy.app.background:
         if bpy.app.timers.is_registered(_refresh):
@@ -143,5 +179,6 @@ def stop() -> None:
     for timer in (_pump, _refresh):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
+    _reading.clear()
     _asking.clear()
     _failed.clear()

@@ -3,41 +3,13 @@
 It is always the base mesh, the one that vertex groups belong to; what modifiers make of it is not looked at.
 """
 
-import hashlib
-from functools import cached_property
-from typing import NamedTuple
-
 import bmesh
 import bpy
 import numpy as np
 
-from .core import Mesh
+from .look import Geometry
 
 MODES = ("OBJECT", "EDIT")
-
-
-class Geometry(NamedTuple):
-    """What the engine is given. n-gons are triangulated; vertices keep their order and number."""
-
-    vertices: np.ndarray  # [V, 3] float32, in the object's own space
-    faces: np.ndarray  # [F, 3] int32
-    topology: str  # hash of the polygons and the number of vertices: the same in every pose
-
-
-class Look:
-    """A mesh as it was when it was read, with its name for the engine."""
-
-    def __init__(self, geometry: Geometry):
-        self.vertices, self.faces, self.topology = geometry
-
-    def is_of(self, geometry: Geometry) -> bool:
-        """Whether the mesh is still as it was."""
-        return self.topology == geometry.topology and np.array_equal(self.vertices, geometry.vertices)
-
-    @cached_property
-    def hash(self) -> str:
-        """The engine's name for this geometry."""
-        return Mesh(self.vertices.astype(np.float64), self.faces).hash
 
 
 def refusal(thing: bpy.types.Object | None) -> str:
@@ -62,52 +34,41 @@ def flush(thing: bpy.types.Object) -> None:
 def read(thing: bpy.types.Object) -> Geometry:
     """The arrays of a mesh object, including changes of edit mode that are not saved yet."""
     flush(thing)
-    mesh = thing.data
-    vertices = positions(thing)  # [V, 3]
-    corners = corner_vertices(thing)  # [C]
-    mesh.calc_loop_triangles()
-    loops = np.empty(len(mesh.loop_triangles) * 3, np.int32)  # [3 F]
-    mesh.loop_triangles.foreach_get("loops", loops)
-    return Geometry(vertices, corners[loops].reshape(-1, 3), topology(mesh, corners))
+    if thing.mode != "EDIT":
+        return arrays(thing.data)
+    try:
+        return arrays(thing.to_mesh())  # in edit mode attributes are empty; this shares what is there
+    finally:
+        thing.to_mesh_clear()
 
 
-def positions(thing: bpy.types.Object) -> np.ndarray:
-    """Where the vertices are. [V, 3] float32"""
-    mesh = thing.data
-    places = np.empty(len(mesh.vertices) * 3, np.float32)  # [3 V]
-    if thing.mode != "EDIT" and "position" in mesh.attributes:  # one copy; in edit mode attributes are empty
-        mesh.attributes["position"].data.foreach_get("vector", places)
-    else:
-        mesh.vertices.foreach_get("co", places)
-    return places.reshape(-1, 3)  # [V, 3]
-
-
-def corner_vertices(thing: bpy.types.Object) -> np.ndarray:
-    """The vertex of each corner of each polygon. [C] int32"""
-    mesh = thing.data
-    corners = np.empty(len(mesh.loops), np.int32)  # [C]
-    if thing.mode != "EDIT" and ".corner_vert" in mesh.attributes:
-        mesh.attributes[".corner_vert"].data.foreach_get("value", corners)
-    else:
-        mesh.loops.foreach_get("vertex_index", corners)
-    return corners
-
-
-def topology(mesh: bpy.types.Mesh, corners: np.ndarray) -> str:
-    """Hash of the polygons, whose corners [C] are these: triangles of a polygon may change when its vertices move."""
-    starts = np.empty(len(mesh.polygons), np.int32)  # [P]
+def arrays(mesh: bpy.types.Mesh) -> Geometry:
+    """Copies of the arrays of a mesh. Attributes are copied as a whole; Blender hands out the rest one at a time."""
+    counts = len(mesh.vertices), len(mesh.loops), len(mesh.polygons), len(mesh.edges)
+    corners, edges = np.zeros(counts[1], np.int32), np.zeros(2 * counts[3], np.int32)  # [C], [2 E]
+    starts = np.empty(counts[2], np.int32)  # [P]
     mesh.polygons.foreach_get("loop_start", starts)
-    digest = hashlib.sha256(b"%d %d " % (len(mesh.vertices), len(starts)))
-    digest.update(starts.tobytes())
-    digest.update(corners.tobytes())
-    return digest.hexdigest()
+    for name, array in ((".corner_vert", corners), (".edge_verts", edges)):
+        if len(array):
+            mesh.attributes[name].data.foreach_get("value", array)
+    hidden = np.zeros(counts[2] if ".hide_poly" in mesh.attributes else 0, bool)  # [P] or [0]
+    if len(hidden):
+        mesh.attributes[".hide_poly"].data.foreach_get("value", hidden)
+    triangles = None
+    if len(starts) and np.diff(starts, append=np.int32(len(corners))).max() > 4:
+        mesh.calc_loop_triangles()
+        triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)  # [3 F]
+        mesh.loop_triangles.foreach_get("loops", triangles)
+        triangles = triangles.reshape(-1, 3)  # [F, 3]
+    return Geometry(positions(mesh), corners, starts, edges.reshape(-1, 2), hidden, triangles)
 
 
-def edges(thing: bpy.types.Object) -> np.ndarray:
-    """The edges of a mesh object, as of the last `read`. [E, 2] int32"""
-    pairs = np.empty(len(thing.data.edges) * 2, np.int32)  # [2 E]
-    thing.data.edges.foreach_get("vertices", pairs)
-    return pairs.reshape(-1, 2)  # [E, 2]
+def positions(mesh: bpy.types.Mesh) -> np.ndarray:
+    """Where the vertices are. [V, 3] float32"""
+    places = np.empty(3 * len(mesh.vertices), np.float32)  # [3 V]
+    if len(places):
+        mesh.attributes["position"].data.foreach_get("vector", places)
+    return places.reshape(-1, 3)  # [V, 3]
 
 
 def write_group(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:

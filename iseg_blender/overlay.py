@@ -5,46 +5,62 @@ from typing import NamedTuple
 import numpy as np
 
 SEGMENTS = 20  # of a dot's rim
-LIFT = 2e-3  # of the mesh's size: how far the region lies above the surface
+BIAS = 1e-3  # how far towards the viewer the region lies before the surface, of the distance between them
+
+
+class Surface(NamedTuple):
+    """A mesh as it is seen, in the object's own space."""
+
+    points: np.ndarray  # [S, 3] float32
+    triangles: np.ndarray  # [F, 3] int32
+    source: np.ndarray | None = None  # [S] the base mesh's vertex that each point belongs to; None: one each, in order
+    rest: np.ndarray | None = None  # [S, 3] where modifiers have the points from, in the base mesh
+
+    def base_vertex(self, point: int) -> int:
+        return point if self.source is None else int(self.source[point])
+
+    def place(self, vertex: int, vertices: np.ndarray) -> np.ndarray:
+        """Where a vertex of the base mesh [V, 3] is seen. [3]"""
+        if self.rest is None:
+            return self.points[vertex]
+        away = self.rest - vertices[vertex]  # [S, 3]
+        return self.points[int(np.einsum("sk,sk->s", away, away).argmin())]
 
 
 class Overlay(NamedTuple):
-    """Everything that is drawn, in the object's own space."""
+    """Everything that is drawn."""
 
-    region: np.ndarray  # [T, 3, 3] float32: triangles of the part, a little above the surface
+    region: np.ndarray  # [T, 3] int32: those triangles of the surface that are in the part
     include: np.ndarray  # [I, 3] float32: places of the including clicks
     exclude: np.ndarray  # [E, 3] float32
 
 
 def build(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    inside: np.ndarray | None,
-    clicks: tuple[tuple[int, bool], ...],
+    surface: Surface, vertices: np.ndarray, inside: np.ndarray | None, clicks: tuple[tuple[int, bool], ...]
 ) -> Overlay:
-    """What to draw for a part. vertices [V, 3], faces [F, 3], inside [V] bool (None: not known yet), its clicks."""
-    region = np.zeros((0, 3, 3), np.float32)  # [0, 3, 3]
+    """What to draw for a part of the base mesh: vertices [V, 3], inside [V] bool (None: not known yet), its clicks."""
+    triangles = np.zeros((0, 3), np.int32)  # [0, 3]
     if inside is not None:
-        triangles = faces[inside[faces].all(axis=1)]  # [T, 3]
-        region = lifted(vertices, triangles)  # [T, 3, 3]
-    sides = [[vertex for vertex, positive in clicks if positive is side] for side in (True, False)]
-    include, exclude = (vertices[np.array(side, np.int64)].astype(np.float32) for side in sides)  # [I, 3], [E, 3]
-    return Overlay(region, include, exclude)
+        seen = inside if surface.source is None else inside[surface.source]  # [S]
+        kept = seen[surface.triangles[:, 0]]  # [F]
+        for corner in (1, 2):
+            kept &= seen[surface.triangles[:, corner]]
+        triangles = surface.triangles[kept]  # [T, 3]
+    sides = [[surface.place(v, vertices) for v, positive in clicks if positive is side] for side in (True, False)]
+    include, exclude = (np.array(side, np.float32).reshape(-1, 3) for side in sides)  # [I, 3], [E, 3]
+    return Overlay(triangles, include, exclude)
 
 
-def lifted(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Triangles moved along the normals of their vertices, so that they do not flicker with the surface. [T, 3, 3]"""
-    if not len(triangles):
-        return np.zeros((0, 3, 3), np.float32)  # [0, 3, 3]
-    corners = vertices[triangles].astype(np.float64)  # [T, 3, 3]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # [T, 3] as long as twice the area
-    at = np.stack(
-        [np.bincount(triangles.ravel(), np.repeat(normals[:, k], 3), minlength=len(vertices)) for k in range(3)], axis=1
-    )  # [V, 3]
-    length = np.linalg.norm(at, axis=1, keepdims=True)  # [V, 1]
-    at = at / np.where(length > 0, length, 1.0)  # [V, 3]
-    size = float(np.ptp(vertices, axis=0).max())
-    return (corners + LIFT * size * at[triangles]).astype(np.float32)  # [T, 3, 3]
+def towards_viewer(window: np.ndarray) -> np.ndarray:
+    """What moves points of the camera's space a little towards it, so that they do not flicker with the surface that
+    they lie on; on the screen they stay where they are. window [4, 4]: from the camera to the screen. [4, 4]
+    """
+    matrix = np.eye(4)  # [4, 4]
+    if window[3, 3] == 0:  # perspective
+        matrix[:3, :3] *= 1 - BIAS
+    else:
+        matrix[2, 3] = BIAS * 2 / window[1, 1]  # of the height that is seen
+    return matrix
 
 
 def discs(places: np.ndarray, matrix: np.ndarray, view: np.ndarray, window: np.ndarray, size: float) -> np.ndarray:

@@ -23,12 +23,12 @@ class Screen(NamedTuple):
 def project(vertices: np.ndarray, matrix: np.ndarray, width: float, height: float) -> Screen:
     """Vertices [V, 3] through `matrix` [4, 4] (perspective @ view @ world) into a region of width x height pixels."""
     matrix = np.asarray(matrix, np.float64)  # [4, 4]
-    clip = vertices @ matrix[:, :3].T + matrix[:, 3]  # [V, 4]
-    w = clip[:, 3]  # [V]
+    clip = matrix[:, :3] @ vertices.T + matrix[:, 3:]  # [4, V]
+    w = clip[3]  # [V]
     seen = w > 1e-9  # [V]
-    ndc = clip[:, :3] / np.where(seen, w, 1.0)[:, None]  # [V, 3]
-    points = (ndc[:, :2] + 1) / 2 * (width, height)  # [V, 2]
-    return Screen(points, ndc[:, 2], seen & (np.abs(ndc[:, 2]) <= 1))
+    ndc = clip[:3] / np.where(seen, w, 1.0)  # [3, V]
+    points = (ndc[:2] + 1) / 2 * [[width], [height]]  # [2, V]
+    return Screen(points.T, ndc[2], seen & (np.abs(ndc[2]) <= 1))
 
 
 def under_cursor(screen: Screen, faces: np.ndarray, cursor: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -36,15 +36,13 @@ def under_cursor(screen: Screen, faces: np.ndarray, cursor: tuple[float, float])
     x, y = cursor
     px, py = screen.points[:, 0], screen.points[:, 1]  # [V], [V]
     # Whose bounding box holds the cursor: few of many, at a fraction of the cost of the exact test.
-    left, below = px <= x + 1, py <= y + 1  # [V], [V]
-    right, above = px >= x - 1, py >= y - 1  # [V], [V]
-    near = screen.seen  # [V]
-    corners = [faces[:, k] for k in range(3)]  # 3 x [F]
-    box = np.ones(len(faces), bool)  # [F]
-    for side in (left, right, below, above):
-        box &= side[corners[0]] | side[corners[1]] | side[corners[2]]
-    found = np.flatnonzero(box)  # [B]
-    found = found[near[faces[found]].all(axis=1)]  # [B']
+    side = np.where(screen.seen, 0, 16).astype(np.uint8)  # [V] one bit for each side that the vertex is on
+    for bit, is_there in enumerate((px <= x + 1, px >= x - 1, py <= y + 1, py >= y - 1)):
+        side |= is_there.view(np.uint8) << bit
+    around = side[faces[:, 0]]  # [F]
+    for corner in (1, 2):
+        around |= side[faces[:, corner]]
+    found = np.flatnonzero(around == 15)  # [B] and all of it before the camera
     a, b, c = (screen.points[faces[found, k]] for k in range(3))  # 3 x [B', 2]
     area = cross(b - a, c - a)  # [B']
     flat = np.abs(area) < 1e-12  # [B'] seen from the side
@@ -63,25 +61,39 @@ def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
 
 
-def pick(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], through: bool = False) -> int | None:
+class Meant(NamedTuple):
+    """What a cursor means."""
+
+    point: int
+    depth: float  # of what is seen there
+
+
+def meant(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], through: bool = False) -> Meant | None:
     """The vertex that is meant by a cursor; None where there is nothing.
 
     That is the nearest corner of the frontmost face under the cursor; beside the mesh, the frontmost of the vertices
     within reach. through (x-ray): the nearest of all vertices of the faces under the cursor, also hidden ones.
     """
-    hits, _ = under_cursor(screen, faces, cursor)
+    hits, depths = under_cursor(screen, faces, cursor)
     if len(hits):
         corners = np.unique(faces[hits] if through else faces[hits[0]])  # [C]
-        return int(corners[squares(screen, cursor)[corners].argmin()])
+        away = ((screen.points[corners] - cursor) ** 2).sum(axis=1)  # [C]
+        return Meant(int(corners[away.argmin()]), float(depths[0]))
     distance = np.where(screen.seen, squares(screen, cursor), np.inf)  # [V]
     close = np.flatnonzero(distance <= REACH**2)  # [C]
     if not len(close):
         return None
-    if through:
-        return int(close[distance[close].argmin()])
-    best = np.sqrt(distance[close].min())
-    nearest = close[np.sqrt(distance[close]) <= best + 2]  # [N] one place on the screen
-    return int(nearest[screen.depth[nearest].argmin()])
+    if not through:
+        best = np.sqrt(distance[close].min())
+        close = close[np.sqrt(distance[close]) <= best + 2]  # [C'] one place on the screen
+    point = int(close[(distance if through else screen.depth)[close].argmin()])
+    return Meant(point, float(screen.depth[point]))
+
+
+def pick(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], through: bool = False) -> int | None:
+    """The vertex alone."""
+    found = meant(screen, faces, cursor, through)
+    return None if found is None else found.point
 
 
 def squares(screen: Screen, cursor: tuple[float, float]) -> np.ndarray:

@@ -5,21 +5,29 @@ import numpy as np
 Clicks = tuple[tuple[int, bool], ...]
 
 
-def mirrored(clicks: Clicks, vertices: np.ndarray, axes: tuple[bool, bool, bool]) -> Clicks:
+def mirrored(
+    clicks: Clicks,
+    vertices: np.ndarray,
+    axes: tuple[bool, bool, bool],
+    images: dict[tuple[int, tuple[int, int, int]], int] | None = None,
+) -> Clicks:
     """The clicks, and after them their mirror images: the vertices nearest to where those lie.
 
-    vertices: [V, 3]. An image that falls on a vertex which is clicked already is left out.
+    vertices: [V, 3]. An image that falls on a vertex which is clicked already is left out. images: those of this mesh
+    that are known; what is found is added.
     """
-    made = dict(clicks)
+    made, images = dict(clicks), {} if images is None else images
     for x in (1, -1)[: 1 + axes[0]]:
         for y in (1, -1)[: 1 + axes[1]]:
             for z in (1, -1)[: 1 + axes[2]]:
-                if (x, y, z) == (1, 1, 1):
+                signs = (x, y, z)
+                if signs == (1, 1, 1):
                     continue
                 for vertex, positive in clicks:
-                    image = vertices[vertex] * (x, y, z)  # [3]
-                    nearest = int(((vertices - image) ** 2).sum(axis=1).argmin())
-                    made.setdefault(nearest, positive)
+                    if (vertex, signs) not in images:
+                        away = vertices - vertices[vertex] * np.array(signs, vertices.dtype)  # [V, 3]
+                        images[vertex, signs] = int(np.einsum("vk,vk->v", away, away).argmin())
+                    made.setdefault(images[vertex, signs], positive)
     return tuple(made.items())
 
 

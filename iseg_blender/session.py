@@ -4,20 +4,23 @@ Nothing here is saved, and nothing waits. Objects do not survive undo, so everyt
 or by the name of its geometry (`Look.hash`).
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import bpy
 import numpy as np
 
 from . import mesh_io, prefs, region, selftest, state
 from .core import Cancelled, EngineError, ModelFileError, State, UnknownMeshError
-from .engine import Ask, Conversation, Engine, Reply, Task
-from .mesh_io import Look
+from .engine import Ask, Conversation, Engine, Reply, Task, Work
+from .look import Look
 
 LOOKS_LIMIT, ANSWERS_LIMIT = 8, 256
+SMALL = 200_000  # corners of polygons, or triangles: what is done at once; more of them on a thread
+EDIT_LIMIT = 100_000  # vertices; of a million, Blender's own hand-over of edit mode takes a third of a second
 
 Model = tuple[str, str, int]  # teacher, preset, seed
 
@@ -71,33 +74,59 @@ class Status(NamedTuple):
 engine = Engine(prefs.engine_command, prefs.log_path)
 looks: OrderedDict[int, Look] = OrderedDict()  # by session uid of the mesh
 stale: set[int] = set()  # those that Blender said have changed
+versions: Counter[int] = Counter()  # how often Blender said so, of a mesh or of what modifiers make of it
 models: dict[str, list[dict]] = {}  # by the geometry's name; the newest first
 poses: dict[str, str] = {}  # names of trained geometries, by their topology
 trainings: dict[str, Task] = {}  # by the geometry's name
 fetches: dict[str, Task] = {}  # weights that are being fetched, by their name
 answers: OrderedDict[Query, Answer] = OrderedDict()
-problems: dict[str, str] = {}  # what went wrong last, by the geometry's name
+problems: dict[str, str] = {}  # what went wrong last, by the geometry's name, or the mesh's that has none yet
 checkup: dict = {}  # the engine's last report on itself
 
 
 # ---- Meshes ----
 
 
-def look_at(thing: bpy.types.Object, fresh: bool = True) -> Look:
-    """The mesh of an object as it is now. fresh=False trusts what Blender says of changes: not for scripts, which can
-    change a mesh without Blender noticing.
+def looking(thing: bpy.types.Object, fresh: bool = False) -> Conversation:
+    """The mesh of an object as it is now; large ones are worked on by a thread. fresh=False trusts what Blender says
+    of changes: not for scripts, which can change a mesh without Blender noticing.
     """
-    uid = thing.data.session_uid
-    known = looks.get(uid)
-    if fresh or known is None or uid in stale:
+    uid, look = thing.data.session_uid, known_look(thing)
+    if fresh or look is None or uid in stale:
         geometry = mesh_io.read(thing)
-        if known is None or not known.is_of(geometry):
-            looks[uid] = Look(geometry)
         stale.discard(uid)
+        if look is None or not look.geometry.equals(geometry):
+            make = partial(Look, geometry)
+            look = make() if len(geometry.corners) <= SMALL else (yield Work(make))
+        look.geometry = geometry  # what is hidden may have changed
+    looks[uid] = look
     looks.move_to_end(uid)
     while len(looks) > LOOKS_LIMIT:
         looks.popitem(last=False)
-    return looks[uid]
+    return look
+
+
+def look_at(thing: bpy.types.Object, fresh: bool = True) -> Look:
+    """The same at once, for scripts."""
+    return at_once(looking(thing, fresh))
+
+
+def at_once(conversation: Conversation) -> Any:
+    """The result of a conversation that needs no engine, its work done here and now."""
+    done = None
+    try:
+        while True:
+            work = conversation.send(done)
+            assert isinstance(work, Work)
+            done = work.compute()
+    except StopIteration as end:
+        return end.value
+
+
+def waits(thing: bpy.types.Object) -> bool:
+    """Whether what edit mode has changed is not looked at by itself, for that would hold Blender up."""
+    large = thing.mode == "EDIT" and len(thing.data.vertices) > EDIT_LIMIT
+    return large and (known_look(thing) is None or thing.data.session_uid in stale)
 
 
 def known_look(thing: bpy.types.Object) -> Look | None:
@@ -132,7 +161,7 @@ def query_of(thing: bpy.types.Object, part: state.Part, look: Look) -> Query | N
     made = state.clicks_of(part, len(look.vertices)).made
     if not made:
         return None
-    made = region.mirrored(made, look.vertices, tuple(part.mirror))
+    made = region.mirrored(made, look.vertices, tuple(part.mirror), look.images)
     name, model = model_for(thing, look)
     return Query(name, model, part.granularity, made)
 
@@ -146,11 +175,22 @@ def answer_of(thing: bpy.types.Object, part: state.Part) -> Answer | None:
 
 def inside_of(thing: bpy.types.Object, part: state.Part, answer: Answer) -> np.ndarray:
     """The part: vertices of at least the threshold, and connected to a click if that is asked. [V] bool"""
-    inside = answer.probability >= (answer.threshold if part.automatic else part.threshold)  # [V]
-    if part.connected:
-        clicked = [vertex for vertex, positive in state.clicks_of(part, len(inside)).made if positive]
-        inside = region.connected_to(inside, mesh_io.edges(thing), clicked)  # [V]
-    return inside
+    look = known_look(thing)
+    assert look is not None  # else there was no answer
+    return choosing(look, part, answer)()
+
+
+def choosing(look: Look, part: state.Part, answer: Answer) -> Callable[[], np.ndarray]:
+    """What finds the part, on any thread."""
+    threshold = answer.threshold if part.automatic else part.threshold
+    clicked = [vertex for vertex, positive in state.clicks_of(part, len(look.vertices)).made if positive]
+    connected = part.connected
+
+    def choose() -> np.ndarray:
+        inside = answer.probability >= threshold  # [V]
+        return region.connected_to(inside, look.edges, clicked) if connected else inside
+
+    return choose
 
 
 # ---- Conversations with the engine ----
@@ -269,9 +309,14 @@ def freeing() -> Conversation:
 # ---- Training ----
 
 
-def train(thing: bpy.types.Object, settings: state.SceneSettings, then: Callable[[], None] = lambda: None) -> Task:
+def train(
+    thing: bpy.types.Object,
+    settings: state.SceneSettings,
+    then: Callable[[], None] = lambda: None,
+    fresh: bool = True,
+) -> Task:
     """Begin the training of an object's mesh; one that is under way already goes on. `then`: when it has ended."""
-    look, uid = look_at(thing), thing.session_uid
+    look, uid = look_at(thing, fresh), thing.session_uid
     name = look.hash
     if name in trainings:
         return trainings[name]
@@ -337,6 +382,8 @@ def status(thing: bpy.types.Object | None) -> Status:
         return Status(Kind.REFUSED, why)
     assert thing is not None
     look = known_look(thing)
+    if waits(thing):
+        return Status(Kind.INSTANT, "A large mesh in Edit Mode: it is looked at when you click or train")
     if look is None:
         return Status(Kind.INSTANT, "Not looked at yet: click or train")
     if look.hash in trainings:
@@ -366,14 +413,16 @@ def clicks_problem(thing: bpy.types.Object, part: state.Part | None) -> str:
 
 def problem_of(thing: bpy.types.Object | None) -> str:
     """What went wrong last with an object, or with the engine; empty where nothing did."""
-    look = known_look(thing) if thing is not None and thing.type == "MESH" else None
-    if look is not None and look.hash in problems:
-        return problems[look.hash]
+    if thing is not None and thing.type == "MESH":
+        look = known_look(thing)
+        for name in (look.hash if look is not None else "", f"mesh {thing.data.session_uid}"):
+            if name in problems:
+                return problems[name]
     return engine.reason if engine.state is State.CRASHED else engine.notice
 
 
 def close() -> None:
     """End the engine and forget everything."""
     engine.close()
-    for memory in (looks, stale, models, poses, trainings, fetches, answers, problems, checkup):
+    for memory in (looks, stale, versions, models, poses, trainings, fetches, answers, problems, checkup):
         memory.clear()

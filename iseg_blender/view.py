@@ -1,5 +1,7 @@
 """The overlay in the 3D viewport: which part is shown where, and its drawing. Windows only."""
 
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -8,7 +10,8 @@ import numpy as np
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
-from . import mesh_io, overlay, session, state
+from . import live, mesh_io, overlay, seen, session, state
+from .engine import Conversation, Task, Work
 
 BLUE, PALE = (0.1, 0.45, 1.0, 0.45), (0.35, 0.65, 1.0, 0.35)  # the part; what the part would be
 GREEN, RED, DARK = (0.2, 0.9, 0.25, 1.0), (1.0, 0.2, 0.15, 1.0), (0.0, 0.0, 0.0, 1.0)
@@ -20,17 +23,40 @@ preview: tuple[str, np.ndarray] | None = None  # the mesh's name, and what its p
 imagining: Any = None  # what is being asked for the preview
 
 _handle: Any = None
-_drawn: tuple[Any, "Batches | None", Any] = (None, None, None)  # a key, its batches, and what its ids belong to
+_shown: OrderedDict[int, "Shown"] = OrderedDict()  # by session uid of the object
+KEPT = 4
+
+
+class Shown:
+    """What is drawn of an object."""
+
+    def __init__(self) -> None:
+        self.wanted: Any = None  # all that the overlay depends on
+        self.belongings: Any = None  # what the ids in it belong to
+        self.making: Task | None = None
+        self.made: tuple[overlay.Surface, overlay.Overlay] | None = None
+        self.batches: Batches | None = None  # of what was made last
+        self.colour = BLUE
 
 
 class Batches:
     """An overlay as the GPU has it."""
 
-    def __init__(self, shown: overlay.Overlay):
-        self._shown = shown
+    def __init__(self, surface: overlay.Surface, shown: overlay.Overlay, before: "Batches | None" = None):
+        """before: of the same object; where the surface is the same, its points are on the GPU already."""
+        self._shown, self._surface = shown, surface
         self._shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-        region = shown.region.reshape(-1, 3)  # [3 T, 3]
-        self._region = batch_for_shader(self._shader, "TRIS", {"pos": region}) if len(region) else None
+        if before is not None and before._surface is surface:
+            self._points = before._points
+        else:
+            layout = gpu.types.GPUVertFormat()
+            layout.attr_add(id="pos", comp_type="F32", len=3, fetch_mode="FLOAT")
+            self._points = gpu.types.GPUVertBuf(layout, len(surface.points))
+            self._points.attr_fill("pos", surface.points)
+        self._region = None
+        if len(shown.region):
+            order = gpu.types.GPUIndexBuf(type="TRIS", seq=shown.region)
+            self._region = gpu.types.GPUBatch(type="TRIS", buf=self._points, elem=order)
 
     def draw(self, matrix: Matrix, view: Matrix, window: Matrix, pixel: float, through: bool, colour: Colour) -> None:
         """matrix: from the object's space to the world; view and window: on to the camera and the screen. pixel: its
@@ -43,7 +69,7 @@ class Batches:
         self._shader.bind()
         if self._region is not None:
             with gpu.matrix.push_pop():
-                gpu.matrix.multiply_matrix(matrix)
+                gpu.matrix.load_matrix(Matrix(overlay.towards_viewer(np.array(window))) @ view @ matrix)
                 self._shader.uniform_float("color", colour)
                 self._region.draw(self._shader)
         to_world, to_camera, to_screen = (np.array(m, np.float64) for m in (matrix, view, window))  # 3 x [4, 4]
@@ -59,44 +85,61 @@ class Batches:
         gpu.state.blend_set("NONE")
 
 
-def shown_vertices(thing: bpy.types.Object, look: mesh_io.Look) -> np.ndarray:
-    """Where the base mesh's vertices are seen: moved by modifiers that only deform, else at home. [V, 3] float32"""
-    moved = len(thing.modifiers) or thing.data.shape_keys is not None
-    if thing.mode == "EDIT" or not moved:
-        return look.vertices
-    evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    if len(evaluated.data.vertices) != len(look.vertices):
-        return look.vertices  # a modifier makes new vertices: nobody knows which is which
-    return mesh_io.positions(evaluated)  # [V, 3]
-
-
 def draw() -> None:
     """Called by Blender for each 3D view that is drawn. Reads what is known; computes only what has changed."""
-    global _drawn
     context = bpy.context
     thing, settings = context.object, context.scene.iseg
     if thing is None or not settings.show or not context.space_data.overlay.show_overlays or mesh_io.refusal(thing):
         return
     part, look = state.part_of(thing), session.known_look(thing)
-    if part is None or look is None or thing.iseg.topology != look.topology:
+    if part is None or look is None or thing.iseg.topology != look.topology or session.waits(thing):
         return
     clicks = state.clicks_of(part, len(look.vertices)).made
     answer = session.answer_of(thing, part)
     imagined = preview[1] if preview is not None and preview[0] == look.hash else None  # [V]
-    places = shown_vertices(thing, look)  # [V, 3]
-    threshold = (part.automatic, part.threshold, part.connected)
-    pose = 0 if places is look.vertices else hash(places.tobytes())  # what modifiers make of the mesh
-    key = (look.hash, clicks, id(answer), threshold, id(imagined), pose)
-    if key != _drawn[0]:
-        inside = imagined
-        if inside is None and answer is not None:
-            inside = session.inside_of(thing, part, answer)  # [V]
-        _drawn = key, Batches(overlay.build(places, look.faces, inside, clicks)), (answer, imagined)
-    assert _drawn[1] is not None
+    surface = seen.surface_of(thing, look)
+    shown = _shown.setdefault(thing.session_uid, Shown())
+    _shown.move_to_end(thing.session_uid)
+    while len(_shown) > KEPT:
+        _shown.popitem(last=False)
+    wanted = (id(surface), clicks, id(answer), part.automatic, part.threshold, part.connected, id(imagined))
+    if wanted != shown.wanted:
+        if shown.making is not None:
+            session.engine.cancel(shown.making)
+        shown.wanted, shown.belongings = wanted, (surface, answer, imagined)
+        choose = (lambda: imagined) if imagined is not None else (lambda: None)
+        if imagined is None and answer is not None:
+            choose = session.choosing(look, part, answer)
+        colour = BLUE if imagined is None else PALE
+        make(shown, surface, colour, lambda: overlay.build(surface, look.vertices, choose(), clicks))
+    if shown.made is not None:
+        shown.batches, shown.made = Batches(*shown.made, shown.batches), None
+    if shown.batches is None:
+        return
     rv3d, through = context.region_data, context.space_data.shading.show_xray
-    colour = BLUE if imagined is None else PALE
     pixel = context.preferences.system.ui_scale * 2 / context.region.height
-    _drawn[1].draw(thing.matrix_world, rv3d.view_matrix, rv3d.window_matrix, pixel, through, colour)
+    shown.batches.draw(thing.matrix_world, rv3d.view_matrix, rv3d.window_matrix, pixel, through, shown.colour)
+
+
+def make(shown: Shown, surface: overlay.Surface, colour: Colour, build: Callable[[], overlay.Overlay]) -> None:
+    """Have an overlay made: a small one now, a large one on a thread; until then the one before is drawn."""
+
+    def making() -> Conversation:
+        return build() if len(surface.triangles) <= session.SMALL else (yield Work(build))
+
+    def ended(task: Task) -> None:
+        shown.making = None
+        if task.error is None:
+            shown.made, shown.colour = (surface, task.result), colour
+            if waited:
+                live.redraw()
+
+    waited = False
+    task = session.engine.start(making(), ended)
+    waited = not task.ended
+    if waited:
+        shown.making = task
+        live.keep_pumping()
 
 
 def start() -> None:
@@ -106,7 +149,9 @@ def start() -> None:
 
 
 def stop() -> None:
-    global _handle, _drawn, preview, imagining
+    global _handle, preview, imagining
     if _handle is not None:
         bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
-    _handle, _drawn, preview, imagining = None, (None, None, None), None, None
+    _handle, preview, imagining = None, None, None
+    _shown.clear()
+    seen.forget()

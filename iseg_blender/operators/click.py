@@ -1,20 +1,24 @@
 """Clicking in the 3D viewport: a modal operator behind the button, and single clicks for the toolbar's tool."""
 
+import time
 from typing import Any
 
 import bpy
 import numpy as np
 from bpy.props import BoolProperty
 from bpy_extras import view3d_utils
+from mathutils import Vector
 
-from .. import history, live, mesh_io, names, picking, prefs, session, state, view
+from .. import history, live, mesh_io, names, picking, prefs, seen, session, state, view
+from ..core import IsegError
+from ..overlay import Surface
 from .clicks import add_click
-from .common import Refusal
+from .common import Refusal, WaitingOperator
 
 SCRIBBLE = 24.0  # pixels between two clicks of a stroke
 NEAR_CLICK = 15.0  # pixels around a click in which X removes it
 QUICK = 50.0  # milliseconds: only then a preview is worth having
-HOVER_FACES = 300_000  # no preview on larger meshes: finding the vertex takes too long
+RAY_LIMIT = 100_000  # polygons; Blender's ray through the scene makes a search tree of every mesh that it meets
 KEYS = (
     "iSeg   Click: {first}   Ctrl-click: {second}   T: swap   X: remove the click under the cursor   "
     "Ctrl-Z, Ctrl-Shift-Z: step back, forward   Enter: keep   Esc: restore"
@@ -37,38 +41,29 @@ NAVIGATION = {
 }
 
 
-def screen_of(thing: bpy.types.Object, look: mesh_io.Look, region: Any, rv3d: Any) -> picking.Screen:
+def screen_of(surface: Surface, thing: bpy.types.Object, region: Any, rv3d: Any) -> picking.Screen:
+    """A surface as it is seen; the last one is kept, for the mouse moves more often than the view."""
+    global _screen
     matrix = np.array(rv3d.perspective_matrix) @ np.array(thing.matrix_world)  # [4, 4]
-    return picking.project(view.shown_vertices(thing, look), matrix, region.width, region.height)
+    key = (matrix.tobytes(), region.width, region.height)
+    if _screen is None or _screen[0] is not surface or _screen[1] != key:
+        _screen = surface, key, picking.project(surface.points, matrix, region.width, region.height)
+    return _screen[2]
+
+
+_screen: tuple[Surface, Any, picking.Screen] | None = None
 
 
 def vertex_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float]) -> int | None:
     """The active object's vertex that a cursor (pixels in the region) means; None where it is not over the mesh."""
     thing, space = context.object, context.space_data
-    rv3d = space.region_3d
-    look = session.look_at(thing, fresh=False)
-    screen, faces = screen_of(thing, look, region, rv3d), visible_faces(thing, look)
-    through = space.shading.show_xray
-    vertex = picking.pick(screen, faces, cursor, through)
-    if vertex is None or through:
-        return vertex
-    hits, depths = picking.under_cursor(screen, faces, cursor)
-    depth = depths[0] if len(hits) else screen.depth[vertex]
-    return None if blocked(context, region, rv3d, cursor, thing, float(depth)) else vertex
-
-
-def visible_faces(thing: bpy.types.Object, look: mesh_io.Look) -> np.ndarray:
-    """The triangles that edit mode does not hide. [F', 3]"""
-    if thing.mode != "EDIT":
-        return look.faces
-    mesh = thing.data
-    hidden = np.zeros(len(mesh.polygons), bool)  # [P]
-    mesh.polygons.foreach_get("hide", hidden)
-    if not hidden.any() or len(mesh.loop_triangles) != len(look.faces):
-        return look.faces
-    polygon = np.empty(len(mesh.loop_triangles), np.int32)  # [F]
-    mesh.loop_triangles.foreach_get("polygon_index", polygon)
-    return look.faces[~hidden[polygon]]  # [F', 3]
+    look, through = session.look_at(thing, fresh=False), space.shading.show_xray
+    surface = seen.surface_of(thing, look)
+    triangles = look.visible() if thing.mode == "EDIT" else surface.triangles  # [F, 3]
+    meant = picking.meant(screen_of(surface, thing, region, space.region_3d), triangles, cursor, through)
+    if meant is None or (not through and blocked(context, region, space.region_3d, cursor, thing, meant.depth)):
+        return None
+    return surface.base_vertex(meant.point)
 
 
 def blocked(
@@ -82,12 +77,37 @@ def blocked(
     """Whether another object lies before what was picked at this depth."""
     origin = view3d_utils.region_2d_to_origin_3d(region, rv3d, cursor)
     direction = view3d_utils.region_2d_to_vector_3d(region, rv3d, cursor)
-    hit, place, _, _, other, _ = context.scene.ray_cast(context.evaluated_depsgraph_get(), origin, direction)
-    if not hit or other.original == thing:
-        return False
+    if len(thing.data.polygons) <= RAY_LIMIT:
+        hit, place, _, _, other, _ = context.scene.ray_cast(context.evaluated_depsgraph_get(), origin, direction)
+        places = [place] if hit and other.original != thing else []
+    else:
+        places = hits_on_others(context.evaluated_depsgraph_get(), thing, origin, direction)
     matrix = np.array(rv3d.perspective_matrix)  # [4, 4]
-    other_depth = picking.project(np.array([place]), matrix, region.width, region.height).depth[0]
-    return bool(other_depth < depth - 1e-6)
+    depths = picking.project(np.array(places).reshape(-1, 3), matrix, region.width, region.height).depth  # [N]
+    return bool((depths < depth - 1e-6).any())
+
+
+def hits_on_others(depsgraph: Any, thing: bpy.types.Object, origin: Vector, direction: Vector) -> list[Vector]:
+    """Where a ray of the world meets other objects first."""
+    places = []
+    for instance in depsgraph.object_instances:
+        other = instance.object
+        if other.type != "MESH" or other.original == thing or not instance.show_self:
+            continue
+        matrix = instance.matrix_world.copy()
+        inverse = matrix.inverted_safe()
+        hit, place, _, _ = other.ray_cast(inverse @ origin, inverse.to_3x3() @ direction)
+        if hit:
+            places.append(matrix @ place)
+    return places
+
+
+def click_refusal(context: bpy.types.Context) -> str:
+    """Why there can be no clicking; empty where there can."""
+    why = mesh_io.refusal(context.object) or prefs.chosen()
+    if not why and (context.area is None or context.area.type != "VIEW_3D"):
+        why = "Clicking needs a 3D viewport: scripts use bpy.ops.iseg.click_add(vertex=, positive=)."
+    return why
 
 
 class ISEG_OT_click(bpy.types.Operator):
@@ -99,9 +119,7 @@ class ISEG_OT_click(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context):
-        why = mesh_io.refusal(context.object) or prefs.chosen()
-        if not why and (context.area is None or context.area.type != "VIEW_3D"):
-            why = "Clicking needs a 3D viewport: scripts use bpy.ops.iseg.click_add(vertex=, positive=)."
+        why = click_refusal(context)
         if why:
             cls.poll_message_set(why)
         return not why
@@ -112,14 +130,15 @@ class ISEG_OT_click(bpy.types.Operator):
 
     def invoke(self, context, event):
         self._name, self._region = context.object.name, window_region(context.area)
-        self._include, self._stroke, self._hovered = True, None, None
-        session.look_at(context.object)
+        self._include, self._stroke, self._hovered, self._read = True, None, None, True
+        self._pick_took = 0.0  # milliseconds
         history.keep(context.object)
         self._before = state.saved(context.object)
         self._undone, self._done = [], [self._before]
         context.window_manager.modal_handler_add(self)
         self._tell(context)
         live.retry()
+        self._ready(context)
         return {"RUNNING_MODAL"}
 
     def modal(self, context, event):
@@ -137,7 +156,7 @@ class ISEG_OT_click(bpy.types.Operator):
         if not over_view(context.area, self._region, event):
             self._hover(context, None)
             return {"PASS_THROUGH"}
-        return self._in_view(context, thing, event, cursor)
+        return self._in_view(context, thing, event, cursor) if self._ready(context) else {"RUNNING_MODAL"}
 
     def cancel(self, context):
         """Blender closes the file or the area: nothing more is to be done than to tidy up."""
@@ -166,10 +185,28 @@ class ISEG_OT_click(bpy.types.Operator):
             self._step(thing, forward=event.shift)
         return {"RUNNING_MODAL"}
 
+    def _ready(self, context):
+        """Whether the mesh is known as it is now; a large one is being read for a moment."""
+        try:
+            ready = live.look_at(context.object) is not None
+        except IsegError as error:
+            self.report({"ERROR"}, str(error))
+            return False
+        if ready != self._read:
+            self._read = ready
+            self._tell(context)
+        return ready
+
     # clicks
 
-    def _add(self, context, thing, cursor, positive):
+    def _pick(self, context, cursor):
+        began = time.perf_counter()
         vertex = vertex_at(context, self._region, cursor)
+        self._pick_took = (time.perf_counter() - began) * 1e3
+        return vertex
+
+    def _add(self, context, thing, cursor, positive):
+        vertex = self._pick(context, cursor)
         if vertex is None:
             return
         try:
@@ -189,13 +226,14 @@ class ISEG_OT_click(bpy.types.Operator):
         if part is None or not len(part.clicks):
             return
         look = session.look_at(thing, fresh=False)
-        screen = screen_of(thing, look, self._region, context.space_data.region_3d)
-        squares = picking.squares(screen, cursor)  # [V]
-        near = [
-            (squares[click.vertex], index)
-            for index, click in enumerate(part.clicks)
-            if click.vertex < len(squares) and screen.seen[click.vertex]
-        ]
+        surface, rv3d = seen.surface_of(thing, look), context.space_data.region_3d
+        usable = [index for index, click in enumerate(part.clicks) if click.vertex < len(look.vertices)]
+        places = [surface.place(part.clicks[index].vertex, look.vertices) for index in usable]
+        matrix = np.array(rv3d.perspective_matrix) @ np.array(thing.matrix_world)  # [4, 4]
+        points = np.array(places).reshape(-1, 3)  # [N, 3]
+        screen = picking.project(points, matrix, self._region.width, self._region.height)
+        squares = picking.squares(screen, cursor)  # [N]
+        near = [(squares[k], index) for k, index in enumerate(usable) if screen.seen[k]]
         if near and min(near)[0] <= NEAR_CLICK**2:
             part.clicks.remove(min(near)[1])
             part.click_index = max(min(part.click_index, len(part.clicks) - 1), 0)
@@ -225,8 +263,8 @@ class ISEG_OT_click(bpy.types.Operator):
         thing = context.object
         look = session.look_at(thing, fresh=False)
         vertex = None
-        if cursor is not None and len(look.faces) <= HOVER_FACES:
-            vertex = vertex_at(context, self._region, cursor)
+        if cursor is not None and self._pick_took <= QUICK:  # measured again with every click
+            vertex = self._pick(context, cursor)
         if (vertex, positive) == self._hovered:
             return
         self._hovered, view.imagining = (vertex, positive), None
@@ -258,7 +296,7 @@ class ISEG_OT_click(bpy.types.Operator):
 
     def _tell(self, context):
         first, second = ("include", "exclude") if self._include else ("exclude", "include")
-        text = KEYS.format(first=first, second=second)
+        text = KEYS.format(first=first, second=second) if self._read else "iSeg reads the mesh"
         context.workspace.status_text_set(text)
         context.area.header_text_set(text)
         context.window.cursor_modal_set("CROSSHAIR")
@@ -275,22 +313,27 @@ class ISEG_OT_click(bpy.types.Operator):
         return outcome
 
 
-class ISEG_OT_click_at(bpy.types.Operator):
+class ISEG_OT_click_at(WaitingOperator):
     """Include the place under the cursor; with Ctrl, exclude it"""
 
     bl_idname = names.CLICK_AT
     bl_label = "Click Here"
     bl_options = {"REGISTER", "UNDO"}
+    WAITING = "iSeg reads the mesh"
 
     positive: BoolProperty(name="Include", default=True)
 
     @classmethod
-    def poll(cls, context):
-        return ISEG_OT_click.poll(context)
+    def refusal(cls, context):
+        return click_refusal(context)
 
     def invoke(self, context, event):
+        self._cursor = event.mouse_x, event.mouse_y
+        return super().invoke(context, event)
+
+    def execute(self, context):
         region = window_region(context.area)
-        vertex = vertex_at(context, region, (event.mouse_x - region.x, event.mouse_y - region.y))
+        vertex = vertex_at(context, region, (self._cursor[0] - region.x, self._cursor[1] - region.y))
         if vertex is None:
             self.report({"INFO"}, f"There is nothing of {context.object.name} under the cursor.")
             return {"CANCELLED"}

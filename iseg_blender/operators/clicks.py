@@ -4,6 +4,7 @@ import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from .. import mesh_io, names, session, state
+from ..look import Look
 from .common import MeshOperator, Refusal
 
 UNDO = {"REGISTER", "UNDO"}
@@ -31,7 +32,7 @@ def add_click(thing: bpy.types.Object, vertex: int, positive: bool, fresh: bool 
     part.click_index = len(part.clicks) - 1
 
 
-def check_topology(thing: bpy.types.Object, look: mesh_io.Look) -> None:
+def check_topology(thing: bpy.types.Object, look: Look) -> None:
     """Raises Refusal where there are clicks on other vertices than the mesh has now."""
     if thing.iseg.topology != look.topology and any(len(part.clicks) for part in thing.iseg.parts):
         raise Refusal(

@@ -19,6 +19,8 @@ class Refusal(Exception):
 class MeshOperator(bpy.types.Operator):
     """An operator on the active object. `run` does the work and raises Refusal or IsegError where it cannot."""
 
+    fresh = True  # whether the mesh may have changed without Blender saying so: a script can do that
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         why = cls.refusal(context)
@@ -46,47 +48,62 @@ class MeshOperator(bpy.types.Operator):
 
 
 class WaitingOperator(MeshOperator):
-    """An operator that needs something of the engine.
+    """An operator that needs the mesh, and mostly something of the engine.
 
-    From a button it waits modally: Blender stays usable, Esc ends the wait. From a script, and where the answer is at
+    From a button it waits modally: Blender stays usable, Esc ends the wait. From a script, and where everything is at
     hand, it is done at once.
     """
 
     WAITING = "iSeg works out the part"
     _task: Task | None = None
+    _begun = False
     _timer: Any = None
 
-    def begin(self, context: bpy.types.Context) -> Task:
-        """Ask the engine. Raises Refusal."""
-        raise NotImplementedError
+    def begin(self, context: bpy.types.Context) -> Task | None:
+        """Ask the engine; None where only the mesh is needed. Raises Refusal."""
+        return None
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        try:
-            self._task = self.begin(context)
-        except (Refusal, IsegError) as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if self._task.ended:
-            return self.execute(context)
-        self._timer = context.window_manager.event_timer_add(TIMER_INTERVAL, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        context.workspace.status_text_set(f"{self.WAITING}. Esc: stop waiting")
-        return {"RUNNING_MODAL"}
+        self.fresh = False  # in a window Blender says what has changed
+        outcome = self._proceed(context)
+        if outcome is None:
+            self._timer = context.window_manager.event_timer_add(TIMER_INTERVAL, window=context.window)
+            context.window_manager.modal_handler_add(self)
+            context.workspace.status_text_set(f"{self.WAITING}. Esc: stop waiting")
+        return outcome or {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        assert self._task is not None
         session.engine.pump()
         if event.type == "ESC" and event.value == "PRESS":
-            session.engine.cancel(self._task)
-            session.engine.pump()
-        elif not self._task.ended:
+            if self._task is not None:
+                session.engine.cancel(self._task)
+                session.engine.pump()
+            outcome = {"CANCELLED"}
+        else:
+            outcome = self._proceed(context)
+        if outcome is None:
             return {"PASS_THROUGH"}
         self._end_wait(context)
-        if isinstance(self._task.error, Cancelled):
+        return outcome
+
+    def _proceed(self, context: bpy.types.Context) -> set[str] | None:
+        """Go on as far as can be gone; None where something is to be waited for."""
+        try:
+            why = type(self).refusal(context)
+            if why:
+                raise Refusal(why)
+            if not self._begun:
+                if live.look_at(context.object) is None:
+                    return None
+                self._begun, self._task = True, self.begin(context)
+            if self._task is not None and not self._task.ended:
+                return None
+            if self._task is not None and self._task.error is not None:
+                raise self._task.error
+        except Cancelled:
             return {"CANCELLED"}
-        why = type(self).refusal(context)
-        if self._task.error is not None or why:
-            self.report({"ERROR"}, str(self._task.error or why))
+        except (Refusal, IsegError) as error:
+            self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         return self.execute(context)
 
@@ -117,7 +134,7 @@ class AnswerOperator(WaitingOperator):
 
     def begin(self, context: bpy.types.Context) -> Task:
         thing = context.object
-        look, part = session.look_at(thing), state.part_of(thing)
+        look, part = session.look_at(thing, self.fresh), state.part_of(thing)
         why = session.clicks_problem(thing, part)
         if why:
             raise Refusal(why)

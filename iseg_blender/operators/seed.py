@@ -24,7 +24,7 @@ class SeedOperator(WaitingOperator):
 
     def begin(self, context: bpy.types.Context) -> Task:
         thing = context.object
-        look = session.look_at(thing)
+        look = session.look_at(thing, self.fresh)
         check_topology(thing, look)
         part = empty_part(thing)
         wish = session.Wish("part", None)
@@ -39,7 +39,7 @@ class SeedOperator(WaitingOperator):
         task, self._task = self._task or self.begin(context), None
         proposal = self.wait(task)
         thing = context.object
-        if session.look_at(thing).topology != proposal.topology:
+        if session.look_at(thing, self.fresh).topology != proposal.topology:
             raise Refusal("The mesh's faces have changed meanwhile: try again.")
         part = empty_part(thing) or state.add_part(thing)
         part.connected, part.mirror = False, (False, False, False)  # the clicks mean the part as it is

@@ -3,15 +3,16 @@
 import bpy
 
 from .. import live, mesh_io, names, prefs, session
-from .common import MeshOperator
+from .common import WaitingOperator
 
 
-class ISEG_OT_train(MeshOperator):
+class ISEG_OT_train(WaitingOperator):
     """Learn the parts of the active mesh. Blender stays usable meanwhile; in background mode this waits"""
 
     bl_idname = names.TRAIN
     bl_label = "Train iSeg"
     bl_options = {"REGISTER"}
+    WAITING = "iSeg reads the mesh"
 
     @classmethod
     def refusal(cls, context):
@@ -21,7 +22,7 @@ class ISEG_OT_train(MeshOperator):
         return why
 
     def run(self, context):
-        task = session.train(context.object, context.scene.iseg, live.changed)
+        task = session.train(context.object, context.scene.iseg, live.changed, self.fresh)
         live.keep_pumping()
         if not bpy.app.background:
             if task.error is not None:

@@ -68,7 +68,7 @@ def weights(thing: bpy.types.Object, name: str) -> np.ndarray:
 
 def engine_answer(iseg: Any, thing: bpy.types.Object, clicks: list[tuple[int, bool]], granularity="part") -> np.ndarray:
     """What the engine says by itself. [V] float32"""
-    look = iseg.mesh_io.Look(iseg.mesh_io.read(thing))
+    look = iseg.look.Look(iseg.mesh_io.read(thing))
     task = iseg.session.engine.start(conversation(iseg, look, clicks, granularity))
     iseg.session.engine.wait(task)
     assert task.error is None

@@ -28,7 +28,8 @@ def picture(iseg):
             with gpu.matrix.push_pop(), gpu.matrix.push_pop_projection():
                 gpu.matrix.load_matrix(view)
                 gpu.matrix.load_projection_matrix(window)
-                batches = iseg.view.Batches(iseg.overlay.build(CUBE, FACES, inside, clicks))
+                surface = iseg.overlay.Surface(CUBE, FACES)
+                batches = iseg.view.Batches(surface, iseg.overlay.build(surface, CUBE, inside, clicks))
                 batches.draw(Matrix.Identity(4), view, window, 2 / height, through, colour)
             pixels = buffer.read_color(0, 0, width, height, 4, 0, "FLOAT")
             pixels.dimensions = width * height * 4

@@ -95,14 +95,35 @@ def test_faces_under_the_cursor_come_front_to_back(iseg, view):
 
 def test_overlay_shows_the_part_and_its_clicks(iseg):
     inside = CUBE[:, 2] > 0  # [8]
-    shown = iseg.overlay.build(CUBE, FACES, inside, ((1, True), (0, False), (7, True)))
-    top = CUBE[FACES[inside[FACES].all(axis=1)]]  # [2, 3, 3]
-    assert len(shown.region) == 2
-    np.testing.assert_allclose(shown.region - top, np.broadcast_to([0, 0, 2 * iseg.overlay.LIFT], (2, 3, 3)), atol=1e-6)
+    surface = iseg.overlay.Surface(CUBE, FACES)
+    shown = iseg.overlay.build(surface, CUBE, inside, ((1, True), (0, False), (7, True)))
+    assert shown.region.tolist() == [face for face in FACES.tolist() if inside[face].all()] and len(shown.region) == 2
     np.testing.assert_array_equal(shown.include, CUBE[[1, 7]])
     np.testing.assert_array_equal(shown.exclude, CUBE[[0]])
-    unknown = iseg.overlay.build(CUBE, FACES, None, ())
+    unknown = iseg.overlay.build(surface, CUBE, None, ())
     assert [len(array) for array in unknown] == [0, 0, 0]
+
+
+def test_overlay_on_what_modifiers_make(iseg):
+    """Every point of the surface is in the part where the vertex is that it belongs to; a dot is where it is seen."""
+    source = np.repeat(np.arange(8), 2)  # [16] as a mirror makes it, but here each copy follows its vertex
+    points = np.repeat(CUBE, 2, axis=0) * np.tile([[1.0], [-3.0]], (8, 1)).astype(np.float32)  # [16, 3]
+    surface = iseg.overlay.Surface(points, 2 * FACES + 1, source, np.repeat(CUBE, 2, axis=0))
+    inside = CUBE[:, 2] > 0  # [8]
+    shown = iseg.overlay.build(surface, CUBE, inside, ((7, True),))
+    np.testing.assert_array_equal(shown.region, 2 * FACES[inside[FACES].all(axis=1)] + 1)
+    np.testing.assert_array_equal(shown.include, CUBE[[7]])
+    assert surface.base_vertex(15) == 7
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["perspective", "orthographic"])
+def test_the_overlay_lies_before_its_surface_and_at_the_same_place(iseg, flat):
+    window = np.diag([0.2, 0.25, -0.02, 1.0]) if flat else perspective()
+    points = np.random.default_rng(3).uniform(-1, 1, (50, 3)) + (0, 0, -5)  # [50, 3] in the camera's space
+    on = iseg.picking.project(points, window, WIDTH, HEIGHT)
+    before = iseg.picking.project(points, window @ iseg.overlay.towards_viewer(window), WIDTH, HEIGHT)
+    np.testing.assert_allclose(before.points, on.points, atol=1e-9)
+    assert (before.depth < on.depth).all()
 
 
 @pytest.mark.parametrize("distance", [3.0, 10.0])

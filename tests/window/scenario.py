@@ -105,7 +105,8 @@ def steps():
         )
     iseg = sys.modules[MODULE]
     measured(iseg.session.Engine, "pump")
-    measured(iseg.view, "shown_vertices")
+    measured(iseg.seen, "surface_of")
+    measured(iseg.mesh_io, "read")
     for panel in iseg.panels.CLASSES[:3]:
         measured(panel, "draw")
     yield 0.5

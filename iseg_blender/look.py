@@ -1,0 +1,96 @@
+"""A mesh as it was when it was read: copies of Blender's arrays and what follows from them. numpy only.
+
+What takes long for a large mesh touches nothing of Blender's, so that it can be done on a thread.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .core import Mesh
+
+STRETCH = 1 << 16  # polygons at a time: numpy then never keeps other threads waiting for long
+
+
+class Geometry(NamedTuple):
+    """A mesh as Blender has it, its vertices in their order."""
+
+    vertices: np.ndarray  # [V, 3] float32, in the object's own space
+    corners: np.ndarray  # [C] int32: the vertex of each corner of each polygon
+    starts: np.ndarray  # [P] int32: the first corner of each polygon
+    edges: np.ndarray  # [E, 2] int32
+    hidden: np.ndarray  # [P] bool: polygons that edit mode hides; [0] where none is
+    triangles: np.ndarray | None = None  # [F, 3] int32: corners, where there are polygons of more than four
+
+    def equals(self, other: "Geometry") -> bool:
+        """Whether it is the same mesh, hidden or not."""
+        if len(self.starts) != len(other.starts) or not np.array_equal(self.corners, other.corners):
+            return False
+        return np.array_equal(self.starts, other.starts) and np.array_equal(self.vertices, other.vertices)
+
+
+class Look:
+    """A mesh as the engine sees it, and its names. For a million vertices this takes some tenths of a second."""
+
+    def __init__(self, geometry: Geometry):
+        self.geometry = geometry
+        self.vertices, self.edges = geometry.vertices, geometry.edges  # [V, 3] float32, [E, 2] int32
+        self.faces = triangles(geometry)  # [F, 3] int32
+        self.topology = topology(geometry)  # the same in every pose
+        self.hash = Mesh(self.vertices.astype(np.float64), self.faces).hash  # the engine's name for this geometry
+        self.images: dict[tuple[int, tuple[int, int, int]], int] = {}  # mirror images that were looked for already
+
+    def visible(self) -> np.ndarray:
+        """The triangles that edit mode does not hide. [F', 3]"""
+        hidden = self.geometry.hidden  # [P]
+        return self.faces if not hidden.any() else self.faces[~np.repeat(hidden, counts(self.geometry) - 2)]
+
+
+def counts(geometry: Geometry) -> np.ndarray:
+    """How many corners each polygon has. [P]"""
+    return np.diff(geometry.starts, append=np.int32(len(geometry.corners)))
+
+
+def triangles(geometry: Geometry) -> np.ndarray:
+    """The vertices of the triangles that Blender draws, polygon by polygon. [F, 3] int32"""
+    if geometry.triangles is not None:
+        return geometry.corners[geometry.triangles]
+    found = [_triangles(geometry, *stretch) for stretch in _stretches(geometry)]
+    return np.concatenate(found) if found else np.zeros((0, 3), np.int32)
+
+
+def _stretches(geometry: Geometry) -> Iterator[tuple[int, int]]:
+    for begin in range(0, len(geometry.starts), STRETCH):
+        yield begin, min(begin + STRETCH, len(geometry.starts))
+
+
+def _triangles(geometry: Geometry, begin: int, end: int) -> np.ndarray:
+    """Of the polygons from begin to end, which have three or four corners. [F', 3] int32"""
+    starts = geometry.starts[begin:end]  # [P']
+    quads = counts(geometry)[begin:end] == 4  # [P']
+    first = np.arange(len(starts)) + np.cumsum(quads) - quads  # [P'] each polygon's first triangle
+    found = np.empty((len(starts) + int(quads.sum()), 3), np.int32)  # [F', 3]
+    found[first] = geometry.corners[starts[:, None] + np.arange(3)]
+    ring = geometry.corners[starts[quads][:, None] + np.arange(4)]  # [Q, 4]
+    at = geometry.vertices.T[:, ring]  # [3, Q, 4]
+    b, c, d = (at[..., k] - at[..., 0] for k in (1, 2, 3))  # 3 x [3, Q]
+    # Across the other diagonal where both triangles would lie on one side of this one, as Blender does it.
+    turned = (cross(b, c) * cross(d, c)).sum(axis=0) > 0  # [Q]
+    found[first[quads]] = np.where(turned[:, None], ring[:, [0, 1, 3]], ring[:, [0, 1, 2]])
+    found[first[quads] + 1] = np.where(turned[:, None], ring[:, [1, 2, 3]], ring[:, [0, 2, 3]])
+    return found
+
+
+def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Cross products of vectors [3, N]; several times faster than numpy's own. [3, N]"""
+    return np.stack([u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]])
+
+
+def topology(geometry: Geometry) -> str:
+    """Hash of the polygons and the number of vertices: triangles of a polygon may change when its vertices move."""
+    digest = hashlib.sha256(b"%d %d " % (len(geometry.vertices), len(geometry.starts)))
+    digest.update(geometry.starts.tobytes())
+    digest.update(geometry.corners.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,139 @@
+"""Large meshes on a thread, and what modifiers make of a mesh."""
+
+import bpy
+import numpy as np
+import pytest
+from test_exact import MESHES, monkey
+
+
+@pytest.mark.parametrize("make", MESHES, ids=lambda make: make.__name__)
+def test_triangles_are_those_that_blender_draws(empty, make):
+    make()
+    thing = bpy.context.object
+    geometry = empty.mesh_io.read(thing)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    mesh = thing.data
+    mesh.calc_loop_triangles()
+    expected = [list(triangle.vertices) for triangle in mesh.loop_triangles]
+    assert empty.look.triangles(geometry).tolist() == expected
+    np.testing.assert_array_equal(geometry.vertices, [vertex.co[:] for vertex in mesh.vertices])
+    assert geometry.edges.tolist() == [list(edge.vertices) for edge in mesh.edges]
+
+
+def test_quads_that_are_not_convex_or_flat(empty):
+    generator = np.random.default_rng(0)
+    points = generator.uniform(-1, 1, (400, 3))  # [400, 3] as bent and crossed as they come
+    mesh = bpy.data.meshes.new("Quads")
+    mesh.from_pydata(points.tolist(), [], np.arange(400).reshape(-1, 4).tolist())
+    mesh.calc_loop_triangles()
+    expected = [list(triangle.vertices) for triangle in mesh.loop_triangles]
+    assert empty.look.triangles(empty.mesh_io.arrays(mesh)).tolist() == expected
+
+
+def test_hidden_faces_are_not_visible(empty):
+    monkey()
+    thing = bpy.context.object
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.select_all(action="DESELECT")
+    thing.update_from_editmode()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    hidden = np.arange(len(thing.data.polygons)) % 3 == 0  # [P]
+    thing.data.polygons.foreach_set("hide", hidden)
+    look = empty.session.look_at(thing)
+    polygon = np.array([triangle.polygon_index for triangle in _triangles(thing.data)])  # [F]
+    np.testing.assert_array_equal(look.visible(), look.faces[~hidden[polygon]])
+    thing.data.polygons.foreach_set("hide", np.zeros(len(hidden), bool))
+    assert empty.session.look_at(thing) is look and len(look.visible()) == len(look.faces)
+
+
+def _triangles(mesh):
+    mesh.calc_loop_triangles()
+    return mesh.loop_triangles
+
+
+def test_a_large_mesh_is_read_on_a_thread(empty, monkeypatch):
+    monkey()
+    monkeypatch.setattr(empty.session, "SMALL", 10)
+    thing, engine = bpy.context.object, empty.session.engine
+    task = engine.start(empty.session.looking(thing))
+    assert not task.ended and engine.busy and empty.session.known_look(thing) is None
+    engine.wait(task, 30)
+    assert task.result is empty.session.known_look(thing) and not engine.busy
+    assert engine.start(empty.session.looking(thing)).ended  # it is known, and has not changed
+    cancelled = engine.start(empty.session.looking(thing, fresh=True))
+    assert cancelled.ended and cancelled.result is task.result
+    for vertex in thing.data.vertices:
+        vertex.co.x += 1
+    cancelled = engine.start(empty.session.looking(thing, fresh=True))
+    engine.cancel(cancelled)
+    assert cancelled.ended and type(cancelled.error).__name__ == "Cancelled" and not engine.busy
+
+
+def test_work_that_fails_is_an_error_with_a_remedy(empty):
+    def failing():
+        yield empty.engine.Work(lambda: 1 / 0)
+
+    engine = empty.session.engine
+    task = engine.start(failing())
+    engine.wait(task, 30)
+    assert "ZeroDivisionError" in str(task.error) and "report it" in str(task.error)
+
+
+def ids() -> list[list[str]]:
+    return [[item.name for item in kind] for kind in (bpy.data.objects, bpy.data.meshes, bpy.data.scenes)]
+
+
+@pytest.mark.parametrize("kinds", [["SUBSURF"], ["MIRROR"], ["ARRAY"], ["SOLIDIFY"], ["MIRROR", "SUBSURF"], ["REMESH"]])
+def test_where_the_points_of_a_surface_come_from(empty, kinds):
+    """Each point belongs to the vertex nearest to where it was made, in every copy; and nothing is left behind."""
+    monkey()
+    thing = bpy.context.object
+    for kind in kinds:
+        thing.modifiers.new(kind, kind)
+    bpy.context.view_layer.update()
+    look, before = empty.session.look_at(thing), ids()
+    evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    geometry = empty.mesh_io.arrays(evaluated.data)
+    task = empty.session.engine.start(empty.seen.tracing(look, geometry, empty.seen.rest_places(thing)))
+    empty.session.engine.wait(task, 60)
+    origin, points = task.result, geometry.vertices  # [S, 3]
+    assert ids() == before and not thing.add_rest_position_attribute
+    assert len(origin.source) == len(points)
+    if kinds[-1] == "REMESH":  # carries nothing along
+        np.testing.assert_array_equal(origin.rest, points)
+        return
+    away = np.linalg.norm(origin.rest - look.vertices[origin.source], axis=1)  # [S]
+    nearest = np.linalg.norm(origin.rest[:, None] - look.vertices, axis=2).min(axis=1)  # [S]
+    np.testing.assert_allclose(away, nearest, atol=1e-6)
+    if kinds == ["MIRROR"]:  # in X: both halves belong to the same vertices
+        mirrored = np.isclose(np.abs(points[:, 0]), np.abs(look.vertices[origin.source, 0]), atol=1e-5)  # [S]
+        assert mirrored.all() and (points[:, 0] * look.vertices[origin.source, 0] < -1e-6).any()
+    if kinds == ["ARRAY"]:
+        np.testing.assert_array_equal(look.vertices[origin.source], np.tile(look.vertices, (2, 1)))
+
+
+def test_the_surface_follows_its_modifiers(empty, monkeypatch):
+    """The mesh below until it is known where the points come from; then the surface, in every pose."""
+    monkeypatch.setattr(empty.seen, "QUICK", 1e9)
+    monkeypatch.setattr(bpy.app.timers, "register", lambda call, **_: call())
+    monkey()
+    thing, engine = bpy.context.object, empty.session.engine
+    look = empty.session.look_at(thing)
+    assert empty.seen.surface_of(thing, look).points is look.vertices
+    modifier = thing.modifiers.new("Mirror", "MIRROR")
+    bpy.context.view_layer.update()
+    while empty.seen.surface_of(thing, look).source is None:
+        engine.pump()
+    surface = empty.seen.surface_of(thing, look)
+    assert len(surface.points) > len(look.vertices) and empty.seen.surface_of(thing, look) is surface
+    offset = thing.modifiers.new("Displace", "DISPLACE")
+    offset.strength = 0.5
+    bpy.context.view_layer.update()
+    while empty.seen.surface_of(thing, look).source is None:
+        engine.pump()
+    assert not np.allclose(empty.seen.surface_of(thing, look).points, surface.points)
+    modifier.show_viewport = False
+    bpy.context.view_layer.update()
+    moved = empty.seen.surface_of(thing, look)  # now the modifiers only move vertices
+    assert moved.source is None and len(moved.points) == len(look.vertices)
+    assert not np.allclose(moved.points, look.vertices)
