@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .core import EngineClient, EngineError
 from .engine import Ask, Conversation, Reply
 
+SAM = ("segment-anything", "torchvision")
 PATIENCE = 0.2  # seconds between two looks at whether to go on
 
 
@@ -27,6 +28,49 @@ def examining() -> Conversation:
 def lacking(report: Mapping[str, Any]) -> str:
     """What the engine cannot work without and lacks, in words; empty where it has all."""
     return next((teacher["missing"] for teacher in report["teachers"] if teacher["name"] == "geometric"), "")
+
+
+class Line(NamedTuple):
+    """A line of the report in words."""
+
+    text: str
+    good: bool | None  # None: neither good nor bad, the engine runs without it
+
+
+def words(report: Mapping[str, Any], managed: bool) -> list[Line]:
+    """A report for people: versions, devices, what is missing and what to do about it, a click, the teachers.
+
+    managed: the environment is the extension's own, so its buttons are the remedy.
+    """
+    findings = [finding for finding in report.get("findings", ()) if not finding["topic"].startswith("weights ")]
+    values = {finding["topic"]: finding["value"] for finding in findings}
+    lines = []
+    if findings:
+        versions = f"iSeg {values.get('iSeg')}, Python {values.get('Python')}, torch {values.get('torch')}"
+        devices = "; ".join(
+            f"{topic.removeprefix('device ')}: {values[topic].rstrip('.')}"
+            for topic in values
+            if topic.startswith(("device", "GPU"))
+        )
+        lines += [Line(versions, True), Line(f"Devices: {devices}", True)]
+    for finding in findings:
+        remedy = finding["remedy"]
+        if remedy and managed and finding["required"]:
+            remedy = "Press Repair."
+        elif remedy and managed and finding["topic"] in SAM:
+            remedy = "Only the SAM teachers need it: tick With Segment Anything and press Repair."
+        if remedy:
+            lines.append(
+                Line(f"{finding['topic']}: {finding['value']} {remedy}", False if finding["required"] else None)
+            )
+    if "click" in report:
+        lines.append(Line(f"A click was answered in {report['click']:.0f} ms", True))
+    teachers = report.get("teachers", ())
+    if teachers:
+        here = ", ".join(teacher["name"] for teacher in teachers if not teacher["missing"]) or "none"
+        others = ", ".join(teacher["name"] for teacher in teachers if teacher["missing"])
+        lines.append(Line(f"Teachers at hand: {here}" + (f"; not at hand: {others}" if others else ""), here != "none"))
+    return lines
 
 
 def test(

@@ -4,7 +4,7 @@ from typing import Any
 
 import bpy
 
-from . import managed, names, prefs, session, state
+from . import managed, names, prefs, selftest, session, state
 from .environment.folder import State
 from .panels import draw_progress, wrapped
 
@@ -41,7 +41,8 @@ def draw(preferences: Any, layout: Any) -> None:
     problem = report.get("error") or session.problem_of(None) or ("" if made_here else prefs.chosen())
     if problem:
         wrapped(layout, context, str(problem), "ERROR")
-    draw_report(layout, context, report)
+    for line in selftest.words(report, made_here):
+        wrapped(layout, context, line.text, {True: "CHECKMARK", False: "ERROR", None: "INFO"}[line.good])
     draw_weights(layout, context, report)
 
 
@@ -61,19 +62,6 @@ def draw_environment(layout: Any, context: bpy.types.Context, preferences: Any) 
     row.operator(names.ENVIRONMENT_INSTALL, icon="IMPORT")
     row.operator(names.ENVIRONMENT_REPAIR, icon="FILE_REFRESH")
     row.operator(names.ENVIRONMENT_REMOVE, icon="TRASH")
-
-
-def draw_report(layout: Any, context: bpy.types.Context, report: dict) -> None:
-    """The engine's report on itself, in words."""
-    for finding in report.get("findings", ()):
-        remedy = finding.get("remedy")
-        icon = "CHECKMARK" if not remedy else "ERROR" if finding.get("required") else "INFO"
-        wrapped(layout, context, f"{finding['topic']}: {finding['value']} {remedy or ''}", icon)
-    if "click" in report:
-        wrapped(layout, context, f"A click was answered in {report['click']:.0f} ms", "CHECKMARK")
-    for teacher in report.get("teachers", ()):
-        ready = "ready" if not teacher["missing"] else f"not ready. {teacher['missing']}"
-        wrapped(layout, context, f"Teacher {teacher['name']}: {ready}", "INFO" if teacher["missing"] else "CHECKMARK")
 
 
 def draw_weights(layout: Any, context: bpy.types.Context, report: dict) -> None:
