@@ -19,6 +19,8 @@ PLACES = 6  # decimals kept in a record
 # Changes to the settings that train on single clicks and pairs only, as the paper does: no longer sequence is
 # simulated, and the correction of wrong answers during training ends at two clicks.
 AT_MOST_TWO = {"hidden_targets": 0, "max_clicks": 2}
+# A reduced training, for experiments that need many of them, or one that is slow.
+REDUCED = {"proxy_vertices": 2000, "field_steps": 200, "decoder_steps": 400}
 
 
 def votes_of(model: Model, setup: Setup) -> Votes:
@@ -58,8 +60,14 @@ def training_clicks(model: Model, settings: Settings, seed: int) -> np.ndarray:
 
 def stand_ins(model: Model, vertices: np.ndarray) -> np.ndarray:
     """For each proxy vertex [n], a vertex of the user's mesh that it stands for, where there is one. [<= n]"""
-    known, first = np.unique(model.proxy.nearest, return_index=True)
+    known, first = np.unique(model.proxy.nearest, return_index=True)  # [n'], [n']
     return first[np.isin(known, vertices)]
+
+
+def unseen_clicks(model: Model, settings: Settings, seed: int, count: int) -> np.ndarray:
+    """Random vertices of the user's mesh for proxy vertices that a training with these settings did not click. [n]"""
+    others = np.setdiff1d(model.proxy.faces, training_clicks(model, settings, seed))  # [n']
+    return np.random.default_rng(seed).permutation(stand_ins(model, others))[:count]
 
 
 def vertex_areas(mesh: Mesh) -> np.ndarray:
