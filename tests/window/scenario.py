@@ -226,6 +226,8 @@ def steps():
         counts = len(thing().data.vertices)
         bpy.ops.iseg.edit("INVOKE_DEFAULT", True, action="EXTRUDE", distance=0.12)
     yield 1.0
+    yield from until(lambda: iseg.session.answer_of(thing(), thing().iseg.parts[0]) is not None, 60)
+    yield 0.5
     shot("6-extruded")
     found["extruded"] = len(thing().data.vertices) - counts
     yield from press("Z", *place(nearest((0, -0.8, 0.6))), ctrl=True)
