@@ -25,6 +25,7 @@ from rich.table import Table
 import iseg_core as iseg
 from iseg_core.bench.clicks import Target, simulate
 from iseg_core.bench.dataset import LabelledMesh, face_areas, read_princeton
+from iseg_core.bench.experiments.common import iou
 from iseg_core.bench.oracle import NoisyOracle, proxy_labels
 from iseg_core.presets import Settings, get_settings
 from iseg_core.proxy import make_proxy
@@ -213,9 +214,8 @@ def _compare(item: LabelledMesh, budget: float) -> dict:
     clicked = [asked.click_sets[k][0][0] for k in held]
 
     def score(regions: list[np.ndarray]) -> float:
-        wanted = [labels == labels[vertex] for vertex in clicked]  # of [P]
-        ious = [mass[r & w].sum() / mass[r | w].sum() for r, w in zip(regions, wanted, strict=True)]
-        return float(np.mean(ious))
+        wanted = np.array([labels == labels[vertex] for vertex in clicked])  # [n, P]
+        return float(iou(np.array(regions), wanted, mass).mean())
 
     votes = [asked.inside[k, 1] > 0.5 * np.maximum(asked.seen[k, 1], 1e-9) for k in held]
     row: dict = {"mesh": f"{item.name} {item.category}", "votes alone": score(votes)}
