@@ -1,20 +1,28 @@
 """Corrections: every click after the first is a hard condition, met by the cheapest change of the region's border.
 
-People click the middle of an error, so the distance from the click to the region's border tells the error's size.
-The change grows from the click along its fields and stops where the border of the result is cheap for that size.
+People click the middle of an error, so the distance from the click to the region's border tells the error's size. The
+change grows from the click, or along the border, and may stop where the border of the result is cheap for that size.
+Of these answers the one is taken for which all clicks made so far lie best in the middle of what was wrong.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from .regions import PartFinder, border_energy, sweep
+from .depth import greatest_depth, off_middle
+from .regions import PartFinder, border_energy, lowest_within, sweep
 from .surface import Surface
 
-SIZE_PRIOR = 0.6  # weight of the size that the click's depth suggests
+SIZE_PRIOR = 0.2  # weight of the size that the click's depth suggests
 DEPTH_TO_AREA = 4.0  # area of an error of depth d is about 4 d^2: somewhat more than a disc
+WINDOW = 0.1  # half width, in log area of the change, within which a stop of the growth must be the cheapest
+PER_FIELD = 6  # stops kept of each field
+RIM = (1.0, 3.0)  # distance to the click, against that to the border, along which late changes grow
+EARLIER = 0.5  # how much an earlier click's place in its error counts against the last one's
+DEEPER_ERROR = 1.0  # weight of the log by which an error that was not clicked would lie deeper than the clicked one
 TOO_LARGE = 0.98  # a region of more than this fraction of the surface is hardly meant
 TOO_LARGE_PENALTY = 9.0
 LEAST_CHANGE = 1e-6  # of the surface: less is no region
@@ -23,6 +31,13 @@ CRUMB = 0.01  # pieces of less than this fraction of the surface, without a clic
 REMEMBERED = 1024  # answers kept
 
 Click = tuple[int, bool]  # vertex, True to include
+
+
+class Step(NamedTuple):
+    """A click, and the region that was there when it was made."""
+
+    region: np.ndarray  # [P] bool
+    click: Click
 
 
 def first_included(clicks: tuple[Click, ...]) -> int:
@@ -58,52 +73,81 @@ class Corrections:
         return self._answers[clicks]
 
     def _compute(self, clicks: tuple[Click, ...]) -> np.ndarray:
-        surface = self._finder.surface
         first = next(k for k, (_, positive) in enumerate(clicks) if positive)
-        if first == len(clicks) - 1:
-            region = remove_crumbs(surface, self._propose(clicks), list(clicks[first:]))  # [P]
-            # What was excluded before the first inclusion is excluded now, as if it had come after.
-            order = [clicks[first], *clicks[:first]]
-            region[clicks[first][0]] = True
-            for k in range(2, len(order) + 1):
-                region = self._step(region, order[:k])
-            return region
-        return self._step(self.answer(clicks[:-1]), list(clicks))
+        if first < len(clicks) - 1:
+            steps = [Step(self.answer(clicks[:k]), clicks[k]) for k in range(first, len(clicks))]
+            return self._correct(steps, clicks)
+        nothing = Step(np.zeros(self._finder.surface.vertex_count, dtype=bool), clicks[first])
+        region = remove_crumbs(self._finder.surface, self._propose(clicks), [clicks[first]])  # [P]
+        region[clicks[first][0]] = True
+        # What was excluded before the first inclusion is excluded now, as if it had come after.
+        order = (clicks[first], *clicks[:first])
+        for k in range(1, len(order)):
+            region = self._correct([nothing, Step(region, order[k])], order[: k + 1])
+        return region
 
-    def _step(self, region: np.ndarray, clicks: list[Click]) -> np.ndarray:
+    def _correct(self, steps: list[Step], clicks: tuple[Click, ...]) -> np.ndarray:
         fields = self._finder.fields(clicks[-1][0])  # [T, P]
-        return correct(self._finder.surface, region, clicks, fields, self._rivals(tuple(clicks)))
+        return correct(self._finder.surface, steps, clicks, fields, self._rivals(clicks))
 
 
 def correct(
     surface: Surface,
-    region: np.ndarray,
-    clicks: list[Click],
+    steps: Sequence[Step],
+    clicks: Sequence[Click],
     fields: np.ndarray,
     rivals: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The region after the last of `clicks`, whose earlier ones `region` [P] bool has answered. [P] bool
+    """The region that answers the last of `steps`. [P] bool
 
-    fields [T, P]: the last click's fields. rivals [N, P] bool: other regions that may take over where they honour
-    every click (this is how a click switches scale). Nothing changes where the region is right at the click already.
+    steps: the clicks so far with the regions that they were made on; the earlier ones say what is likely. clicks: all
+    that must hold, the last step's among them. fields [T, P]: of that click. rivals [N, P] bool: other regions that may
+    take over where they honour every click (this is how a click switches scale). Nothing changes where the region is
+    right at the click already.
     """
-    vertex, label = clicks[-1]
+    region, (vertex, label) = steps[-1]
     if region[vertex] == label:
         return region
     expected = expected_change(surface, region, vertex, label)
-    best, least = None, np.inf
-    for flipped, energy in _growths(surface, region, clicks, fields, expected):
-        if energy < least:
-            best, least = region ^ flipped, energy
+    orders = [*fields, *_along_border(surface, region, steps[-1].click)] if len(clicks) > 2 else fields
+    answers = list(_growths(surface, region, clicks, label, orders, expected))
     if rivals is not None and len(rivals):
-        for rival, energy in zip(rivals, _rival_energies(surface, region, clicks, rivals, expected), strict=True):
-            if energy < least:
-                best, least = rival, energy
+        energies = _rival_energies(surface, region, clicks, rivals, expected)  # [N]
+        answers += [(rival, energy) for rival, energy in zip(rivals, energies, strict=True) if np.isfinite(energy)]
+    best, least = None, np.inf
+    for answer, energy in sorted(answers, key=lambda found: found[1]):
+        if energy >= least:
+            break  # the others can only cost more
+        cost = energy + _unlikely(surface.vertices, answer, steps, least - energy)
+        if cost < least:
+            best, least = answer, cost
     if best is None:  # the click is alone on its shell: it is all that can change
         best = region.copy()
     best = remove_crumbs(surface, best, clicks)
     best[[v for v, _ in clicks]] = [positive for _, positive in clicks]
     return best
+
+
+def _unlikely(points: np.ndarray, answer: np.ndarray, steps: Sequence[Step], limit: float) -> float:
+    """What it costs to believe that a user who wants `answer` [P] bool made these clicks; summed up to `limit`.
+
+    Each click is to lie in the middle of an error of its kind (the first one of all that is wanted), and no error of
+    the other kind is to lie deeper.
+    """
+    cost = 0.0
+    for k in (len(steps) - 1, *range(len(steps) - 1)):  # the last one tells most
+        region, (vertex, label) = steps[k]
+        if cost >= limit:
+            break
+        if region[vertex] == label or answer[vertex] != label:
+            continue  # no error was clicked; or a later click has taken this one back
+        weight = 1.0 if k == len(steps) - 1 else EARLIER
+        error = answer != region  # [P]
+        off, depth = off_middle(points, error & (answer == label), vertex)
+        other = greatest_depth(points, error & (answer != label))
+        deeper = np.log(other / max(depth, 1e-30)) if other > depth else 0.0
+        cost += weight * (off + DEEPER_ERROR * float(deeper))
+    return cost
 
 
 def expected_change(surface: Surface, region: np.ndarray, vertex: int, label: bool) -> float:
@@ -119,14 +163,31 @@ def expected_change(surface: Surface, region: np.ndarray, vertex: int, label: bo
     return float(max(area, LEAST_CHANGE))  # a vertex without faces has no area
 
 
-def _growths(surface: Surface, region: np.ndarray, clicks: list[Click], fields: np.ndarray, expected: float):
-    """For each field, the best set of vertices to flip and its energy."""
-    vertex, label = clicks[-1]
+def _along_border(surface: Surface, region: np.ndarray, click: Click) -> list[np.ndarray]:
+    """Orders of change for errors that are rims: nearer to the border first, and to the click. list of [P]"""
+    vertex, label = click
+    right = np.flatnonzero(region == label)  # [n]
+    if len(right) == 0:
+        return []
+    border, away = surface.distances(right), surface.distances(vertex)  # [P] each
+    return [-(border + rim * away) for rim in RIM]
+
+
+def _growths(
+    surface: Surface,
+    region: np.ndarray,
+    clicks: Sequence[Click],
+    label: bool,
+    orders: Sequence[np.ndarray],
+    expected: float,
+) -> Iterator[tuple[np.ndarray, float]]:
+    """For each order (a closeness [P]), the answers [P] bool at which the change may stop, with their energies."""
+    vertex = clicks[-1][0]
     free = np.flatnonzero((surface.shells == surface.shells[vertex]) & (region != label))  # [n]
     opposite = [v for v, positive in clicks if positive != label]
     before = region @ surface.mass
-    for field in fields:
-        order = free[np.argsort(-field[free], kind="stable")]  # [n]
+    for closeness in orders:
+        order = free[np.argsort(-closeness[free], kind="stable")]  # [n]
         stops = np.flatnonzero(np.isin(order, opposite))
         order = order[: stops[0]] if len(stops) else order
         if len(order) == 0:
@@ -136,14 +197,16 @@ def _growths(surface: Surface, region: np.ndarray, clicks: list[Click], fields: 
         cut = sweep(surface, rank, region, len(order))  # [n]
         change = np.cumsum(surface.mass[order])  # [n]
         energy = _energy(cut, before + change if label else before - change, change, expected)  # [n]
-        end = int(energy.argmin())
-        flipped = np.zeros(surface.vertex_count, dtype=bool)  # [P]
-        flipped[order[: end + 1]] = True
-        yield flipped, energy[end]
+        ends = lowest_within(np.log(np.maximum(change, 1e-9)), energy, WINDOW)  # [m]
+        ends = ends[np.isfinite(energy[ends])]
+        for end in ends[np.argsort(energy[ends], kind="stable")][:PER_FIELD]:
+            answer = region.copy()  # [P]
+            answer[order[: end + 1]] = label
+            yield answer, float(energy[end])
 
 
 def _rival_energies(
-    surface: Surface, region: np.ndarray, clicks: list[Click], rivals: np.ndarray, expected: float
+    surface: Surface, region: np.ndarray, clicks: Sequence[Click], rivals: np.ndarray, expected: float
 ) -> np.ndarray:
     """Energy of taking each rival [N, P] instead; infinite where it contradicts a click. [N]"""
     honours = (rivals[:, [v for v, _ in clicks]] == [positive for _, positive in clicks]).all(axis=1)  # [N]
@@ -157,7 +220,7 @@ def _energy(cut: np.ndarray, area: np.ndarray, change: np.ndarray, expected: flo
     return np.where(area > 1e-9, energy, np.inf)  # nothing left is never meant
 
 
-def remove_crumbs(surface: Surface, region: np.ndarray, clicks: list[Click]) -> np.ndarray:
+def remove_crumbs(surface: Surface, region: np.ndarray, clicks: Sequence[Click]) -> np.ndarray:
     """Flip pieces of less than CRUMB of the surface that hold no click and are not a whole shell. [P] bool"""
     i, j = surface.edges.T
     kept = region[i] == region[j]  # [E]

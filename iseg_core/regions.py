@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from .depth import off_middle
 from .surface import Surface
 
 AREA_RANGE = (0.002, 0.98)  # fractions of the surface that a proposed part may have
@@ -79,7 +80,8 @@ def find_candidates(surface: Surface, vertex: int, fields: np.ndarray) -> Candid
         areas.extend(area[ends])
     if not regions:  # a border that is nowhere cheap: the smallest honest answer is the click's whole shell
         regions, scores, areas = [surface.shells == surface.shells[vertex]], [0.0], [1.0]
-    return Candidates(np.array(regions), np.array(scores), np.array(areas))
+    off = [off_middle(surface.vertices, region, vertex)[0] for region in regions]  # [N]
+    return Candidates(np.array(regions), np.array(scores) + off, np.array(areas))
 
 
 def border_energy(cut: np.ndarray, area: np.ndarray) -> np.ndarray:
@@ -93,7 +95,7 @@ def size_cost(area: np.ndarray) -> np.ndarray:
 
 
 def region_score(cut: np.ndarray, area: np.ndarray) -> np.ndarray:
-    """How little regions look like parts: energy of the border plus the prior of a part's size. [N]"""
+    """How little regions look like parts, whatever was clicked: energy of the border plus the prior of the size. [N]"""
     return border_energy(cut, area) + size_cost(area)
 
 
@@ -116,12 +118,16 @@ def local_minima(area: np.ndarray, energy: np.ndarray) -> np.ndarray:
     The logit treats a region and what it leaves alike: nearly everything but a handle is as distinct as the handle.
     """
     clipped = np.clip(area, 1e-12, 1 - 1e-9)  # [n] ascending
-    logit = np.log(clipped / (1 - clipped))  # [n]
-    low = np.searchsorted(logit, logit - WINDOW)  # [n] first of each window
-    high = np.searchsorted(logit, logit + WINDOW, side="right")  # [n] one past the last
-    lowest = energy <= range_minimum(energy, low, high)  # [n]
-    ends = np.flatnonzero(lowest & (area > AREA_RANGE[0]) & (area < AREA_RANGE[1]))
+    lowest = lowest_within(np.log(clipped / (1 - clipped)), energy, WINDOW)  # [m]
+    ends = lowest[(area[lowest] > AREA_RANGE[0]) & (area[lowest] < AREA_RANGE[1])]
     return ends[np.argsort(energy[ends] + size_cost(area[ends]), kind="stable")][:PER_FIELD]
+
+
+def lowest_within(place: np.ndarray, energy: np.ndarray, window: float) -> np.ndarray:
+    """Where energy [n] is the lowest of all within `window` of its ascending place [n]. [<= n] int"""
+    low = np.searchsorted(place, place - window)  # [n] first of each window
+    high = np.searchsorted(place, place + window, side="right")  # [n] one past the last
+    return np.flatnonzero(energy <= range_minimum(energy, low, high))
 
 
 def range_minimum(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

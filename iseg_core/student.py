@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from .depth import off_middle
 from .device import pick_device
 from .errors import ModelFileError
 from .model import Decoder
@@ -93,7 +94,8 @@ def snap(finder: PartFinder, vertex: int, probability: np.ndarray, trusted: bool
     if trusted:
         own = probability >= 0.5  # [P]
         regions = np.concatenate([regions, own[None]])  # [N + 1, P]
-        scores = np.append(scores, region_score(surface.cut(own), surface.mass[own].sum()))  # [N + 1]
+        off = off_middle(surface.vertices, own, vertex)[0]
+        scores = np.append(scores, region_score(surface.cut(own), surface.mass[own].sum()) + off)  # [N + 1]
     overlap = np.minimum(regions, probability) @ surface.mass  # [N]
     union = np.maximum(regions, probability) @ surface.mass  # [N]
     iou = np.maximum(overlap / np.maximum(union, 1e-12), LEAST_OVERLAP)  # [N]

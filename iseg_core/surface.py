@@ -81,9 +81,9 @@ class Surface:
         shape = (self.vertex_count,) * 2
         return sp.csr_matrix((self.lengths, self.edges.T), shape=shape)
 
-    def distances(self, vertex: int) -> np.ndarray:
-        """Length of the shortest path along the edges to every vertex, in R; infinite on other shells. [P]"""
-        return dijkstra(self._paths, directed=False, indices=vertex)
+    def distances(self, sources: int | np.ndarray) -> np.ndarray:
+        """Length of the shortest path along the edges from the nearest source, in R; infinite on other shells. [P]"""
+        return dijkstra(self._paths, directed=False, indices=np.atleast_1d(sources), min_only=True)
 
     def spectral_features(self, dim: int) -> np.ndarray:
         """Smallest generalised eigenvectors of (L, M), each divided by the root of its eigenvalue. [P, dim] float32

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import bottom, dumbbell, join, moved, sphere, top
 
-from iseg_core.refine import correct, expected_change, remove_crumbs
+from iseg_core.refine import Step, correct, expected_change, remove_crumbs
 from iseg_core.regions import PartFinder
 from iseg_core.surface import measure_surface
 from iseg_core.teacher.geometric import propose_parts
@@ -52,7 +52,7 @@ def test_a_second_click_adds_the_other_ball_and_a_third_takes_it_back():
 def test_a_click_where_the_answer_is_right_changes_nothing():
     region = MESH.vertices[:, 2] > 0
     clicks = [(TOP, True), (BOTTOM, False)]
-    assert correct(FINDER.surface, region, clicks, FINDER.fields(BOTTOM)) is region
+    assert correct(FINDER.surface, [Step(region, clicks[1])], clicks, FINDER.fields(BOTTOM)) is region
 
 
 def test_exclusions_before_the_first_inclusion_count():
@@ -65,7 +65,8 @@ def test_corrections_stay_on_the_shell_of_the_click():
     surface = measure_surface(two.vertices, two.faces)
     region = np.zeros(surface.vertex_count, dtype=bool)
     region[surface.shells == surface.shells[0]] = True
-    after = correct(surface, region, [(0, True), (200, True)], surface.fields(200))
+    clicks = [(0, True), (200, True)]
+    after = correct(surface, [Step(region, clicks[1])], clicks, surface.fields(200))
     assert after[200] and after[surface.shells == surface.shells[0]].all()
 
 

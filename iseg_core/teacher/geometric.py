@@ -8,7 +8,7 @@ from ..regions import PartFinder
 from . import SCALES, Embedding, Prediction, RenderedView
 
 FEATURES = 64  # eigenvectors shown to the field
-RECIPE = "geometric-1"  # raised whenever the recipe's answers change
+RECIPE = "geometric-2"  # raised whenever the recipe's answers change
 
 
 class GeometricTeacher:
