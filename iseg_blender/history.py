@@ -14,7 +14,7 @@ import bpy
 
 from . import mesh_io, state
 
-LAYER = ".iseg "  # hidden from the lists of attributes; what follows is the state's name
+LAYER = ".sculpt_iseg_"  # before the state's name. Of what starts with a dot, Blender lists all but a few of its own
 LIMIT = 1024  # states kept; Blender keeps at most 256 steps of undo
 
 _states: OrderedDict[tuple[int, str], state.Saved] = OrderedDict()  # by the object's session uid and the state's name

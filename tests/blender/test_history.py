@@ -123,6 +123,7 @@ def test_the_mesh_carries_one_name_and_keeps_its_own_attributes(editing, tmp_pat
     bpy.ops.object.mode_set(mode="OBJECT")
     names = [name for name in thing.data.attributes.keys() if name.startswith(editing.history.LAYER)]
     assert len(names) == 1 and "UVMap" in thing.data.attributes
+    assert thing.data.attributes[names[0]].is_internal  # no list shows it
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "clicked.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "clicked.blend"))
     push()
