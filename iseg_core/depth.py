@@ -15,21 +15,24 @@ WEIGHT = 2.0  # of a click off the middle, against the energy of a region's bord
 def depths(points: np.ndarray, inside: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Distance of the points `at` [n] (indices) to the nearest point that is not inside. [n]
 
-    points [P, 3]; inside [P] bool, `at` among them. Infinite where all points are inside.
+    points [P, 3]; inside [P] bool. Infinite where all points are inside.
     """
-    outside = points[~inside]  # [Q, 3]
-    if len(outside) == 0 or len(at) == 0:
+    if len(at) == 0 or inside.all():
         return np.full(len(at), np.inf)  # [n]
-    low, high = points[inside].min(axis=0), points[inside].max(axis=0)  # [3] each
-    reach = np.linalg.norm(high - low)
-    near = outside[((outside >= low - reach) & (outside <= high + reach)).all(axis=1)]  # [q, 3] a small tree is fast
+    asked = points[at]  # [n, 3]
+    low, high = asked.min(axis=0), asked.max(axis=0)  # [3] each
+    reach = np.sqrt(((high - low) ** 2).sum())
+    outside = ~inside  # [P]
+    near = outside.copy()  # [P] a small tree is fast
+    for axis, column in enumerate(points.T):
+        near &= (column >= low[axis] - reach) & (column <= high[axis] + reach)
     for chosen in (near, outside):
-        if len(chosen):
-            tree = KDTree(chosen, leafsize=32, compact_nodes=False, balanced_tree=False)  # fast to build
-            found = tree.query(points[at])[0]  # [n]
+        if chosen.any():
+            tree = KDTree(points[chosen], leafsize=32, compact_nodes=False, balanced_tree=False)  # fast to build
+            found = tree.query(asked)[0]  # [n]
             if chosen is outside or found.max() <= reach:
-                return found
-    raise AssertionError("the loop ends with all points outside")
+                break
+    return found
 
 
 def greatest_depth(points: np.ndarray, inside: np.ndarray) -> float:

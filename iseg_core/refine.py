@@ -19,9 +19,10 @@ from .surface import Surface
 SIZE_PRIOR = 0.2  # weight of the size that the click's depth suggests
 DEPTH_TO_AREA = 4.0  # area of an error of depth d is about 4 d^2: somewhat more than a disc
 WINDOW = 0.1  # half width, in log area of the change, within which a stop of the growth must be the cheapest
-PER_FIELD = 6  # stops kept of each field
+PER_FIELD = 3  # stops kept of each order of growth
 RIM = (1.0, 3.0)  # distance to the click, against that to the border, along which late changes grow
 EARLIER = 0.5  # how much an earlier click's place in its error counts against the last one's
+RECENT = 3  # clicks, beside the first, whose places count
 DEEPER_ERROR = 1.0  # weight of the log by which an error that was not clicked would lie deeper than the clicked one
 TOO_LARGE = 0.98  # a region of more than this fraction of the surface is hardly meant
 TOO_LARGE_PENALTY = 9.0
@@ -75,7 +76,8 @@ class Corrections:
     def _compute(self, clicks: tuple[Click, ...]) -> np.ndarray:
         first = next(k for k, (_, positive) in enumerate(clicks) if positive)
         if first < len(clicks) - 1:
-            steps = [Step(self.answer(clicks[:k]), clicks[k]) for k in range(first, len(clicks))]
+            recent = range(max(first + 1, len(clicks) - RECENT), len(clicks))
+            steps = [Step(self.answer(clicks[:k]), clicks[k]) for k in (first, *recent)]
             return self._correct(steps, clicks)
         nothing = Step(np.zeros(self._finder.surface.vertex_count, dtype=bool), clicks[first])
         region = remove_crumbs(self._finder.surface, self._propose(clicks), [clicks[first]])  # [P]
