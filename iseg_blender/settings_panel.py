@@ -35,7 +35,7 @@ def draw(preferences: Any, layout: Any) -> None:
     row.operator(names.CHECK_ENGINE, icon="CHECKMARK")
     row.operator(names.FREE_MEMORY, icon="TRASH")
     about, report = session.engine.about, session.checkup
-    if about:
+    if about and not report:
         layout.label(text=f"Engine {about.get('version')} on Python {about.get('python')}, {about.get('platform')}")
     made_here = preferences.choice == "MANAGED" and not overridden  # then it says so itself how it stands
     problem = report.get("error") or session.problem_of(None) or ("" if made_here else prefs.chosen())
@@ -54,7 +54,7 @@ def draw_environment(layout: Any, context: bpy.types.Context, preferences: Any) 
     else:
         wrapped(box, context, f"Environment: {managed.sentence()}", ICONS[managed.look()[1]])
     if managed.problem:
-        wrapped(box, context, managed.problem, "ERROR")
+        wrapped(box, context, f"The last attempt failed. {managed.problem}", "ERROR")
     row = box.row()
     row.enabled = not managed.working()
     row.prop(preferences, "sam")

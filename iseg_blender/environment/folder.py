@@ -1,13 +1,14 @@
 """What lies where in the folder of the engine's environment, and how it stands.
 
-    env-3/        a virtual environment
-    env-3.json    its note: what it was made from. Written last and removed first; an unfinished environment has none
-    uv/ python/   what it was made with
-    cache/        packages as uv keeps them, the same bytes on the disk as those in the environment (hard links)
-    lock          held by the process that changes anything here, let go by the system when that process ends
+    env-3fa0c1/        a virtual environment
+    env-3fa0c1.json    its note: what it was made from. Written last and removed first: without one it is unfinished
+    uv/ python/        what it was made with
+    cache/             packages as uv keeps them, the same bytes on the disk as those in the environment (hard links)
+    lock               held by the process that changes anything here, let go by the system when that process ends
 
-A virtual environment cannot be moved, so a new one is made under a new number beside the old one, which stays in use
-until the new one has its note. The note with the latest time wins.
+A virtual environment cannot be moved, so a new one is made under a new name beside the old one, which stays in use
+until the new one has its note. The note with the latest time wins. No name is used twice: a uv whose Blender was killed
+may still be writing to the folder that it was given.
 """
 
 import errno
@@ -15,10 +16,11 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -26,7 +28,7 @@ from typing import Any, NamedTuple
 
 from ..core import EngineError, atomic_write
 
-NAME = re.compile(r"env-(\d{1,6})")
+NAME = re.compile("env-[0-9a-f]{6}")
 TOOLS = ("uv", "python", "cache")
 
 
@@ -128,8 +130,7 @@ class Folder:
 
     def fresh(self) -> Path:
         """A new, empty folder for an environment."""
-        taken = [int(match[1]) for path in self._ours() if (match := NAME.fullmatch(path.name.removesuffix(".json")))]
-        folder = self.path / f"env-{max(taken, default=0) + 1}"
+        folder = self.path / f"env-{secrets.token_hex(3)}"
         folder.mkdir()
         return folder
 
@@ -172,10 +173,11 @@ def python_of(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of the files in a folder."""
+def size_of(folder: Path, check: Callable[[], None]) -> int:
+    """Bytes of the files in a folder. check: called for every folder below; what it raises ends the count."""
     total, folders = 0, [folder]
     while folders:
+        check()
         try:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:

@@ -1,6 +1,7 @@
 """One environment made, tested and put in place; everything removed."""
 
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from .says import explain_os_error
 
 PREFERRED, ACCEPTED = "3.11", ">=3.11,<3.14"  # Pythons: uv's own, and one that is here already
 LEAST_SPACE = 1.5e9  # bytes: the environment with a CPU build of PyTorch takes 1.0 GB
+COUNT = 1.0  # seconds between two counts of what has arrived
 
 Check = Callable[[Path, Job], Mapping[str, Any]]
 
@@ -62,12 +64,16 @@ def _make(folder: Folder, order: Order, program: Path, job: Job) -> Made:
     environment = uv.settings(folder.path / "python", cache, order.own_python)
 
     def run(stage: str, begin: float, share: float, *arguments: str | Path) -> None:
-        downloads = uv.Downloads(lambda: sum(size_of(path) for path in cache.glob(".tmp*")))
+        downloads, fraction, counted = uv.Downloads(), 0.0, 0.0
 
         def tick(line: str) -> None:
+            nonlocal fraction, counted
             downloads.hear(line)
+            if downloads.total and time.monotonic() - counted > COUNT:  # there can be many files to count
+                fraction = downloads.fraction(sum(size_of(path, job.check) for path in cache.glob(".tmp*")))
+                counted = time.monotonic()
             size = f" ({downloads.total / 1e6:,.0f} MB)" if downloads.total else ""
-            job.report(stage + size, begin + share * downloads.fraction())
+            job.report(stage + size, begin + share * fraction)
 
         job.report(stage, begin)
         uv.run([program, *arguments], environment, folder.path, tick)
@@ -86,7 +92,7 @@ def _make(folder: Folder, order: Order, program: Path, job: Job) -> Made:
     job.report("Testing", 0.92)
     report = order.check(python, job)
     job.check()
-    made = folder.complete(new, wanted | {"bytes": size_of(new)})
+    made = folder.complete(new, wanted | {"bytes": size_of(new, job.check)})
     return Made(made, report)
 
 

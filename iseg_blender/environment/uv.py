@@ -294,9 +294,9 @@ class Downloads:
     UNPACKED = 1.8  # measured with the CUDA build of PyTorch: 2.68 GiB fetched, 4.84 GB on the disk
     LINE = re.compile(r"\s*(Downloading|Downloaded) (\S+)(?: .*?\(?([\d.]+)([KMGT]?)i?B\)$)?")
 
-    def __init__(self, size: Callable[[], int]):
-        """size: bytes that lie unpacked in the cache of packages that are not complete."""
-        self._size, self._coming, self._here = size, {}, 0.0
+    def __init__(self) -> None:
+        self._coming: dict[str, float] = {}  # bytes to fetch of a package that is not complete
+        self._here = 0.0
 
     def hear(self, line: str) -> None:
         match = self.LINE.match(line)
@@ -310,9 +310,9 @@ class Downloads:
         """Bytes that are known to have to come."""
         return self._here + sum(self._coming.values())
 
-    def fraction(self) -> float:
-        """What of them is here; 0 where nothing is known."""
+    def fraction(self, unpacked: int) -> float:
+        """What of them is here; 0 where nothing is known. unpacked: bytes in the cache of packages not complete."""
         if not self.total:
             return 0.0
-        arriving = min(self._size() / self.UNPACKED, sum(self._coming.values()))
+        arriving = min(unpacked / self.UNPACKED, sum(self._coming.values()))
         return (self._here + arriving) / self.total
