@@ -23,8 +23,18 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def report() -> Any:
-    """What the scenario found; its pictures lie in out/window/."""
-    out = ROOT / "out" / "window"
+    """What an artist's way has found; its pictures lie in out/window/."""
+    return run("scenario", ROOT / "out" / "window")
+
+
+@pytest.fixture(scope="module")
+def edit_mode() -> Any:
+    """What the way through edit mode has found."""
+    return run("edit_mode", ROOT / "out" / "window-edit-mode")
+
+
+def run(scenario: str, out: Path) -> Any:
+    """The report of a scenario of tests/window/, whose pictures go to `out`."""
     shutil.rmtree(out, ignore_errors=True)  # a model of the last run would need no training
     out.mkdir(parents=True)
     archive = build.extension(out)
@@ -37,7 +47,7 @@ def report() -> Any:
     }
     command = shlex.split(os.environ["ISEG_BLENDER"])
     command += ["--factory-startup", "--enable-event-simulate", "-p", "0", "0", "1280", "800"]
-    command += ["--python", str(ROOT / "tests" / "window" / "scenario.py")]
+    command += ["--python", str(ROOT / "tests" / "window" / f"{scenario}.py")]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
     return json.loads((out / "report.json").read_text())
@@ -73,3 +83,20 @@ def test_extrude_undo_save_load(report: Any):
 
 def test_disabling_leaves_nothing_behind(report: Any):
     assert report["left"] == []
+
+
+def test_undo_in_edit_mode_takes_back_clicks(edit_mode: Any):
+    assert edit_mode["mode"] == "EDIT"
+    (ear, _), (eye, _) = clicked = edit_mode["clicked"]
+    assert clicked == [[ear, True], [eye, False]]
+    assert edit_mode["flipped"] == [[ear, False], [eye, False]]
+    assert edit_mode["flip_undone"] == edit_mode["tool_redone"] == clicked and edit_mode["tool_undone"] == []
+    assert edit_mode["extruded"] != clicked and edit_mode["extrude_undone"] == clicked
+    assert edit_mode["restored"] == edit_mode["selection_undone"] == clicked
+    assert len(edit_mode["more"]) == 3 and edit_mode["problems"] == {}
+
+
+def test_a_selection_becomes_clicks_of_a_part_of_its_own(edit_mode: Any):
+    first, second = edit_mode["seeded"]
+    assert first == edit_mode["clicked"] and second
+    assert edit_mode["seeded_undone"] == [first]
