@@ -14,7 +14,7 @@ from .common import AT_MOST_TWO, PLACES, asking, mean, title_of
 
 CLICKS = 10
 SHOWN = (1, 2, 3, 5, 10)
-TRAININGS = {"at most 2 clicks": AT_MOST_TWO, "up to 8 clicks": {}}
+TRAININGS = {"2 clicks": AT_MOST_TWO, "8 clicks": {}}  # the most clicks of a training
 ANSWERS = {"student": False, "refined": True}
 METHODS = [(training, answer) for answer in ANSWERS for training in TRAININGS]
 
@@ -43,21 +43,21 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
     for (training, answer), curve in curves.items():
         middle = curve.mean(axis=0)  # [CLICKS]
         rows.append(
-            {"trained on": training, "answer": answer}
+            {"trained on at most": training, "answer": answer}
             | {f"@{k}": float(middle[k - 1]) for k in SHOWN}
             | {"@10 - @2": float(middle[-1] - middle[1]), "least gain": float(np.diff(middle).min())}
         )
     note = (
-        "IoU with the person's part after k simulated clicks, means over parts, then over meshes. at most 2 clicks: "
-        "singles and pairs, as in the paper; up to 8: with simulated sequences and corrected answers as well, the "
-        "default. student: the decoder's own answer; refined: corrected by the geometry at every click. least gain: "
-        "the least change of the mean from one click to the next. The paper's claim: trained on two clicks, the model "
-        "still answers more of them."
+        "IoU with the person's part after k simulated clicks, means over parts, then over meshes. 2 clicks: singles "
+        "and pairs, as in the paper; 8 clicks: simulated sequences and corrected answers as well, the default. "
+        "student: the decoder's own answer; refined: corrected by the geometry at every click. least gain: the least "
+        "change of the mean from one click to the next. The paper's claim: trained on two clicks, the model still "
+        "answers more of them."
     )
     _draw(curves, setup.folder / "counts.png")
     each = [
         {"mesh": title_of(name, record)}
-        | {f"{answer}, {training}, @{k}": mean(s[k - 1] for s in record["iou"][training][answer])
+        | {f"{answer}, {training} @{k}": mean(s[k - 1] for s in record["iou"][training][answer])
            for training, answer in METHODS for k in (2, 10)}
         for name, record in records.items()
     ]  # fmt: skip
@@ -78,12 +78,12 @@ def _draw(curves: Mapping[tuple[str, str], np.ndarray], path: Path) -> None:
             linewidth=2,
             marker="o",
             markersize=3,
-            label=f"{answer}, trained on {training}",
+            label=f"{answer}, trained on at most {training}",
         )
     axes.axvspan(1, 2, color="black", alpha=0.04, linewidth=0)
     axes.text(1.05, 0.03, "trained on\n(dashed)", fontsize=8)
     axes.set(xlabel="clicks", ylabel="IoU with the person's part", ylim=(0, 1), xlim=(1, CLICKS))
-    legend(axes, loc="lower right")
+    legend(axes, loc="lower right", handlelength=3)
     save(drawn, path)
 
 
