@@ -103,8 +103,8 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
         "recall: how much of that hidden area is found; precision: how much of what is taken among all that is hidden "
         "belongs to the part; IoU: of the whole part. Means over parts, then over meshes, against the person's part. "
         "votes find next to nothing there by construction: vertices between shown ones. student, 2D only: trained "
-        "without what the geometric teacher says in 3D about views that do not see a click, as with a 2D model; what is "
-        "hidden from a click is in none of that click's targets. "
+        "without what the geometric teacher says in 3D about views that do not see a click, as with a 2D model; what "
+        "is hidden from a click is in none of that click's targets. "
         "The paper's claim (figure 13): the model finds what is occluded from the click, the votes do not."
     )
     each = [
