@@ -16,7 +16,7 @@ from .depth import greatest_depth, off_middle
 from .regions import PartFinder, border_energy, lowest_within, sweep
 from .surface import Surface
 
-SIZE_PRIOR = 0.2  # weight of the size that the click's depth suggests
+SIZE_PRIOR = (0.2, 0.2, 0.4)  # weight of the expected size of a change: at the second click, the third, all others
 DEPTH_TO_AREA = 4.0  # area of an error of depth d is about 4 d^2: somewhat more than a disc
 WINDOW = 0.1  # half width, in log area of the change, within which a stop of the growth must be the cheapest
 PER_FIELD = 3  # stops kept of each order of growth
@@ -39,6 +39,13 @@ class Step(NamedTuple):
 
     region: np.ndarray  # [P] bool
     click: Click
+
+
+class Size(NamedTuple):
+    """What a click's depth says about the change that it asks for."""
+
+    area: float  # fraction of the surface
+    weight: float  # how much that counts: first corrections still choose between parts, later ones mend borders
 
 
 def first_included(clicks: tuple[Click, ...]) -> int:
@@ -110,7 +117,8 @@ def correct(
     region, (vertex, label) = steps[-1]
     if region[vertex] == label:
         return region
-    expected = expected_change(surface, region, vertex, label)
+    prior = SIZE_PRIOR[min(max(len(clicks) - 2, 0), len(SIZE_PRIOR) - 1)]
+    expected = Size(expected_change(surface, region, vertex, label), prior)
     orders = [*fields, *_along_border(surface, region, steps[-1].click)] if len(clicks) > 2 else fields
     answers = list(_growths(surface, region, clicks, label, orders, expected))
     if rivals is not None and len(rivals):
@@ -181,7 +189,7 @@ def _growths(
     clicks: Sequence[Click],
     label: bool,
     orders: Sequence[np.ndarray],
-    expected: float,
+    expected: Size,
 ) -> Iterator[tuple[np.ndarray, float]]:
     """For each order (a closeness [P]), the answers [P] bool at which the change may stop, with their energies."""
     vertex = clicks[-1][0]
@@ -208,7 +216,7 @@ def _growths(
 
 
 def _rival_energies(
-    surface: Surface, region: np.ndarray, clicks: Sequence[Click], rivals: np.ndarray, expected: float
+    surface: Surface, region: np.ndarray, clicks: Sequence[Click], rivals: np.ndarray, expected: Size
 ) -> np.ndarray:
     """Energy of taking each rival [N, P] instead; infinite where it contradicts a click. [N]"""
     honours = (rivals[:, [v for v, _ in clicks]] == [positive for _, positive in clicks]).all(axis=1)  # [N]
@@ -216,9 +224,9 @@ def _rival_energies(
     return np.where(honours, energy, np.inf)
 
 
-def _energy(cut: np.ndarray, area: np.ndarray, change: np.ndarray, expected: float) -> np.ndarray:
-    size = np.log(np.maximum(change, 1e-9) / expected) ** 2  # [n]
-    energy = border_energy(cut, area) + SIZE_PRIOR * size + TOO_LARGE_PENALTY * (area > TOO_LARGE)
+def _energy(cut: np.ndarray, area: np.ndarray, change: np.ndarray, expected: Size) -> np.ndarray:
+    size = np.log(np.maximum(change, 1e-9) / expected.area) ** 2  # [n]
+    energy = border_energy(cut, area) + expected.weight * size + TOO_LARGE_PENALTY * (area > TOO_LARGE)
     return np.where(area > 1e-9, energy, np.inf)  # nothing left is never meant
 
 
