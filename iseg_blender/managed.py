@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 
 from . import live, selftest, session
-from .core import Cancelled, EngineError, __version__
+from .core import Cancelled, EngineError, Progress, __version__
 from .engine import local_command
 from .environment import make
 from .environment.folder import Environment, Folder, State
@@ -36,6 +36,7 @@ job: Job | None = None  # the last work, also after its end
 purpose = ""  # install | remove
 problem = ""  # what went wrong last
 _tidying: Job | None = None
+_drawn: Progress | None = None  # how far the work was when it was drawn last
 _glance: tuple[float, Environment | None, State] | None = None
 
 
@@ -153,8 +154,11 @@ def _begin(wish: str, work: Job) -> Job:
 
 
 def _watch() -> float | None:
-    live.redraw()
+    global _drawn
     assert job is not None
+    if job.progress != _drawn:
+        _drawn = job.progress
+        live.redraw()
     replaced = purpose == "install" and job.error is None
     if working() or (replaced and session.engine.busy):  # an engine of the environment before may still be at work
         return WATCH

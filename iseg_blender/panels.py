@@ -75,7 +75,7 @@ def draw_progress(layout: Any, task: Any, cancel: str, **properties: Any) -> Non
     """How far a task is, and the operator that ends it, with its properties."""
     report = task.progress
     left = report.seconds_left if report else None
-    stage = report.stage.capitalize() if report else "Starting"
+    stage = report.stage[:1].upper() + report.stage[1:] if report else "Starting"
     text = f"{stage}, {left:.0f} s left" if left is not None else stage
     row = layout.row(align=True)
     row.progress(factor=report.fraction if report else 0.0, text=text)

@@ -143,7 +143,7 @@ def on_path() -> Path | None:
         return None
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     try:
-        said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, creationflags=flags)
+        said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=5, creationflags=flags)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     match = re.match(r"uv (\d+)\.(\d+)\.(\d+)", said.stdout)
