@@ -1,0 +1,65 @@
+"""Depth of vertices in regions, and what a click off the middle costs."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shapes import bottom, dumbbell, sphere, top
+
+from iseg_core.depth import SAMPLE, WEIGHT, depths, greatest_depth, off_middle
+
+MESH = sphere(2)  # 162 vertices
+POINTS = MESH.vertices
+regions = st.lists(st.booleans(), min_size=len(POINTS), max_size=len(POINTS)).map(np.array)
+
+
+@settings(max_examples=50)
+@given(regions)
+def test_depth_is_the_distance_to_the_nearest_point_outside(inside):
+    at = np.flatnonzero(inside)  # [n]
+    found = depths(POINTS, inside, at)
+    outside = POINTS[~inside]  # [Q, 3]
+    if len(outside) == 0:
+        assert np.isinf(found).all()
+    elif len(at):
+        expected = np.linalg.norm(POINTS[at][:, None] - outside[None], axis=2).min(axis=1)  # [n]
+        np.testing.assert_allclose(found, expected)
+
+
+def test_points_outside_may_be_far_away():
+    points = np.concatenate([POINTS * 0.01, [[50.0, 0.0, 0.0], [0.0, 70.0, 0.0]]])  # [P, 3]
+    inside = np.arange(len(points)) < len(POINTS)  # [P]
+    found = depths(points, inside, np.array([0, 5]))
+    np.testing.assert_allclose(found, np.linalg.norm(points[[0, 5]] - points[-2], axis=1))
+
+
+def test_a_click_in_the_middle_costs_nothing_and_more_towards_the_border():
+    cap = POINTS[:, 2] > 0.2  # [P]
+    order = np.argsort(-POINTS[:, 2])  # [P] from the pole to the border
+    costs = [off_middle(POINTS, cap, int(v))[0] for v in order[: cap.sum() : 8]]
+    assert costs[0] == 0 == off_middle(POINTS, cap, top(MESH))[0]
+    assert costs[-1] > costs[len(costs) // 2] > 0
+    assert costs[-1] <= -WEIGHT * np.log(0.02)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_cost_does_not_depend_on_the_scale(scale):
+    cap = POINTS[:, 2] > 0
+    vertex = int(np.flatnonzero(cap)[7])
+    assert off_middle(POINTS * scale, cap, vertex)[0] == pytest.approx(off_middle(POINTS, cap, vertex)[0])
+
+
+def test_everything_has_no_border_and_nothing_no_depth():
+    everything = np.ones(len(POINTS), dtype=bool)  # [P]
+    assert off_middle(POINTS, everything, 3) == (0.0, np.inf)
+    assert greatest_depth(POINTS, ~everything) == 0
+    assert greatest_depth(POINTS, everything) == np.inf
+
+
+def test_a_sample_finds_nearly_the_greatest_depth():
+    fine = dumbbell(4)
+    half = fine.vertices[:, 2] > 0  # [P]
+    assert half.sum() > 4 * SAMPLE
+    exact = depths(fine.vertices, half, np.flatnonzero(half)).max()
+    assert 0.95 * exact <= greatest_depth(fine.vertices, half) <= exact
+    assert off_middle(fine.vertices, ~half, bottom(fine))[0] == pytest.approx(0, abs=0.1)
