@@ -125,10 +125,19 @@ def _write_in_edit_mode(thing: bpy.types.Object, name: str, weights: np.ndarray)
 
 
 def read_group(thing: bpy.types.Object, index: int) -> np.ndarray:
-    """Weights of a vertex group, 0 outside it. [V] float32"""
-    flush(thing)
-    weights = [[g.weight for g in v.groups if g.group == index] for v in thing.data.vertices]
-    return np.array([w[0] if w else 0.0 for w in weights], np.float32)  # [V]
+    """Weights of a vertex group, 0 outside it. [V] float32
+
+    A BMesh gives them several times as fast as the vertices of the mesh do; there is no way that gives all at once.
+    """
+    editing = thing.mode == "EDIT"
+    work = bmesh.from_edit_mesh(thing.data) if editing else bmesh.new()
+    if not editing:
+        work.from_mesh(thing.data, face_normals=False)
+    layer = work.verts.layers.deform.active
+    weights = [vertex[layer].get(index, 0.0) if layer is not None else 0.0 for vertex in work.verts]
+    if not editing:
+        work.free()
+    return np.array(weights, np.float32)  # [V]
 
 
 def selected(thing: bpy.types.Object) -> np.ndarray:

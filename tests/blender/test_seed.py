@@ -118,3 +118,17 @@ def test_refusals_say_why(empty, engine):
     with pytest.raises(RuntimeError, match="faces have changed since the clicks were made"):
         bpy.ops.iseg.clicks_from_selection()
     assert made(thing) == [(1, True)] and len(thing.iseg.parts) == 1
+
+
+@pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
+def test_weights_are_read_as_they_are(empty, mode):
+    thing = monkey()
+    assert not empty.mesh_io.read_group(thing, 0).any()  # no group at all
+    thing.vertex_groups.new(name="Other").add([1, 2], 1.0, "REPLACE")
+    group = thing.vertex_groups.new(name="Group")
+    group.add([2, 3], 0.25, "REPLACE")
+    group.add([500], 0.75, "REPLACE")
+    bpy.ops.object.mode_set(mode=mode)
+    expected = np.zeros(507, np.float32)  # [V]
+    expected[[2, 3, 500]] = 0.25, 0.25, 0.75
+    np.testing.assert_array_equal(empty.mesh_io.read_group(thing, group.index), expected)
