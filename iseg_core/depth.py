@@ -8,8 +8,6 @@ import numpy as np
 from scipy.spatial import KDTree
 
 SAMPLE = 128  # vertices among which the deepest is looked for
-LEAST = 0.02  # share of the greatest depth that a click at the very border has
-WEIGHT = 2.0  # of a click off the middle, against the energy of a region's border; more would want the very middle
 
 
 def depths(points: np.ndarray, inside: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -41,15 +39,15 @@ def greatest_depth(points: np.ndarray, inside: np.ndarray) -> float:
 
 
 def off_middle(points: np.ndarray, inside: np.ndarray, vertex: int) -> tuple[float, float]:
-    """What a region pays where a click on `vertex` lies off its middle, and how deep the click lies.
+    """How far off the middle of a region a click on `vertex` lies, and how deep.
 
-    points [P, 3]; inside [P] bool with `vertex` inside. 0 in the middle, elsewhere -WEIGHT log(depth / greatest depth).
+    points [P, 3]; inside [P] bool with `vertex` inside. The first is 1 - depth / greatest depth: 0 in the middle, 1 at
+    the border. Where everything is inside there is no border: 0 and infinite.
     """
     if inside.all():
-        return 0.0, np.inf  # there is no border
+        return 0.0, np.inf
     depth = depths(points, inside, np.append(_sample(inside), vertex))  # [n + 1]
-    share = depth[-1] / max(depth.max(), 1e-30)
-    return float(-WEIGHT * np.log(max(share, LEAST))), float(depth[-1])
+    return float(1 - depth[-1] / max(depth.max(), 1e-30)), float(depth[-1])
 
 
 def _sample(inside: np.ndarray) -> np.ndarray:

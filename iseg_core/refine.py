@@ -21,6 +21,7 @@ DEPTH_TO_AREA = 4.0  # area of an error of depth d is about 4 d^2: somewhat more
 WINDOW = 0.1  # half width, in log area of the change, within which a stop of the growth must be the cheapest
 PER_FIELD = 3  # stops kept of each order of growth
 RIM = (1.0, 3.0)  # distance to the click, against that to the border, along which late changes grow
+OFF_MIDDLE = 3.0  # price of an answer for which the click lies at the border of the error
 EARLIER = 0.5  # how much an earlier click's place in its error counts against the last one's
 RECENT = 3  # clicks, beside the first, whose places count
 DEEPER_ERROR = 1.0  # weight of the log by which an error that was not clicked would lie deeper than the clicked one
@@ -156,7 +157,7 @@ def _unlikely(points: np.ndarray, answer: np.ndarray, steps: Sequence[Step], lim
         off, depth = off_middle(points, error & (answer == label), vertex)
         other = greatest_depth(points, error & (answer != label))
         deeper = np.log(other / max(depth, 1e-30)) if other > depth else 0.0
-        cost += weight * (off + DEEPER_ERROR * float(deeper))
+        cost += weight * (OFF_MIDDLE * off + DEEPER_ERROR * float(deeper))
     return cost
 
 

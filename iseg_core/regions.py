@@ -20,12 +20,16 @@ REMEMBERED = 256  # clicks whose fields are kept
 LEAST_VERTICES = 8  # a mesh of fewer has no proper part
 TYPICAL_AREA = 0.08  # prior of a part's size, as a fraction of the surface
 SIZE_PRIOR = 0.3
+OFF_MIDDLE = 2.0  # price of a region at whose border the click lies; more gains little and makes answers unstable
 STEP = 0.7  # a finer part has less than this times the area; a coarser one more than this times less
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Regions that a click may mean, with their scores (lower is better) and areas (fractions of the surface)."""
+    """Regions that a click may mean, with their scores (lower is better) and areas (fractions of the surface).
+
+    A score is what the region's border and size cost, and that the click lies off its middle.
+    """
 
     regions: np.ndarray  # [N, P] bool
     scores: np.ndarray  # [N]
@@ -80,8 +84,8 @@ def find_candidates(surface: Surface, vertex: int, fields: np.ndarray) -> Candid
         areas.extend(area[ends])
     if not regions:  # a border that is nowhere cheap: the smallest honest answer is the click's whole shell
         regions, scores, areas = [surface.shells == surface.shells[vertex]], [0.0], [1.0]
-    off = [off_middle(surface.vertices, region, vertex)[0] for region in regions]  # [N]
-    return Candidates(np.array(regions), np.array(scores) + off, np.array(areas))
+    off = np.array([off_middle(surface.vertices, region, vertex)[0] for region in regions])  # [N]
+    return Candidates(np.array(regions), np.array(scores) + OFF_MIDDLE * off, np.array(areas))
 
 
 def border_energy(cut: np.ndarray, area: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from .device import pick_device
 from .errors import ModelFileError
 from .model import Decoder
 from .refine import Click, Corrections, first_included
-from .regions import PartFinder, region_score
+from .regions import OFF_MIDDLE, PartFinder, region_score
 from .store import Model
 from .teacher import SCALES
 
@@ -95,7 +95,9 @@ def snap(finder: PartFinder, vertex: int, probability: np.ndarray, trusted: bool
         own = probability >= 0.5  # [P]
         regions = np.concatenate([regions, own[None]])  # [N + 1, P]
         off = off_middle(surface.vertices, own, vertex)[0]
-        scores = np.append(scores, region_score(surface.cut(own), surface.mass[own].sum()) + off)  # [N + 1]
+        scores = np.append(
+            scores, region_score(surface.cut(own), surface.mass[own].sum()) + OFF_MIDDLE * off
+        )  # [N + 1]
     overlap = np.minimum(regions, probability) @ surface.mass  # [N]
     union = np.maximum(regions, probability) @ surface.mass  # [N]
     iou = np.maximum(overlap / np.maximum(union, 1e-12), LEAST_OVERLAP)  # [N]
