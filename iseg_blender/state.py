@@ -113,7 +113,7 @@ class Part(bpy.types.PropertyGroup):
 
 class ObjectState(bpy.types.PropertyGroup):
     parts: CollectionProperty(type=Part)
-    part_index: IntProperty(name="Active part", min=0, update=redraw)
+    part_index: IntProperty(name="Active part", min=0, update=changed)
     topology: StringProperty(options={"HIDDEN"})  # of the mesh whose vertices the clicks name
     trained: StringProperty(options={"HIDDEN"})  # the engine's name of the geometry that was trained last
     trained_topology: StringProperty(options={"HIDDEN"})
@@ -190,7 +190,6 @@ class SavedPart(NamedTuple):
 
     settings: tuple[tuple[str, Any], ...]  # (property, value)
     clicks: tuple[tuple[int, bool], ...]
-    click_index: int
 
 
 class Saved(NamedTuple):
@@ -210,8 +209,7 @@ def saved(thing: bpy.types.Object) -> Saved:
     for part in stored.parts:
         values = ((name, getattr(part, name)) for name in SETTINGS)
         settings = tuple((name, tuple(value) if name == "mirror" else value) for name, value in values)
-        clicks = tuple((click.vertex, click.positive) for click in part.clicks)
-        parts.append(SavedPart(settings, clicks, part.click_index))
+        parts.append(SavedPart(settings, tuple((click.vertex, click.positive) for click in part.clicks)))
     return Saved(stored.topology, stored.part_index, tuple(parts))
 
 
@@ -226,7 +224,6 @@ def restore(thing: bpy.types.Object, wanted: Saved) -> None:
         for name, value in want.settings:
             setattr(part, name, value)
         set_clicks(part, want.clicks)
-        part.click_index = want.click_index
     stored.topology, stored.part_index = wanted.topology, wanted.part_index
 
 

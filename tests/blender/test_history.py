@@ -74,6 +74,26 @@ def test_other_steps_leave_the_clicks(editing):
     assert made(bpy.context.object) == [(5, True), (10, True)]
 
 
+@pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
+def test_what_was_chosen_in_between_stays(editing, mode):
+    """Which part and which click are the active ones is not what a later step has changed."""
+    bpy.ops.iseg.part_add(name="Ear")
+    bpy.ops.iseg.click_add(vertex=10)
+    bpy.ops.iseg.click_add(vertex=20)
+    push()
+    bpy.ops.object.mode_set(mode=mode)
+    push()
+    stored = bpy.context.object.iseg
+    stored.parts[1].click_index = 0
+    stored.part_index = 0
+    push()
+    bpy.ops.object.shade_smooth() if mode == "OBJECT" else bpy.ops.mesh.select_all(action="SELECT")
+    push()
+    bpy.ops.ed.undo()
+    stored = bpy.context.object.iseg
+    assert stored.part_index == 0 and stored.parts[1].click_index == 0
+
+
 def test_clicks_follow_an_edit_and_its_undo(editing, engine):
     bpy.ops.iseg.click_add(vertex=300, positive=False)
     push()
