@@ -349,9 +349,10 @@ def test_the_users_torch_backend(iseg, fake, folder, monkeypatch, chosen, expect
 def test_packages_for_another_torch_are_not_kept(iseg, fake, folder):
     done(begin(iseg, folder))
     first = folder.cache()
-    first.mkdir(parents=True)
+    (first / ".tmp123" / "half").mkdir(parents=True)
+    (first / "archive-v0").mkdir()
     folder.tidy()
-    assert first.exists()
+    assert [path.name for path in first.iterdir()] == ["archive-v0"]
     folder.locks["engine"].write_text("numpy==1\ntorch==2.14.0\n")
     done(begin(iseg, folder))
     folder.tidy()

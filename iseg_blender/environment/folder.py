@@ -146,8 +146,8 @@ class Folder:
         return self.path / "cache" / (f"torch-{pin[1]}" if pin else "any")
 
     def tidy(self) -> None:
-        """Remove every environment but the current one; where there is none, all. And packages for another PyTorch.
-        What cannot be removed stays.
+        """Remove every environment but the current one; where there is none, all. And packages for another PyTorch, and
+        what a killed uv has left behind. What cannot be removed stays.
         """
         current = self.current()
         for folder in self._folders():
@@ -155,8 +155,8 @@ class Folder:
                 _note_path(folder).unlink(missing_ok=True)
                 shutil.rmtree(folder, ignore_errors=True)
         for cache in (self.path / "cache").glob("*"):
-            if cache != self.cache():
-                shutil.rmtree(cache, ignore_errors=True)
+            for rest in cache.glob(".tmp*") if cache == self.cache() else [cache]:
+                shutil.rmtree(rest, ignore_errors=True)
 
     def remove(self) -> Iterator[float]:
         """Remove everything, yielding the fraction that is done. Raises OSError where something cannot be removed."""

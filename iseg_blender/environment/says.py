@@ -94,5 +94,6 @@ def _detail(output: str) -> str:
     """uv's reasons, from the first error on, without the passwords that an address may hold."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     begin = next((n for n, line in enumerate(lines) if line.startswith("error:")), max(len(lines) - 6, 0))
-    text = " ".join(line.removeprefix("error: ").removeprefix("cause: ") for line in lines[begin : begin + 8])
+    reasons = [line.removeprefix("error: ").removeprefix("cause: ") for line in lines[begin : begin + 8]]
+    text = " ".join(line for line in reasons if not line.startswith("hint:"))
     return re.sub(r"//[^/\s@]+@", "//", text)[:600]

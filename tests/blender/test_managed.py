@@ -127,6 +127,22 @@ def test_sam_is_a_part_that_can_be_wished_for(managed):
     assert managed.managed.look()[1] is managed.managed.State.READY
 
 
+def test_an_engine_at_work_is_not_disturbed_by_a_repair(managed, monkeypatch):
+    """As in a window, where a timer looks at the work: the old environment goes when its engine has nothing to do."""
+    bpy.ops.iseg.environment_install()
+    bpy.ops.iseg.check_engine()
+    old, engine = managed.managed.look()[0].folder, managed.session.engine
+    monkeypatch.setattr(type(engine), "busy", True)
+    managed.managed.install().wait()
+    running = engine.about["pid"]
+    assert managed.managed._watch() == managed.managed.WATCH
+    assert old.exists() and alive(running)
+    monkeypatch.setattr(type(engine), "busy", False)
+    assert managed.managed._watch() is None
+    until(lambda: not old.exists())
+    assert not alive(running) and managed.managed.look()[1] is managed.managed.State.READY
+
+
 def test_cancel(managed):
     """As in a window: the operator's work has begun, and Cancel is pressed."""
     managed.plan(pip={"hang": 1})
