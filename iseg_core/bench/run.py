@@ -8,6 +8,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
@@ -121,8 +122,9 @@ def _work(file: LabelledFile, names: list[str], setup: Setup, threads: int, answ
         answer.send(None)
     except IsegError as error:
         answer.send(str(error))
-    except Exception as error:  # a defect of ours: the other meshes go on, and the report says it
-        answer.send(f"{type(error).__name__}: {error}")
+    except Exception as error:  # a defect of ours: the other meshes go on, and the report says where it is
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        answer.send(f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})")
 
 
 def _plain(value: Any) -> Any:
