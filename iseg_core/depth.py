@@ -5,7 +5,7 @@ space, as in the protocol of simulated users (AGILE3D).
 """
 
 import numpy as np
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 
 SAMPLE = 128  # vertices among which the deepest is looked for
 
@@ -15,22 +15,25 @@ def depths(points: np.ndarray, inside: np.ndarray, at: np.ndarray) -> np.ndarray
 
     points [P, 3]; inside [P] bool. Infinite where all points are inside.
     """
-    if len(at) == 0 or inside.all():
-        return np.full(len(at), np.inf)  # [n]
+    if len(at) == 0:
+        return np.empty(0)  # [0]
     asked = points[at]  # [n, 3]
     low, high = asked.min(axis=0), asked.max(axis=0)  # [3] each
-    reach = np.sqrt(((high - low) ** 2).sum())
+    reach = float(np.sqrt(((high - low) ** 2).sum()))
     outside = ~inside  # [P]
     near = outside.copy()  # [P] a small tree is fast
     for axis, column in enumerate(points.T):
         near &= (column >= low[axis] - reach) & (column <= high[axis] + reach)
-    for chosen in (near, outside):
-        if chosen.any():
-            tree = KDTree(points[chosen], leafsize=32, compact_nodes=False, balanced_tree=False)  # fast to build
-            found = tree.query(asked)[0]  # [n]
-            if chosen is outside or found.max() <= reach:
-                break
-    return found
+    found = _nearest(points[near], asked)  # [n]
+    return found if found.max() <= reach else _nearest(points[outside], asked)
+
+
+def _nearest(points: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Distance of each of `asked` [n, 3] to the nearest of the points [Q, 3]; infinite where there are none. [n]"""
+    if len(points) == 0:
+        return np.full(len(asked), np.inf)  # [n]
+    # The tree that is fast to build; cKDTree because thousands are built, and KDTree checks its arguments at length.
+    return cKDTree(points, leafsize=32, compact_nodes=False, balanced_tree=False).query(asked)[0]
 
 
 def greatest_depth(points: np.ndarray, inside: np.ndarray) -> float:

@@ -20,6 +20,7 @@ SIZE_PRIOR = (0.2, 0.2, 0.4)  # weight of the expected size of a change: at the 
 DEPTH_TO_AREA = 4.0  # area of an error of depth d is about 4 d^2: somewhat more than a disc
 WINDOW = 0.1  # half width, in log area of the change, within which a stop of the growth must be the cheapest
 PER_FIELD = 3  # stops kept of each order of growth
+ALIKE = 0.05  # answers that differ by less than this share of the expected change count as one
 RIM = (1.0, 3.0)  # distance to the click, against that to the border, along which late changes grow
 OFF_MIDDLE = 3.0  # price of an answer for which the click lies at the border of the error
 EARLIER = 0.5  # how much an earlier click's place in its error counts against the last one's
@@ -30,7 +31,7 @@ TOO_LARGE_PENALTY = 9.0
 LEAST_CHANGE = 1e-6  # of the surface: less is no region
 CRUMB = 0.01  # pieces of less than this fraction of the surface, without a click, are flipped
 
-REMEMBERED = 1024  # answers kept
+REMEMBERED = 4096  # answers kept: those to all training clicks of a mesh, which every view asks again
 
 Click = tuple[int, bool]  # vertex, True to include
 
@@ -119,16 +120,19 @@ def correct(
     if region[vertex] == label:
         return region
     prior = SIZE_PRIOR[min(max(len(clicks) - 2, 0), len(SIZE_PRIOR) - 1)]
-    expected = Size(expected_change(surface, region, vertex, label), prior)
-    orders = [*fields, *_along_border(surface, region, steps[-1].click)] if len(clicks) > 2 else fields
+    away = surface.distances(vertex)  # [P]
+    expected = Size(expected_change(surface, region, steps[-1].click, away), prior)
+    orders = [*fields, *_along_border(surface, region == label, away)] if len(clicks) > 2 else fields
     answers = list(_growths(surface, region, clicks, label, orders, expected))
     if rivals is not None and len(rivals):
-        energies = _rival_energies(surface, region, clicks, rivals, expected)  # [N]
-        answers += [(rival, energy) for rival, energy in zip(rivals, energies, strict=True) if np.isfinite(energy)]
-    best, least = None, np.inf
+        answers += _rivals_that_hold(surface, region, clicks, rivals, expected)
+    best, least, asked = None, np.inf, []
     for answer, energy in sorted(answers, key=lambda found: found[1]):
         if energy >= least:
             break  # the others can only cost more
+        if any(((answer != other) @ surface.mass) < ALIKE * expected.area for other in asked):
+            continue  # and cost what the better one of the two does
+        asked.append(answer)
         cost = energy + _unlikely(surface.vertices, answer, steps, least - energy)
         if cost < least:
             best, least = answer, cost
@@ -161,12 +165,14 @@ def _unlikely(points: np.ndarray, answer: np.ndarray, steps: Sequence[Step], lim
     return cost
 
 
-def expected_change(surface: Surface, region: np.ndarray, vertex: int, label: bool) -> float:
+def expected_change(surface: Surface, region: np.ndarray, click: Click, away: np.ndarray) -> float:
     """Area, as a fraction of the surface, that a click at this depth of an error is expected to change.
 
-    Depth is measured along the surface: through a thin wall the other side is near, yet no border of the error.
+    away [P]: distance of every vertex from the click along the surface: through a thin wall the other side is near, yet
+    no border of the error.
     """
-    depth = surface.distances(vertex)[region == label].min(initial=np.inf)
+    vertex, label = click
+    depth = away[region == label].min(initial=np.inf)
     if not np.isfinite(depth):  # nothing on this shell is right yet
         area = surface.mass[surface.shells == surface.shells[vertex]].sum()
     else:
@@ -174,13 +180,14 @@ def expected_change(surface: Surface, region: np.ndarray, vertex: int, label: bo
     return float(max(area, LEAST_CHANGE))  # a vertex without faces has no area
 
 
-def _along_border(surface: Surface, region: np.ndarray, click: Click) -> list[np.ndarray]:
-    """Orders of change for errors that are rims: nearer to the border first, and to the click. list of [P]"""
-    vertex, label = click
-    right = np.flatnonzero(region == label)  # [n]
-    if len(right) == 0:
+def _along_border(surface: Surface, right: np.ndarray, away: np.ndarray) -> list[np.ndarray]:
+    """Orders of change for errors that are rims: nearest to what is right [P] bool first, and to the click. list of [P]
+
+    away [P]: distance from the click.
+    """
+    if not right.any():
         return []
-    border, away = surface.distances(right), surface.distances(vertex)  # [P] each
+    border = surface.distances(np.flatnonzero(right))  # [P]
     return [-(border + rim * away) for rim in RIM]
 
 
@@ -216,13 +223,14 @@ def _growths(
             yield answer, float(energy[end])
 
 
-def _rival_energies(
+def _rivals_that_hold(
     surface: Surface, region: np.ndarray, clicks: Sequence[Click], rivals: np.ndarray, expected: Size
-) -> np.ndarray:
-    """Energy of taking each rival [N, P] instead; infinite where it contradicts a click. [N]"""
-    honours = (rivals[:, [v for v, _ in clicks]] == [positive for _, positive in clicks]).all(axis=1)  # [N]
-    energy = _energy(surface.cut(rivals), rivals @ surface.mass, (rivals != region) @ surface.mass, expected)  # [N]
-    return np.where(honours, energy, np.inf)
+) -> Iterator[tuple[np.ndarray, float]]:
+    """The rivals [N, P] that honour every click, with the energies of taking them instead."""
+    rivals = rivals[(rivals[:, [v for v, _ in clicks]] == [positive for _, positive in clicks]).all(axis=1)]  # [n, P]
+    energy = _energy(surface.cut(rivals), rivals @ surface.mass, (rivals != region) @ surface.mass, expected)  # [n]
+    for k in np.flatnonzero(np.isfinite(energy)):
+        yield rivals[k], float(energy[k])
 
 
 def _energy(cut: np.ndarray, area: np.ndarray, change: np.ndarray, expected: Size) -> np.ndarray:

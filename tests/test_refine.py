@@ -70,19 +70,23 @@ def test_corrections_stay_on_the_shell_of_the_click():
     assert after[200] and after[surface.shells == surface.shells[0]].all()
 
 
+def change(surface, region, click) -> float:
+    return expected_change(surface, region, click, surface.distances(click[0]))
+
+
 def test_expected_change_is_a_disc_of_the_clicks_depth():
     near = int(np.abs(MESH.vertices[:, 2] - 0.3).argmin())
     region = MESH.vertices[:, 2] > 0
-    changes = [expected_change(FINDER.surface, region, v, False) for v in (TOP, near)]
+    changes = [change(FINDER.surface, region, (v, False)) for v in (TOP, near)]
     assert 0 < changes[1] < changes[0] <= 4
     everything = np.ones(COUNT, dtype=bool)
-    assert expected_change(FINDER.surface, everything, TOP, False) == FINDER.surface.mass.sum()
+    assert change(FINDER.surface, everything, (TOP, False)) == FINDER.surface.mass.sum()
 
 
 def test_a_vertex_without_faces_can_be_included_and_excluded():
     lone = np.vstack([MESH.vertices / 2, [[0.9, 0.0, 0.0]]])
     surface = measure_surface(lone, MESH.faces)
-    assert expected_change(surface, np.zeros(COUNT + 1, dtype=bool), COUNT, True) > 0
+    assert change(surface, np.zeros(COUNT + 1, dtype=bool), (COUNT, True)) > 0
     answers = propose_parts(PartFinder(surface), "part")
     both = answers.answer(((TOP, True), (COUNT, True)))
     assert both[TOP] and both[COUNT]
