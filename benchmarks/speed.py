@@ -1,10 +1,10 @@
-"""How fast and how good: prints tables, writes JSON. Nothing here is a test; every figure is measured in this run.
+"""How fast: prints tables, writes JSON. Nothing here is a test; every figure is measured in this run.
 
 python benchmarks/speed.py [--data ../shared/data/psb_dev] [--only training,queries,...] [--meshes 15 92] [-o out/speed]
 
 Sections: training and queries (a made shape of 3000 vertices), statistics (full-batch sufficient statistics against
-rendering every view), objectives (votes against the rendered loss at equal time, noisy teacher), quality (trained model
-against its teacher and against instant mode). The last two need labelled meshes in the Princeton benchmark's layout.
+rendering every view), objectives (votes against the rendered loss at equal time, noisy teacher). The last one needs
+labelled meshes (see `python -m iseg_core bench --help`, which measures quality).
 """
 
 import argparse
@@ -23,8 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import iseg_core as iseg
-from iseg_core.bench.clicks import Target, simulate
-from iseg_core.bench.dataset import LabelledMesh, face_areas, read_princeton
+from iseg_core.bench.dataset import LabelledMesh, find_meshes
 from iseg_core.bench.experiments.common import iou
 from iseg_core.bench.oracle import NoisyOracle, proxy_labels
 from iseg_core.presets import Settings, get_settings
@@ -34,7 +33,6 @@ from iseg_core.surface import Surface
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSOLE = Console()
-CLICKS = (1, 2, 3, 5, 10)
 RENDERED_SETS = 4
 
 
@@ -251,69 +249,11 @@ def objectives(meshes: list[LabelledMesh], budget: float = 20.0) -> list[dict]:
     return rows
 
 
-def _measure(item: LabelledMesh, preset: str) -> dict:
-    """One mesh: agreement with the teacher on new clicks, and the interactive protocol, trained and instant."""
-    began = time.perf_counter()
-    model = iseg.train(item.mesh, preset=preset)
-    seconds = time.perf_counter() - began
-    instant, trained = iseg.instant(item.mesh), iseg.Segmenter(model)
-    plain = iseg.Segmenter(model, refine=False)
-    area, faces = face_areas(item.mesh), item.mesh.faces
-
-    def region(segmenter: iseg.Segmenter, vertex: int) -> np.ndarray:
-        return (segmenter.segment(positive=[vertex]) >= 0.5)[faces].sum(axis=1) >= 2  # [F]
-
-    rng = np.random.default_rng(1)
-    agreement: dict[str, list[float]] = {"trained": [], "plain": []}
-    for vertex in rng.choice(len(item.mesh.vertices), 60, replace=False):
-        teacher = region(instant, int(vertex))
-        for name, segmenter in (("trained", trained), ("plain", plain)):
-            own = region(segmenter, int(vertex))
-            agreement[name].append(area[own & teacher].sum() / max(area[own | teacher].sum(), 1e-12))
-
-    def protocol(segmenter: iseg.Segmenter) -> np.ndarray:
-        runs = [
-            simulate(Target(item.mesh, part), lambda clicks: segmenter.segment(clicks=clicks)) for part in item.parts
-        ]
-        return np.mean([scores for scores, _ in runs], axis=0)  # [10]
-
-    scores = {"instant": protocol(instant), "trained": protocol(trained), "plain": protocol(plain)}
-    return {
-        "mesh": f"{item.name} {item.category}",
-        "train s": seconds,
-        **{f"agreement {name}": float(np.mean(values)) for name, values in agreement.items()},
-        **{f"{name} @{k}": float(values[k - 1]) for name, values in scores.items() for k in CLICKS},
-        "all": {name: values.tolist() for name, values in scores.items()},
-    }
-
-
-def quality(meshes: list[LabelledMesh], preset: str) -> list[dict]:
-    """The trained model against its teacher, and against instant mode, at every number of clicks."""
-    rows = []
-    for item in meshes:
-        rows.append(_measure(item, preset))
-        shown = [f"{key} {value:.3f}" for key, value in rows[-1].items() if isinstance(value, float)]
-        CONSOLE.print(rows[-1]["mesh"], *shown[:3], highlight=False)
-    mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if isinstance(rows[0][key], float)}
-    table(
-        f"Mean over {len(rows)} meshes, preset {preset}; IoU with a person's part after k clicks",
-        [
-            {"answers": name, "agreement with teacher": mean.get(f"agreement {name}", 1.0)}
-            | {f"@{k}": mean[f"{name} @{k}"] for k in CLICKS}
-            for name in ("instant", "trained", "plain")
-        ],
-    )
-    gap = np.mean([np.array(row["all"]["trained"]) - row["all"]["instant"] for row in rows], axis=0)  # [10]
-    CONSOLE.print(f"trained - instant, least over k = 1..10: {gap.min():+.4f}")
-    return [*rows, {"mesh": "mean", **mean, "least gap": float(gap.min())}]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "psb_dev")
-    parser.add_argument("--only", default="training,queries,statistics,objectives,quality")
-    parser.add_argument("--meshes", nargs="*", help="names; default: all for quality, three for objectives")
-    parser.add_argument("--preset", default="standard", help="of the section quality")
+    parser.add_argument("--only", default="training,queries,statistics,objectives")
+    parser.add_argument("--meshes", nargs="*", default=["186", "259", "36"], help="names, of the section objectives")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "out" / "speed")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -325,15 +265,10 @@ def main() -> None:
     for section in (training, queries, statistics):
         if section.__name__ in wanted:
             result[section.__name__] = section()
-    if {"objectives", "quality"} & set(wanted):
+    if "objectives" in wanted:
         if not options.data.is_dir():
             sys.exit(f"{options.data} is not there: give --data, or --only training,queries,statistics.")
-        if "objectives" in wanted:
-            result["objectives"] = objectives(
-                list(read_princeton(options.data, options.meshes or ["186", "259", "36"]))
-            )
-        if "quality" in wanted:
-            result["quality"] = quality(list(read_princeton(options.data, options.meshes)), options.preset)
+        result["objectives"] = objectives([f.load() for f in find_meshes(options.data) if f.name in options.meshes])
     path = options.output / "speed.json"
     path.write_text(json.dumps(result, indent=1), encoding="utf-8")
     CONSOLE.print(f"Written: {path}")

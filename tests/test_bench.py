@@ -10,13 +10,13 @@ from rich.console import Console
 from shapes import bottom, dumbbell, tiny_settings
 
 from iseg_core.bench import protocol, run
-from iseg_core.bench.clicks import Target, clicks_to_reach, simulate
 from iseg_core.bench.dataset import LabelledMesh, find_meshes
 from iseg_core.bench.experiment import Experiment, Report, Setup, Table
 from iseg_core.bench.report import markdown, write_report
 from iseg_core.cli import main
 from iseg_core.errors import Cancelled, SettingsError
 from iseg_core.presets import PRESETS
+from iseg_core.simulate import Target, simulate
 
 PSB = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "psb_dev"
 
@@ -124,7 +124,7 @@ def test_a_perfect_answer_scores_one_and_needs_one_click():
     target = Target(item.mesh, item.parts[0])
     found, clicks = simulate(target, lambda clicks: target.vertices.astype(float), 20)
     assert found[0] == pytest.approx(1, abs=0.05)
-    assert clicks_to_reach(found, 0.85) == 1
+    assert protocol.clicks_to_reach(found, 0.85) == 1
 
 
 def test_best_person_is_the_one_whose_part_fits_best():

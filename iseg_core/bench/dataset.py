@@ -5,7 +5,7 @@ Princeton Mesh Segmentation Benchmark: Chen, Golovinskiy and Funkhouser 2009.
 
 import csv
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,13 +90,6 @@ def find_meshes(folder: Path) -> list[LabelledFile]:
     return found
 
 
-def read_princeton(folder: Path, names: list[str] | None = None) -> Iterator[LabelledMesh]:
-    """The labelled meshes of a folder, of all names or of `names`, one after the other. Errors: see LabelledFile."""
-    for file in find_meshes(folder):
-        if names is None or file.name in names:
-            yield file.load()
-
-
 def _princeton(folder: Path) -> list[LabelledFile]:
     index = _read_index(folder / "index.csv")
     found = []
@@ -121,7 +114,7 @@ def _beside(folder: Path) -> list[LabelledFile]:
     return found
 
 
-def _sorted(paths) -> list[Path]:
+def _sorted(paths: Iterable[Path]) -> list[Path]:
     """By length, then by name: 2 comes before 10."""
     return sorted(paths, key=lambda path: (len(path.stem), path.stem, path.suffix))
 

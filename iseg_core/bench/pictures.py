@@ -8,8 +8,8 @@ import numpy as np
 
 from ..draw import contact_sheet, draw_from
 from ..raster import EmbreeRasterizer
+from ..simulate import Target
 from ..views import sphere_cameras
-from .clicks import Target
 from .dataset import LabelledMesh
 from .plots import INK, colour, figure, legend, save
 

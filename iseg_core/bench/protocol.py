@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..segmenter import Segmenter
+from ..simulate import Answer, Click, Target, simulate
 from ..store import Model
 from ..surface import Surface
-from .clicks import Answer, Click, Target, clicks_to_reach, simulate
 from .dataset import LabelledMesh
 from .experiment import MACHINE, Experiment, Record, Report, Setup, Table
 
@@ -127,6 +127,11 @@ def peak_memory() -> float | None:
     return peak / (1e9 if sys.platform == "darwin" else 1e6)  # bytes there, kilobytes elsewhere
 
 
+def clicks_to_reach(scores: list[float], threshold: float, limit: int = LIMIT) -> int:
+    """NoC: the number of clicks after which the IoU first reaches a threshold; `limit` where it never does."""
+    return next((k + 1 for k, score in enumerate(scores) if score >= threshold), limit)
+
+
 def curves(record: Record, method: str) -> np.ndarray:
     """IoU of every part of a mesh after every click. [parts, LIMIT]"""
     return np.array([part["methods"][method]["iou"] for part in record["parts"]]).reshape(-1, LIMIT)
@@ -136,7 +141,7 @@ def scores(record: Record, method: str) -> dict[str, float]:
     """The figures of one mesh, means over its parts."""
     iou = curves(record, method)  # [parts, LIMIT]
     mean = iou.mean(axis=0)  # [LIMIT]
-    reached = {f"NoC@{100 * r:.0f}": np.mean([clicks_to_reach(row, r, LIMIT) for row in iou.tolist()]) for r in REACHED}
+    reached = {f"NoC@{100 * r:.0f}": np.mean([clicks_to_reach(row, r) for row in iou.tolist()]) for r in REACHED}
     person = np.mean([part["methods"][method]["best person"] for part in record["parts"]])
     shown = {f"@{k}": mean[k - 1] for k in SHOWN}
     return {name: float(value) for name, value in {**shown, **reached, "best person@1": person}.items()}
