@@ -5,7 +5,7 @@ space, as in the protocol of simulated users (AGILE3D).
 """
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] it lacks in the stubs
 
 SAMPLE = 128  # vertices among which the deepest is looked for
 

@@ -122,7 +122,7 @@ def correct(
     prior = SIZE_PRIOR[min(max(len(clicks) - 2, 0), len(SIZE_PRIOR) - 1)]
     away = surface.distances(vertex)  # [P]
     expected = Size(expected_change(surface, region, steps[-1].click, away), prior)
-    orders = [*fields, *_along_border(surface, region == label, away)] if len(clicks) > 2 else fields
+    orders = [*fields, *_along_border(surface, region == label, away)] if len(clicks) > 2 else list(fields)
     answers = list(_growths(surface, region, clicks, label, orders, expected))
     if rivals is not None and len(rivals):
         answers += _rivals_that_hold(surface, region, clicks, rivals, expected)
