@@ -5,7 +5,7 @@ space, as in the protocol of simulated users (AGILE3D).
 """
 
 import numpy as np
-from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] it lacks in the stubs
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] the stubs lack it
 
 SAMPLE = 128  # vertices among which the deepest is looked for
 
