@@ -139,9 +139,9 @@ def wait() -> None:
 
 def own_python() -> Path | None:
     """The folder of the Python that came with this Blender; None where it uses the system's."""
-    program = bpy.app.binary_path
-    prefix = Path(sys.prefix)
-    return prefix if program and prefix.is_relative_to(os.path.dirname(os.path.realpath(program))) else None
+    folder, prefix = Path(os.path.realpath(bpy.app.binary_path)).parent, Path(sys.prefix)
+    folder = folder.parent if folder.name == "MacOS" else folder  # Blender.app/Contents
+    return prefix if bpy.app.binary_path and prefix.is_relative_to(folder) else None
 
 
 def _begin(wish: str, work: Job) -> Job:

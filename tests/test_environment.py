@@ -471,6 +471,7 @@ def index(iseg, fake, monkeypatch, tmp_path) -> Any:
     monkeypatch.setattr(sys.modules["iseg_unpacked.iseg_core.transfer"], "PAUSE", 0.0)
     server = Index(content, wheel.file)
     monkeypatch.setenv("UV_DEFAULT_INDEX", server.url)
+    monkeypatch.setenv("UV_OFFLINE", "0")  # so that it is restored after a test that sets it
     yield server
     server.silent.set()
     server.web.shutdown()
@@ -509,12 +510,13 @@ def test_uv_on_a_connection_that_breaks(iseg, fake, folder, index):
         (lambda index: setattr(index, "kind", "junk"), "does not answer as a package index does"),
         (lambda index: os.environ.update(UV_DEFAULT_INDEX="http://127.0.0.1:9/simple"), "cannot be reached"),
         (lambda index: os.environ.update(UV_DEFAULT_INDEX="http://example.com/simple"), "over HTTPS only"),
+        (lambda index: os.environ.update(UV_OFFLINE="1"), "UV_OFFLINE forbids"),
         (
             lambda index: os.environ.update(UV_DEFAULT_INDEX="https://me:secret@example.com/simple"),
             "asks for a password",
         ),
     ],
-    ids=["hash", "length", "404", "not there", "no index", "nobody there", "no HTTPS", "password"],
+    ids=["hash", "length", "404", "not there", "no index", "nobody there", "no HTTPS", "offline", "password"],
 )
 def test_a_uv_that_is_not_the_right_one_never_runs(iseg, fake, folder, index, spoil, words):
     spoil(index)

@@ -103,6 +103,8 @@ def obtain(folder: Path, report: Callable[[float], None]) -> Path:
         return found
     if kept.is_file():
         return kept
+    if os.environ.get("UV_OFFLINE", "0").lower() not in ("", "0", "false"):
+        raise EngineError(f"UV_OFFLINE forbids fetching uv. Set it back, then try again. {BY_HAND}")
     wheel = WHEELS.get((platform.system(), platform.machine()))
     if wheel is None or (platform.system() == "Linux" and platform.libc_ver()[0] != "glibc"):
         raise EngineError(

@@ -143,6 +143,21 @@ def test_an_engine_at_work_is_not_disturbed_by_a_repair(managed, monkeypatch):
     assert not alive(running) and managed.managed.look()[1] is managed.managed.State.READY
 
 
+@pytest.mark.parametrize(
+    "program, prefix, own",
+    [
+        ("/opt/blender/blender", "/opt/blender/4.2/python", True),
+        ("/Blender.app/Contents/MacOS/Blender", "/Blender.app/Contents/Resources/4.2/python", True),
+        ("/usr/bin/blender", "/usr", False),  # a distribution's Blender runs on the system's Python
+        ("", "/home/me/.venv", False),  # Blender as a module
+    ],
+)
+def test_blenders_own_python_is_known(empty, monkeypatch, program, prefix, own):
+    monkeypatch.setattr(empty.managed, "bpy", SimpleNamespace(app=SimpleNamespace(binary_path=program)))
+    monkeypatch.setattr(empty.managed, "sys", SimpleNamespace(prefix=prefix))
+    assert empty.managed.own_python() == (Path(prefix) if own else None)
+
+
 def test_cancel(managed):
     """As in a window: the operator's work has begun, and Cancel is pressed."""
     managed.plan(pip={"hang": 1})
