@@ -57,7 +57,7 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
             box.alert = True
             wrapped(box, context, problem, "ERROR")
             if prefs.chosen():
-                box.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = prefs.PACKAGE
+                layout.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = prefs.PACKAGE
 
 
 def draw_weights(layout: Any, context: bpy.types.Context, name: str) -> None:
@@ -182,7 +182,7 @@ class ISEG_UL_clicks(bpy.types.UIList):
 def wrapped(layout: Any, context: bpy.types.Context, text: str, icon: str) -> None:
     """A sentence in as many lines as the region's width asks for."""
     scale = context.preferences.view.ui_scale * context.preferences.system.pixel_size
-    width = max(int((context.region.width / max(scale, 0.1) - 50) / 6.2), 16)  # characters
+    width = max(int((context.region.width / max(scale, 0.1) - 80) / 6.2), 16)  # characters, beside icon, box and tabs
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(textwrap.wrap(text, width)):
