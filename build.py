@@ -286,8 +286,8 @@ def explain_os_error(error: OSError) -> str:
 
 
 def extension(folder: Path = ROOT / "dist") -> Path:
-    """Write the extension's zip: the manifest, iseg_blender's files beside it, and in folders of their own iseg_core and
-    the locks of the environment that the extension makes for its engine.
+    """Write the extension's zip: the manifest, iseg_blender's files beside it, and in folders of their own iseg_core
+    and the locks of the environment that the extension makes for its engine.
     """
     manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text())
     version = re.search(r'__version__ = "(.+)"', (ROOT / "iseg_core" / "version.py").read_text())
