@@ -33,13 +33,15 @@ def flush(thing: bpy.types.Object) -> None:
 
 def read(thing: bpy.types.Object) -> Geometry:
     """The arrays of a mesh object, including changes of edit mode that are not saved yet."""
-    flush(thing)
     if thing.mode != "EDIT":
         return arrays(thing.data)
+    # Saved into a mesh of ours: saved into its own, Blender would take the mesh for changed, and evaluate it again.
+    ours = bpy.data.meshes.new("iSeg")
     try:
-        return arrays(thing.to_mesh())  # in edit mode attributes are empty; this shares what is there
+        bmesh.from_edit_mesh(thing.data).to_mesh(ours)
+        return arrays(ours)
     finally:
-        thing.to_mesh_clear()
+        bpy.data.meshes.remove(ours)
 
 
 def arrays(mesh: bpy.types.Mesh) -> Geometry:

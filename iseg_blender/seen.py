@@ -5,6 +5,7 @@ scene of its own, says for every point of the surface where in the mesh it was m
 """
 
 import time
+import traceback
 from collections import OrderedDict
 from functools import partial
 from typing import Any, NamedTuple
@@ -51,6 +52,12 @@ def surface_of(thing: bpy.types.Object, look: Look) -> Surface:
         surface = Surface(look.vertices, look.faces) if plain else _evaluated(thing, look)
         _remember(_surfaces, thing.session_uid, (state, surface))
     return _surfaces[thing.session_uid][1]
+
+
+def known(thing: bpy.types.Object, look: Look) -> bool:
+    """Whether the surface is known that will be shown; begins to find out."""
+    surface_of(thing, look)
+    return not _tracing
 
 
 def forget() -> None:
@@ -106,7 +113,12 @@ def _trace(uid: int, look: Look, geometry: Geometry, recipe: Recipe) -> None:
         _surfaces.pop(uid, None)
         live.redraw()
 
-    session.engine.start(tracing(look, geometry, rest_places(thing)), ended)
+    try:
+        rest = rest_places(thing)
+    except Exception:  # a modifier of a kind that we do not know: a timer that raises would leave us waiting
+        traceback.print_exc()
+        rest = np.zeros((0, 3), np.float32)  # [0, 3] nobody knows
+    session.engine.start(tracing(look, geometry, rest), ended)
     live.keep_pumping()
 
 

@@ -1,6 +1,7 @@
 """An artist's way through the extension in a real window (tests/window/scenario.py says which)."""
 
 import json
+import math
 import os
 import shlex
 import shutil
@@ -31,6 +32,12 @@ def report() -> Any:
 def edit_mode() -> Any:
     """What the way through edit mode has found."""
     return run("edit_mode", ROOT / "out" / "window-edit-mode")
+
+
+@pytest.fixture(scope="module")
+def surfaces() -> Any:
+    """What the way over modifiers and a large mesh has found."""
+    return run("surfaces", ROOT / "out" / "window-surfaces")
 
 
 def run(scenario: str, out: Path) -> Any:
@@ -100,3 +107,21 @@ def test_a_selection_becomes_clicks_of_a_part_of_its_own(edit_mode: Any):
     first, second = edit_mode["seeded"]
     assert first == edit_mode["clicked"] and second
     assert edit_mode["seeded_undone"] == [first]
+
+
+def test_clicks_on_what_modifiers_make(surfaces: Any):
+    """The second head is a copy: its eye is the mesh's, and shows the part."""
+    ((place, positive),) = surfaces["clicked"]
+    assert math.dist(place, (-0.35, -0.85, 0.24)) < 0.15 and positive and surfaces["same_data"]
+    (eye, crown), (eye_plain, crown_plain) = surfaces["with"], surfaces["without"]
+    assert eye[2] > eye_plain[2] + 0.05 and eye[0] < eye_plain[0]  # bluer
+    assert crown == crown_plain
+
+
+def test_a_large_mesh_is_read_without_holding_blender_up(surfaces: Any):
+    assert surfaces["reading"]
+    (picked,) = surfaces["large"]
+    assert max(abs(a - b) for a, b in zip(picked, surfaces["top"], strict=True)) < 0.05
+    assert surfaces["waits"] and "looked at when you click" in surfaces["sentence"]
+    assert [positive for _, positive in surfaces["edited"]] == [True, False]
+    assert surfaces["height"] > 1.3 and surfaces["problems"] == {}  # what edit mode has changed

@@ -102,6 +102,12 @@ def hits_on_others(depsgraph: Any, thing: bpy.types.Object, origin: Vector, dire
     return places
 
 
+def surface_known(thing: bpy.types.Object) -> bool:
+    """Whether it is known what can be clicked; begins to find out. Raises IsegError where the mesh cannot be read."""
+    look = live.look_at(thing)
+    return look is not None and seen.known(thing, look)
+
+
 def click_refusal(context: bpy.types.Context) -> str:
     """Why there can be no clicking; empty where there can."""
     why = mesh_io.refusal(context.object) or prefs.chosen()
@@ -188,7 +194,7 @@ class ISEG_OT_click(bpy.types.Operator):
     def _ready(self, context):
         """Whether the mesh is known as it is now; a large one is being read for a moment."""
         try:
-            ready = live.look_at(context.object) is not None
+            ready = surface_known(context.object)
         except IsegError as error:
             self.report({"ERROR"}, str(error))
             return False
@@ -326,6 +332,9 @@ class ISEG_OT_click_at(WaitingOperator):
     @classmethod
     def refusal(cls, context):
         return click_refusal(context)
+
+    def ready(self, thing):
+        return surface_known(thing)
 
     def invoke(self, context, event):
         self._cursor = event.mouse_x, event.mouse_y

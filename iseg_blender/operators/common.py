@@ -59,6 +59,10 @@ class WaitingOperator(MeshOperator):
     _begun = False
     _timer: Any = None
 
+    def ready(self, thing: bpy.types.Object) -> bool:
+        """Whether the mesh is known as it is now; begins to read it."""
+        return live.look_at(thing) is not None
+
     def begin(self, context: bpy.types.Context) -> Task | None:
         """Ask the engine; None where only the mesh is needed. Raises Refusal."""
         return None
@@ -93,7 +97,7 @@ class WaitingOperator(MeshOperator):
             if why:
                 raise Refusal(why)
             if not self._begun:
-                if live.look_at(context.object) is None:
+                if not self.ready(context.object):
                     return None
                 self._begun, self._task = True, self.begin(context)
             if self._task is not None and not self._task.ended:

@@ -81,6 +81,7 @@ def test_a_training_is_cancelled_and_leaves_nothing(empty, engine):
     thing = bpy.context.object
     task = empty.session.train(thing, bpy.context.scene.iseg)
     while task.progress is None:
+        assert not task.ended, task.error
         empty.session.engine.pump()
     assert empty.session.status(thing).kind.name == "TRAINING"
     with pytest.raises(RuntimeError, match="being trained already"):

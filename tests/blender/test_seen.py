@@ -1,5 +1,7 @@
 """Large meshes on a thread, and what modifiers make of a mesh."""
 
+import time
+
 import bpy
 import numpy as np
 import pytest
@@ -112,6 +114,14 @@ def test_where_the_points_of_a_surface_come_from(empty, kinds):
         np.testing.assert_array_equal(look.vertices[origin.source], np.tile(look.vertices, (2, 1)))
 
 
+def settle(engine) -> None:
+    """What was begun has ended."""
+    deadline = time.monotonic() + 60
+    while engine.busy and time.monotonic() < deadline:
+        engine.pump()
+        time.sleep(0.002)
+
+
 def test_the_surface_follows_its_modifiers(empty, monkeypatch):
     """The mesh below until it is known where the points come from; then the surface, in every pose."""
     monkeypatch.setattr(empty.seen, "QUICK", 1e9)
@@ -122,15 +132,17 @@ def test_the_surface_follows_its_modifiers(empty, monkeypatch):
     assert empty.seen.surface_of(thing, look).points is look.vertices
     modifier = thing.modifiers.new("Mirror", "MIRROR")
     bpy.context.view_layer.update()
-    while empty.seen.surface_of(thing, look).source is None:
-        engine.pump()
+    empty.seen.surface_of(thing, look)  # begins to find out
+    settle(engine)
+    assert empty.seen.surface_of(thing, look).source is not None
     surface = empty.seen.surface_of(thing, look)
     assert len(surface.points) > len(look.vertices) and empty.seen.surface_of(thing, look) is surface
     offset = thing.modifiers.new("Displace", "DISPLACE")
     offset.strength = 0.5
     bpy.context.view_layer.update()
-    while empty.seen.surface_of(thing, look).source is None:
-        engine.pump()
+    empty.seen.surface_of(thing, look)  # begins to find out
+    settle(engine)
+    assert empty.seen.surface_of(thing, look).source is not None
     assert not np.allclose(empty.seen.surface_of(thing, look).points, surface.points)
     modifier.show_viewport = False
     bpy.context.view_layer.update()
