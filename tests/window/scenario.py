@@ -83,7 +83,7 @@ def steps():
     yield 0.5
     engine = iseg.session.engine
     targets = [
-        ((1.36, -0.1, 0.4), False),
+        ((1.07, 0.39, 0.2), False),
         ((-0.35, -0.85, 0.24), True),
         ((0.0, -0.6, 0.85), True),
         ((-1.3, 0, 0.4), False),
