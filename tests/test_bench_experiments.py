@@ -62,10 +62,9 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
 @pytest.mark.parametrize("name", list(EXPERIMENTS))
 def test_measured_on_a_tiny_shape(name: str, setup: Setup, tmp_path: Path):
     experiment = EXPERIMENTS[name]
-    items = [file.load() for file in find_meshes(setup.dataset)]
-    records: dict[str, Record] = {item.name: experiment.measure(item, setup) for item in items}
-    text = json.dumps(records, default=lambda number: number.item())
-    records = json.loads(text)
+    item = find_meshes(setup.dataset)[0].load()
+    record = _as_json(experiment.measure(item, setup))
+    records: dict[str, Record] = {"1": record, "2": record}  # the other mesh is only drawn
     report = experiment.report(records, setup)
     assert report.tables and all(table.rows for table in report.tables)
     for table in report.tables:
@@ -79,10 +78,15 @@ def test_measured_on_a_tiny_shape(name: str, setup: Setup, tmp_path: Path):
 
     fresh = tmp_path / "again"
     fresh.mkdir()
-    again = experiment.measure(items[0], dataclasses.replace(setup, folder=fresh))  # trains anew
-    for record in (again, records[items[0].name]):
-        record.pop(MACHINE, None)
-    assert json.loads(json.dumps(again, default=lambda number: number.item())) == records[items[0].name]
+    again = _as_json(experiment.measure(item, dataclasses.replace(setup, folder=fresh)))  # trains anew
+    for found in (again, record):
+        found.pop(MACHINE, None)
+    assert again == record
+
+
+def _as_json(record: Record) -> Record:
+    """As it comes back from the file that it is kept in."""
+    return json.loads(json.dumps(record, default=lambda number: number.item()))
 
 
 def test_stability_of_made_up_regions():
