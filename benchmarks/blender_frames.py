@@ -41,7 +41,7 @@ class Clock:
     def drawn(self) -> None:
         now = time.perf_counter()
         if self._last is not None:
-            self.frames.append(((now - self._last) * 1e3, *self._own))
+            self.frames.append(((now - self._last) * 1e3, float(self._own[0]), float(self._own[1])))
         self._last, self._own = now, np.zeros(2)  # [2]
 
     def start(self) -> None:
