@@ -16,8 +16,9 @@ from .look import Look
 CALM = 0.25  # seconds without a change before the mesh is read again
 
 _reading: dict[int, Task] = {}  # by session uid of the mesh
-_asking: dict[session.Query, Task] = {}
-_failed: set[session.Query] = set()  # not asked again by themselves
+_asking: dict[session.Query | str, Task] = {}  # by the query; without clicks, by the geometry's name
+_failed: set[session.Query | str] = set()  # not asked again by themselves
+_written: dict[int, tuple] = {}  # by session uid of the object: what its vertex group was written from last
 
 
 def changed() -> None:
@@ -79,12 +80,12 @@ def look_at(thing: bpy.types.Object) -> Look | None:
 
 
 def _refresh() -> None:
-    """Ask for what the active part's clicks mean now, where it is not known. Never waits."""
+    """Ask for what the active part's clicks mean now, or which models there are, where it is not known. Never waits."""
     thing = bpy.context.object
     if thing is None or mesh_io.refusal(thing):
         return
-    part = state.part_of(thing)
-    if part is None or not (len(part.clicks) or state.trained_name(thing)):
+    part, trained = state.part_of(thing), bool(state.trained_name(thing))
+    if not trained and (part is None or not len(part.clicks)):
         return
     if session.waits(thing):
         return redraw()  # what is shown is out of date
@@ -99,16 +100,19 @@ def _refresh() -> None:
         redraw()  # the object's state may be another
     if look is None:
         return  # once it has been read, this is called again
-    query = session.query_of(thing, part, look)
-    if query is None or query in _asking or query in _failed:
+    query = session.query_of(thing, part, look) if part is not None else None
+    if query is None and not trained:
         return
-    if query in session.answers and look.hash in session.models:
+    if look.hash in session.models and (query is None or query in session.answers):
+        return _write_live(thing.session_uid)
+    asked = query or look.hash
+    if asked in _asking or asked in _failed:
         return
 
     def ended(task: Task) -> None:
-        _asking.pop(query, None)
+        _asking.pop(asked, None)
         if task.error is not None:
-            _failed.add(query)
+            _failed.add(asked)
             session.problems[look.hash] = str(task.error)
         else:
             session.problems.pop(look.hash, None)
@@ -116,21 +120,35 @@ def _refresh() -> None:
         redraw()
 
     thing_uid = thing.session_uid
-    task = session.engine.start(session.answering(thing, part, look, bpy.context.scene.iseg.device), ended)
+    conversation = session.finding_models(thing, look)
+    if part is not None and query is not None:
+        conversation = session.answering(thing, part, look, bpy.context.scene.iseg.device)
+    task = session.engine.start(conversation, ended)
     if not task.ended:
-        _asking[query] = task
+        _asking[asked] = task
         keep_pumping()
 
 
 def _write_live(thing_uid: int) -> None:
-    """Write the vertex group of the active part again, where that is wished."""
+    """Write the vertex group of the active part again, where that is wished and it is another one now."""
     thing = bpy.context.object
-    if thing is None or thing.session_uid != thing_uid or not bpy.context.scene.iseg.live:
+    if thing is None or thing.session_uid != thing_uid or mesh_io.refusal(thing) or not bpy.context.scene.iseg.live:
         return
-    part = state.part_of(thing)
-    answer = session.answer_of(thing, part) if part is not None else None
-    if part is not None and answer is not None:
-        mesh_io.write_group(thing, part.name, answer.probability)
+    part, look = state.part_of(thing), session.known_look(thing)
+    query = session.query_of(thing, part, look) if part is not None and look is not None else None
+    if part is None or look is None or query is None or query not in session.answers:
+        return
+    name = state.title(part)
+    wanted = (name, query, part.connected and (part.automatic, part.threshold))
+    if _written.get(thing_uid) == wanted:  # writing it changes the mesh, and what changes a mesh leads here
+        return
+    why = mesh_io.group_refusal(thing, name)
+    if why:
+        session.problems[look.hash] = why
+        return redraw()
+    session.problems.pop(look.hash, None)
+    _written[thing_uid] = wanted
+    mesh_io.write_group(thing, name, session.weights_of(thing, part, session.answers[query]))
 
 
 @persistent
@@ -155,6 +173,7 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 def on_everything(*_: object) -> None:
     """After undo, redo and load every mesh may be another."""
     session.stale.update(session.looks)
+    _written.clear()
     history.recall()
     changed()
 
@@ -179,6 +198,5 @@ def stop() -> None:
     for timer in (_pump, _refresh):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
-    _reading.clear()
-    _asking.clear()
-    _failed.clear()
+    for memory in (_reading, _asking, _failed, _written):
+        memory.clear()

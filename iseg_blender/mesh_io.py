@@ -1,6 +1,6 @@
 """Blender's mesh to arrays, and weights back into it: in bulk, in object and in edit mode.
 
-It is always the base mesh, the one that vertex groups belong to; what modifiers make of it is not looked at.
+It is the base mesh, the one that vertex groups belong to; seen.py knows what modifiers make of it.
 """
 
 import bmesh
@@ -95,6 +95,14 @@ def write_group(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:
         thing.data.attributes.active = thing.data.attributes[active_name]
     thing.data.update()
     return groups[place].name
+
+
+def group_refusal(thing: bpy.types.Object, name: str) -> str:
+    """Why the vertex group of this name cannot be written; empty where it can."""
+    group = thing.vertex_groups.get(name)
+    if group is not None and group.lock_weight:
+        return f"The vertex group {name} is locked: unlock it, or choose another name."
+    return ""
 
 
 def _convert(thing: bpy.types.Object, weights: np.ndarray) -> bpy.types.VertexGroup:

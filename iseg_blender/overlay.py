@@ -1,4 +1,4 @@
-"""What is drawn over the mesh: arrays from state (numpy only), and their drawing (view.py draws them)."""
+"""What is drawn over the mesh: arrays from state, numpy only. view.py draws them."""
 
 from typing import NamedTuple
 

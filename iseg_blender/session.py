@@ -22,7 +22,18 @@ LOOKS_LIMIT, ANSWERS_LIMIT = 8, 256
 SMALL = 200_000  # corners of polygons, or triangles: what is done at once; more of them on a thread
 EDIT_LIMIT = 100_000  # vertices; of a million, Blender's own hand-over of edit mode takes a third of a second
 
-Model = tuple[str, str, int]  # teacher, preset, seed
+
+class Model(NamedTuple):
+    """A model of a mesh, as it was trained."""
+
+    teacher: str
+    preset: str
+    seed: int
+
+    @classmethod
+    def of(cls, report: dict) -> "Model":
+        """The one that the engine reports on."""
+        return cls(report["teacher"], report["preset"], report["seed"])
 
 
 class Query(NamedTuple):
@@ -147,11 +158,15 @@ def model_for(thing: bpy.types.Object, look: Look) -> tuple[str, Model | None]:
     """Which geometry and which of its models answer: the newest one trained for this geometry, else one of another
     pose of the same mesh, else none (instant mode).
     """
-    for name in (look.hash, pose_trained(thing, look)):
-        if models.get(name):
-            newest = models[name][0]
-            return name, (newest["teacher"], newest["preset"], newest["seed"])
-    return look.hash, None
+    return newest(look.hash, pose_trained(thing, look))
+
+
+def newest(name: str, pose: str) -> tuple[str, Model | None]:
+    """The same, of a geometry's name and that of the pose that was trained."""
+    for known in (name, pose):
+        if models.get(known):
+            return known, Model.of(models[known][0])
+    return name, None
 
 
 def query_of(thing: bpy.types.Object, part: state.Part, look: Look) -> Query | None:
@@ -178,6 +193,14 @@ def inside_of(thing: bpy.types.Object, part: state.Part, answer: Answer) -> np.n
     look = known_look(thing)
     assert look is not None  # else there was no answer
     return choosing(look, part, answer)()
+
+
+def weights_of(thing: bpy.types.Object, part: state.Part, answer: Answer, hard: bool = False) -> np.ndarray:
+    """The part as weights of a vertex group: probabilities, or hard 0 and 1. [V] float32"""
+    if not hard and not part.connected:
+        return answer.probability
+    inside = inside_of(thing, part, answer).astype(np.float32)  # [V]
+    return inside if hard else answer.probability * inside
 
 
 def choosing(look: Look, part: state.Part, answer: Answer) -> Callable[[], np.ndarray]:
@@ -211,12 +234,8 @@ def answering(thing: bpy.types.Object, part: state.Part, look: Look, device: str
     if wanted is None:
         return None
     yield from finding_models(thing, look)
-    for name in (look.hash, pose):
-        if models.get(name):
-            newest = models[name][0]
-            model = (newest["teacher"], newest["preset"], newest["seed"])
-            return (yield from asking(wanted._replace(mesh=name, model=model), look, device))
-    return (yield from asking(wanted._replace(mesh=look.hash, model=None), look, device))
+    name, model = newest(look.hash, pose)
+    return (yield from asking(wanted._replace(mesh=name, model=model), look, device))
 
 
 def asking(query: Query, look: Look, device: str) -> Conversation:
@@ -224,10 +243,9 @@ def asking(query: Query, look: Look, device: str) -> Conversation:
     if query in answers:
         answers.move_to_end(query)
         return answers[query]
-    fields = {"mesh": query.mesh, "granularity": query.granularity, "device": device, "model": None}
+    fields: dict[str, Any] = {"mesh": query.mesh, "granularity": query.granularity, "device": device}
+    fields["model"] = query.model._asdict() if query.model is not None else None
     fields["clicks"] = [list(click) for click in query.clicks]
-    if query.model is not None:
-        fields["model"] = dict(zip(("teacher", "preset", "seed"), query.model, strict=True))
     reply = yield from on_mesh(Ask("query", fields), look)
     answers[query] = checked(reply, len(look.vertices))
     while len(answers) > ANSWERS_LIMIT:
@@ -251,9 +269,9 @@ def proposing(thing: bpy.types.Object, look: Look, chosen: np.ndarray, wish: Wis
     """Clicks for the chosen vertices [V] bool of a mesh."""
     pose = pose_trained(thing, look)
     yield from finding_models(thing, look)
-    name = next((name for name in (look.hash, pose) if models.get(name)), look.hash)
+    name, model = newest(look.hash, pose)
     fields = {"mesh": name, "granularity": wish.granularity, "threshold": wish.threshold, "device": device}
-    fields["model"] = {key: models[name][0][key] for key in ("teacher", "preset", "seed")} if models.get(name) else None
+    fields["model"] = model._asdict() if model is not None else None
     reply = yield from on_mesh(Ask("propose", fields, {"chosen": chosen.astype(np.uint8)}), look)
     clicks = [(int(vertex), bool(include)) for vertex, include in reply.fields["clicks"]]
     return Proposal(look.topology, clicks, float(reply.fields["iou"]))
@@ -280,8 +298,7 @@ def learning(look: Look, teacher: str, preset: str, device: str) -> Conversation
     """Train a mesh; its model is the newest afterwards."""
     yield from opening(look)
     reply = yield Ask("train", {"mesh": look.hash, "teacher": teacher, "preset": preset, "device": device, "seed": 0})
-    trained = (reply.fields["teacher"], reply.fields["preset"], reply.fields["seed"])
-    others = [m for m in models[look.hash] if (m["teacher"], m["preset"], m["seed"]) != trained]
+    others = [model for model in models[look.hash] if Model.of(model) != Model.of(reply.fields)]
     models[look.hash] = [reply.fields, *others]
     poses[look.topology] = look.hash
     return reply.fields
@@ -391,7 +408,7 @@ def status(thing: bpy.types.Object | None) -> Status:
     name, model = model_for(thing, look)
     if model is not None and name == look.hash:
         created = str(models[name][0].get("created", ""))[:16].replace("T", " ")
-        return Status(Kind.READY, f"Ready: {model[0]}, {model[1]}, {created}")
+        return Status(Kind.READY, f"Ready: {model.teacher}, {model.preset}, {created}")
     if model is not None:
         return Status(Kind.MOVED, "Ready, but vertices moved since the training: train again to be exact")
     if state.trained_name(thing) and thing.iseg.trained_topology != look.topology:

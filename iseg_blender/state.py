@@ -130,6 +130,7 @@ class SceneSettings(bpy.types.PropertyGroup):
         name="Live Vertex Group",
         description="Write the vertex group of the part again after each click",
         default=False,
+        update=redraw,
     )
 
 
@@ -149,6 +150,11 @@ def part_of(thing: bpy.types.Object) -> Part | None:
     if not len(state.parts):
         return None
     return state.parts[min(state.part_index, len(state.parts) - 1)]
+
+
+def title(part: Part) -> str:
+    """What is made from a part is called so."""
+    return part.name or "Part"
 
 
 def add_part(thing: bpy.types.Object, name: str = "") -> Part:

@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import EnumProperty, FloatProperty
 
-from .. import names, session, state, surgery
+from .. import mesh_io, names, session, state, surgery
 from .common import AnswerOperator, Refusal
 
 ACTIONS = (
@@ -69,7 +69,7 @@ class ISEG_OT_edit(AnswerOperator):
             elif self.action == "EXTRUDE":
                 follow(thing, surgery.following(work, lambda: surgery.extrude(work, faces, self.distance)))
             elif self.action == "MATERIAL":
-                surgery.assign_material(work, faces, material_slot(thing, part.name))
+                surgery.assign_material(work, faces, material_slot(thing, state.title(part)))
             else:
                 surgery.assign_face_set(work, faces)
 
@@ -101,9 +101,10 @@ def follow(thing: bpy.types.Object, after: dict[int, int]) -> None:
 
 def separate(thing: bpy.types.Object, part: state.Part, inside) -> bpy.types.Object:
     """Move the part's faces into a new object, which keeps groups, materials and modifiers."""
+    mesh_io.flush(thing)  # a copy has nothing of what edit mode has not brought into the mesh
     new = thing.copy()
-    new.data = thing.data.copy()  # `run` has flushed what edit mode changed
-    new.name = new.data.name = part.name or "Part"
+    new.data = thing.data.copy()
+    new.name = new.data.name = state.title(part)
     with surgery.editing(new) as work:
         kept = surgery.faces_of(work, inside)
         chosen = set(kept)

@@ -2,7 +2,7 @@
 
 from bpy.props import BoolProperty, StringProperty
 
-from .. import mesh_io, names, session
+from .. import mesh_io, names, session, state
 from .common import AnswerOperator, Refusal
 
 
@@ -17,14 +17,11 @@ class ISEG_OT_to_vertex_group(AnswerOperator):
     hard: BoolProperty(name="Hard", description="Weight 1 in the part and none outside", default=False)
 
     def apply(self, context, thing, part, answer):
-        name = self.name or part.name or "Part"
-        group = thing.vertex_groups.get(name)
-        if group is not None and group.lock_weight:
-            raise Refusal(f"The vertex group {name} is locked: unlock it, or choose another name.")
-        weights = answer.probability  # [V]
-        if self.hard or part.connected:
-            inside = session.inside_of(thing, part, answer)  # [V]
-            weights = inside.astype("float32") if self.hard else weights * inside  # [V]
+        name = self.name or state.title(part)
+        why = mesh_io.group_refusal(thing, name)
+        if why:
+            raise Refusal(why)
+        weights = session.weights_of(thing, part, answer, self.hard)  # [V]
         written = mesh_io.write_group(thing, name, weights)
         self.report({"INFO"}, f"Vertex group {written}: {int((weights > 0.5).sum()):,} vertices above 0.5.")
 

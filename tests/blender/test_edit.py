@@ -1,5 +1,6 @@
 """Each edit does what it says to the part and nothing to the rest, in object and in edit mode."""
 
+import bmesh
 import bpy
 import numpy as np
 import pytest
@@ -135,6 +136,26 @@ def test_separate(empty, thing):
     assert counts(new)[1] == len(whole) and counts(thing)[1] == polygons - len(whole)
     assert counts(new)[0] == len({v for polygon in whole for v in polygon})
     assert not new.iseg.parts and "before" in new.vertex_groups
+
+
+def test_separate_what_edit_mode_has_not_saved(empty, engine):
+    bpy.ops.mesh.primitive_monkey_add()
+    thing = bpy.context.object
+    bpy.ops.object.mode_set(mode="EDIT")
+    work = bmesh.from_edit_mesh(thing.data)
+    work.verts.ensure_lookup_table()
+    for vertex in work.verts:
+        vertex.co.x += 5.0
+    bmesh.ops.delete(work, geom=[work.verts[300]], context="VERTS")
+    bmesh.update_edit_mesh(thing.data)
+    bpy.ops.iseg.click_add(vertex=EYE)
+    _, whole = part_of(empty, thing)
+    wanted = points(thing)[sorted({v for polygon in whole for v in polygon})]
+    for vertex in bmesh.from_edit_mesh(thing.data).verts:
+        vertex.co.x += 1.0
+    bmesh.update_edit_mesh(thing.data)
+    bpy.ops.iseg.edit(action="SEPARATE")
+    np.testing.assert_allclose(points(bpy.data.objects["Part"]), wanted + (1.0, 0.0, 0.0), atol=1e-6)
 
 
 def test_material_and_face_set(empty, thing):

@@ -1,0 +1,85 @@
+"""What happens by itself in a window, done by hand here, where no timer runs: answers are fetched and shown."""
+
+import bpy
+import numpy as np
+import pytest
+from conftest import engine_answer, weights
+
+EYE, OTHER_EYE = 0, 1  # vertices of Suzanne; each eye is a shell of its own
+
+
+@pytest.fixture
+def thing(empty, engine) -> bpy.types.Object:
+    bpy.ops.mesh.primitive_monkey_add()
+    bpy.context.scene.iseg.live = True
+    return bpy.context.object
+
+
+def settle(iseg) -> None:
+    """As the timers do it, until nothing is left to be done."""
+    iseg.live._refresh()
+    while iseg.session.engine.busy:
+        iseg.session.engine.pump()
+
+
+def part(thing) -> np.ndarray:
+    return np.nan_to_num(weights(thing, "Part"))
+
+
+def test_a_live_group_is_written_after_every_change(empty, thing):
+    bpy.ops.iseg.click_add(vertex=EYE)
+    settle(empty)
+    one = part(thing)
+    np.testing.assert_array_equal(one, engine_answer(empty, thing, [(EYE, True)]))
+    bpy.ops.iseg.click_add(vertex=int(np.flatnonzero(one == 0)[0]))
+    settle(empty)
+    assert not np.array_equal(part(thing), one)
+    bpy.ops.iseg.click_remove()  # its answer is known already
+    settle(empty)
+    np.testing.assert_array_equal(part(thing), one)
+    settings = thing.iseg.parts[0]
+    settings.mirror = (True, False, False)
+    settle(empty)
+    assert part(thing)[[EYE, OTHER_EYE]].all()
+    settings.connected = True
+    settle(empty)
+    assert part(thing)[EYE] and not part(thing)[OTHER_EYE]
+
+
+def test_a_live_group_is_written_once(empty, thing, monkeypatch):
+    """Writing changes the mesh, which leads back to where it is written."""
+    written = []
+    write = empty.mesh_io.write_group
+    monkeypatch.setattr(empty.mesh_io, "write_group", lambda *call: written.append(call) or write(*call))
+    bpy.ops.iseg.click_add(vertex=100)
+    for _ in range(3):
+        settle(empty)
+    assert len(written) == 1
+
+
+def test_a_locked_group_stays(empty, thing):
+    thing.vertex_groups.new(name="Part").lock_weight = True
+    bpy.ops.iseg.click_add(vertex=100)
+    settle(empty)
+    assert np.isnan(weights(thing, "Part")).all()
+    assert "is locked: unlock it" in empty.session.problem_of(thing)
+    thing.vertex_groups["Part"].lock_weight = False
+    settle(empty)
+    assert part(thing)[100] > 0.5 and empty.session.problem_of(thing) == ""
+
+
+def test_a_trained_mesh_is_ready_without_a_click(empty, engine, tmp_path):
+    """Another session: what is known of the mesh is asked for, though it has no part yet."""
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=12, ring_count=8)
+    bpy.context.scene.iseg.preset = "draft"
+    bpy.ops.iseg.train()
+    path = str(tmp_path / "trained.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    empty.session.close()
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    settle(empty)
+    assert empty.session.status(bpy.context.object).kind.name == "READY"
+    bpy.ops.iseg.part_add()
+    settle(empty)
+    assert empty.session.status(bpy.context.object).kind.name == "READY"
