@@ -18,10 +18,10 @@ def register() -> None:
 
 def unregister() -> None:
     tool.stop()
+    managed.stop()
+    session.close()  # what is under way ends, and says so to those below
     view.stop()
     live.stop()
-    managed.stop()
-    session.close()
     history.forget()
     state.remove_properties()
     for cls in reversed(CLASSES):

@@ -156,7 +156,7 @@ class ISEG_OT_click(bpy.types.Operator):
         if event.type == "ESC" and event.value == "PRESS":
             history.restore(thing, self._before)
             return self._end(context, {"CANCELLED"})
-        if event.type in NAVIGATION:
+        if event.type in NAVIGATION or (event.alt and self._stroke is None):  # Alt: where a mouse has two buttons
             return {"PASS_THROUGH"}
         cursor = (event.mouse_x - self._region.x, event.mouse_y - self._region.y)
         if not over_view(context.area, self._region, event):
@@ -266,9 +266,7 @@ class ISEG_OT_click(bpy.types.Operator):
 
     def _hover(self, context, cursor, positive=True):
         """Show what a click here would give, where the engine is quick enough."""
-        thing = context.object
-        look = session.look_at(thing, fresh=False)
-        vertex = None
+        thing, vertex = context.object, None
         if cursor is not None and self._pick_took <= QUICK:  # measured again with every click
             vertex = self._pick(context, cursor)
         if (vertex, positive) == self._hovered:
@@ -278,7 +276,7 @@ class ISEG_OT_click(bpy.types.Operator):
             view.preview = None
             live.redraw()
         if vertex is not None:
-            self._imagine(context, thing, look, vertex, positive)
+            self._imagine(context, thing, session.look_at(thing, fresh=False), vertex, positive)
 
     def _imagine(self, context, thing, look, vertex, positive):
         part = state.part_of(thing)

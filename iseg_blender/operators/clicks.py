@@ -56,7 +56,7 @@ class ClickOperator(MeshOperator):
         if why:
             return why
         part = state.part_of(context.object)
-        return "" if part is not None and len(part.clicks) else "There are no clicks."
+        return "" if part is not None and len(part.clicks) else "There are no clicks: add one with the click tool."
 
 
 class ISEG_OT_click_add(MeshOperator):
@@ -155,7 +155,7 @@ class ISEG_OT_part_remove(MeshOperator):
     @classmethod
     def refusal(cls, context):
         why = mesh_io.refusal(context.object)
-        return why or ("" if state.part_of(context.object) is not None else "There are no parts.")
+        return why or ("" if state.part_of(context.object) is not None else "There are no parts: add one, or click.")
 
     def run(self, context):
         stored = context.object.iseg
