@@ -5,7 +5,7 @@ from typing import Any
 
 import bpy
 
-from . import mesh_io, names, prefs, session, state
+from . import names, prefs, session, state
 from .operators.edit import ACTIONS
 from .session import Kind
 
@@ -89,18 +89,12 @@ class ISEG_PT_parts(Sidebar, bpy.types.Panel):
     bl_parent_id = names.PANEL
     bl_label = "Parts"
 
-    @classmethod
-    def poll(cls, context):
-        return not mesh_io.refusal(context.object)
-
     def draw(self, context):
-        layout, stored = self.layout, context.object.iseg
-        row = layout.row()
-        row.template_list(names.PARTS_LIST, "", stored, "parts", stored, "part_index", rows=2)
-        column = row.column(align=True)
-        column.operator(names.PART_ADD, text="", icon="ADD")
-        column.operator(names.PART_REMOVE, text="", icon="REMOVE")
-
+        layout, thing = self.layout, context.object
+        part = None
+        if thing is not None and thing.type == "MESH":
+            part = state.part_of(thing)
+            draw_parts(layout, thing.iseg)
         row = layout.row()
         row.scale_y = 1.4
         row.operator(names.CLICK, icon="RESTRICT_SELECT_OFF")
@@ -108,11 +102,17 @@ class ISEG_PT_parts(Sidebar, bpy.types.Panel):
         row = layout.row(align=True)
         row.operator(names.CLICKS_FROM_SELECTION, text="From Selection", icon="FACESEL")
         row.operator(names.CLICKS_FROM_GROUP, text="From Group", icon="GROUP_VERTEX")
-        part = state.part_of(context.object)
-        if part is None:
-            return
-        draw_clicks(layout, context, part)
-        draw_region(layout, context, part)
+        if part is not None:
+            draw_clicks(layout, context, part)
+            draw_region(layout, context, part)
+
+
+def draw_parts(layout: Any, stored: state.ObjectState) -> None:
+    row = layout.row()
+    row.template_list(names.PARTS_LIST, "", stored, "parts", stored, "part_index", rows=2)
+    column = row.column(align=True)
+    column.operator(names.PART_ADD, text="", icon="ADD")
+    column.operator(names.PART_REMOVE, text="", icon="REMOVE")
 
 
 def draw_clicks(layout: Any, context: bpy.types.Context, part: state.Part) -> None:
@@ -151,10 +151,6 @@ class ISEG_PT_edit(Sidebar, bpy.types.Panel):
     bl_idname = names.PANEL_EDIT
     bl_parent_id = names.PANEL
     bl_label = "Edit"
-
-    @classmethod
-    def poll(cls, context):
-        return not mesh_io.refusal(context.object)
 
     def draw(self, context):
         grid = self.layout.grid_flow(columns=2, even_columns=True, align=True)

@@ -90,7 +90,8 @@ def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
         elif recipe not in _tracing:
             _tracing.add(recipe)
             uid = thing.session_uid
-            bpy.app.timers.register(partial(_trace, uid, look, geometry, recipe), first_interval=0.0)
+            trace = partial(_trace, uid, look, geometry, recipe)
+            bpy.app.timers.register(trace, first_interval=0.0, persistent=True)  # else a file that is opened loses it
         return base
     origin = _origins[recipe]
     if origin is None:
@@ -102,6 +103,8 @@ def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
 
 def _trace(uid: int, look: Look, geometry: Geometry, recipe: Recipe) -> None:
     """Begin to find out where the points of an object's surface come from. Not while Blender draws."""
+    if recipe not in _tracing:
+        return  # the extension was disabled
     thing = next((thing for thing in bpy.data.objects if thing.session_uid == uid), None)
     if thing is None or thing.mode != "OBJECT":
         _tracing.discard(recipe)

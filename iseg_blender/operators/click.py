@@ -19,6 +19,7 @@ SCRIBBLE = 24.0  # pixels between two clicks of a stroke
 NEAR_CLICK = 15.0  # pixels around a click in which X removes it
 QUICK = 50.0  # milliseconds: only then a preview is worth having
 RAY_LIMIT = 100_000  # polygons; Blender's ray through the scene makes a search tree of every mesh that it meets
+NO_MOUSE = "Clicking needs a mouse: scripts use bpy.ops.iseg.click_add(vertex=, positive=)."
 KEYS = (
     "iSeg   Click: {first}   Ctrl-click: {second}   T: swap   X: remove the click under the cursor   "
     "Ctrl-Z, Ctrl-Shift-Z: step back, forward   Enter: keep   Esc: restore"
@@ -131,7 +132,7 @@ class ISEG_OT_click(bpy.types.Operator):
         return not why
 
     def execute(self, context):
-        self.report({"ERROR"}, "Clicking needs a mouse: scripts use bpy.ops.iseg.click_add(vertex=, positive=).")
+        self.report({"ERROR"}, NO_MOUSE)
         return {"CANCELLED"}
 
     def invoke(self, context, event):
@@ -324,6 +325,7 @@ class ISEG_OT_click_at(WaitingOperator):
     bl_label = "Click Here"
     bl_options = {"REGISTER", "UNDO"}
     WAITING = "iSeg reads the mesh"
+    _cursor: tuple[int, int] | None = None  # pixels in the window
 
     positive: BoolProperty(name="Include", default=True)
 
@@ -339,6 +341,9 @@ class ISEG_OT_click_at(WaitingOperator):
         return super().invoke(context, event)
 
     def execute(self, context):
+        if self._cursor is None:
+            self.report({"ERROR"}, NO_MOUSE)
+            return {"CANCELLED"}
         region = window_region(context.area)
         vertex = vertex_at(context, region, (self._cursor[0] - region.x, self._cursor[1] - region.y))
         if vertex is None:

@@ -1,5 +1,8 @@
 """What is kept in the file: clicks, parts and what was trained; with undo, and whatever a file may hold."""
 
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
 import bpy
 import numpy as np
 import pytest
@@ -145,6 +148,27 @@ def test_what_cannot_be_used_says_why(empty):
     bpy.ops.object.mode_set(mode="OBJECT")
     with pytest.raises(RuntimeError, match="not being trained"):
         bpy.ops.iseg.cancel()
+
+
+@pytest.mark.parametrize("what", ["nothing", "camera", "sculpted", "clicked"])
+def test_the_sidebar_shows_its_buttons_whatever_is_active(empty, what):
+    """Where they cannot work, Blender shows them disabled, with the reason that the operator gives."""
+    if what == "camera":
+        bpy.ops.object.camera_add()
+    elif what != "nothing":
+        monkey()
+        bpy.ops.iseg.click_add(vertex=10)
+        bpy.ops.object.mode_set(mode="SCULPT" if what == "sculpted" else "OBJECT")
+    context = SimpleNamespace(
+        object=bpy.context.object,
+        scene=bpy.context.scene,
+        preferences=bpy.context.preferences,
+        region=SimpleNamespace(width=300),
+    )
+    for panel in empty.panels.CLASSES[:3]:
+        layout = MagicMock()
+        panel.draw(SimpleNamespace(layout=layout), context)
+        assert any(name.rpartition(".")[2] == "operator" for name, _, _ in layout.mock_calls)
 
 
 def test_linked_meshes_are_refused(empty, tmp_path):
