@@ -12,7 +12,7 @@ EDGE = 2.5  # half of what the view shows, in units of the world
 
 @pytest.fixture
 def click(empty):
-    """Click where a point of the world is seen, from above in a parallel view; what the operator reports and returns."""
+    """Click where a point of the world is seen, from above; what the operator returns and reports."""
     view = Matrix.Translation((0.0, 0.0, -10.0))
     window = Matrix.Diagonal((2 / EDGE, 2 / EDGE, -0.01, 1.0))
     region = SimpleNamespace(type="WINDOW", x=100, y=50, width=SIZE, height=SIZE)
