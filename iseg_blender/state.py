@@ -49,7 +49,7 @@ DEVICES = (
 )
 
 
-def redraw(self: Any, context: bpy.types.Context) -> None:
+def refresh(self: Any, context: bpy.types.Context) -> None:
     """A setting has changed that the region depends on."""
     from . import live
 
@@ -57,16 +57,18 @@ def redraw(self: Any, context: bpy.types.Context) -> None:
 
 
 def changed(self: Any, context: bpy.types.Context) -> None:
-    """As `redraw`, and undo in edit mode is to know it."""
+    """As `refresh`, and undo in edit mode is to know it."""
     from . import history
 
     history.note(self.id_data)
-    redraw(self, context)
+    refresh(self, context)
 
 
 class Click(bpy.types.PropertyGroup):
     vertex: IntProperty(name="Vertex", min=0)
-    positive: BoolProperty(name="Include", description="Include this place, or exclude it", default=True, update=redraw)
+    positive: BoolProperty(
+        name="Include", description="Include this place, or exclude it", default=True, update=refresh
+    )
 
 
 class Part(bpy.types.PropertyGroup):
@@ -124,13 +126,13 @@ class SceneSettings(bpy.types.PropertyGroup):
     preset: EnumProperty(name="Quality", description="How thorough the training is", items=PRESETS, default="standard")
     device: EnumProperty(name="Device", description="What computes", items=DEVICES, default="auto")
     show: BoolProperty(
-        name="Show Part", description="Draw the part and its clicks over the mesh", default=True, update=redraw
+        name="Show Part", description="Draw the part and its clicks over the mesh", default=True, update=refresh
     )
     live: BoolProperty(
         name="Live Vertex Group",
         description="Write the vertex group of the part again after each click",
         default=False,
-        update=redraw,
+        update=refresh,
     )
 
 
