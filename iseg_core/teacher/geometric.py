@@ -62,7 +62,12 @@ class GeometricTeacher:
 
     def regions(self, clicks: tuple[Click, ...]) -> np.ndarray:
         """The answer in 3D at every scale. [3, P] bool"""
-        return np.array([self._answers[scale].answer(clicks) for scale in SCALES])
+        if not any(include for _, include in clicks):
+            return np.zeros((len(SCALES), len(self._features)), dtype=bool)  # [3, P]
+        found = self._finder.candidates(first_included(clicks))
+        scale_of = {found.best(scale): scale for scale in reversed(SCALES)}  # scales that begin alike go on alike
+        answers = {first: self._answers[scale].answer(clicks) for first, scale in scale_of.items()}  # of [P]
+        return np.array([answers[found.best(scale)] for scale in SCALES])
 
     def hidden_targets(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Regions that a user may want: candidates of random clicks, the better ones more often. [count, P] bool"""
