@@ -17,7 +17,7 @@ from .teacher import SCALES
 LEAST_OVERLAP = 1e-3  # of regions that share nothing
 # Weight of the overlap with the student's answer, against the score of a region's border and size. The geometric
 # teacher chose by that very score: its student only breaks near ties. Other teachers saw what geometry cannot know.
-TIE_BREAK, TRUST = 0.1, 8.0
+TIE_BREAK, TRUST = 0.02, 8.0
 
 
 class Student:
