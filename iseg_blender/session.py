@@ -216,6 +216,22 @@ def choosing(look: Look, part: state.Part, answer: Answer) -> Callable[[], np.nd
     return choose
 
 
+def carry(thing: bpy.types.Object, part: state.Part, answer: Answer, after: dict[int, int] | None) -> None:
+    """Let an answer hold for the mesh as an edit has left it, until the clicks are others.
+
+    after: where each vertex is now, {before: after}; None where all are where they were. New ones are outside.
+    """
+    look = look_at(thing)
+    query = query_of(thing, part, look)
+    if query is None:
+        return
+    probability = answer.probability
+    if after is not None:
+        probability = np.zeros(len(look.vertices), np.float32)  # [V]
+        probability[list(after.values())] = answer.probability[list(after)]
+    answers[query] = answer._replace(probability=probability)
+
+
 # ---- Conversations with the engine ----
 
 

@@ -52,10 +52,13 @@ class ISEG_OT_edit(AnswerOperator):
             separate(thing, part, inside)
         else:
             with surgery.editing(thing) as work:
-                self._change(work, thing, part, inside)
+                after = self._change(work, thing, part, inside)
+            if self.action in ("EXTRUDE", "SHRINK"):
+                self._edited = after, answer
         session.stale.add(thing.data.session_uid)
 
     def _change(self, work, thing, part, inside):
+        """Returns where each vertex is after it, {before: after}, where that is not where it was."""
         if self.action == "SELECT":
             surgery.select(work, inside)
         elif self.action == "HIDE":
@@ -67,17 +70,23 @@ class ISEG_OT_edit(AnswerOperator):
             if self.action == "DELETE":
                 follow(thing, surgery.following(work, lambda: surgery.delete(work, faces)))
             elif self.action == "EXTRUDE":
-                follow(thing, surgery.following(work, lambda: surgery.extrude(work, faces, self.distance)))
+                after = surgery.following(work, lambda: surgery.extrude(work, faces, self.distance))
+                follow(thing, after)
+                return after
             elif self.action == "MATERIAL":
                 surgery.assign_material(work, faces, material_slot(thing, state.title(part)))
             else:
                 surgery.assign_face_set(work, faces)
 
     def run(self, context):
+        self._edited = None
         super().run(context)
         thing = context.object
         if self.action in ("DELETE", "EXTRUDE", "SEPARATE") and thing.iseg.topology:
             thing.iseg.topology = session.look_at(thing).topology  # the clicks have followed their vertices
+        if self._edited is not None:
+            after, answer = self._edited
+            session.carry(thing, state.part_of(thing), answer, after)  # the next edit is of the same part
 
 
 def faces_of(work, inside):

@@ -107,6 +107,21 @@ def test_extrude(empty, thing):
     assert moved == pytest.approx(0.25, abs=1e-5)  # the click went along
 
 
+def test_the_next_edit_is_of_the_same_part(empty, thing):
+    _, whole = part_of(empty, thing)
+    top = {tuple(np.round(points(thing)[polygon].mean(axis=0), 5)) for polygon in whole}
+    for _ in range(2):
+        bpy.ops.iseg.edit(action="EXTRUDE", distance=0.0)  # the part stays where it was, on new sides
+        bpy.ops.iseg.edit(action="SHRINK", factor=1.0)
+        inside, now = part_of(empty, thing)
+        assert {tuple(np.round(points(thing)[polygon].mean(axis=0), 5)) for polygon in now} == top
+        assert len(now) == len(whole) and len(inside) == counts(thing)[0]
+    asked = len(empty.session.answers)
+    bpy.ops.iseg.click_add(vertex=0)  # other clicks are answered for the mesh as it is now
+    part_of(empty, thing)
+    assert len(empty.session.answers) > asked
+
+
 def sides(polygon: list[int]) -> list[tuple[int, int]]:
     return list(zip(polygon, polygon[1:] + polygon[:1], strict=True))
 
