@@ -21,7 +21,7 @@ class Settings:
     """Share of the vertices that are clicked in training (farthest-point sampled; supplementary D)."""
     click_range: tuple[int, int] = (32, 160)
     """Least and greatest number of these vertices, for small meshes and for large ones."""
-    second_clicks: int = 3
+    second_clicks: int = 2
     """Second positive, and second negative, clicks asked for each of them (at most)."""
     hidden_targets: int = 64
     """Regions towards which longer click sequences are simulated, where the teacher can answer in 3D."""
@@ -64,7 +64,7 @@ PRESETS = {
         proxy_vertices=3000,
         views=40,
         click_range=(32, 96),
-        second_clicks=2,
+        second_clicks=1,
         hidden_targets=32,
         field_steps=200,
         decoder_steps=300,

@@ -5,7 +5,8 @@ change grows from the click, or along the border, and may stop where the border 
 Of these answers the one is taken for which all clicks made so far lie best in the middle of what was wrong.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -126,16 +127,7 @@ def correct(
     answers = list(_growths(surface, region, clicks, label, orders, expected))
     if rivals is not None and len(rivals):
         answers += _rivals_that_hold(surface, region, clicks, rivals, expected)
-    best, least, asked = None, np.inf, []
-    for answer, energy in sorted(answers, key=lambda found: found[1]):
-        if energy >= least:
-            break  # the others can only cost more
-        if any(((answer != other) @ surface.mass) < ALIKE * expected.area for other in asked):
-            continue  # and cost what the better one of the two does
-        asked.append(answer)
-        cost = energy + _unlikely(surface.vertices, answer, steps, least - energy)
-        if cost < least:
-            best, least = answer, cost
+    best = _likeliest(surface, answers, steps, ALIKE * expected.area)
     if best is None:  # the click is alone on its shell: it is all that can change
         best = region.copy()
     best = remove_crumbs(surface, best, clicks)
@@ -143,26 +135,47 @@ def correct(
     return best
 
 
-def _unlikely(points: np.ndarray, answer: np.ndarray, steps: Sequence[Step], limit: float) -> float:
-    """What it costs to believe that a user who wants `answer` [P] bool made these clicks; summed up to `limit`.
+def _likeliest(
+    surface: Surface, answers: Iterable[tuple[np.ndarray, float]], steps: Sequence[Step], alike: float
+) -> np.ndarray | None:
+    """The answer [P] bool of least energy and doubt; None where there are none.
 
-    Each click is to lie in the middle of an error of its kind (the first one of all that is wanted), and no error of
-    the other kind is to lie deeper.
+    Doubts are costly to compute and never negative: the answer that is cheapest so far is always the next to be doubted
+    for one more step (best-first search, Hart, Nilsson and Raphael 1968). Of answers that differ by less than the area
+    `alike` only the first counts.
     """
-    cost = 0.0
-    for k in (len(steps) - 1, *range(len(steps) - 1)):  # the last one tells most
-        region, (vertex, label) = steps[k]
-        if cost >= limit:
-            break
-        if region[vertex] == label or answer[vertex] != label:
-            continue  # no error was clicked; or a later click has taken this one back
-        weight = 1.0 if k == len(steps) - 1 else EARLIER
-        error = answer != region  # [P]
-        off, depth = off_middle(points, error & (answer == label), vertex)
-        other = greatest_depth(points, error & (answer != label))
-        deeper = np.log(other / max(depth, 1e-30)) if other > depth else 0.0
-        cost += weight * (OFF_MIDDLE * off + DEEPER_ERROR * float(deeper))
-    return cost
+    order = [len(steps) - 1, *range(len(steps) - 1)]  # the last click tells most
+    weights = [1.0] + [EARLIER] * (len(steps) - 1)
+    heap = [(energy, place, 0, answer) for place, (answer, energy) in enumerate(answers)]
+    heapq.heapify(heap)
+    begun: list[np.ndarray] = []
+    while heap:
+        cost, place, done, answer = heapq.heappop(heap)
+        if done == len(steps):
+            return answer
+        if done == 0:
+            if any((answer != other) @ surface.mass < alike for other in begun):
+                continue
+            begun.append(answer)
+        cost += weights[done] * _doubt(surface.vertices, answer, steps[order[done]])
+        heapq.heappush(heap, (cost, place, done + 1, answer))
+    return None
+
+
+def _doubt(points: np.ndarray, answer: np.ndarray, step: Step) -> float:
+    """How hard it is to believe that a user who wants `answer` [P] bool made this click.
+
+    It is to lie in the middle of an error of its kind (the first one of all that is wanted), and no error of the other
+    kind is to lie deeper.
+    """
+    region, (vertex, label) = step
+    if region[vertex] == label or answer[vertex] != label:
+        return 0.0  # no error was clicked; or a later click has taken this one back
+    error = answer != region  # [P]
+    off, depth = off_middle(points, error & (answer == label), vertex)
+    other = greatest_depth(points, error & (answer != label))
+    deeper = np.log(other / max(depth, 1e-30)) if other > depth else 0.0
+    return OFF_MIDDLE * off + DEEPER_ERROR * float(deeper)
 
 
 def expected_change(surface: Surface, region: np.ndarray, click: Click, away: np.ndarray) -> float:
