@@ -33,12 +33,19 @@ class Overlay(NamedTuple):
     region: np.ndarray  # [T, 3] int32: those triangles of the surface that are in the part
     include: np.ndarray  # [I, 3] float32: places of the including clicks
     exclude: np.ndarray  # [E, 3] float32
+    active: np.ndarray  # [A, 3] float32: place of the click that the list has chosen among several, if one is there
 
 
 def build(
-    surface: Surface, vertices: np.ndarray, inside: np.ndarray | None, clicks: tuple[tuple[int, bool], ...]
+    surface: Surface,
+    vertices: np.ndarray,
+    inside: np.ndarray | None,
+    clicks: tuple[tuple[int, bool], ...],
+    active: int | None = None,
 ) -> Overlay:
-    """What to draw for a part of the base mesh: vertices [V, 3], inside [V] bool (None: not known yet), its clicks."""
+    """What to draw for a part of the base mesh: vertices [V, 3], inside [V] bool (None: not known yet), its clicks, and
+    the vertex of the one that the list has chosen.
+    """
     triangles = np.zeros((0, 3), np.int32)  # [0, 3]
     if inside is not None:
         seen = inside if surface.source is None else inside[surface.source]  # [S]
@@ -48,7 +55,8 @@ def build(
         triangles = surface.triangles[kept]  # [T, 3]
     sides = [[surface.place(v, vertices) for v, positive in clicks if positive is side] for side in (True, False)]
     include, exclude = (np.array(side, np.float32).reshape(-1, 3) for side in sides)  # [I, 3], [E, 3]
-    return Overlay(triangles, include, exclude)
+    chosen = [surface.place(active, vertices)] if len(clicks) > 1 and active in dict(clicks) else []
+    return Overlay(triangles, include, exclude, np.array(chosen, np.float32).reshape(-1, 3))
 
 
 def towards_viewer(window: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ class Part(bpy.types.PropertyGroup):
         name="Name", description="Also the name of its vertex group", default="Part", maxlen=63, update=changed
     )
     clicks: CollectionProperty(type=Click)
-    click_index: IntProperty(name="Active click", min=0)
+    click_index: IntProperty(name="Active click", min=0, update=refresh)
     granularity: EnumProperty(
         name="Granularity",
         description="How large a part the first click means",

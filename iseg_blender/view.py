@@ -15,7 +15,8 @@ from .engine import Conversation, Task, Work
 
 BLUE, PALE = (0.1, 0.45, 1.0, 0.45), (0.35, 0.65, 1.0, 0.35)  # the part; what the part would be
 GREEN, RED, DARK = (0.2, 0.9, 0.25, 1.0), (1.0, 0.2, 0.15, 1.0), (0.0, 0.0, 0.0, 1.0)
-DOT, RIM = 5.0, 6.5  # radius in pixels, of the dot and of its dark rim
+WHITE = (1.0, 1.0, 1.0, 1.0)
+DOT, RIM, HALO = 5.0, 6.5, 8.5  # radius in pixels, of the dot, of its dark rim, of what marks the active click
 
 Colour = tuple[float, float, float, float]
 
@@ -73,14 +74,18 @@ class Batches:
                 self._shader.uniform_float("color", colour)
                 self._region.draw(self._shader)
         to_world, to_camera, to_screen = (np.array(m, np.float64) for m in (matrix, view, window))  # 3 x [4, 4]
-        for radius, rim in ((RIM, True), (DOT, False)):
-            for places, own in ((self._shown.include, GREEN), (self._shown.exclude, RED)):
-                if len(places):
-                    discs = overlay.discs(places, to_world, to_camera, to_screen, radius * pixel).reshape(
-                        -1, 3
-                    )  # [3 N S, 3]
-                    self._shader.uniform_float("color", DARK if rim else own)
-                    batch_for_shader(self._shader, "TRIS", {"pos": discs.reshape(-1, 3)}).draw(self._shader)
+        include, exclude, active = self._shown.include, self._shown.exclude, self._shown.active
+        for radius, places, own in (
+            (HALO, active, WHITE),
+            (RIM, include, DARK),
+            (RIM, exclude, DARK),
+            (DOT, include, GREEN),
+            (DOT, exclude, RED),
+        ):
+            if len(places):
+                discs = overlay.discs(places, to_world, to_camera, to_screen, radius * pixel)  # [N, S, 3, 3]
+                self._shader.uniform_float("color", own)
+                batch_for_shader(self._shader, "TRIS", {"pos": discs.reshape(-1, 3)}).draw(self._shader)
         gpu.state.depth_test_set(before)
         gpu.state.blend_set("NONE")
 
@@ -95,6 +100,7 @@ def draw() -> None:
     if part is None or look is None or thing.iseg.topology != look.topology or session.waits(thing):
         return
     clicks = state.clicks_of(part, len(look.vertices)).made
+    active = part.clicks[part.click_index].vertex if part.click_index < len(part.clicks) else None
     answer = session.answer_of(thing, part)
     imagined = preview[1] if preview is not None and preview[0] == look.hash else None  # [V]
     surface = seen.surface_of(thing, look)
@@ -102,7 +108,7 @@ def draw() -> None:
     _shown.move_to_end(thing.session_uid)
     while len(_shown) > KEPT:
         _shown.popitem(last=False)
-    wanted = (id(surface), clicks, id(answer), part.automatic, part.threshold, part.connected, id(imagined))
+    wanted = (id(surface), clicks, active, id(answer), part.automatic, part.threshold, part.connected, id(imagined))
     if wanted != shown.wanted:
         if shown.making is not None:
             session.engine.cancel(shown.making)
@@ -111,7 +117,7 @@ def draw() -> None:
         if imagined is None and answer is not None:
             choose = session.choosing(look, part, answer)
         colour = BLUE if imagined is None else PALE
-        make(shown, surface, colour, lambda: overlay.build(surface, look.vertices, choose(), clicks))
+        make(shown, surface, colour, lambda: overlay.build(surface, look.vertices, choose(), clicks, active))
     if shown.made is not None:
         shown.batches, shown.made = Batches(*shown.made, shown.batches), None
     if shown.batches is None:

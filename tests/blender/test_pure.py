@@ -100,8 +100,13 @@ def test_overlay_shows_the_part_and_its_clicks(iseg):
     assert shown.region.tolist() == [face for face in FACES.tolist() if inside[face].all()] and len(shown.region) == 2
     np.testing.assert_array_equal(shown.include, CUBE[[1, 7]])
     np.testing.assert_array_equal(shown.exclude, CUBE[[0]])
+    assert len(shown.active) == 0
+    chosen = iseg.overlay.build(surface, CUBE, inside, ((1, True), (0, False)), 0)
+    np.testing.assert_array_equal(chosen.active, CUBE[[0]])
+    assert len(iseg.overlay.build(surface, CUBE, inside, ((1, True),), 1).active) == 0  # one click needs no mark
+    assert len(iseg.overlay.build(surface, CUBE, inside, ((1, True), (0, False)), 5).active) == 0
     unknown = iseg.overlay.build(surface, CUBE, None, ())
-    assert [len(array) for array in unknown] == [0, 0, 0]
+    assert [len(array) for array in unknown] == [0, 0, 0, 0]
 
 
 def test_overlay_on_what_modifiers_make(iseg):
