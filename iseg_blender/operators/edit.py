@@ -54,7 +54,7 @@ class ISEG_OT_edit(AnswerOperator):
             with surgery.editing(thing) as work:
                 after = self._change(work, thing, part, inside)
             if self.action in ("EXTRUDE", "SHRINK"):
-                self._edited = after, answer
+                self._edited.append((after, answer))
         session.stale.add(thing.data.session_uid)
 
     def _change(self, work, thing, part, inside):
@@ -79,13 +79,13 @@ class ISEG_OT_edit(AnswerOperator):
                 surgery.assign_face_set(work, faces)
 
     def run(self, context):
-        self._edited = None
+        edited: list[tuple[dict[int, int] | None, session.Answer]] = []  # where vertices are now, and what was edited
+        self._edited = edited
         super().run(context)
         thing = context.object
         if self.action in ("DELETE", "EXTRUDE", "SEPARATE") and thing.iseg.topology:
             thing.iseg.topology = session.look_at(thing).topology  # the clicks have followed their vertices
-        if self._edited is not None:
-            after, answer = self._edited
+        for after, answer in edited:
             session.carry(thing, state.part_of(thing), answer, after)  # the next edit is of the same part
 
 
