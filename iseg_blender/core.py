@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from iseg_core.files import atomic_write
     from iseg_core.mesh import Mesh
     from iseg_core.progress import Progress
+    from iseg_core.recent import Recent
     from iseg_core.transfer import download, read_page
     from iseg_core.version import __version__
 else:
@@ -37,6 +38,7 @@ else:
     from .iseg_core.files import atomic_write
     from .iseg_core.mesh import Mesh
     from .iseg_core.progress import Progress
+    from .iseg_core.recent import Recent
     from .iseg_core.transfer import download, read_page
     from .iseg_core.version import __version__
 
@@ -49,6 +51,7 @@ __all__ = [
     "Mesh",
     "ModelFileError",
     "Progress",
+    "Recent",
     "State",
     "Superseded",
     "UnknownMeshError",

@@ -5,7 +5,6 @@ undo and redo bring the state back by that name. A name is made from what the st
 """
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,11 +12,12 @@ import bmesh
 import bpy
 
 from . import mesh_io, state
+from .core import Recent
 
 LAYER = ".sculpt_iseg_"  # before the state's name. Of what starts with a dot, Blender lists all but a few of its own
 LIMIT = 1024  # states kept; Blender keeps at most 256 steps of undo
 
-_states: OrderedDict[tuple[int, str], state.Saved] = OrderedDict()  # by the object's session uid and the state's name
+_states: Recent[tuple[int, str], state.Saved] = Recent(LIMIT)  # by the object's session uid and the state's name
 _followed: set[int] = set()  # session uids of objects whose meshes carry names; in object mode only then
 _busy = False  # while parts are being changed: one step, whatever it consists of
 
@@ -43,7 +43,7 @@ def step(thing: bpy.types.Object) -> Iterator[None]:
 def keep(thing: bpy.types.Object) -> None:
     """Before a change: remember the state that a script or a file may have made."""
     if _follows(thing):
-        _remember(thing, carried(thing), state.saved(thing))
+        _states.put((thing.session_uid, carried(thing)), state.saved(thing))
 
 
 def note(thing: bpy.types.Object) -> None:
@@ -51,7 +51,7 @@ def note(thing: bpy.types.Object) -> None:
     if not _busy and _follows(thing):
         now = state.saved(thing)
         name = hashlib.sha256(repr(now).encode()).hexdigest()[:16]
-        _remember(thing, name, now)
+        _states.put((thing.session_uid, name), now)
         if name != carried(thing):
             _carry(thing, name)
 
@@ -92,14 +92,6 @@ def _follows(thing: bpy.types.Object) -> bool:
     if thing.mode == "EDIT" or carried(thing):
         _followed.add(thing.session_uid)
     return thing.session_uid in _followed
-
-
-def _remember(thing: bpy.types.Object, name: str, saved: state.Saved) -> None:
-    key = (thing.session_uid, name)
-    _states[key] = saved
-    _states.move_to_end(key)
-    while len(_states) > LIMIT:
-        _states.popitem(last=False)
 
 
 def _layers(thing: bpy.types.Object):

@@ -6,7 +6,6 @@ scene of its own, says for every point of the surface where in the mesh it was m
 
 import time
 import traceback
-from collections import OrderedDict
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 from mathutils.kdtree import KDTree
 
 from . import live, mesh_io, session
+from .core import Recent
 from .engine import Conversation, Task, Work
 from .look import Geometry, Look, triangles
 from .overlay import Surface
@@ -36,8 +36,8 @@ class Origin(NamedTuple):
     rest: np.ndarray  # [S, 3] float32
 
 
-_surfaces: OrderedDict[int, tuple[tuple, Surface]] = OrderedDict()  # by session uid of the object, with what it is of
-_origins: OrderedDict[Recipe, Origin | None] = OrderedDict()  # None: the mesh itself is shown
+_surfaces: Recent[int, tuple[tuple, Surface]] = Recent(KEPT)  # by session uid of the object, with what it is of
+_origins: Recent[Recipe, Origin | None] = Recent(KEPT)  # None: the mesh itself is shown
 _tracing: set[Recipe] = set()
 
 
@@ -50,7 +50,7 @@ def surface_of(thing: bpy.types.Object, look: Look) -> Surface:
     known = _surfaces.get(thing.session_uid)
     if known is None or known[0] != state:
         surface = Surface(look.vertices, look.faces) if plain else _evaluated(thing, look)
-        _remember(_surfaces, thing.session_uid, (state, surface))
+        _surfaces.put(thing.session_uid, (state, surface))
     return _surfaces[thing.session_uid][1]
 
 
@@ -63,13 +63,6 @@ def known(thing: bpy.types.Object, look: Look) -> bool:
 def forget() -> None:
     for memory in (_surfaces, _origins, _tracing):
         memory.clear()
-
-
-def _remember(memory: OrderedDict, key: Any, value: Any) -> None:
-    memory[key] = value
-    memory.move_to_end(key)
-    while len(memory) > KEPT:
-        memory.popitem(last=False)
 
 
 def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
@@ -86,7 +79,7 @@ def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
         geometry = mesh_io.arrays(mesh)
         took = time.perf_counter() - began + sum(m.execution_time for m in evaluated.modifiers)
         if took > QUICK or any(m.type in SIMULATIONS for m in thing.modifiers):
-            _remember(_origins, recipe, None)
+            _origins.put(recipe, None)
         elif recipe not in _tracing:
             _tracing.add(recipe)
             uid = thing.session_uid
@@ -112,7 +105,7 @@ def _trace(uid: int, look: Look, geometry: Geometry, recipe: Recipe) -> None:
 
     def ended(task: Task) -> None:
         _tracing.discard(recipe)
-        _remember(_origins, recipe, task.result)
+        _origins.put(recipe, task.result)
         _surfaces.pop(uid, None)
         live.redraw()
 

@@ -4,7 +4,7 @@ Nothing here is saved, and nothing waits. Objects do not survive undo, so everyt
 or by the name of its geometry (`Look.hash`).
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from . import mesh_io, prefs, region, selftest, state
-from .core import Cancelled, EngineError, ModelFileError, State, UnknownMeshError
+from .core import Cancelled, EngineError, ModelFileError, Recent, State, UnknownMeshError
 from .engine import Ask, Conversation, Engine, Reply, Task, Work
 from .look import Look
 
@@ -83,14 +83,14 @@ class Status(NamedTuple):
 
 
 engine = Engine(prefs.engine_command, prefs.log_path)
-looks: OrderedDict[int, Look] = OrderedDict()  # by session uid of the mesh
+looks: Recent[int, Look] = Recent(LOOKS_LIMIT)  # by session uid of the mesh
 stale: set[int] = set()  # those that Blender said have changed
 versions: Counter[int] = Counter()  # how often Blender said so, of a mesh or of what modifiers make of it
 models: dict[str, list[dict]] = {}  # by the geometry's name; the newest first
 poses: dict[str, str] = {}  # names of trained geometries, by their topology
 trainings: dict[str, Task] = {}  # by the geometry's name
 fetches: dict[str, Task] = {}  # weights that are being fetched, by their name
-answers: OrderedDict[Query, Answer] = OrderedDict()
+answers: Recent[Query, Answer] = Recent(ANSWERS_LIMIT)
 problems: dict[str, str] = {}  # what went wrong last, by the geometry's name, or the mesh's that has none yet
 checkup: dict = {}  # the engine's last report on itself
 
@@ -110,10 +110,7 @@ def looking(thing: bpy.types.Object, fresh: bool = False) -> Conversation:
             make = partial(Look, geometry)
             look = make() if len(geometry.corners) <= SMALL else (yield Work(make))
         look.geometry = geometry  # what is hidden may have changed
-    looks[uid] = look
-    looks.move_to_end(uid)
-    while len(looks) > LOOKS_LIMIT:
-        looks.popitem(last=False)
+    looks.put(uid, look)
     return look
 
 
@@ -216,12 +213,12 @@ def choosing(look: Look, part: state.Part, answer: Answer) -> Callable[[], np.nd
     return choose
 
 
-def carry(thing: bpy.types.Object, part: state.Part, answer: Answer, after: dict[int, int] | None) -> None:
+def carry(thing: bpy.types.Object, part: state.Part, look: Look, answer: Answer, after: dict[int, int] | None) -> None:
     """Let an answer hold for the mesh as an edit has left it, until the clicks are others.
 
-    after: where each vertex is now, {before: after}; None where all are where they were. New ones are outside.
+    look: the mesh as it is now. after: where each vertex is now, {before: after}; None where all are where they were.
+    New ones are outside.
     """
-    look = look_at(thing)
     query = query_of(thing, part, look)
     if query is None:
         return
@@ -229,7 +226,7 @@ def carry(thing: bpy.types.Object, part: state.Part, answer: Answer, after: dict
     if after is not None:
         probability = np.zeros(len(look.vertices), np.float32)  # [V]
         probability[list(after.values())] = answer.probability[list(after)]
-    answers[query] = answer._replace(probability=probability)
+    answers.put(query, answer._replace(probability=probability))
 
 
 # ---- Conversations with the engine ----
@@ -256,17 +253,16 @@ def answering(thing: bpy.types.Object, part: state.Part, look: Look, device: str
 
 def asking(query: Query, look: Look, device: str) -> Conversation:
     """The answer to a query: remembered, or the engine's."""
-    if query in answers:
-        answers.move_to_end(query)
-        return answers[query]
+    known = answers.take(query)
+    if known is not None:
+        return known
     fields: dict[str, Any] = {"mesh": query.mesh, "granularity": query.granularity, "device": device}
     fields["model"] = query.model._asdict() if query.model is not None else None
     fields["clicks"] = [list(click) for click in query.clicks]
     reply = yield from on_mesh(Ask("query", fields), look)
-    answers[query] = checked(reply, len(look.vertices))
-    while len(answers) > ANSWERS_LIMIT:
-        answers.popitem(last=False)
-    return answers[query]
+    answer = checked(reply, len(look.vertices))
+    answers.put(query, answer)
+    return answer
 
 
 def on_mesh(ask: Ask, look: Look) -> Conversation:

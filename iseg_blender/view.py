@@ -1,6 +1,5 @@
 """The overlay in the 3D viewport: which part is shown where, and its drawing. Windows only."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
 from . import live, mesh_io, overlay, seen, session, state
+from .core import Recent
 from .engine import Conversation, Task, Work
 
 BLUE, PALE = (0.1, 0.45, 1.0, 0.45), (0.35, 0.65, 1.0, 0.35)  # the part; what the part would be
@@ -24,8 +24,8 @@ preview: tuple[str, np.ndarray] | None = None  # the mesh's name, and what its p
 imagining: Any = None  # what is being asked for the preview
 
 _handle: Any = None
-_shown: OrderedDict[int, "Shown"] = OrderedDict()  # by session uid of the object
 KEPT = 4
+_shown: Recent[int, "Shown"] = Recent(KEPT)  # by session uid of the object
 
 
 class Shown:
@@ -104,10 +104,8 @@ def draw() -> None:
     answer = session.answer_of(thing, part)
     imagined = preview[1] if preview is not None and preview[0] == look.hash else None  # [V]
     surface = seen.surface_of(thing, look)
-    shown = _shown.setdefault(thing.session_uid, Shown())
-    _shown.move_to_end(thing.session_uid)
-    while len(_shown) > KEPT:
-        _shown.popitem(last=False)
+    shown = _shown.take(thing.session_uid) or Shown()
+    _shown.put(thing.session_uid, shown)
     wanted = (id(surface), clicks, active, id(answer), part.automatic, part.threshold, part.connected, id(imagined))
     if wanted != shown.wanted:
         if shown.making is not None:

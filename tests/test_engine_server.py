@@ -23,9 +23,10 @@ from iseg_core.engine import server as server_module
 from iseg_core.engine.failure import describe
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.engine.server import Server
-from iseg_core.engine.service import INSTANT, Answer, Job, Later, ModelKey, Recent, Service
+from iseg_core.engine.service import INSTANT, Answer, Job, Later, ModelKey, Service
 from iseg_core.errors import Cancelled, MeshError, WeightsError
 from iseg_core.progress import Progress
+from iseg_core.recent import Recent
 
 
 class Stub(Service):

@@ -13,7 +13,7 @@ from .. import history, live, mesh_io, names, picking, prefs, seen, session, sta
 from ..core import IsegError
 from ..overlay import Surface
 from .clicks import add_click
-from .common import Refusal, WaitingOperator
+from .common import ReasonedOperator, Refusal, WaitingOperator
 
 SCRIBBLE = 24.0  # pixels between two clicks of a stroke
 NEAR_CLICK = 15.0  # pixels around a click in which X removes it
@@ -117,7 +117,7 @@ def click_refusal(context: bpy.types.Context) -> str:
     return why
 
 
-class ISEG_OT_click(bpy.types.Operator):
+class ISEG_OT_click(ReasonedOperator):
     """Click on the mesh: the part that you mean grows and shrinks with every click"""
 
     bl_idname = names.CLICK
@@ -125,11 +125,8 @@ class ISEG_OT_click(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO", "BLOCKING"}
 
     @classmethod
-    def poll(cls, context):
-        why = click_refusal(context)
-        if why:
-            cls.poll_message_set(why)
-        return not why
+    def refusal(cls, context):
+        return click_refusal(context)
 
     def execute(self, context):
         self.report({"ERROR"}, NO_MOUSE)

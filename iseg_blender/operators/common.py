@@ -16,10 +16,13 @@ class Refusal(Exception):
     """The operator cannot work; the message says why and what to do. Nothing has been changed."""
 
 
-class MeshOperator(bpy.types.Operator):
-    """An operator on the active object. `run` does the work and raises Refusal or IsegError where it cannot."""
+class ReasonedOperator(bpy.types.Operator):
+    """An operator whose button says why it is disabled."""
 
-    fresh = True  # whether the mesh may have changed without Blender saying so: a script can do that
+    @classmethod
+    def refusal(cls, context: bpy.types.Context) -> str:
+        """Why the operator cannot be used now; empty where it can."""
+        raise NotImplementedError
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -28,9 +31,14 @@ class MeshOperator(bpy.types.Operator):
             cls.poll_message_set(why)
         return not why
 
+
+class MeshOperator(ReasonedOperator):
+    """An operator on the active object. `run` does the work and raises Refusal or IsegError where it cannot."""
+
+    fresh = True  # whether the mesh may have changed without Blender saying so: a script can do that
+
     @classmethod
     def refusal(cls, context: bpy.types.Context) -> str:
-        """Why the operator cannot be used now; empty where it can."""
         return mesh_io.refusal(context.object)
 
     def execute(self, context: bpy.types.Context) -> set[str]:

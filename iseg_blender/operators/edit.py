@@ -82,11 +82,14 @@ class ISEG_OT_edit(AnswerOperator):
         edited: list[tuple[dict[int, int] | None, session.Answer]] = []  # where vertices are now, and what was edited
         self._edited = edited
         super().run(context)
+        if self.action not in ("DELETE", "EXTRUDE", "SEPARATE", "SHRINK"):
+            return
         thing = context.object
-        if self.action in ("DELETE", "EXTRUDE", "SEPARATE") and thing.iseg.topology:
-            thing.iseg.topology = session.look_at(thing).topology  # the clicks have followed their vertices
+        look = session.look_at(thing)
+        if thing.iseg.topology:
+            thing.iseg.topology = look.topology  # the clicks have followed their vertices
         for after, answer in edited:
-            session.carry(thing, state.part_of(thing), answer, after)  # the next edit is of the same part
+            session.carry(thing, state.part_of(thing), look, answer, after)  # the next edit is of the same part
 
 
 def faces_of(work, inside):

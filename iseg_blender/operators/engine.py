@@ -6,6 +6,7 @@ from bpy.props import StringProperty
 from .. import live, names, prefs, session, state
 from ..core import Cancelled
 from ..engine import Task
+from .common import ReasonedOperator
 from .environment import OFFLINE
 
 
@@ -20,7 +21,7 @@ class Fetching:
         return self.name or context.scene.iseg.teacher
 
 
-class ISEG_OT_fetch_weights(Fetching, bpy.types.Operator):
+class ISEG_OT_fetch_weights(Fetching, ReasonedOperator):
     """Download the weights that a teacher needs, from its makers' site; checked when they have arrived"""
 
     bl_idname = names.FETCH_WEIGHTS
@@ -28,11 +29,8 @@ class ISEG_OT_fetch_weights(Fetching, bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context):
-        why = prefs.chosen() if bpy.app.online_access else OFFLINE
-        if why:
-            cls.poll_message_set(why)
-        return not why
+    def refusal(cls, context):
+        return prefs.chosen() if bpy.app.online_access else OFFLINE
 
     def execute(self, context):
         name = self.teacher(context)
@@ -48,7 +46,7 @@ class ISEG_OT_fetch_weights(Fetching, bpy.types.Operator):
         return finish(self, session.fetch(name, ended))
 
 
-class ISEG_OT_cancel_fetch(Fetching, bpy.types.Operator):
+class ISEG_OT_cancel_fetch(Fetching, ReasonedOperator):
     """Stop the download; it goes on from where it was the next time"""
 
     bl_idname = names.CANCEL_FETCH
@@ -56,10 +54,8 @@ class ISEG_OT_cancel_fetch(Fetching, bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context):
-        if not session.fetches:
-            cls.poll_message_set("No weights are being fetched.")
-        return bool(session.fetches)
+    def refusal(cls, context):
+        return "" if session.fetches else "No weights are being fetched."
 
     def execute(self, context):
         if self.teacher(context) not in session.fetches:
@@ -71,7 +67,7 @@ class ISEG_OT_cancel_fetch(Fetching, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class ISEG_OT_free_memory(bpy.types.Operator):
+class ISEG_OT_free_memory(ReasonedOperator):
     """Let the engine forget meshes and models that it holds in memory; they are read again when they are needed"""
 
     bl_idname = names.FREE_MEMORY
@@ -79,18 +75,15 @@ class ISEG_OT_free_memory(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context):
-        running = bool(session.engine.about)
-        if not running:
-            cls.poll_message_set("The engine is not running: it holds no memory.")
-        return running
+    def refusal(cls, context):
+        return "" if session.engine.about else "The engine is not running: it holds no memory."
 
     def execute(self, context):
         session.answers.clear()
         return finish(self, session.engine.start(session.freeing()))
 
 
-class ISEG_OT_check_engine(bpy.types.Operator):
+class ISEG_OT_check_engine(ReasonedOperator):
     """Start the engine, have it report what it has and lacks, and click on a mesh of its own"""
 
     bl_idname = names.CHECK_ENGINE
@@ -98,11 +91,8 @@ class ISEG_OT_check_engine(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context):
-        why = prefs.chosen()
-        if why:
-            cls.poll_message_set(why)
-        return not why
+    def refusal(cls, context):
+        return prefs.chosen()
 
     def execute(self, context):
         return finish(self, check())

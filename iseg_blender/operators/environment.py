@@ -6,17 +6,18 @@ from .. import managed, names, session
 from ..core import Cancelled, IsegError
 from ..environment.folder import State
 from ..environment.job import Job
+from .common import ReasonedOperator
 
 OFFLINE = "Blender is offline: allow online access in Edit > Preferences > System > Network."
 
 
-class Work(bpy.types.Operator):
+class Work(ReasonedOperator):
     """An operator that begins a job."""
 
     bl_options = {"REGISTER"}
 
     @classmethod
-    def refusal(cls, state: State) -> str:
+    def unfit(cls, state: State) -> str:
         """Why this cannot be done to an environment that stands so; empty where it can."""
         raise NotImplementedError
 
@@ -25,15 +26,12 @@ class Work(bpy.types.Operator):
         raise NotImplementedError
 
     @classmethod
-    def poll(cls, context):
-        why = "This Blender has no folder for the files of iSeg: install the extension from its zip."
+    def refusal(cls, context):
         if managed.working():
-            why = "It is being made or removed already: wait for that, or cancel it."
-        elif managed.folder() is not None:
-            why = cls.refusal(managed.look()[1])
-        if why:
-            cls.poll_message_set(why)
-        return not why
+            return "It is being made or removed already: wait for that, or cancel it."
+        if managed.folder() is None:
+            return "This Blender has no folder for the files of iSeg: install the extension from its zip."
+        return cls.unfit(managed.look()[1])
 
     def execute(self, context):
         try:
@@ -57,7 +55,7 @@ class ISEG_OT_environment_install(Work):
     bl_label = "Install"
 
     @classmethod
-    def refusal(cls, state):
+    def unfit(cls, state):
         if state in (State.READY, State.OUT_OF_DATE):
             return "It is installed. Repair makes it anew."
         if state is State.MAKING:
@@ -74,10 +72,10 @@ class ISEG_OT_environment_repair(Work):
     bl_label = "Repair"
 
     @classmethod
-    def refusal(cls, state):
+    def unfit(cls, state):
         if state is State.NOT_MADE:
             return "There is nothing to repair yet: press Install."
-        return ISEG_OT_environment_install.refusal(State.INCOMPLETE if state is not State.MAKING else state)
+        return ISEG_OT_environment_install.unfit(State.INCOMPLETE if state is not State.MAKING else state)
 
     begin = staticmethod(managed.install)
 
@@ -89,7 +87,7 @@ class ISEG_OT_environment_remove(Work):
     bl_label = "Remove"
 
     @classmethod
-    def refusal(cls, state):
+    def unfit(cls, state):
         place = managed.folder()
         if place is None or place.is_empty():
             return "There is nothing to remove."
@@ -100,7 +98,7 @@ class ISEG_OT_environment_remove(Work):
     begin = staticmethod(managed.remove)
 
 
-class ISEG_OT_environment_cancel(bpy.types.Operator):
+class ISEG_OT_environment_cancel(ReasonedOperator):
     """Stop; what has arrived is kept, so that the next attempt goes on from there"""
 
     bl_idname = names.ENVIRONMENT_CANCEL
@@ -108,10 +106,8 @@ class ISEG_OT_environment_cancel(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context):
-        if not managed.working():
-            cls.poll_message_set("Nothing is being made or removed.")
-        return managed.working()
+    def refusal(cls, context):
+        return "" if managed.working() else "Nothing is being made or removed."
 
     def execute(self, context):
         assert managed.job is not None  # else poll has refused

@@ -3,7 +3,7 @@
 import bpy
 
 from .. import live, mesh_io, names, prefs, session
-from .common import WaitingOperator
+from .common import ReasonedOperator, WaitingOperator
 
 
 class ISEG_OT_train(WaitingOperator):
@@ -35,7 +35,7 @@ class ISEG_OT_train(WaitingOperator):
             self.report({"WARNING"}, task.result["unsaved"])
 
 
-class ISEG_OT_cancel(bpy.types.Operator):
+class ISEG_OT_cancel(ReasonedOperator):
     """End the training of the active mesh; nothing is kept of it"""
 
     bl_idname = names.CANCEL
@@ -43,11 +43,8 @@ class ISEG_OT_cancel(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context):
-        running = session.training_of(context.object) is not None
-        if not running:
-            cls.poll_message_set("The active object is not being trained.")
-        return running
+    def refusal(cls, context):
+        return "" if session.training_of(context.object) is not None else "The active object is not being trained."
 
     def execute(self, context):
         task = session.training_of(context.object)

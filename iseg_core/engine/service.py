@@ -26,7 +26,6 @@ import re
 import sys
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -35,6 +34,7 @@ import numpy as np
 
 from ..errors import Cancelled, ClickError, EngineError, MessageError, ModelFileError, UnknownMeshError
 from ..progress import Progress, ProgressCallback
+from ..recent import Recent
 
 if TYPE_CHECKING:
     from ..mesh import Mesh
@@ -97,28 +97,6 @@ class ModelKey(NamedTuple):
     seed: int
 
 
-class Recent(OrderedDict):
-    """Holds the last `limit` things that were put in or asked for. Used by several lanes."""
-
-    def __init__(self, limit: int):
-        super().__init__()
-        self._limit, self._lock = limit, threading.Lock()
-
-    def take(self, key: Any) -> Any:
-        """What was put in under the key, or None."""
-        with self._lock:
-            if key in self:
-                self.move_to_end(key)
-            return self.get(key)
-
-    def put(self, key: Any, value: Any) -> None:
-        with self._lock:
-            self[key] = value
-            self.move_to_end(key)
-            while len(self) > self._limit:
-                self.popitem(last=False)
-
-
 class Service:
     """Meshes, models and what answers clicks on them."""
 
@@ -127,8 +105,8 @@ class Service:
         self.log: Callable[[str], None] = lambda text: None
         self._folder: Path | None = None
         self._loading, self._torch_defect = threading.Lock(), ""
-        self._meshes: Recent = Recent(MESHES)  # hash -> Mesh
-        self._segmenters: Recent = Recent(SEGMENTERS)  # (ModelKey, device) -> Segmenter
+        self._meshes: Recent[str, Mesh] = Recent(MESHES)  # by hash
+        self._segmenters: Recent[tuple[ModelKey, str], Segmenter] = Recent(SEGMENTERS)  # by model and device
         self.works: dict[str, tuple[str, Work]] = {  # kind -> lane, what is done there
             "state": ("query", self.state),
             "query": ("query", self.query),

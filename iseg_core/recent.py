@@ -1,0 +1,30 @@
+"""A memory of bounded size, for what can be had again."""
+
+import threading
+from collections import OrderedDict
+from typing import TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Recent(OrderedDict[Key, Value]):
+    """Holds the last `limit` things that were put in or taken. Several threads may put and take."""
+
+    def __init__(self, limit: int):
+        super().__init__()
+        self._limit, self._lock = limit, threading.Lock()
+
+    def take(self, key: Key) -> Value | None:
+        """What was put in under the key, or None."""
+        with self._lock:
+            if key in self:
+                self.move_to_end(key)
+            return self.get(key)
+
+    def put(self, key: Key, value: Value) -> None:
+        with self._lock:
+            self[key] = value
+            self.move_to_end(key)
+            while len(self) > self._limit:
+                self.popitem(last=False)
