@@ -124,7 +124,7 @@ def correct(
     away = surface.distances(vertex)  # [P]
     expected = Size(expected_change(surface, region, steps[-1].click, away), prior)
     orders = [*fields, *_along_border(surface, region == label, away)] if len(clicks) > 2 else list(fields)
-    answers = list(_growths(surface, region, clicks, label, orders, expected))
+    answers = list(_growths(surface, region, clicks, orders, expected))
     if rivals is not None and len(rivals):
         answers += _rivals_that_hold(surface, region, clicks, rivals, expected)
     best = _likeliest(surface, answers, steps, ALIKE * expected.area)
@@ -208,12 +208,11 @@ def _growths(
     surface: Surface,
     region: np.ndarray,
     clicks: Sequence[Click],
-    label: bool,
     orders: Sequence[np.ndarray],
     expected: Size,
 ) -> Iterator[tuple[np.ndarray, float]]:
     """For each order (a closeness [P]), the answers [P] bool at which the change may stop, with their energies."""
-    vertex = clicks[-1][0]
+    vertex, label = clicks[-1]
     free = np.flatnonzero((surface.shells == surface.shells[vertex]) & (region != label))  # [n]
     opposite = [v for v, positive in clicks if positive != label]
     before = region @ surface.mass

@@ -9,8 +9,8 @@ from functools import cached_property
 from itertools import islice
 
 import numpy as np
-from scipy.spatial import KDTree
 
+from .depth import depths
 from .mesh import Mesh, face_areas
 
 MOST = 12  # clicks that are proposed for a part
@@ -58,9 +58,10 @@ def deepest(points: np.ndarray, inside: np.ndarray) -> tuple[int, float]:
         return -1, 0.0
     if inside.all():
         return int(np.flatnonzero(inside)[0]), np.inf
-    distance = KDTree(points[~inside]).query(points[inside])[0]  # [n]
-    best = int(distance.argmax())
-    return int(np.flatnonzero(inside)[best]), float(distance[best])
+    found = np.flatnonzero(inside)  # [n]
+    depth = depths(points, inside, found)  # [n]
+    best = int(depth.argmax())
+    return int(found[best]), float(depth[best])
 
 
 def next_click(target: Target, probability: np.ndarray) -> Click | None:

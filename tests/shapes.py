@@ -1,6 +1,7 @@
 """Shapes with known parts, for tests."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import trimesh
@@ -42,6 +43,15 @@ def top(mesh: Mesh) -> int:
 
 def bottom(mesh: Mesh) -> int:
     return int(mesh.vertices[:, 2].argmin())
+
+
+def write_off(path: Path, mesh: Mesh) -> None:
+    """Write an OFF file, in a folder that is made where it is not there."""
+    lines = ["OFF", f"{len(mesh.vertices)} {len(mesh.faces)} 0"]
+    lines += [" ".join(map(repr, vertex)) for vertex in mesh.vertices.tolist()]
+    lines += [f"3 {a} {b} {c}" for a, b, c in mesh.faces.tolist()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
 
 
 def tiny_settings(**changes: object) -> Settings:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from rich.console import Console
-from shapes import bottom, dumbbell, tiny_settings
+from shapes import bottom, dumbbell, tiny_settings, write_off
 
 from iseg_core.bench import protocol, run
 from iseg_core.bench.dataset import LabelledMesh, find_meshes
@@ -19,14 +19,6 @@ from iseg_core.presets import PRESETS
 from iseg_core.simulate import Target, simulate
 
 PSB = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "psb_dev"
-
-
-def write_off(path: Path, mesh) -> None:
-    lines = ["OFF", f"{len(mesh.vertices)} {len(mesh.faces)} 0"]
-    lines += [" ".join(map(repr, map(float, row))) for row in mesh.vertices]
-    lines += [f"3 {a} {b} {c}" for a, b, c in mesh.faces]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
 
 
 def halves(mesh) -> np.ndarray:

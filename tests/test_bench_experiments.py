@@ -3,11 +3,12 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from shapes import dumbbell, tiny_settings
+from shapes import dumbbell, tiny_settings, write_off
 
 from iseg_core import presets
 from iseg_core.batches import VoteBatches
@@ -15,21 +16,19 @@ from iseg_core.bench.dataset import find_meshes
 from iseg_core.bench.experiment import MACHINE, Record, Setup
 from iseg_core.bench.experiments import EXPERIMENTS, common, fidelity, occluded, otsu, stability, transfer
 from iseg_core.mesh import Mesh
-from iseg_core.observe import observe
+from iseg_core.observe import Observations, observe
+from iseg_core.presets import Settings
 from iseg_core.raster import make_rasterizer
 from iseg_core.segmenter import otsu as otsu_threshold
 from iseg_core.segmenter import prepare
+from iseg_core.store import Model
 from iseg_core.train import make_teacher
 from iseg_core.views import sphere_cameras
 
 
 def write_mesh(folder: Path, name: str, mesh: Mesh) -> None:
     """A mesh with its faces above and below z = 0 as two parts, by two people who agree."""
-    folder.mkdir(exist_ok=True)
-    lines = ["OFF", f"{len(mesh.vertices)} {len(mesh.faces)} 0"]
-    lines += [" ".join(map(repr, vertex)) for vertex in mesh.vertices.tolist()]
-    lines += [f"3 {a} {b} {c}" for a, b, c in mesh.faces.tolist()]
-    (folder / f"{name}.off").write_text("\n".join(lines))
+    write_off(folder / f"{name}.off", mesh)
     part = (mesh.vertices[mesh.faces, 2].mean(axis=1) > 0).astype(int)  # [F]
     for person in ("a", "b"):
         (folder / f"{name}_{person}.seg").write_text("\n".join(map(str, part)))
@@ -126,24 +125,20 @@ def test_found_where_it_is_hidden():
     assert occluded.found_there(region, wanted, nowhere, weight) == {"recall": None, "precision": None}
 
 
+def observed(teacher: Any, model: Model, settings: Settings, seed: int) -> Observations:
+    """What a training with these settings and this seed sees."""
+    proxy = model.proxy
+    rasterizer, cameras = make_rasterizer(proxy.vertices, proxy.faces), sphere_cameras(settings.views)
+    rng = np.random.default_rng(seed)
+    return observe(teacher, rasterizer, cameras, proxy.vertices, proxy.faces, settings, rng)
+
+
 def test_a_teacher_that_is_asked_in_2d_only(setup: Setup):
     model = prepare(dumbbell(2), 500)
     whole = make_teacher("geometric", model)
     views = occluded.ViewsOnly(whole)
     assert not hasattr(views, "regions") and not hasattr(views, "hidden_targets")
-    proxy, settings = model.proxy, tiny_settings(second_clicks=0)
-    seen = [
-        observe(
-            teacher,
-            make_rasterizer(proxy.vertices, proxy.faces),
-            sphere_cameras(settings.views),
-            proxy.vertices,
-            proxy.faces,
-            settings,
-            np.random.default_rng(0),
-        )
-        for teacher in (whole, views)
-    ]
+    seen = [observed(teacher, model, tiny_settings(second_clicks=0), 0) for teacher in (whole, views)]
     assert all(len(clicks) == 1 for clicks in seen[1].click_sets)
     known = len(seen[1].click_sets)
     assert seen[0].click_sets[:known] == seen[1].click_sets
@@ -154,15 +149,7 @@ def test_a_teacher_that_is_asked_in_2d_only(setup: Setup):
 def test_clicks_trained_on_are_those_of_the_training():
     model, settings = prepare(dumbbell(2), 500), tiny_settings(second_clicks=0, hidden_targets=0)
     proxy = model.proxy
-    seen = observe(
-        make_teacher("geometric", model),
-        make_rasterizer(proxy.vertices, proxy.faces),
-        sphere_cameras(settings.views),
-        proxy.vertices,
-        proxy.faces,
-        settings,
-        np.random.default_rng(3),
-    )
+    seen = observed(make_teacher("geometric", model), model, settings, 3)
     clicked = common.training_clicks(model, settings, 3)
     assert [clicks[0][0] for clicks in seen.click_sets] == clicked.tolist()
     unseen = common.unseen_clicks(model, settings, 3, 1000)

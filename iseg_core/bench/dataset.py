@@ -7,6 +7,7 @@ import csv
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ class LabelledFile:
     labels: tuple[Path, ...]  # one file a person
     central: str = ""  # name of the central person's file; empty: it is computed
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hash of the content of all files."""
         digest = hashlib.sha256(self.central.encode())

@@ -1,84 +1,48 @@
 """The experiment `clicks`: simulated users correct an answer until it is the part they want (the protocol of AGILE3D).
 
-Compared on the same parts: the trained model, its two controls, and the baselines. A method is what turns clicks into
-probabilities; whatever it needs is made once a mesh.
+All methods (methods.py) are compared on the same parts; whatever a method needs is made once a mesh.
 """
 
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..mesh import face_areas
 from ..segmenter import Segmenter
 from ..simulate import Answer, Click, Target, simulate
-from ..store import Model
-from ..surface import Surface
 from .dataset import LabelledMesh
 from .experiment import MACHINE, Experiment, Record, Report, Setup, Table
+from .methods import METHODS, methods_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LIMIT = 20  # clicks of a simulated user
 SHOWN = (1, 2, 3, 5, 10)  # clicks after which the IoU is reported
 REACHED = (0.80, 0.85, 0.90)  # IoU of NoC@80, @85, @90
 
-METHODS = {
-    "trained": "the trained model: the student's region, refined by the geometry of the surface",
-    "student": "control: the student without refinement (the paper's decoder)",
-    "instant": "control: refinement without the student, which is instant mode and the geometric teacher's own answer",
-    "votes": "baseline: the teacher's 2D masks of the clicks, averaged over the views that see them",
-    "shell": "baseline: the connected component that holds the first click",
-}
-
 
 @dataclass
 class Timed:
-    """An answer that remembers how long it took, and how many clicks it did not honour."""
+    """An answer that remembers how long it took, how many clicks it did not honour, and what it said first."""
 
     answer: Answer
     seconds: list[float] = field(default_factory=list)
     broken: int = 0
+    first: np.ndarray = field(default_factory=lambda: np.empty(0))  # [V] the last answer to a single click
 
     def __call__(self, clicks: list[Click]) -> np.ndarray:
         began = time.perf_counter()
         probability = self.answer(clicks)  # [V]
         self.seconds.append(time.perf_counter() - began)
+        if len(clicks) == 1:
+            self.first = probability
         self.broken += sum((probability[vertex] >= 0.5) != include for vertex, include in clicks)
         return probability
-
-
-def untrained(model: Model) -> Segmenter:
-    """The same mesh answered without its student."""
-    features = np.zeros((len(model.proxy.vertices), 0), dtype=np.float32)  # [P, 0]
-    return Segmenter(Model(model.mesh, model.proxy, model.surface, features, info=model.info))
-
-
-def shell_of(model: Model) -> Answer:
-    """The whole connected component of the first included click."""
-    shells = Surface.from_arrays(model.proxy.vertices, model.surface).shells[model.proxy.nearest]  # [V]
-
-    def answer(clicks: list[Click]) -> np.ndarray:
-        first = next((vertex for vertex, include in clicks if include), None)
-        return np.zeros(len(shells)) if first is None else (shells == shells[first]).astype(np.float32)  # [V]
-
-    return answer
-
-
-def methods_of(model: Model, setup: Setup) -> dict[str, Answer]:
-    """Every method of METHODS on a trained mesh."""
-    from ..train import make_teacher
-    from .votes import Votes
-
-    def asking(segmenter: Segmenter) -> Answer:
-        return lambda clicks: segmenter.segment(clicks=clicks)
-
-    return {
-        "trained": asking(Segmenter(model, setup.device)),
-        "student": asking(Segmenter(model, setup.device, refine=False)),
-        "instant": asking(untrained(model)),
-        "votes": Votes(model, make_teacher(setup.teacher, model, setup.device), setup.settings.views).answer,
-        "shell": shell_of(model),
-    }
 
 
 def best_person(item: LabelledMesh, target: Target, vertex: int, probability: np.ndarray) -> float:
@@ -96,19 +60,18 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
     began = time.perf_counter()
     model = setup.model(item.mesh)
     waited = time.perf_counter() - began
-    area = Target(item.mesh, np.zeros(len(item.mesh.faces), bool)).area  # [F]
-    parts: list[Record] = [{"area": float(area[part].sum() / area.sum()), "methods": {}} for part in item.parts]
+    targets, area = [Target(item.mesh, part) for part in item.parts], face_areas(item.mesh)  # [F]
+    parts: list[Record] = [{"area": float(area[t.faces].sum() / area.sum()), "methods": {}} for t in targets]
     machine: Record = {"train s": sum(model.info["seconds"].values()), "train or load s": waited, "query ms": {}}
     for name, answer in methods_of(model, setup).items():
         timed = Timed(answer)
-        for part, record in zip(item.parts, parts, strict=True):
-            target = Target(item.mesh, part)
+        for target, record in zip(targets, parts, strict=True):
             timed.broken = 0
             scores, clicks = simulate(target, timed, LIMIT)
             record["methods"][name] = {
                 "iou": [round(score, 6) for score in scores],
                 "clicks": [[vertex, include] for vertex, include in clicks],
-                "best person": round(best_person(item, target, clicks[0][0], answer(clicks[:1])), 6),
+                "best person": round(best_person(item, target, clicks[0][0], timed.first), 6),
                 "broken": timed.broken,
             }
         machine["query ms"][name] = 1e3 * float(np.median(timed.seconds))
@@ -212,22 +175,28 @@ def _draw(records: dict[str, Record], setup: Setup) -> list[str]:
         "cases": list(dict.fromkeys([*order[::-1][:4], *order[middle : middle + 4], *order[:4]])),
         "worst": order[:10],
     }
-    made: dict[tuple[str, int], Any] = {}
+
+    @cache
+    def asked(name: str) -> tuple[LabelledMesh, Segmenter]:
+        item = setup.load(name)
+        return item, Segmenter(setup.model(item.mesh), setup.device)
+
+    @cache
+    def row(place: tuple[str, int]) -> "Image":
+        return _draw_case(place, records, *asked(place[0]))
+
     for name, places in chosen.items():
-        rows = [made.setdefault(place, None) or _draw_case(place, records, setup) for place in places]
-        made.update(zip(places, rows, strict=True))
-        draw_cases(rows, [_caption(place, records) for place in places], setup.folder / f"{name}.png")
+        captions = [_caption(place, records) for place in places]
+        draw_cases([row(place) for place in places], captions, setup.folder / f"{name}.png")
     return ["clicks.png", "categories.png", "cases.png", "worst.png"]
 
 
-def _draw_case(place: tuple[str, int], records: dict[str, Record], setup: Setup) -> Any:
+def _draw_case(place: tuple[str, int], records: dict[str, Record], item: LabelledMesh, segmenter: Segmenter) -> "Image":
     from .pictures import draw_case
 
     name, part = place
-    item = setup.load(name)
-    segmenter = Segmenter(setup.model(item.mesh), setup.device)
     clicks = [(v, include) for v, include in records[name]["parts"][part]["methods"]["trained"]["clicks"]]
-    counts = [k for k in (1, 2, 3, 5, 10) if k <= len(clicks)] or [1]
+    counts = [k for k in SHOWN if k <= len(clicks)]
     return draw_case(item, part, [(segmenter.segment(clicks=clicks[:k]), clicks[:k]) for k in counts])
 
 

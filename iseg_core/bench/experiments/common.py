@@ -1,4 +1,4 @@
-"""What the experiments share: clicks, weights, agreement, and the methods that they ask."""
+"""What the experiments share: clicks, weights, agreement. The methods that they ask: ../methods.py."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,12 +8,8 @@ from ...mesh import Mesh, face_areas
 from ...observe import clickable_vertices
 from ...presets import Settings
 from ...segmenter import Segmenter
-from ...simulate import Answer
 from ...store import Model
-from ...train import make_teacher
-from ..experiment import Record, Setup
-from ..protocol import untrained
-from ..votes import Votes
+from ..experiment import Record
 
 PLACES = 6  # decimals kept in a record
 # Changes to the settings that train on single clicks and pairs only, as the paper does: no longer sequence is
@@ -21,24 +17,6 @@ PLACES = 6  # decimals kept in a record
 AT_MOST_TWO = {"hidden_targets": 0, "max_clicks": 2}
 # A reduced training, for experiments that need many of them, or one that is slow.
 REDUCED = {"proxy_vertices": 2000, "field_steps": 200, "decoder_steps": 400}
-
-
-def votes_of(model: Model, setup: Setup) -> Votes:
-    """The votes of the run's teacher in as many views as the training has."""
-    return Votes(model, make_teacher(setup.teacher, model, setup.device), setup.settings.views)
-
-
-def segmenters_of(model: Model, setup: Setup) -> dict[str, Segmenter]:
-    """The trained model and its two controls, by the names that all tables use."""
-    return {
-        "trained": Segmenter(model, setup.device),
-        "student": Segmenter(model, setup.device, refine=False),
-        "instant": untrained(model),
-    }
-
-
-def asking(segmenter: Segmenter) -> Answer:
-    return lambda clicks: segmenter.segment(clicks=clicks)
 
 
 def single_answers(segmenter: Segmenter, vertices: Iterable[int]) -> np.ndarray:

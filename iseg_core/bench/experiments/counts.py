@@ -9,8 +9,9 @@ from ...segmenter import Segmenter
 from ...simulate import Target, simulate
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
+from ..methods import asking
 from ..plots import colour, figure, legend, save
-from .common import AT_MOST_TWO, PLACES, asking, mean, title_of
+from .common import AT_MOST_TWO, PLACES, mean, title_of
 
 CLICKS = 10
 SHOWN = (1, 2, 3, 5, 10)

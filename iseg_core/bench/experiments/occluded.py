@@ -12,8 +12,9 @@ from ...teacher import Embedding, Prediction, RenderedView, Teacher
 from ...train import make_teacher, train
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
+from ..methods import asking, segmenters_of, votes_of
 from ..pictures import best_direction
-from .common import PLACES, asking, mean, segmenters_of, title_of, vertex_areas, votes_of
+from .common import PLACES, mean, title_of, vertex_areas
 
 LEAST_HIDDEN = 0.02  # of a part's area: parts with less of it hidden say nothing here
 METHODS = ("trained", "student", "student, 2D only", "votes")

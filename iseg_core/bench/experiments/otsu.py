@@ -9,8 +9,9 @@ from ...segmenter import otsu
 from ...simulate import Target, first_click
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
+from ..methods import segmenters_of, votes_of
 from ..plots import INK, colour, figure, save
-from .common import iou, mean, mesh_rows, segmenters_of, single_answers, vertex_areas, votes_of
+from .common import iou, mean, mesh_rows, single_answers, vertex_areas
 
 BINS = 40
 METHODS = ("trained", "student", "votes")

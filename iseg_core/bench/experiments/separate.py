@@ -11,8 +11,8 @@ from ...store import Model
 from ...train import GEOMETRIC
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
+from ..methods import untrained, votes_of
 from ..plots import INK, colour, figure, save
-from ..protocol import untrained
 from .common import (
     AT_MOST_TWO,
     REDUCED,
@@ -25,7 +25,6 @@ from .common import (
     training_clicks,
     unseen_clicks,
     vertex_areas,
-    votes_of,
 )
 
 TRAININGS = {"separate": False, "joint": True}

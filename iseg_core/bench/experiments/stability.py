@@ -6,7 +6,8 @@ import numpy as np
 
 from ..dataset import LabelledMesh
 from ..experiment import MACHINE, Experiment, Record, Report, Setup, Table
-from .common import iou, mean, mesh_rows, random_clicks, segmenters_of, single_answers, vertex_areas, votes_of
+from ..methods import segmenters_of, votes_of
+from .common import iou, mean, mesh_rows, random_clicks, single_answers, vertex_areas
 
 CLICKS = 100  # the paper's number
 METHODS = ("trained", "student", "instant", "votes")

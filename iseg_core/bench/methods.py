@@ -1,0 +1,60 @@
+"""What is compared: the trained model, its controls, and the baselines. A method turns clicks into probabilities."""
+
+import numpy as np
+
+from ..segmenter import Segmenter
+from ..simulate import Answer, Click
+from ..store import Model
+from ..surface import Surface
+from ..train import make_teacher
+from .experiment import Setup
+from .votes import Votes
+
+METHODS = {
+    "trained": "the trained model: the student's region, refined by the geometry of the surface",
+    "student": "control: the student without refinement (the paper's decoder)",
+    "instant": "control: refinement without the student, which is instant mode and the geometric teacher's own answer",
+    "votes": "baseline: the teacher's 2D masks of the clicks, averaged over the views that see them",
+    "shell": "baseline: the connected component that holds the first click",
+}
+
+
+def methods_of(model: Model, setup: Setup) -> dict[str, Answer]:
+    """Every method of METHODS on a trained mesh."""
+    segmenters = {name: asking(segmenter) for name, segmenter in segmenters_of(model, setup).items()}
+    return {**segmenters, "votes": votes_of(model, setup).answer, "shell": shell_of(model)}
+
+
+def segmenters_of(model: Model, setup: Setup) -> dict[str, Segmenter]:
+    """The trained model and its two controls."""
+    return {
+        "trained": Segmenter(model, setup.device),
+        "student": Segmenter(model, setup.device, refine=False),
+        "instant": untrained(model),
+    }
+
+
+def untrained(model: Model) -> Segmenter:
+    """The same mesh answered without its student."""
+    features = np.zeros((len(model.proxy.vertices), 0), dtype=np.float32)  # [P, 0]
+    return Segmenter(Model(model.mesh, model.proxy, model.surface, features, info=model.info))
+
+
+def asking(segmenter: Segmenter) -> Answer:
+    return lambda clicks: segmenter.segment(clicks=clicks)
+
+
+def votes_of(model: Model, setup: Setup) -> Votes:
+    """The votes of the run's teacher in as many views as the training has."""
+    return Votes(model, make_teacher(setup.teacher, model, setup.device), setup.settings.views)
+
+
+def shell_of(model: Model) -> Answer:
+    """The whole connected component of the first included click."""
+    shells = Surface.from_arrays(model.proxy.vertices, model.surface).shells[model.proxy.nearest]  # [V]
+
+    def answer(clicks: list[Click]) -> np.ndarray:
+        first = next((vertex for vertex, include in clicks if include), None)
+        return np.zeros(len(shells)) if first is None else (shells == shells[first]).astype(np.float32)  # [V]
+
+    return answer
