@@ -116,7 +116,8 @@ def about(python: str) -> str:
 LOCKS = ROOT / "requirements"
 CUDA = (LOCKS / "cuda.lock",)
 ENGINE = Environment(ROOT / ".venv-engine", (LOCKS / "engine.lock",), 1.5, CUDA)
-TEST = Environment(ROOT / ".venv-test", (LOCKS / "engine.lock", LOCKS / "test.lock"), 2.0, CUDA)
+TESTED = ("engine.lock", "test.lock", "cluster.lock")
+TEST = Environment(ROOT / ".venv-test", tuple(LOCKS / name for name in TESTED), 2.3, CUDA)
 BPY = (LOCKS / "bpy.lock", LOCKS / "bpy-test.lock")
 OLDEST = Environment(ROOT / ".venv-bpy", BPY, 1.5, version="3.11")
 NEWEST = Environment(ROOT / ".venv-bpy-new", BPY, 1.5, version="3.13")
