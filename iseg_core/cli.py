@@ -1,4 +1,4 @@
-"""The command line: python -m iseg_core train | segment | transfer | bench | info | doctor | fetch | engine.
+"""The command line: python -m iseg_core train | batch | segment | transfer | bench | info | doctor | fetch | engine.
 
 Each command is a function that adds its arguments and one that runs. What is heavy is imported when a command runs, so
 that --help answers at once. Results go to stdout; progress and errors go to stderr.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cli_arguments import add_device, output_file, positive_count
+from .cli_batch import add_batch
 from .cli_segment import add_segment, add_transfer
 from .errors import Cancelled, IsegError, SettingsError
 from .version import __version__
@@ -68,7 +69,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"iSeg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_train, add_segment, add_transfer, _add_bench, _add_info, _add_doctor, _add_fetch, _add_engine):
+    for add in (
+        _add_train,
+        add_batch,
+        add_segment,
+        add_transfer,
+        _add_bench,
+        _add_info,
+        _add_doctor,
+        _add_fetch,
+        _add_engine,
+    ):
         add(commands)
     return parser
 

@@ -1,0 +1,1 @@
+"""Training a library of meshes on Ray (the extra `cluster`): on this machine, or on a cluster."""

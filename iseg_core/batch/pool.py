@@ -1,0 +1,162 @@
+"""Ray, as far as it is used here: one machine or a cluster, what runs there, and why something there has ended."""
+
+import logging
+import os
+import re
+import socket
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import IsegError, SettingsError
+from ..version import __version__
+
+if TYPE_CHECKING:
+    from ..store import Model
+
+OBJECT_STORE = 256 * 2**20  # bytes of shared memory on one machine; what does not fit goes to the disk
+# Ray limits OpenMP's threads to a task's cores; these make all libraries follow, and let idle threads sleep.
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+
+@contextmanager
+def ray_pool(address: str | None = None, cores: int | None = None) -> Iterator[Any]:
+    """The module ray, connected: to a cluster's address ("auto": the one that this machine belongs to), or to a pool of
+    processes of its own on this machine, with so many cores (None: all).
+
+    Raises SettingsError where Ray is not installed or the cluster does not answer.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise SettingsError(
+            f'Ray cannot be loaded ({error}). Get it: pip install "iseg-core[cluster]". '
+            "`python -m iseg_core train` trains one mesh without it."
+        ) from error
+    options: dict[str, Any] = {"address": address}
+    if address is None:
+        options = {"address": "local", "num_cpus": cores, "object_store_memory": OBJECT_STORE}
+        options |= {"include_dashboard": False}
+    try:
+        ray.init(
+            **options,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": ENVIRONMENT},
+        )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = "this machine" if address is None else f"a cluster at {address}"
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SettingsError(
+            f"Ray does not start with {where}: {first} `ray status --address ADDRESS` says whether a cluster runs; "
+            "docs/cluster.md says how to start one."
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def check_resources(ray: Any, cores: int, gpu: float, address: str | None) -> None:
+    """Raises SettingsError where this machine can never run one training. (A cluster may grow.)"""
+    have = ray.cluster_resources()
+    if address is None and cores > have.get("CPU", 0):
+        raise SettingsError(f"One mesh shall have {cores} cores, and this machine has {have.get('CPU', 0):.0f}.")
+    if address is None and gpu > have.get("GPU", 0):
+        raise SettingsError(f"One mesh shall have {gpu:g} of a GPU, and Ray finds none here. Leave --gpu out.")
+
+
+def slots(ray: Any, cores: int, gpu: float) -> int:
+    """How many trainings the pool runs at once, at present; at least 1."""
+    have = ray.cluster_resources()
+    count = have.get("CPU", 0) / cores
+    return max(1, int(min(count, have.get("GPU", 0) / gpu) if gpu else count))
+
+
+class Board:
+    """What runs where, and how far it is. An actor: every worker writes to it, the command reads it."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple] = {}
+
+    def tell(self, name: str, said: tuple) -> None:
+        self._said[name] = said
+
+    def read(self) -> dict[str, tuple]:
+        return self._said
+
+    def forget(self, name: str) -> None:
+        self._said.pop(name, None)
+
+
+def settle(version: str, cores: int) -> None:
+    """Called first by everything that runs on a worker. Raises SettingsError where the worker has another iSeg."""
+    import torch
+
+    if version != __version__:
+        raise SettingsError(
+            f"The machine {socket.gethostname()} has iSeg {__version__}, and the command is of iSeg {version}. Install "
+            "the same on all machines."
+        )
+    torch.set_num_threads(cores)
+
+
+def train_one(
+    name: str,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    arguments: dict[str, Any],
+    cores: int,
+    gpu: float,
+    board: Any,
+    version: str,
+) -> "tuple[Model | str, str]":
+    """The model of one mesh, or a sentence that says why there is none; and the machine's name. Runs on a worker."""
+    import time
+
+    host = socket.gethostname()
+    last = 0.0
+
+    def tell(progress: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last > 0.25:
+            last = time.monotonic()
+            board.tell.remote(name, (*progress, host, os.getpid()))
+
+    try:
+        settle(version, cores)
+        from ..mesh import Mesh
+        from ..train import train
+
+        mesh = Mesh(vertices.copy(), faces.copy())  # Ray's arrays are read-only
+        model = train(mesh, device="auto" if gpu else "cpu", progress=tell, **arguments)
+        return model, host
+    except IsegError as error:
+        return str(error), host
+
+
+def explain(error: BaseException) -> str:
+    """Why a worker gave no answer, in a sentence."""
+    import ray.exceptions as known
+
+    if isinstance(error, known.OutOfMemoryError):
+        return "Ray ended its process because memory ran out: give each mesh more cores, so that fewer run at once."
+    if isinstance(error, (known.WorkerCrashedError, known.ActorDiedError)):
+        return "its process ended; somebody has killed it, or the system did because memory ran out."
+    if isinstance(error, (known.NodeDiedError, known.ObjectLostError, known.LocalRayletDiedError)):
+        return "the machine that trained it has left the cluster."
+    cause = error.as_instanceof_cause() if isinstance(error, known.RayTaskError) else error
+    text = getattr(error, "traceback_str", "") or ""
+    frames = re.findall(r'File "([^"]+)", line (\d+)', text)
+    if frames:
+        where = f" ({Path(frames[-1][0]).name}, line {frames[-1][1]})"
+    else:
+        found = traceback.extract_tb(error.__traceback__)
+        where = f" ({Path(found[-1].filename).name}, line {found[-1].lineno})" if found else ""
+    inner = getattr(cause, "cause", cause)
+    lines = str(inner).strip().splitlines() or [""]
+    return f"{type(inner).__name__}: {lines[-1]}{where}"

@@ -1,0 +1,264 @@
+"""A library of meshes on a local Ray cluster: nothing is lost, nothing is done twice, whatever ends."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shapes import dumbbell, moved, tiny_settings, write_off
+
+import iseg_core as iseg
+from iseg_core import cli
+from iseg_core.batch import report
+from iseg_core.batch.library import FAILED, PRESENT, TRAINED, Entry, Result, Training, find_library, is_present
+from iseg_core.batch.run import Running, Share, State, alone, train_library
+from iseg_core.errors import SettingsError
+
+SHORT = tiny_settings()
+TRAINING = Training("geometric", SHORT, 3)
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """Two processes on this machine."""
+    pytest.importorskip("ray", reason="Ray, the extra `cluster`, is not installed")
+    from iseg_core.batch.pool import ray_pool
+
+    with ray_pool(cores=2) as connected:
+        yield connected
+
+
+def library(folder: Path, count: int) -> list[Entry]:
+    """Meshes that differ in size."""
+    for i in range(count):
+        write_off(folder / "meshes" / f"part{i}.off", moved(dumbbell(1), (0, 0, 0), 1 + i))
+    return find_library(folder / "meshes")
+
+
+def by_name(results: list[Result]) -> dict[str, Result]:
+    assert len({result.name for result in results}) == len(results)
+    return {result.name: result for result in results}
+
+
+# which meshes, which models
+
+
+def test_a_folder_is_searched_and_its_order_kept_in_the_names(tmp_path):
+    for name in ("b.off", "deep/a.OBJ", "deep/note.txt", ".hidden.off"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [entry.name for entry in find_library(tmp_path)] == ["b", "deep/a"]
+    assert find_library(tmp_path)[1].model(Path("out")) == Path("out/deep/a.iseg")
+
+
+def test_a_list_names_meshes_from_its_own_folder_on(tmp_path):
+    (tmp_path / "lists").mkdir()
+    listed = tmp_path / "lists" / "some.txt"
+    listed.write_text("# two of them\n\nhere.off\n../elsewhere/there.ply\nhere.off\n")
+    found = find_library(listed)
+    assert [entry.name for entry in found] == ["here", "there"]
+    assert found[1].path.resolve() == tmp_path / "elsewhere" / "there.ply"
+
+
+@pytest.mark.parametrize(("files", "says"), [
+    ([], "no mesh in"), (["a.off", "a.obj"], "same model, a.iseg. Rename"),
+])  # fmt: skip
+def test_libraries_that_cannot_be(tmp_path, files, says):
+    for name in files:
+        (tmp_path / name).touch()
+    with pytest.raises(SettingsError, match=says):
+        find_library(tmp_path)
+
+
+def test_a_list_that_is_none(tmp_path):
+    with pytest.raises(SettingsError, match="cannot be read"):
+        find_library(tmp_path / "absent.txt")
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    with pytest.raises(SettingsError, match="lists no mesh"):
+        find_library(tmp_path / "empty.txt")
+
+
+def test_what_is_there_counts_only_for_its_own_mesh_and_training(tmp_path):
+    mesh, path = dumbbell(1), tmp_path / "m.iseg"
+    assert not is_present(path, mesh, TRAINING)
+    iseg.train(mesh, preset=SHORT, seed=3).save(path)
+    assert is_present(path, mesh, TRAINING)
+    assert not is_present(path, moved(mesh, (1, 0, 0)), TRAINING)  # the mesh was edited: it is trained anew
+    with pytest.raises(SettingsError, match="another training.*seed 3"):
+        is_present(path, mesh, replace(TRAINING, seed=4))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert not is_present(path, mesh, TRAINING)
+
+
+# training them
+
+
+def expected_frequencies() -> np.ndarray:
+    """The first draw of a training's seed: a worker draws the same as this process would. [3, m]"""
+    import torch
+
+    generator = torch.Generator().manual_seed(TRAINING.seed)
+    return (torch.randn(3, SHORT.fourier_frequencies, generator=generator) * SHORT.fourier_sigma).numpy()
+
+
+def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(ray, tmp_path):
+    entries = library(tmp_path, 3)
+    long = replace(TRAINING, settings=replace(SHORT, decoder_steps=150))
+    killed: list[Running] = []
+    most = 0
+
+    def show(state: State) -> None:
+        nonlocal most
+        most = max(most, len(state.running))
+        victims = [running for running in state.running if running.fraction > 0.05]
+        if victims and not killed:
+            os.kill(victims[0].pid, signal.SIGKILL)
+            killed.append(victims[0])
+
+    results = by_name(train_library(ray, entries, tmp_path / "out", long, show=show))
+    assert len(killed) == 1 and most <= 2  # never more at once than there are cores
+    assert {result.status for result in results.values()} == {TRAINED} and len(results) == 3
+    assert {name: result.attempts for name, result in results.items()} == {
+        entry.name: 1 + (entry.name == killed[0].name) for entry in entries
+    }
+    for entry in entries:
+        model, mesh = iseg.load(entry.model(tmp_path / "out")), iseg.load_mesh(entry.path)
+        assert model.mesh.hash == mesh.hash
+        assert np.array_equal(model.networks["field.frequencies"], expected_frequencies())
+        assert iseg.Segmenter(model).segment(positive=[0]).shape == (len(mesh.vertices),)
+
+    before = {entry.name: entry.model(tmp_path / "out").stat().st_mtime_ns for entry in entries}
+    again = train_library(ray, entries, tmp_path / "out", long)
+    assert [(result.status, result.attempts) for result in again] == 3 * [(PRESENT, 0)]
+    assert before == {entry.name: entry.model(tmp_path / "out").stat().st_mtime_ns for entry in entries}
+    left = {path.name for path in (tmp_path / "out").iterdir()} - {f"part{i}.iseg" for i in range(3)}
+    assert left <= {".batch.lock"}  # no unfinished file
+
+
+def test_a_mesh_that_fails_stops_no_other(ray, tmp_path):
+    library(tmp_path, 2)
+    (tmp_path / "meshes" / "broken.off").write_text("OFF\nnonsense\n")
+    flat = iseg.Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]], dtype=np.int32))
+    write_off(tmp_path / "meshes" / "flat.off", flat)
+    results = by_name(train_library(ray, find_library(tmp_path / "meshes"), tmp_path / "out", TRAINING))
+    assert {name: result.status for name, result in results.items()} == {
+        "part0": TRAINED, "part1": TRAINED, "broken": FAILED, "flat": FAILED,
+    }  # fmt: skip
+    assert results["broken"].attempts == results["flat"].attempts == 0
+    assert "broken.off" in results["broken"].reason and "no size" in results["flat"].reason
+
+
+def test_a_worker_that_always_ends_is_given_up(ray, tmp_path):
+    entries = library(tmp_path, 1)
+    long = replace(TRAINING, settings=replace(SHORT, decoder_steps=20000))
+    dead: set[int] = set()
+
+    def show(state: State) -> None:
+        for running in state.running:
+            if running.pid not in dead:
+                dead.add(running.pid)
+                os.kill(running.pid, signal.SIGKILL)
+
+    (result,) = train_library(ray, entries, tmp_path / "out", long, retries=1, show=show)
+    assert result.status == FAILED and result.attempts == 2
+    assert "process ended" in result.reason and "Tried 2 times" in result.reason
+    assert not entries[0].model(tmp_path / "out").exists()
+
+
+def test_what_a_worker_refuses_is_not_tried_again(ray, tmp_path):
+    entries = library(tmp_path, 1)
+    (result,) = train_library(
+        ray, entries, tmp_path / "out", replace(TRAINING, settings=replace(SHORT, proxy_vertices=0))
+    )
+    assert result.status == FAILED and result.reason
+
+
+def test_a_stopped_run_keeps_what_is_there(ray, tmp_path):
+    entries = library(tmp_path, 3)
+
+    def stop(state: State) -> None:
+        if any(result.status == TRAINED for result in state.results):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_library(ray, entries, tmp_path / "out", TRAINING, show=stop)
+    results = by_name(train_library(ray, entries, tmp_path / "out", TRAINING))
+    status = [result.status for result in results.values()]
+    assert len(status) == 3 and status.count(PRESENT) >= 1 and FAILED not in status
+
+
+def test_two_commands_do_not_share_a_folder(ray, tmp_path):
+    with alone(tmp_path / "out"):
+        with pytest.raises(SettingsError, match="Another command is training"):
+            train_library(ray, library(tmp_path, 1), tmp_path / "out", TRAINING)
+    with alone(tmp_path / "out"):
+        pass
+
+
+@pytest.mark.parametrize(("share", "says"), [(Share(cores=64), "64 cores"), (Share(gpu=0.5), "finds none here")])
+def test_what_this_machine_lacks_is_said_before_the_work(ray, tmp_path, share, says):
+    if ray.cluster_resources().get("GPU"):
+        pytest.skip("there is a GPU here")
+    with pytest.raises(SettingsError, match=says):
+        train_library(ray, library(tmp_path, 1), tmp_path / "out", TRAINING, share)
+
+
+def test_a_worker_computes_with_its_own_cores_only(ray):
+    def threads() -> tuple[int, str | None]:
+        import torch
+
+        from iseg_core.batch.pool import settle
+        from iseg_core.version import __version__
+
+        settle(__version__, 1)
+        return torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+
+    assert ray.get(ray.remote(num_cpus=1)(threads).remote()) == (1, "1")
+
+
+def test_a_worker_with_another_iseg_is_refused():
+    from iseg_core.batch.pool import settle
+
+    with pytest.raises(SettingsError, match="iSeg 0.0.0. Install the same"):
+        settle("0.0.0", 1)
+
+
+# what is said
+
+
+def test_the_report_names_failures_first(tmp_path, capsys):
+    results = [
+        Result("b", TRAINED, "", 2, 3.5, 100, "box"),
+        Result("a|c", FAILED, "no | area.", 1),
+        Result("d", PRESENT, vertices=7),
+    ]
+    report.write_report(tmp_path, TRAINING, results, 10.0)
+    record = json.loads((tmp_path / "batch.json").read_text())
+    assert [mesh["name"] for mesh in record["meshes"]] == ["a|c", "b", "d"]
+    assert record["training"] == {"teacher": "geometric", "preset": "draft", "seed": 3}
+    table = (tmp_path / "batch.md").read_text()
+    assert table.startswith("# 1 trained, 1 there already, 1 failed\n") and r"no \| area." in table
+    report.print_summary(results)
+    printed = capsys.readouterr().out
+    assert "no | area." in printed and printed.endswith("1 trained, 1 there already, 1 failed.\n")
+
+
+def test_the_screen_shows_all_that_run():
+    from rich.console import Console
+
+    running = [Running(f"mesh{i}", "observe", 0.5, 3.0, "box", i) for i in range(20)]
+    console = Console(width=120, record=True, file=open(os.devnull, "w"))
+    console.print(report.draw(State(30, [Result("x", TRAINED)], running)))
+    shown = console.export_text()
+    assert "1 of 30" in shown and "mesh0" in shown and "3 s left" in shown and "and 8 more" in shown
+
+
+def test_the_command(tmp_path, capsys):
+    pytest.importorskip("ray", reason="Ray, the extra `cluster`, is not installed")
+    with pytest.raises(SystemExit):
+        cli.main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--gpu", "much"])
+    assert cli.main(["batch", str(tmp_path / "nothing"), "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+    assert "cannot be read" in capsys.readouterr().err
