@@ -4,10 +4,15 @@ So of many regions that a click may mean, the one is likely in whose middle it l
 space, as in the protocol of simulated users (AGILE3D).
 """
 
-import numpy as np
-from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] the stubs lack it
+from functools import lru_cache
 
-SAMPLE = 128  # vertices among which the deepest is looked for
+import numpy as np
+from scipy.spatial import KDTree
+
+SAMPLE = 128  # vertices of a region among which the deepest is looked for
+COARSE = 2000  # points to which its depth is measured: regions are judged by the hundred
+BLOCK = 1 << 16  # pairs compared at once: they stay in the processor's cache, and no threads are woken for them
+CLICKS = 8  # vertices whose distances are remembered
 
 
 def depths(points: np.ndarray, inside: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -15,45 +20,61 @@ def depths(points: np.ndarray, inside: np.ndarray, at: np.ndarray) -> np.ndarray
 
     points [P, 3]; inside [P] bool. Infinite where all points are inside.
     """
-    if len(at) == 0:
-        return np.empty(0)  # [0]
+    if len(at) == 0 or inside.all():
+        return np.full(len(at), np.inf)  # [n]
     asked = points[at]  # [n, 3]
     low, high = asked.min(axis=0), asked.max(axis=0)  # [3] each
     reach = float(np.sqrt(((high - low) ** 2).sum()))
     outside = ~inside  # [P]
-    near = outside.copy()  # [P] a small tree is fast
-    for axis, column in enumerate(points.T):
-        near &= (column >= low[axis] - reach) & (column <= high[axis] + reach)
-    found = _nearest(points[near], asked)  # [n]
-    return found if found.max() <= reach else _nearest(points[outside], asked)
+    near = outside & ((points >= low - reach) & (points <= high + reach)).all(axis=1)  # [P] a small tree is fast
+    found = KDTree(points[near]).query(asked)[0] if near.any() else np.full(len(asked), np.inf)  # [n]
+    return found if found.max() <= reach else KDTree(points[outside]).query(asked)[0]
 
 
-def _nearest(points: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Distance of each of `asked` [n, 3] to the nearest of the points [Q, 3]; infinite where there are none. [n]"""
-    if len(points) == 0:
-        return np.full(len(asked), np.inf)  # [n]
-    # The tree that is fast to build; cKDTree because thousands are built, and KDTree checks its arguments at length.
-    return cKDTree(points, leafsize=32, compact_nodes=False, balanced_tree=False).query(asked)[0]
+class Depth:
+    """Depths in regions of one set of points [P, 3], fast enough to judge every region that a click may mean."""
+
+    def __init__(self, points: np.ndarray):
+        self._points = points - points.mean(axis=0)  # [P, 3] so that single precision does
+        self._coarse = spread(np.arange(len(points)), COARSE)  # [C]
+        q = self._points[self._coarse].T  # [3, C]
+        # |q - p|^2 - |p|^2 of all pairs is one product of rows and columns.
+        self._columns = np.concatenate([-2 * q, (q * q).sum(axis=0)[None]]).astype(np.float32)  # [4, C]
+        self._rows = np.concatenate([self._points, np.ones((len(points), 1))], axis=1).astype(np.float32)  # [P, 4]
+        self._squares = (self._points**2).sum(axis=1)  # [P]
+        self._from = lru_cache(maxsize=CLICKS)(self._distances)  # vertex -> [P]
+
+    def greatest(self, inside: np.ndarray) -> float:
+        """Greatest depth in a region [P] bool: 0 where it is empty, infinite where it is everything."""
+        found = np.flatnonzero(inside)  # [n]
+        if len(found) in (0, len(inside)):
+            return np.inf if len(found) else 0.0
+        sample = spread(found, SAMPLE)  # [m]
+        columns = self._columns.copy()  # [4, C]
+        columns[3, inside[self._coarse]] = np.inf
+        rows, step = self._rows[sample], BLOCK // len(self._coarse)  # [m, 4]
+        nearest = [(rows[k : k + step] @ columns).min(axis=1) for k in range(0, len(rows), step)]
+        depth = np.concatenate(nearest) + self._squares[sample]  # [m] squared
+        deepest = float(depth.max())
+        if np.isinf(deepest):  # what is outside is less than the coarse points
+            return float(depths(self._points, inside, sample).max())
+        return max(deepest, 0.0) ** 0.5
+
+    def off_middle(self, inside: np.ndarray, vertex: int) -> tuple[float, float]:
+        """How far off the middle of a region [P] bool a click on `vertex` in it lies, and how deep.
+
+        The first is 1 - depth / greatest depth: 0 in the middle, 1 at the border. Where everything is inside there is
+        no border: 0 and infinite.
+        """
+        depth = float(self._from(vertex).min(where=~inside, initial=np.inf))
+        if np.isinf(depth):
+            return 0.0, depth
+        return 1 - depth / max(self.greatest(inside), depth, 1e-30), depth
+
+    def _distances(self, vertex: int) -> np.ndarray:
+        return np.sqrt(((self._points - self._points[vertex]) ** 2).sum(axis=1))  # [P]
 
 
-def greatest_depth(points: np.ndarray, inside: np.ndarray) -> float:
-    """Of a region [P] bool; 0 where it is empty."""
-    return float(depths(points, inside, _sample(inside)).max(initial=0.0))
-
-
-def off_middle(points: np.ndarray, inside: np.ndarray, vertex: int) -> tuple[float, float]:
-    """How far off the middle of a region a click on `vertex` lies, and how deep.
-
-    points [P, 3]; inside [P] bool with `vertex` inside. The first is 1 - depth / greatest depth: 0 in the middle, 1 at
-    the border. Where everything is inside there is no border: 0 and infinite.
-    """
-    if inside.all():
-        return 0.0, np.inf
-    depth = depths(points, inside, np.append(_sample(inside), vertex))  # [n + 1]
-    return float(1 - depth[-1] / max(depth.max(), 1e-30)), float(depth[-1])
-
-
-def _sample(inside: np.ndarray) -> np.ndarray:
-    """At most SAMPLE vertices of a region, spread over their numbers. [n]"""
-    found = np.flatnonzero(inside)  # [N]
-    return found if len(found) <= SAMPLE else found[np.linspace(0, len(found) - 1, SAMPLE).astype(int)]
+def spread(found: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the indices found [n], spread over their numbers. [<= count]"""
+    return found if len(found) <= count else found[np.linspace(0, len(found) - 1, count).astype(int)]

@@ -10,10 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
 
-from .depth import greatest_depth, off_middle
 from .regions import PartFinder, border_energy, lowest_within, sweep
 from .surface import Surface
 
@@ -157,12 +154,12 @@ def _likeliest(
             if any((answer != other) @ surface.mass < alike for other in begun):
                 continue
             begun.append(answer)
-        cost += weights[done] * _doubt(surface.vertices, answer, steps[order[done]])
+        cost += weights[done] * _doubt(surface, answer, steps[order[done]])
         heapq.heappush(heap, (cost, place, done + 1, answer))
     return None
 
 
-def _doubt(points: np.ndarray, answer: np.ndarray, step: Step) -> float:
+def _doubt(surface: Surface, answer: np.ndarray, step: Step) -> float:
     """How hard it is to believe that a user who wants `answer` [P] bool made this click.
 
     It is to lie in the middle of an error of its kind (the first one of all that is wanted), and no error of the other
@@ -172,8 +169,8 @@ def _doubt(points: np.ndarray, answer: np.ndarray, step: Step) -> float:
     if region[vertex] == label or answer[vertex] != label:
         return 0.0  # no error was clicked; or a later click has taken this one back
     error = answer != region  # [P]
-    off, depth = off_middle(points, error & (answer == label), vertex)
-    other = greatest_depth(points, error & (answer != label))
+    off, depth = surface.depth.off_middle(error & (answer == label), vertex)
+    other = surface.depth.greatest(error & (answer != label))
     deeper = np.log(other / max(depth, 1e-30)) if other > depth else 0.0
     return OFF_MIDDLE * off + DEEPER_ERROR * float(deeper)
 
@@ -214,11 +211,12 @@ def _growths(
     """For each order (a closeness [P]), the answers [P] bool at which the change may stop, with their energies."""
     vertex, label = clicks[-1]
     free = np.flatnonzero((surface.shells == surface.shells[vertex]) & (region != label))  # [n]
-    opposite = [v for v, positive in clicks if positive != label]
+    barred = np.zeros(surface.vertex_count, dtype=bool)  # [P]
+    barred[[v for v, positive in clicks if positive != label]] = True
     before = region @ surface.mass
     for closeness in orders:
         order = free[np.argsort(-closeness[free], kind="stable")]  # [n]
-        stops = np.flatnonzero(np.isin(order, opposite))
+        stops = np.flatnonzero(barred[order])
         order = order[: stops[0]] if len(stops) else order
         if len(order) == 0:
             continue
@@ -253,10 +251,9 @@ def _energy(cut: np.ndarray, area: np.ndarray, change: np.ndarray, expected: Siz
 
 def remove_crumbs(surface: Surface, region: np.ndarray, clicks: Sequence[Click]) -> np.ndarray:
     """Flip pieces of less than CRUMB of the surface that hold no click and are not a whole shell. [P] bool"""
-    i, j = surface.edges.T
+    i, j = surface.ends  # [E] each
     kept = region[i] == region[j]  # [E]
-    graph = sp.coo_matrix((np.ones(kept.sum()), (i[kept], j[kept])), shape=(surface.vertex_count,) * 2)
-    pieces, label = connected_components(graph, directed=False)
+    pieces, label = surface.pieces(kept)
     crumb = np.bincount(label, surface.mass, minlength=pieces) < CRUMB  # [pieces]
     crumb[label[[v for v, _ in clicks]]] = False
     bordered = np.zeros(pieces, dtype=bool)  # [pieces] pieces that touch the other side: not whole shells

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from .depth import off_middle
 from .surface import Surface
 
 AREA_RANGE = (0.002, 0.98)  # fractions of the surface that a proposed part may have
@@ -84,7 +83,7 @@ def find_candidates(surface: Surface, vertex: int, fields: np.ndarray) -> Candid
         areas.extend(area[ends])
     if not regions:  # a border that is nowhere cheap: the smallest honest answer is the click's whole shell
         regions, scores, areas = [surface.shells == surface.shells[vertex]], [0.0], [1.0]
-    off = np.array([off_middle(surface.vertices, region, vertex)[0] for region in regions])  # [N]
+    off = np.array([surface.depth.off_middle(region, vertex)[0] for region in regions])  # [N]
     return Candidates(np.array(regions), np.array(scores) + OFF_MIDDLE * off, np.array(areas))
 
 
@@ -108,7 +107,7 @@ def sweep(surface: Surface, rank: np.ndarray, region: np.ndarray, count: int) ->
 
     rank [P]: position in the order of flipping; `count` for the vertices that never flip.
     """
-    i, j = surface.edges.T
+    i, j = surface.ends  # [E] each
     crossing = region[i] != region[j]  # [E]
     change = np.where(crossing, -surface.boundary_cost, surface.boundary_cost)  # [E] when the first end flips
     first, second = np.minimum(rank[i], rank[j]), np.maximum(rank[i], rank[j])  # [E]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .depth import off_middle
 from .device import pick_device
 from .errors import ModelFileError
 from .model import Decoder
@@ -94,7 +93,7 @@ def snap(finder: PartFinder, vertex: int, probability: np.ndarray, trusted: bool
     if trusted:
         own = probability >= 0.5  # [P]
         regions = np.concatenate([regions, own[None]])  # [N + 1, P]
-        off = off_middle(surface.vertices, own, vertex)[0]
+        off = surface.depth.off_middle(own, vertex)[0]
         scores = np.append(
             scores, region_score(surface.cut(own), surface.mass[own].sum()) + OFF_MIDDLE * off
         )  # [N + 1]

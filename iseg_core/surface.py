@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import breadth_first_order, connected_components, dijkstra
 from scipy.sparse.linalg import splu
 
+from .depth import Depth
 from .raster import EmbreeRasterizer
 
 TIMES = (1.0, 10.0, 100.0, 1000.0)  # t of the fields (L + tM) u = e: from the size of the shape to that of a detail
@@ -46,9 +47,27 @@ class Surface:
     @cached_property
     def shells(self) -> np.ndarray:
         """Connected component of each vertex. [P] int32"""
-        ones = np.ones(len(self.edges), dtype=np.int8)
-        graph = sp.coo_matrix((ones, self.edges.T), shape=(self.vertex_count,) * 2)
-        return connected_components(graph, directed=False)[1]
+        return self.pieces(np.ones(len(self.edges), dtype=bool))[1]
+
+    def pieces(self, kept: np.ndarray) -> tuple[int, np.ndarray]:
+        """Components connected by the edges kept [E] bool: how many, and which one each vertex is in. [P] int32"""
+        start, other, edge = self._incidence
+        kept = kept[edge]  # [E]
+        before = np.concatenate([[0], np.cumsum(kept)])  # [E + 1]
+        graph = sp.csr_matrix((np.ones(before[-1]), other[kept], before[start]), shape=(self.vertex_count,) * 2)
+        return connected_components(graph, directed=False)
+
+    @cached_property
+    def _incidence(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Edges sorted by first end: where each vertex's begin [P + 1], their second ends [E], which edges [E]."""
+        order = np.argsort(self.edges[:, 0], kind="stable")  # [E]
+        start = np.searchsorted(self.edges[order, 0], np.arange(self.vertex_count + 1))  # [P + 1]
+        return start, self.edges[order, 1], order
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """Both ends of each edge, as the indices that numpy takes fastest. [2, E] int64"""
+        return np.ascontiguousarray(self.edges.T, dtype=np.intp)
 
     @cached_property
     def boundary_cost(self) -> np.ndarray:
@@ -57,7 +76,7 @@ class Surface:
 
     def cut(self, regions: np.ndarray) -> np.ndarray:
         """Border cost of regions [..., P] bool. [...]"""
-        i, j = self.edges.T  # [E] each
+        i, j = self.ends  # [E] each
         return (regions[..., i] != regions[..., j]) @ self.boundary_cost
 
     @cached_property
@@ -78,12 +97,18 @@ class Surface:
 
     @cached_property
     def _paths(self) -> sp.csr_matrix:
-        shape = (self.vertex_count,) * 2
-        return sp.csr_matrix((self.lengths, self.edges.T), shape=shape)
+        """Lengths of the edges, both ways. [P, P]"""
+        ends = np.concatenate([self.edges, self.edges[:, ::-1]])  # [2E, 2]
+        return sp.csr_matrix((np.tile(self.lengths, 2), ends.T), shape=(self.vertex_count,) * 2)
 
     def distances(self, sources: int | np.ndarray) -> np.ndarray:
         """Length of the shortest path along the edges from the nearest source, in R; infinite on other shells. [P]"""
-        return dijkstra(self._paths, directed=False, indices=np.atleast_1d(sources), min_only=True)
+        return dijkstra(self._paths, indices=np.atleast_1d(sources), min_only=True)
+
+    @cached_property
+    def depth(self) -> Depth:
+        """Depths in regions of the vertices."""
+        return Depth(self.vertices)
 
     def spectral_features(self, dim: int) -> np.ndarray:
         """Smallest generalised eigenvectors of (L, M), each divided by the root of its eigenvalue. [P, dim] float32

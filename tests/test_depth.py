@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import bottom, dumbbell, sphere, top
 
-from iseg_core.depth import SAMPLE, depths, greatest_depth, off_middle
+from iseg_core.depth import COARSE, SAMPLE, Depth, depths, spread
 
 MESH = sphere(2)  # 162 vertices
 POINTS = MESH.vertices
+DEPTH = Depth(POINTS)
 regions = st.lists(st.booleans(), min_size=len(POINTS), max_size=len(POINTS)).map(np.array)
 
 
@@ -36,8 +37,8 @@ def test_points_outside_may_be_far_away():
 def test_a_click_in_the_middle_costs_nothing_and_more_towards_the_border():
     cap = POINTS[:, 2] > 0.2  # [P]
     order = np.argsort(-POINTS[:, 2])  # [P] from the pole to the border
-    costs = [off_middle(POINTS, cap, int(v))[0] for v in order[: cap.sum() : 8]]
-    assert costs[0] == 0 == off_middle(POINTS, cap, top(MESH))[0]
+    costs = [DEPTH.off_middle(cap, int(v))[0] for v in order[: cap.sum() : 8]]
+    assert costs[0] == 0 == DEPTH.off_middle(cap, top(MESH))[0]
     assert costs[-1] > costs[len(costs) // 2] > 0
     assert costs[-1] <= 1
 
@@ -46,20 +47,41 @@ def test_a_click_in_the_middle_costs_nothing_and_more_towards_the_border():
 def test_cost_does_not_depend_on_the_scale(scale):
     cap = POINTS[:, 2] > 0
     vertex = int(np.flatnonzero(cap)[7])
-    assert off_middle(POINTS * scale, cap, vertex)[0] == pytest.approx(off_middle(POINTS, cap, vertex)[0])
+    assert Depth(POINTS * scale).off_middle(cap, vertex)[0] == pytest.approx(DEPTH.off_middle(cap, vertex)[0])
 
 
 def test_everything_has_no_border_and_nothing_no_depth():
     everything = np.ones(len(POINTS), dtype=bool)  # [P]
-    assert off_middle(POINTS, everything, 3) == (0.0, np.inf)
-    assert greatest_depth(POINTS, ~everything) == 0
-    assert greatest_depth(POINTS, everything) == np.inf
+    assert DEPTH.off_middle(everything, 3) == (0.0, np.inf)
+    assert DEPTH.greatest(~everything) == 0
+    assert DEPTH.greatest(everything) == np.inf
 
 
 def test_a_sample_finds_nearly_the_greatest_depth():
     fine = dumbbell(4)
+    depth = Depth(fine.vertices)
     half = fine.vertices[:, 2] > 0  # [P]
     assert half.sum() > 4 * SAMPLE
     exact = depths(fine.vertices, half, np.flatnonzero(half)).max()
-    assert 0.95 * exact <= greatest_depth(fine.vertices, half) <= exact
-    assert off_middle(fine.vertices, ~half, bottom(fine))[0] == pytest.approx(0, abs=0.1)
+    assert 0.95 * exact <= depth.greatest(half) <= exact
+    assert depth.off_middle(~half, bottom(fine))[0] == pytest.approx(0, abs=0.1)
+
+
+@settings(max_examples=50)
+@given(regions)
+def test_the_greatest_depth_of_few_points_is_exact(inside):
+    assert len(POINTS) <= COARSE
+    expected = depths(POINTS, inside, np.flatnonzero(inside)).max(initial=0.0)
+    sampled = inside.sum() > SAMPLE  # then the deepest may be missed, and is never exceeded
+    found = DEPTH.greatest(inside)
+    assert found <= expected * (1 + 1e-5) if sampled else found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("left", [1, 4, 40])
+def test_nearly_everything_has_a_depth_though_no_coarse_point_is_outside(left):
+    many = dumbbell(4).vertices  # [P, 3]
+    assert len(many) > COARSE
+    inside = np.ones(len(many), dtype=bool)  # [P]
+    inside[np.setdiff1d(np.arange(len(many)), spread(np.arange(len(many)), COARSE))[:left]] = False
+    at = spread(np.flatnonzero(inside), SAMPLE)  # [m]
+    assert Depth(many).greatest(inside) == pytest.approx(depths(many, inside, at).max())
