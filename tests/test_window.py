@@ -115,7 +115,7 @@ def test_clicks_on_what_modifiers_make(surfaces: Any):
     assert math.dist(place, (-0.35, -0.85, 0.24)) < 0.15 and positive and surfaces["same_data"]
     (eye, crown), (eye_plain, crown_plain) = surfaces["with"], surfaces["without"]
     assert eye[2] > eye_plain[2] + 0.05 and eye[0] < eye_plain[0]  # bluer
-    assert crown == crown_plain
+    assert crown == pytest.approx(crown_plain, abs=0.02)  # drawn again, samples of the viewport differ by a level
 
 
 def test_a_large_mesh_is_read_without_holding_blender_up(surfaces: Any):
