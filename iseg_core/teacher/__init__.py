@@ -33,11 +33,14 @@ class Prediction(NamedTuple):
 
     masks: np.ndarray  # [Q, 3, H, W] bool
     scores: np.ndarray  # [Q, 3] float32, the teacher's own guess of each mask's quality in 0..1
-    logits: np.ndarray | None = None  # [Q, 3, h, w] float32, fed back as `prior` with the next click
+    logits: Any = None  # [Q, 3, h, w] float32, an array or a tensor, fed back as `prior` with the next click
 
 
 class Teacher(Protocol):
-    """A promptable 2D segmentation model. `look` is expensive and runs once a view; `predict` is cheap."""
+    """A promptable 2D segmentation model. `look` is expensive and runs once a view; `predict` is cheap.
+
+    One that is faster with several views at once also has `look_many(views) -> list[Embedding]` and `views_at_once`.
+    """
 
     name: str  # as the user gives it: "geometric", "sam_vit_b", ...
     fingerprint: str  # identifies the weights or the recipe; stored with the model
@@ -51,5 +54,5 @@ class Teacher(Protocol):
         embedding: Embedding,
         points: np.ndarray,  # [Q, N, 2] float32, pixels: x right, y down, the top left pixel's centre at (0.5, 0.5)
         labels: np.ndarray,  # [Q, N] int8: 1 include, 0 exclude, -1 padding
-        prior: np.ndarray | None = None,  # [Q, h, w] float32, logits of an earlier Prediction
+        prior: Any = None,  # [Q, h, w] float32, logits of an earlier Prediction
     ) -> Prediction: ...

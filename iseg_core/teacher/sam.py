@@ -64,6 +64,11 @@ class SamTeacher:
         self._views = Batches(VIEWS_AT_ONCE.get(self.device.type, 1))
         self._prompts = Batches(PROMPTS_AT_ONCE.get(self.device.type, 8))
 
+    @property
+    def views_at_once(self) -> int:
+        """Views that `look_many` encodes in one batch: fewer once they did not fit into memory."""
+        return self._views.size
+
     @classmethod
     def from_weights(
         cls,
@@ -111,9 +116,12 @@ class SamTeacher:
         embedding: Embedding,
         points: np.ndarray,  # [Q, N, 2]
         labels: np.ndarray,  # [Q, N]
-        prior: np.ndarray | None = None,  # [Q, h, w], h = w = 256 for the official models
+        prior: np.ndarray | Tensor | None = None,  # [Q, h, w], h = w = 256 for the official models
     ) -> Prediction:
         """Ask for the masks of Q prompt sets (see Teacher.predict). Padding changes nothing, nor do the other sets.
+
+        The logits stay on the device, as a tensor where that is not the processor: few of them come back as a prior,
+        and to move them all would take longer than to compute them.
 
         fine, part and whole are SAM's three masks by area, in every prompt set anew. Nothing in the model orders them:
         its training corrects only the best of the three, and its paper only says that three suffice for a whole, a part
@@ -130,7 +138,7 @@ class SamTeacher:
             raise ValueError(f"The prior must have shape {(sets, h, w)}, not {prior.shape}.")
         masks = np.zeros((sets, scales, side, side), dtype=bool)  # [Q, 3, H, W]
         scores = np.zeros((sets, scales), dtype=np.float32)  # [Q, 3]
-        logits = np.zeros((sets, scales, h, w), dtype=np.float32)  # [Q, 3, h, w]
+        logits = torch.zeros((sets, scales, h, w), device=self.device)  # [Q, 3, h, w]
 
         # SAM attends to padding as to any other prompt, so sets of different length are asked apart, without it.
         clicks = (labels >= 0).sum(axis=1)  # [Q]
@@ -145,12 +153,13 @@ class SamTeacher:
                     encoded,
                     torch.from_numpy(np.take_along_axis(points[rows], kept[:, :, None], axis=1).astype(np.float32)),
                     torch.from_numpy(np.take_along_axis(labels[rows], kept, axis=1).astype(np.int32)),
-                    None if prior is None else torch.from_numpy(prior[rows].astype(np.float32)),
+                    None if prior is None else torch.as_tensor(prior)[rows].float(),
                 )
-                masks[rows], scores[rows], logits[rows] = (tensor.cpu().numpy() for tensor in found)
+                masks[rows], scores[rows] = (tensor.cpu().numpy() for tensor in found[:2])
+                logits[rows] = found[2]
 
             self._prompts(decode, len(members))
-        return Prediction(masks, scores, logits)
+        return Prediction(masks, scores, logits.numpy() if self.device.type == "cpu" else logits)
 
     def _decode(
         self, encoded: Encoded, points: Tensor, labels: Tensor, prior: Tensor | None
@@ -211,6 +220,8 @@ class Batches:
             self.size = max((end - begin) // 2, 1)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+            elif torch.backends.mps.is_available():
+                torch.mps.empty_cache()
 
 
 def _official_models() -> dict[str, Callable[[], "Sam"]]:
