@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .version import __version__
 
-# The distributions that pyproject.toml names (a test compares them), and those of its extra `sam`.
+# The distributions that pyproject.toml names (a test compares them), and those of its extras `sam` and `cluster`.
 REQUIRED = (
     "numpy",
     "scipy",
@@ -23,6 +23,8 @@ REQUIRED = (
     "rich",
 )
 SAM = ("segment-anything", "torchvision")
+CLUSTER = ("ray",)
+USES = {"sam": "Only the SAM teachers need it", "cluster": "Only `batch` needs it"}
 REINSTALL = "Get it: pip install iseg-core (or, in a copy of the repository, python build.py test)."
 
 
@@ -45,6 +47,7 @@ def examine() -> list[Finding]:
         _embree(),
         _nvdiffrast(),
         *(_package(name, extra="sam") for name in SAM),
+        *(_package(name, extra="cluster") for name in CLUSTER),
     ]
     return findings + _files()
 
@@ -53,7 +56,7 @@ def _package(name: str, extra: str | None = None) -> Finding:
     try:
         return Finding(name, version(name), required=extra is None)
     except PackageNotFoundError:
-        remedy = REINSTALL if extra is None else f'Only the SAM teachers need it: pip install "iseg-core[{extra}]".'
+        remedy = REINSTALL if extra is None else f'{USES[extra]}: pip install "iseg-core[{extra}]".'
         return Finding(name, "missing.", remedy, required=extra is None)
 
 

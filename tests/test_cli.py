@@ -20,7 +20,7 @@ from iseg_core.progress import Progress
 from iseg_core.store import Model
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("numpy", "scipy", "torch", "trimesh", "embreex", "PIL", "rich", "safetensors")
+HEAVY = ("numpy", "scipy", "torch", "trimesh", "embreex", "PIL", "rich", "safetensors", "ray")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str
 # help
 
 
-@pytest.mark.parametrize("arguments", [[], ["train"], ["segment"], ["transfer"], ["info"], ["doctor"], ["fetch"]])
+@pytest.mark.parametrize("arguments", [[], ["train"], ["batch"], ["segment"], ["transfer"], ["info"], ["doctor"], ["fetch"]])
 def test_help_imports_nothing_heavy(arguments: list[str]):
     code = (
         "import sys\nfrom iseg_core.cli import main\n"
@@ -370,6 +370,7 @@ def test_doctor_knows_the_declared_dependencies():
 
     assert names(project["dependencies"]) == set(doctor.REQUIRED)
     assert names(project["optional-dependencies"]["sam"]) == set(doctor.SAM)
+    assert names(project["optional-dependencies"]["cluster"]) == set(doctor.CLUSTER)
 
 
 # fetch
