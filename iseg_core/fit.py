@@ -3,7 +3,7 @@
 All random draws come from one CPU generator, so that a seed gives the same run on the same machine, on any device.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor, nn
 
 from .batches import ViewBatches, VoteBatches
+from .checkpoint import Checkpoint, State
 from .errors import SettingsError
 from .model import Decoder, FeatureField
 from .observe import Observations
@@ -33,6 +34,7 @@ def fit_field(
     generator: torch.Generator,
     step: Step = lambda fraction: None,
     device: Device = "cpu",
+    checkpoint: Checkpoint | None = None,
 ) -> FeatureField:
     """The feature field, trained at the vertices [P, 3].
 
@@ -42,10 +44,8 @@ def fit_field(
     field = _new_field(observations, settings, generator).to(device)
     points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
     loss = _Regression(observations, settings, generator) if settings.ridge > 0 else FieldLoss(observations)
-    optimizer, schedule = _optimizer(field.parameters(), settings.field_rate, settings.field_steps)
-    for i in range(settings.field_steps):
-        _descend(loss.of(field, points), optimizer, schedule)
-        step((i + 1) / settings.field_steps)
+    descent = Descent("field", field, settings.field_rate, settings.field_steps, generator)
+    descent.run(lambda: loss.of(field, points), step, checkpoint)
     return field.eval()
 
 
@@ -58,6 +58,7 @@ def fit_decoder(
     step: Step = lambda fraction: None,
     device: Device = "cpu",
     objective: str = "votes",
+    checkpoint: Checkpoint | None = None,
 ) -> Decoder:
     """The decoder, trained on the field's features [P, d] at the vertices [P, 3].
 
@@ -67,10 +68,8 @@ def fit_decoder(
     features = features.detach().to(device)  # [P, d]
     decoder = Decoder(features.shape[1], settings.decoder_widths, generator).to(device)
     source = _source(objective, observations, vertices, settings, generator)
-    optimizer, schedule = _optimizer(decoder.parameters(), settings.decoder_rate, settings.decoder_steps)
-    for i in range(settings.decoder_steps):
-        _descend(_decoder_loss(decoder, features, source), optimizer, schedule)
-        step((i + 1) / settings.decoder_steps)
+    descent = Descent("decoder", decoder, settings.decoder_rate, settings.decoder_steps, generator, source)
+    descent.run(lambda: _decoder_loss(decoder, features, source), step, checkpoint)
     return decoder.eval()
 
 
@@ -89,14 +88,81 @@ def fit_joint(
     points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
     field_loss = FieldLoss(observations)
     source = _source(objective, observations, vertices, settings, generator)
-    parameters = [*field.parameters(), *decoder.parameters()]
-    optimizer, schedule = _optimizer(parameters, settings.decoder_rate, settings.decoder_steps)
-    for i in range(settings.decoder_steps):
+
+    def loss() -> Tensor:
         features = field(points)  # [P, d]
-        loss = settings.joint_weight * field_loss(features * field.unit) + _decoder_loss(decoder, features, source)
-        _descend(loss, optimizer, schedule)
-        step((i + 1) / settings.decoder_steps)
+        return settings.joint_weight * field_loss(features * field.unit) + _decoder_loss(decoder, features, source)
+
+    both = nn.ModuleList([field, decoder])
+    Descent("decoder", both, settings.decoder_rate, settings.decoder_steps, generator, source).run(loss, step)
     return field.eval(), decoder.eval()
+
+
+class Descent:
+    """AdamW on the loss of one network, step after step, from where a checkpoint left it.
+
+    The rate warms up, then follows a cosine to zero. The schedule matters more than the optimiser.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        network: nn.Module,
+        rate: float,
+        steps: int,
+        generator: torch.Generator,
+        source: VoteBatches | ViewBatches | None = None,
+    ):
+        """generator: where the losses draw from. source: of the decoder's batches."""
+        self.stage, self.network, self.steps, self.done, self.generator = stage, network, steps, 0, generator
+        self.pool = source.pool if isinstance(source, VoteBatches) else []  # changes as training goes on
+        self.optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, rate, total_steps=max(steps, 1) + 1, pct_start=WARM_UP, cycle_momentum=False
+        )
+
+    def run(self, loss: Callable[[], Tensor], step: Step, checkpoint: Checkpoint | None = None) -> None:
+        """All steps that are left. step is told the fraction done, first that which was done before."""
+        checkpoint = checkpoint or Checkpoint()
+        checkpoint.load(self.stage, self._restore)
+        step(self.done / max(self.steps, 1))
+        while self.done < self.steps:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss().backward()
+            self.optimizer.step()
+            self.schedule.step()
+            self.done += 1
+            checkpoint.keep(self.stage, self._state, last=self.done == self.steps)
+            step(self.done / self.steps)
+
+    def _state(self) -> State:
+        moments = self.optimizer.state_dict()
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for place, state in moments["state"].items():
+            tensors |= {f"moments.{place}.{name}": tensor for name, tensor in state.items()}
+        tensors["generator"] = self.generator.get_state()
+        record = {
+            "done": self.done,
+            "groups": moments["param_groups"],
+            "schedule": self.schedule.state_dict(),
+            "pool": self.pool,
+        }
+        return State(record, {name: tensor.cpu().numpy() for name, tensor in tensors.items()})
+
+    def _restore(self, state: State) -> None:
+        tensors = {name: torch.from_numpy(array) for name, array in state.arrays.items()}
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            kind, *rest = name.split(".")
+            if kind == "moments":
+                moments.setdefault(int(rest[0]), {})[rest[1]] = tensor
+        weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+        self.network.load_state_dict(weights)
+        self.optimizer.load_state_dict({"state": moments, "param_groups": state.record["groups"]})
+        self.schedule.load_state_dict(state.record["schedule"])
+        self.pool[:] = [(place, tuple((v, sign) for v, sign in clicks)) for place, clicks in state.record["pool"]]
+        self.generator.set_state(tensors["generator"])
+        self.done = int(state.record["done"])
 
 
 class FieldLoss:
@@ -184,19 +250,3 @@ def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | View
     loss = source.loss(batch, logits)
     source.learn(batch, logits)
     return loss
-
-
-def _optimizer(parameters: Iterable[nn.Parameter], rate: float, steps: int):
-    """AdamW; the rate warms up, then follows a cosine to zero. The schedule matters more than the optimiser."""
-    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=max(steps, 1) + 1, pct_start=WARM_UP, cycle_momentum=False
-    )
-    return optimizer, schedule
-
-
-def _descend(loss: Tensor, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    schedule.step()

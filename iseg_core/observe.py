@@ -7,10 +7,12 @@ inside = sum B'm and seen = sum B'1, which bound the decoder's loss (equation 7)
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from .checkpoint import Checkpoint, State
 from .presets import Settings
 from .raster import Raster, Rasterizer, shade
 from .sequences import LANDMARKS, farthest_points, simulate
@@ -85,11 +87,13 @@ def observe(
     rng: np.random.Generator,
     step: Callable[[float], None] = lambda fraction: None,
     keep_views: bool = False,
+    checkpoint: Checkpoint | None = None,
 ) -> Observations:
     """Show the teacher every view once, and ask it there for every click set that the view sees.
 
-    vertices [P, 3] in the unit sphere, faces [F, 3]; step is told the fraction done after every view and may raise;
-    keep_views keeps rasters and masks, for objective="rendered".
+    vertices [P, 3] in the unit sphere, faces [F, 3]; step is told the fraction done, first that which the checkpoint
+    brought, then after every view, and may raise; keep_views keeps rasters and masks, for objective="rendered", and
+    then no checkpoint.
 
     Click sets (supplementary D and the released code's rules, for views that are shared):
     - Singles: evenly spread vertices, asked in every view where they can be clicked.
@@ -109,15 +113,29 @@ def observe(
     pairs = _Pairs(vertices[clickable], settings.second_clicks)
     sequences = _sequences(teacher, vertices, used, settings, rng)
     field = _FieldSums(len(vertices), teacher.feature_dim)
+    order = rng.permutation(len(cameras))
+    checkpoint = checkpoint if checkpoint is not None and not keep_views else Checkpoint()
 
-    for done, index in enumerate(rng.permutation(len(cameras))):
+    def restore(state: State) -> None:
+        field.restore(state)
+        votes.restore(state)
+        pairs.restore(votes.click_sets, clickable)
+        rng.bit_generator.state = state.record["rng"]
+
+    checkpoint.load("observe", restore)
+    done = len(votes.answered)
+    for index in order[:done]:  # rendered again: faster than reading it, and equal
+        raster = rasterizer.rasterize(cameras[index], teacher.resolution)
+        field.see(raster, cameras[index], rasterizer, faces)
+        votes.begin(raster, faces)
+    step(done / len(cameras))
+
+    for index in order[done:]:
         camera = cameras[index]
         raster = rasterizer.rasterize(camera, teacher.resolution)
         view = RenderedView(camera, raster, shade(raster, camera, vertices, faces))
         embedding = teacher.look(view)
-        size = embedding.features.shape[-1]
-        same = size == teacher.resolution
-        field.add(embedding.features, raster if same else rasterizer.rasterize(camera, size), faces)
+        field.add(embedding.features, raster, camera, rasterizer, faces)
 
         votes.begin(raster, faces)
         pixels, shown = clicked_pixels(raster, camera, vertices, faces)  # [P, 2], [P]
@@ -146,7 +164,9 @@ def observe(
                     for a, b, p in zip(i[kept], j[kept], ask.positive[kept], strict=True)
                 ]
                 votes.add(np.array(rows, dtype=np.int64), answers[kept], counts[kept])
-        step((done + 1) / len(cameras))
+        done += 1
+        checkpoint.keep("observe", lambda: _state(field, votes, rng), last=done == len(cameras))
+        step(done / len(cameras))
     return votes.finish(field, teacher, sequences)
 
 
@@ -199,15 +219,31 @@ class _FieldSums:
         self.b = np.zeros((vertex_count, dim))  # [P, d]
         self.c = 0.0
         self.pixels = 0
+        self.side = 0  # of the features' map
 
-    def add(self, features: np.ndarray, raster: Raster, faces: np.ndarray) -> None:
-        """features [d, h, w] of a view and its raster [h, w]."""
+    def see(self, raster: Raster, camera: Camera, rasterizer: Rasterizer, faces: np.ndarray) -> tuple[Raster, Any]:
+        """Count a view in: its raster at the features' size, and the matrix B_v of that. raster: at the teacher's."""
+        if raster.face_id.shape[0] != self.side:
+            raster = rasterizer.rasterize(camera, self.side)
         matrix = raster.matrix(faces, len(self.b))  # [p, P]
+        self.pixels += len(raster.covered)
+        self.blocks.append(matrix)
+        return raster, matrix
+
+    def add(
+        self, features: np.ndarray, raster: Raster, camera: Camera, rasterizer: Rasterizer, faces: np.ndarray
+    ) -> None:
+        """features [d, h, w] of a view; its raster at the teacher's size."""
+        self.side = features.shape[-1]
+        raster, matrix = self.see(raster, camera, rasterizer, faces)
         target = features.reshape(len(features), -1)[:, raster.covered].T.astype(np.float64)  # [p, d]
         self.b += matrix.T @ target
         self.c += float((target**2).sum())
-        self.pixels += len(target)
-        self.blocks.append(matrix)
+
+    def restore(self, state: State) -> None:
+        """What `_state` has kept; the views must be seen again."""
+        self.b[:] = state.arrays["b"]
+        self.c, self.side = float(state.record["c"]), int(state.record["side"])
 
     def total(self) -> tuple[sp.csr_matrix, np.ndarray, float, int]:
         matrix = sp.vstack(self.blocks, format="csr").astype(np.float64)  # [sum p, P]
@@ -259,11 +295,33 @@ class _Pairs:
         best = np.where(allowed, scores[first], -np.inf).argmax(axis=1)  # [R]
         return _Ask(first, second, positive, allowed, best)
 
+    def restore(self, click_sets: list[Clicks], clickable: np.ndarray) -> None:
+        """The pairs among click sets; clickable [T]."""
+        place = {int(vertex): i for i, vertex in enumerate(clickable)}
+        for clicks in click_sets:
+            if len(clicks) == 2:
+                (first, _), (second, positive) = clicks
+                self.chosen[int(positive), place[first], place[second]] = True
+
     def keep(self, seen: np.ndarray, ask: _Ask, counts: np.ndarray) -> np.ndarray:
         """Remember the pairs that a scale learns from (counts [R, 3]); the others can be chosen anew. [R] bool"""
         kept = np.asarray(counts.any(axis=1))  # [R]
         self.chosen[ask.positive[kept].astype(int), seen[ask.first[kept]], seen[ask.second[kept]]] = True
         return kept
+
+
+def _state(field: _FieldSums, votes: "_Votes", rng: np.random.Generator) -> State:
+    """All that later views depend on, but for what is rendered again."""
+    answered = [np.concatenate(places) if places else np.zeros(0, dtype=np.int64) for places in votes.answered]
+    record = {
+        "c": field.c,
+        "side": field.side,
+        "click_sets": votes.click_sets,
+        "ends": np.cumsum([len(places) for places in answered])[:-1].tolist(),
+        "rng": rng.bit_generator.state,
+    }
+    inside = votes.inside[: len(votes.click_sets)]  # [K, 3, P]
+    return State(record, {"b": field.b, "inside": inside, "answered": np.concatenate(answered)})
 
 
 @dataclass
@@ -309,7 +367,18 @@ class _Votes:
         self.raster = raster
         self.matrix = raster.matrix(faces, self.inside.shape[2])  # [p, P]
         self.coverage.append(np.asarray(self.matrix.sum(axis=0)).ravel())  # [P]
-        self.answered.append([])
+        if len(self.answered) < len(self.coverage):  # else it was asked in an earlier run
+            self.answered.append([])
+
+    def restore(self, state: State) -> None:
+        """What `_state` has kept; the views must be turned to again."""
+        click_sets = [tuple((int(v), bool(sign)) for v, sign in clicks) for clicks in state.record["click_sets"]]
+        inside = state.arrays["inside"]  # [K, 3, P]
+        if inside.shape != (len(click_sets), *self.inside.shape[1:]) or inside.dtype != self.inside.dtype:
+            raise ValueError("votes of another mesh")
+        self.inside, self.click_sets[:] = inside, click_sets
+        self.rows.update((clicks, i) for i, clicks in enumerate(click_sets))
+        self.answered = [[places] for places in np.split(state.arrays["answered"], state.record["ends"])]
 
     def covered(self, masks: np.ndarray) -> np.ndarray:
         """Masks [Q, 3, H, W] on the pixels that show the mesh. [Q, 3, p]"""

@@ -39,17 +39,26 @@ class Reporter:
         self._progress, self._cancel = progress, cancel
         self._began = time.perf_counter()
         self._stage_began: dict[str, float] = {}
+        self._resuming, self._skipped = False, 0.0  # fraction of the run that earlier runs have done
         self.seconds: dict[str, float] = {}  # measured time of each finished stage
+
+    def begin(self, stage: str) -> None:
+        """Report that a stage has begun; its next step says how much of it an earlier run had done."""
+        self.step(stage, 0.0)
+        self._resuming = True
 
     def step(self, stage: str, fraction: float) -> None:
         """Report that `fraction` (0..1) of `stage` is done. Raises Cancelled where the caller asked to stop."""
         if self._cancel is not None and self._cancel():
-            raise Cancelled("Training was cancelled; nothing was written.")
+            raise Cancelled("Training was cancelled; no model was written.")
         now = time.perf_counter()
         self.seconds[stage] = now - self._stage_began.setdefault(stage, now)
         begin, share = self._start[stage]
         whole = begin + share * min(max(fraction, 0.0), 1.0)
+        if self._resuming:
+            self._resuming, self._skipped = False, self._skipped + whole - begin
         if self._progress is not None:
             elapsed = now - self._began
-            left = elapsed / whole * (1.0 - whole) if whole > 0.02 else None
+            worked = whole - self._skipped
+            left = elapsed / worked * (1.0 - whole) if worked > 0.02 else None
             self._progress(Progress(stage, whole, left))

@@ -71,7 +71,7 @@ class Model:
             "settings": self.settings,
             "info": self.info,
         }
-        record["sha256"] = _checksum(record, tensors)
+        record["sha256"] = checksum(record, tensors)
         from safetensors.numpy import save
 
         # One key only: safetensors writes several in random order, and equal models should be equal files.
@@ -180,7 +180,7 @@ def _part(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
 
 
-def _checksum(record: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+def checksum(record: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
     """sha256 over the record (without its own checksum) and every array's name, type, shape and bytes."""
     rest = {key: value for key, value in record.items() if key != "sha256"}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True, allow_nan=False).encode())
@@ -214,7 +214,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     edited = f"{path} was changed after iSeg wrote it, or damaged. Restore it from a copy, or train the mesh again."
     try:
         tensors = load_tensors(data)
-        if record["sha256"] != _checksum(record, tensors):
+        if record["sha256"] != checksum(record, tensors):
             raise ModelFileError(edited)
         if not (isinstance(record["mesh"], str) and type(record["settings"]) is type(record["info"]) is dict):
             raise ModelFileError(edited)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .checkpoint import Checkpoint, UnusableCheckpoint
 from .mesh import Mesh, as_mesh
 from .presets import Settings, get_settings
 from .progress import ProgressCallback, Reporter
@@ -32,6 +33,7 @@ def train(
     device: str = "auto",
     objective: str = "votes",
     joint: bool = False,
+    checkpoint: Checkpoint | None = None,
 ) -> Model:
     """Learn one mesh; the model answers clicks on it through a Segmenter.
 
@@ -40,8 +42,10 @@ def train(
     preset: draft | standard | paper, or Settings. progress is told (stage, fraction, seconds left) at every step;
     cancel is asked at every step, and True ends the run with Cancelled. The same seed gives the same model on the same
     machine. objective="rendered" is equation 7 as published, joint=True the ablation of supplementary C: references.
+    checkpoint: where the run keeps what it has done, and from which the same run goes on, to the same model, after
+    whatever ended it; the caller removes it when the model is safe. References keep none.
 
-    Raises MeshError, SettingsError, WeightsError or Cancelled; nothing is written in any case.
+    Raises MeshError, SettingsError, WeightsError or Cancelled; nothing but the checkpoint is written in any case.
     """
     settings = preset if isinstance(preset, Settings) else get_settings(preset)
     mesh = as_mesh(mesh)
@@ -55,7 +59,12 @@ def train(
     model = prepare(mesh, settings.proxy_vertices)
     made = make_teacher(teacher, model, device)
     report.step("surface", 1.0)
-    _teach(model, made, settings, seed, target, objective, joint, report)
+    kept = checkpoint if checkpoint is not None and objective == "votes" and not joint else Checkpoint()
+    kept.of({"mesh": mesh.hash, "teacher": [made.name, made.fingerprint], "settings": asdict(settings), "seed": seed})
+    try:
+        _teach(model, made, settings, seed, target, objective, joint, report, kept)
+    except UnusableCheckpoint:  # it has removed itself
+        _teach(model, made, settings, seed, target, objective, joint, report, kept)
     model.settings = asdict(settings)
     model.info = {
         "engine": __version__,
@@ -96,6 +105,7 @@ def _teach(
     objective: str,
     joint: bool,
     report: Reporter,
+    checkpoint: Checkpoint,
 ) -> None:
     """Fill in the model's networks and features."""
     import torch
@@ -106,6 +116,7 @@ def _teach(
     from .views import sphere_cameras
 
     vertices, faces = model.proxy.vertices, model.proxy.faces  # [P, 3], [G, 3]
+    report.begin("observe")
     observations = observe(
         teacher,
         make_rasterizer(vertices, faces),
@@ -116,11 +127,12 @@ def _teach(
         np.random.default_rng(seed),
         step=lambda fraction: report.step("observe", fraction),
         keep_views=objective == "rendered",
+        checkpoint=checkpoint,
     )
     generator = torch.Generator().manual_seed(seed)
 
     def fitting(stage: str) -> Callable[[float], None]:
-        report.step(stage, 0.0)
+        report.begin(stage)
         return lambda fraction: report.step(stage, fraction)
 
     points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
@@ -129,10 +141,10 @@ def _teach(
         field, decoder = fit_joint(observations, vertices, settings, generator, fitting("decoder"), device, objective)
         features = field(points).detach()  # [P, d]
     else:
-        field = fit_field(observations, vertices, settings, generator, fitting("field"), device)
+        field = fit_field(observations, vertices, settings, generator, fitting("field"), device, checkpoint)
         features = field(points).detach()  # [P, d]
         decoder = fit_decoder(
-            observations, vertices, features, settings, generator, fitting("decoder"), device, objective
+            observations, vertices, features, settings, generator, fitting("decoder"), device, objective, checkpoint
         )
     model.features = features.cpu().numpy()
     networks = {"field": field, "decoder": decoder}

@@ -361,7 +361,7 @@ def test_clicked_vertices_are_spread_evenly(seed, count):
 def test_a_step_that_raises_stops_the_pass_and_steps_tell_the_fraction():
     fractions: list[float] = []
     observe(PartTeacher(), RASTERIZER, CAMERAS, VERTICES, FACES, SETTINGS, np.random.default_rng(0), fractions.append)
-    assert np.allclose(fractions, np.arange(1, 9) / 8)
+    assert np.allclose(fractions, np.arange(9) / 8)
 
     def stop(fraction: float) -> None:
         if fraction > 0.3:

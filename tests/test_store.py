@@ -133,7 +133,7 @@ def test_a_file_that_grew_is_refused(path: Path):
 def rewrite(path: Path, tensors: dict[str, np.ndarray], **changes: object) -> None:
     """Write a file whose checksum is right, whatever else is not."""
     record = {"format": 1, "engine": "0.1.0", "mesh": make_model().mesh.hash, "settings": {}, "info": {}} | changes
-    record["sha256"] = store._checksum(record, tensors)
+    record["sha256"] = store.checksum(record, tensors)
     path.write_bytes(save(tensors, {"iseg": json.dumps(record)}))
 
 
