@@ -41,10 +41,11 @@ class VoteBatch(NamedTuple):
 def pad(click_sets: Sequence[Clicks], scale: Sequence[int]) -> ClickBatch:
     """Click sets of any lengths as tensors."""
     longest = max(len(clicks) for clicks in click_sets)
-    vertices, signs = (torch.zeros(len(click_sets), longest, dtype=torch.int64) for _ in range(2))  # [K, n]
-    for k, clicks in enumerate(click_sets):
-        vertices[k, : len(clicks)] = torch.tensor([v for v, _ in clicks])
-        signs[k, : len(clicks)] = torch.tensor([1 if positive else -1 for _, positive in clicks])
+    rows = [
+        [(v, 1 if positive else -1) for v, positive in clicks] + [(0, 0)] * (longest - len(clicks))
+        for clicks in click_sets
+    ]
+    vertices, signs = torch.tensor(rows, dtype=torch.int64).unbind(dim=-1)  # [K, n] each
     return ClickBatch(vertices, signs, torch.tensor(scale, dtype=torch.int64))
 
 
@@ -91,17 +92,18 @@ class VoteBatches:
 
         Depth is the distance to the nearest vertex of the batch that is right, as in the simulated users of metrics.
         """
-        logits, target = logits.detach().cpu(), batch.target
+        logits, target = logits.detach().float().cpu(), batch.target
         wrong = ((logits > 0) != (target > 0.5)) & ((target - 0.5).abs() > CLEAR)  # [K, N]
+        points = self.points[batch.vertices]  # [K, N, 3]
+        depth = torch.cdist(points, points).masked_fill(wrong[:, None], torch.inf).amin(dim=2)  # [K, N]
+        deepest = depth.masked_fill(~wrong, -1.0).argmax(dim=1)  # [K]
+        vertices = batch.vertices.gather(1, deepest[:, None]).flatten().tolist()  # K
+        include = (target.gather(1, deepest[:, None]).flatten() > 0.5).tolist()  # K
         for k in torch.nonzero(wrong.any(dim=1)).flatten().tolist():
             place, clicks = batch.sources[k]
             if len(clicks) >= self.settings.max_clicks:
                 continue
-            bad = torch.nonzero(wrong[k]).flatten()  # [w]
-            points = self.points[batch.vertices[k]]  # [N, 3]
-            depth = torch.cdist(points[bad], points[~wrong[k]]).min(dim=1).values if len(bad) < len(points) else None
-            deepest = int(bad[int(depth.argmax())] if depth is not None else bad[0])
-            entry = (place, (*clicks, (int(batch.vertices[k, deepest]), bool(target[k, deepest] > 0.5))))
+            entry = (place, (*clicks, (vertices[k], include[k])))
             if len(self.pool) < POOL:
                 self.pool.append(entry)
             else:
