@@ -157,7 +157,7 @@ def phases(clock: Clock, rows: list[dict[str, Any]]) -> Iterator[None]:
             bpy.ops.iseg.train("INVOKE_DEFAULT")
 
         def trained(thing: Any = thing, iseg: Any = iseg) -> bool:
-            return iseg.session.status(thing).kind.value == "ready"
+            return iseg.status.of(thing).kind.value == "ready"
 
         def answered(engine: Any = iseg.session.engine) -> bool:
             return not engine.busy
@@ -176,7 +176,7 @@ def phases(clock: Clock, rows: list[dict[str, Any]]) -> Iterator[None]:
             yield from during(60.0, answered)
             yield from during(1.0)
         made = len(thing.iseg.parts[0].clicks)
-        assert made == 4 and iseg.session.answer_of(thing, thing.iseg.parts[0]) is not None, f"{made} clicks"
+        assert made == 4 and iseg.queries.answer_of(thing, thing.iseg.parts[0]) is not None, f"{made} clicks"
         note(f"{count}: four clicks, first overlay")
         for step in range(40):
             window.event_simulate(type="MOUSEMOVE", value="NOTHING", x=x - 5 * step, y=y + 2 * step)

@@ -1,4 +1,5 @@
-"""How long Blender is held up by the hand-over of a mesh: arrays out, weights in, a click to its overlay's arrays.
+"""How long Blender is held up by the hand-over of a mesh: arrays out, weights in, a click to its overlay's arrays,
+and by the edits of a part.
 
 .venv-bpy/bin/python benchmarks/blender_hand_over.py        (any Python with Blender's module; installs the extension
                                                              into a temporary folder)
@@ -51,14 +52,65 @@ def click_to_overlay(iseg: Any, clicks: int = 12) -> float:
     for number, vertex in enumerate(np.linspace(0, len(thing.data.vertices) - 1, clicks + 1, dtype=int).tolist()):
         began = time.perf_counter()
         bpy.ops.iseg.click_add(vertex=vertex, positive=number % 3 != 2)
-        part, look = thing.iseg.parts[0], iseg.session.look_at(thing, fresh=False)
-        task = iseg.session.engine.start(iseg.session.answering(thing, part, look, "cpu"))
+        part, look = thing.iseg.parts[0], iseg.meshes.look_at(thing, fresh=False)
+        task = iseg.session.engine.start(iseg.queries.answering(thing, part, look, "cpu"))
         iseg.session.engine.wait(task)
-        inside = iseg.session.inside_of(thing, part, task.result)  # [V]
+        inside = iseg.queries.inside_of(thing, part, task.result)  # [V]
         surface = iseg.overlay.Surface(look.vertices, look.faces)
         iseg.overlay.build(surface, look.vertices, inside, iseg.state.clicks_of(part, len(look.vertices)).made)
         times.append((time.perf_counter() - began) * 1e3)
     return float(np.median(times[1:]))  # the first one starts the engine and prepares the mesh
+
+
+def part_of(iseg: Any, side: int, mode: str) -> bpy.types.Object:
+    """A grid with a part, an eighth of it, whose answer is at hand."""
+    thing = grid(side)
+    bpy.ops.object.mode_set(mode=mode)
+    for vertex, positive in ((side * side // 2, True), (0, False)):
+        bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
+    part, look = thing.iseg.parts[0], iseg.meshes.look_at(thing)
+    iseg.queries.models[look.hash] = []
+    inside = (np.abs(look.vertices[:, :2]) < 0.35).all(axis=1)  # [V]
+    answer = iseg.queries.Answer(np.where(inside, 0.9, 0.1).astype(np.float32), 0.5, 1.0)
+    iseg.queries.answers.put(iseg.queries.query_of(thing, part, look), answer)
+    return thing
+
+
+def edits(iseg: Any, side: int, runs: int = 2) -> dict[str, list[float]]:
+    """What each edit, as a button begins it, takes of the processor on Blender's main thread, and what reads a
+    selection and a group; the rest is waiting for other programs.
+
+    By the step: in object mode, in edit mode, milliseconds, the least of some runs; NaN where there is no such step.
+    """
+    common = iseg.operators.common.MeshOperator
+    rows: dict[str, list[float]] = {}
+    rng = np.random.default_rng(0)
+
+    def timed(label: str, column: int, work: Callable[[bpy.types.Object], object]) -> None:
+        rows.setdefault(label, [float("nan")] * 2)
+        for _ in range(runs):
+            thing = part_of(iseg, side, ("OBJECT", "EDIT")[column])
+            if "Group" in label:
+                iseg.mesh_io.write_group(thing, "Part", rng.random(side * side).astype(np.float32))
+            common.fresh = False  # as in a window
+            began = time.thread_time()
+            work(thing)
+            rows[label][column] = float(np.nanmin([rows[label][column], (time.thread_time() - began) * 1e3]))
+            common.fresh = True
+            while iseg.session.engine.busy:
+                iseg.session.engine.pump()
+
+    settle = iseg.operators.edit.settle
+    iseg.operators.edit.settle = lambda task: None  # in a window the names of the new mesh are worked out by a thread
+    try:
+        for column in (0, 1):
+            for action, label, *_ in iseg.operators.edit.ACTIONS:
+                timed(label, column, lambda thing, action=action: bpy.ops.iseg.edit(action=action))
+            timed("From Group", column, lambda thing: iseg.mesh_io.read_group(thing, 0))
+        timed("From Selection", 1, iseg.mesh_io.selected)
+    finally:
+        iseg.operators.edit.settle = settle
+    return rows
 
 
 def main() -> None:
@@ -94,7 +146,11 @@ def main() -> None:
         print(f"{count:,} vertices")
         for label, milliseconds in rows.items():
             print(f"  {label:<32} {milliseconds:8.1f}")
-    if "ISEG_ENGINE" in os.environ:
+    print("1,000,000 vertices, edits of an eighth, in object and in edit mode; milliseconds of the processor")
+    os.environ.setdefault("ISEG_ENGINE", "none")  # the answer is at hand, and no engine is asked
+    for label, (plain, editing) in edits(iseg, 1000).items():
+        print(f"  {label:<32} {plain:8.1f} {editing:10.1f}")
+    if os.environ["ISEG_ENGINE"] != "none":
         print(f"7,958 vertices\n  {'click to overlay':<32} {click_to_overlay(iseg):8.1f}")
         iseg.session.close()
     sys.stdout.flush()

@@ -8,7 +8,7 @@ import traceback
 import bpy
 from bpy.app.handlers import persistent
 
-from . import history, mesh_io, session, state
+from . import history, mesh_io, meshes, queries, session, state
 from .core import IsegError
 from .engine import PUMP_INTERVAL, Task
 from .look import Look
@@ -16,8 +16,8 @@ from .look import Look
 CALM = 0.25  # seconds without a change before the mesh is read again
 
 _reading: dict[int, Task] = {}  # by session uid of the mesh
-_asking: dict[session.Query | str, Task] = {}  # by the query; without clicks, by the geometry's name
-_failed: set[session.Query | str] = set()  # not asked again by themselves
+_asking: dict[queries.Query | str, Task] = {}  # by the query; without clicks, by the geometry's name
+_failed: set[queries.Query | str] = set()  # not asked again by themselves
 _written: dict[int, tuple] = {}  # by session uid of the object: what its vertex group was written from last
 
 
@@ -68,7 +68,7 @@ def look_at(thing: bpy.types.Object) -> Look | None:
         if waited:
             changed()
 
-    task = _reading.pop(uid, None) or session.engine.start(session.looking(thing), ended)
+    task = _reading.pop(uid, None) or session.engine.start(meshes.looking(thing), ended)
     if not task.ended:
         waited = True
         _reading[uid] = task
@@ -76,7 +76,7 @@ def look_at(thing: bpy.types.Object) -> Look | None:
         return None
     if task.error is not None:
         raise task.error
-    return session.known_look(thing) if uid not in session.stale else None
+    return meshes.known_look(thing) if uid not in meshes.stale else None
 
 
 def _refresh() -> None:
@@ -87,9 +87,9 @@ def _refresh() -> None:
     part, trained = state.part_of(thing), bool(state.trained_name(thing))
     if not trained and (part is None or not len(part.clicks)):
         return
-    if session.waits(thing):
+    if meshes.waits(thing):
         return redraw()  # what is shown is out of date
-    known, unread = session.known_look(thing), f"mesh {thing.data.session_uid}"
+    known, unread = meshes.known_look(thing), f"mesh {thing.data.session_uid}"
     try:
         look = look_at(thing)
         session.problems.pop(unread, None)
@@ -100,10 +100,10 @@ def _refresh() -> None:
         redraw()  # the object's state may be another
     if look is None:
         return  # once it has been read, this is called again
-    query = session.query_of(thing, part, look) if part is not None else None
+    query = queries.query_of(thing, part, look) if part is not None else None
     if query is None and not trained:
         return
-    if look.hash in session.models and (query is None or query in session.answers):
+    if look.hash in queries.models and (query is None or query in queries.answers):
         return _write_live(thing.session_uid)
     asked = query or look.hash
     if asked in _asking or asked in _failed:
@@ -120,9 +120,9 @@ def _refresh() -> None:
         redraw()
 
     thing_uid = thing.session_uid
-    conversation = session.finding_models(thing, look)
+    conversation = queries.finding_models(thing, look)
     if part is not None and query is not None:
-        conversation = session.answering(thing, part, look, bpy.context.scene.iseg.device)
+        conversation = queries.answering(thing, part, look, bpy.context.scene.iseg.device)
     task = session.engine.start(conversation, ended)
     if not task.ended:
         _asking[asked] = task
@@ -134,9 +134,9 @@ def _write_live(thing_uid: int) -> None:
     thing = bpy.context.object
     if thing is None or thing.session_uid != thing_uid or mesh_io.refusal(thing) or not bpy.context.scene.iseg.live:
         return
-    part, look = state.part_of(thing), session.known_look(thing)
-    query = session.query_of(thing, part, look) if part is not None and look is not None else None
-    if part is None or look is None or query is None or query not in session.answers:
+    part, look = state.part_of(thing), meshes.known_look(thing)
+    query = queries.query_of(thing, part, look) if part is not None and look is not None else None
+    if part is None or look is None or query is None or query not in queries.answers:
         return
     name = state.title(part)
     wanted = (name, query, part.connected and (part.automatic, part.threshold))
@@ -148,7 +148,7 @@ def _write_live(thing_uid: int) -> None:
         return redraw()
     session.problems.pop(look.hash, None)
     _written[thing_uid] = wanted
-    mesh_io.write_group(thing, name, session.weights_of(thing, part, session.answers[query]))
+    mesh_io.write_group(thing, name, queries.weights_of(thing, part, queries.answers[query]))
 
 
 @persistent
@@ -160,8 +160,8 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
             thing = update.id.original
             mesh = thing.data if isinstance(thing, bpy.types.Object) else thing
             if isinstance(mesh, bpy.types.Mesh):
-                session.stale.add(mesh.session_uid)
-                session.versions[mesh.session_uid] += 1
+                meshes.stale.add(mesh.session_uid)
+                meshes.versions[mesh.session_uid] += 1
                 geometry = True
     if geometry and not bpy.app.background:
         if bpy.app.timers.is_registered(_refresh):
@@ -172,7 +172,7 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 @persistent
 def on_everything(*_: object) -> None:
     """After undo, redo and load every mesh may be another."""
-    session.stale.update(session.looks)
+    meshes.stale.update(meshes.looks)
     _written.clear()
     history.recall()
     changed()

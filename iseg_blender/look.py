@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .core import Mesh
+from .region import Images
 
 STRETCH = 1 << 16  # polygons at a time: numpy then never keeps other threads waiting for long
 
@@ -21,7 +22,7 @@ class Geometry(NamedTuple):
     corners: np.ndarray  # [C] int32: the vertex of each corner of each polygon
     starts: np.ndarray  # [P] int32: the first corner of each polygon
     edges: np.ndarray  # [E, 2] int32
-    hidden: np.ndarray  # [P] bool: polygons that edit mode hides; [0] where none is
+    hidden: np.ndarray  # [P] bool: polygons that edit mode hides
     triangles: np.ndarray | None = None  # [F, 3] int32: corners, where there are polygons of more than four
 
     def equals(self, other: "Geometry") -> bool:
@@ -29,6 +30,31 @@ class Geometry(NamedTuple):
         if len(self.starts) != len(other.starts) or not np.array_equal(self.corners, other.corners):
             return False
         return np.array_equal(self.starts, other.starts) and np.array_equal(self.vertices, other.vertices)
+
+    def within(self, inside: np.ndarray) -> np.ndarray:
+        """Which polygons have all their vertices inside [V] bool. [P] bool"""
+        if not len(self.starts):
+            return np.zeros(0, bool)  # [0]
+        return np.logical_and.reduceat(inside[self.corners], self.starts)
+
+    def normals(self, faces: np.ndarray) -> np.ndarray:
+        """Normals of the vertices of these faces [N] int, weighted by the angles that the faces have there and no
+        others; 0 elsewhere, and where they cancel. [V, 3] float64
+        """
+        number = counts(self)[faces]  # [N] corners
+        first = np.cumsum(number) - number  # [N] each face's first corner among theirs
+        place = np.arange(number.sum()) - np.repeat(first, number)  # [C] of a corner in its face
+        start, size = np.repeat(self.starts[faces], number), np.repeat(number, number)  # [C], [C]
+        at, after, before = (self.corners[start + (place + k) % size] for k in (0, 1, -1))  # 3 x [C]
+        points = self.vertices.astype(np.float64)  # [V, 3]
+        origin = np.repeat(points[self.corners[self.starts[faces]]], number, axis=0)  # [C, 3] less is rounded off
+        doubled = cross((points[at] - origin).T, (points[after] - origin).T).T  # [C, 3]
+        normal = units(np.add.reduceat(doubled, first)) if len(first) else doubled  # [N, 3]
+        along, back = units(points[after] - points[at]), units(points[before] - points[at])  # 2 x [C, 3]
+        angle = np.arctan2(lengths(cross(along.T, back.T).T), np.einsum("ck,ck->c", along, back))  # [C]
+        weighted = np.repeat(normal, number, axis=0) * angle[:, None]  # [C, 3]
+        total = [np.bincount(at, weighted[:, k], len(points)) for k in range(3)]  # 3 x [V]
+        return units(np.stack(total, axis=1))
 
 
 class Look:
@@ -40,7 +66,7 @@ class Look:
         self.faces = triangles(geometry)  # [F, 3] int32
         self.topology = topology(geometry)  # the same in every pose
         self.hash = Mesh(self.vertices.astype(np.float64), self.faces).hash  # the engine's name for this geometry
-        self.images: dict[tuple[int, tuple[int, int, int]], int] = {}  # mirror images that were looked for already
+        self.images: Images = {}  # mirror images that were looked for already
 
     def visible(self) -> np.ndarray:
         """The triangles that edit mode does not hide. [F', 3]"""
@@ -81,6 +107,17 @@ def _triangles(geometry: Geometry, begin: int, end: int) -> np.ndarray:
     found[first[quads]] = np.where(turned[:, None], ring[:, [0, 1, 3]], ring[:, [0, 1, 2]])
     found[first[quads] + 1] = np.where(turned[:, None], ring[:, [1, 2, 3]], ring[:, [0, 2, 3]])
     return found
+
+
+def units(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [N, 3] of length 1; those of length 0 stay so. [N, 3]"""
+    length = lengths(vectors)[:, None]  # [N, 1]
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+
+
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """Of vectors [N, 3]. [N]"""
+    return np.sqrt(np.einsum("nk,nk->n", vectors, vectors))
 
 
 def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -25,6 +25,11 @@ def refusal(thing: bpy.types.Object | None) -> str:
     return ""
 
 
+def users(mesh: bpy.types.Mesh) -> list[bpy.types.Object]:
+    """The objects of this file that have a mesh."""
+    return [thing for thing in bpy.data.objects if thing.data == mesh and thing.library is None]
+
+
 def flush(thing: bpy.types.Object) -> None:
     """Bring what edit mode has changed into the mesh; edit mode goes on."""
     if thing.mode == "EDIT":
@@ -53,9 +58,7 @@ def arrays(mesh: bpy.types.Mesh) -> Geometry:
     for name, array in ((".corner_vert", corners), (".edge_verts", edges)):
         if len(array):
             mesh.attributes[name].data.foreach_get("value", array)
-    hidden = np.zeros(counts[2] if ".hide_poly" in mesh.attributes else 0, bool)  # [P] or [0]
-    if len(hidden):
-        mesh.attributes[".hide_poly"].data.foreach_get("value", hidden)
+    hidden = values(mesh, ".hide_poly", "BOOLEAN", "FACE")  # [P]
     triangles = None
     if len(starts) and np.diff(starts, append=np.int32(len(corners))).max() > 4:
         mesh.calc_loop_triangles()
@@ -71,6 +74,35 @@ def positions(mesh: bpy.types.Mesh) -> np.ndarray:
     if len(places):
         mesh.attributes["position"].data.foreach_get("vector", places)
     return places.reshape(-1, 3)  # [V, 3]
+
+
+def attribute(mesh: bpy.types.Mesh, name: str, kind: str, domain: str) -> bpy.types.Attribute | None:
+    """The attribute of this name, where it is of the kind that Blender makes it."""
+    found = mesh.attributes.get(name)
+    return found if found is not None and (found.data_type, found.domain) == (kind, domain) else None
+
+
+def values(mesh: bpy.types.Mesh, name: str, kind: str, domain: str) -> np.ndarray:
+    """Values of an attribute, 0 where there is none of this kind (BOOLEAN or INT). [V], [E] or [P] bool or int32"""
+    sizes = {"POINT": len(mesh.vertices), "EDGE": len(mesh.edges), "FACE": len(mesh.polygons)}
+    found = np.zeros(sizes[domain], bool if kind == "BOOLEAN" else np.int32)  # [N]
+    source = attribute(mesh, name, kind, domain)
+    if source is not None and len(found):
+        source.data.foreach_get("value", found)
+    return found
+
+
+def set_values(mesh: bpy.types.Mesh, name: str, kind: str, domain: str, wanted: np.ndarray) -> None:
+    """Give an attribute these values [N]; made where there is none."""
+    target = attribute(mesh, name, kind, domain)
+    if target is None:
+        if not wanted.any():
+            return  # none means 0
+        if name in mesh.attributes:
+            mesh.attributes.remove(mesh.attributes[name])  # of another kind: a file can hold anything
+        target = mesh.attributes.new(name, kind, domain)
+    if len(wanted):
+        target.data.foreach_set("value", wanted)
 
 
 def write_group(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:
@@ -142,7 +174,7 @@ def read_group(thing: bpy.types.Object, index: int) -> np.ndarray:
     editing = thing.mode == "EDIT"
     work = bmesh.from_edit_mesh(thing.data) if editing else bmesh.new()
     if not editing:
-        work.from_mesh(thing.data, face_normals=False)
+        work.from_mesh(thing.data, face_normals=False, vertex_normals=False)
     layer = work.verts.layers.deform.active
     weights = [vertex[layer].get(index, 0.0) if layer is not None else 0.0 for vertex in work.verts]
     if not editing:
@@ -151,8 +183,8 @@ def read_group(thing: bpy.types.Object, index: int) -> np.ndarray:
 
 
 def selected(thing: bpy.types.Object) -> np.ndarray:
-    """Which vertices are selected in edit mode (or were, when it was left). [V] bool"""
-    flush(thing)
-    chosen = np.empty(len(thing.data.vertices), bool)  # [V]
-    thing.data.vertices.foreach_get("select", chosen)
-    return chosen
+    """Which vertices are selected. [V] bool"""
+    if thing.mode != "EDIT":
+        return values(thing.data, ".select_vert", "BOOLEAN", "POINT")
+    vertices = bmesh.from_edit_mesh(thing.data).verts
+    return np.fromiter((vertex.select for vertex in vertices), bool, len(vertices))

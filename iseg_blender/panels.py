@@ -5,9 +5,9 @@ from typing import Any
 
 import bpy
 
-from . import names, prefs, session, state
+from . import names, prefs, queries, session, state, status, training
 from .operators.edit import ACTIONS
-from .session import Kind
+from .status import Kind
 
 ICONS = {
     Kind.REFUSED: "INFO",
@@ -31,10 +31,10 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
 
     def draw(self, context):
         layout, thing, settings = self.layout, context.object, context.scene.iseg
-        status = session.status(thing)
-        wrapped(layout, context, status.sentence, ICONS[status.kind])
+        stands = status.of(thing)
+        wrapped(layout, context, stands.sentence, ICONS[stands.kind])
 
-        task = session.training_of(thing)
+        task = training.training_of(thing)
         column = layout.column(align=True)
         column.use_property_split = True
         column.use_property_decorate = False
@@ -123,7 +123,7 @@ def draw_clicks(layout: Any, context: bpy.types.Context, part: state.Part) -> No
     column.operator(names.CLICK_FLIP, text="", icon="ARROW_LEFTRIGHT").index = index
     column.operator(names.CLICK_REMOVE, text="", icon="REMOVE").index = index
     column.operator(names.CLICK_CLEAR, text="", icon="X")
-    why = session.clicks_problem(context.object, part)
+    why = status.clicks_problem(context.object, part)
     if why and len(part.clicks):
         wrapped(layout, context, why, "ERROR")
 
@@ -134,7 +134,7 @@ def draw_region(layout: Any, context: bpy.types.Context, part: state.Part) -> No
     row.prop(part, "automatic", text="Automatic")
     value = row.row()
     value.enabled = not part.automatic
-    answer = session.answer_of(context.object, part)
+    answer = queries.answer_of(context.object, part)
     if part.automatic and answer is not None:
         value.label(text=f"Threshold {answer.threshold:.2f}")
     elif not part.automatic:

@@ -3,13 +3,14 @@
 import numpy as np
 
 Clicks = tuple[tuple[int, bool], ...]
+Images = dict[tuple[int, tuple[int, int, int]], int]  # vertices at mirrored places, by vertex and the axes' signs
 
 
 def mirrored(
     clicks: Clicks,
     vertices: np.ndarray,
     axes: tuple[bool, bool, bool],
-    images: dict[tuple[int, tuple[int, int, int]], int] | None = None,
+    images: Images | None = None,
 ) -> Clicks:
     """The clicks, and after them their mirror images: the vertices nearest to where those lie.
 

@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 from mathutils.kdtree import KDTree
 
-from . import live, mesh_io, session
+from . import live, mesh_io, meshes, session
 from .core import Recent
 from .engine import Conversation, Task, Work
 from .look import Geometry, Look, triangles
@@ -46,7 +46,7 @@ def surface_of(thing: bpy.types.Object, look: Look) -> Surface:
     where the points of a surface come from, it is the mesh below its modifiers.
     """
     plain = thing.mode == "EDIT" or not (len(thing.modifiers) or thing.data.shape_keys is not None)
-    state = (look.hash, -1 if plain else session.versions[thing.data.session_uid])
+    state = (look.hash, -1 if plain else meshes.versions[thing.data.session_uid])
     known = _surfaces.get(thing.session_uid)
     if known is None or known[0] != state:
         surface = Surface(look.vertices, look.faces) if plain else _evaluated(thing, look)

@@ -1,9 +1,10 @@
-"""What can be done to a part of a mesh, on a BMesh: the same in object and in edit mode.
+"""What can be done to the shape of a part of a mesh: the same in object and in edit mode.
 
-A part's faces are those with all their vertices inside.
+Vertices and faces are numbered as in `look.Geometry`. Faces are made and removed by a BMesh, Blender's own way to do
+it, which keeps every layer of the mesh.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import bmesh
@@ -12,8 +13,9 @@ import numpy as np
 from bmesh.types import BMesh, BMFace, BMVert
 from mathutils import Vector
 
-OLD = "iseg old"  # layer: the index of each vertex before, plus 1
-FACE_SETS = ".sculpt_face_set"
+from . import mesh_io
+
+SOURCE = "iseg source"  # layer: the index of the vertex that one was copied from, plus 1
 
 
 @contextmanager
@@ -22,14 +24,15 @@ def editing(thing: bpy.types.Object) -> Iterator[BMesh]:
     mesh = thing.data
     if thing.mode == "EDIT":
         work = bmesh.from_edit_mesh(mesh)
-        work.verts.ensure_lookup_table()
+        ensure_lookup(work)
         yield work
+        work.normal_update()
         bmesh.update_edit_mesh(mesh, loop_triangles=True, destructive=True)
         return
     work = bmesh.new()
     try:
-        work.from_mesh(mesh)
-        work.verts.ensure_lookup_table()
+        work.from_mesh(mesh, face_normals=False, vertex_normals=False)
+        ensure_lookup(work)
         yield work
         work.to_mesh(mesh)
         mesh.update()
@@ -37,111 +40,65 @@ def editing(thing: bpy.types.Object) -> Iterator[BMesh]:
         work.free()
 
 
-def faces_of(work: BMesh, inside: np.ndarray) -> list[int]:
-    """The faces with all vertices inside [V] bool, by index: adding a layer makes references invalid."""
-    within = inside.tolist()
-    return [face.index for face in work.faces if all(within[vertex.index] for vertex in face.verts)]
-
-
-def select(work: BMesh, inside: np.ndarray) -> None:
-    """Select the part and nothing else; what is hidden stays so."""
-    for element in (*work.faces, *work.edges, *work.verts):
-        element.select = False  # first, for it takes the vertices of a face along
-    for vertex in part_of(work, inside):
-        vertex.select = not vertex.hide
-    for element in (*work.edges, *work.faces):
-        if not element.hide and all(vertex.select for vertex in element.verts):
-            element.select = True
-    work.select_history.clear()
-    work.select_flush_mode()
-
-
-def hide(work: BMesh, inside: np.ndarray) -> None:
-    """Hide the part; Alt-H in edit mode shows it again."""
-    for vertex in part_of(work, inside):
-        for element in (vertex, *vertex.link_edges, *vertex.link_faces):
-            element.select = False
-            element.hide = True
-
-
-def part_of(work: BMesh, inside: np.ndarray) -> list[BMVert]:
-    return [work.verts[i] for i in np.flatnonzero(inside).tolist()]
-
-
-def delete(work: BMesh, faces: list[int]) -> None:
-    """Delete faces, and the edges and vertices that only they use."""
-    bmesh.ops.delete(work, geom=references(work, faces), context="FACES")
-
-
-def references(work: BMesh, faces: list[int]) -> list[BMFace]:
+def ensure_lookup(work: BMesh) -> None:
+    work.verts.ensure_lookup_table()
     work.faces.ensure_lookup_table()
-    return [work.faces[i] for i in faces]
 
 
-def extrude(work: BMesh, faces: list[int], distance: float) -> None:
-    """Extrude faces as one region along the normals of its vertices; tags the vertices that have moved."""
-    part = references(work, faces)
-    edges = {edge for face in part for edge in face.edges}
-    vertices = {vertex for face in part for vertex in face.verts}
-    made = bmesh.ops.extrude_face_region(work, geom=[*vertices, *edges, *part])["geom"]
-    moved = [element for element in made if isinstance(element, BMVert)]
-    region = {element for element in made if isinstance(element, BMFace)}
-    work.normal_update()
-    steps = []
-    for vertex in moved:
-        normal = Vector((0.0, 0.0, 0.0))
-        for loop in vertex.link_loops:
-            if loop.face in region:
-                normal += loop.face.normal * loop.calc_angle()
-        steps.append(normal.normalized() * distance if normal.length > 0 else normal)
-    for vertex, step in zip(moved, steps, strict=True):
-        vertex.co += step
-        vertex.tag = True
-    work.normal_update()
-
-
-def scale(work: BMesh, inside: np.ndarray, factor: float) -> None:
-    """Scale the part about the mean of its vertices."""
-    part = part_of(work, inside)
-    centre = sum((vertex.co for vertex in part), Vector((0.0, 0.0, 0.0))) / len(part)
-    for vertex in part:
-        vertex.co = centre + (vertex.co - centre) * factor
-    work.normal_update()
-
-
-def assign_material(work: BMesh, faces: list[int], slot: int) -> None:
-    for face in references(work, faces):
-        face.material_index = slot
-
-
-def assign_face_set(work: BMesh, faces: list[int]) -> int:
-    """Give faces a face set of their own, as sculpt mode shows them; returns its number."""
-    layer = work.faces.layers.int.get(FACE_SETS)
-    if layer is None:
-        layer = work.faces.layers.int.new(FACE_SETS)
-        for face in work.faces:
-            face[layer] = 1
-    number = max((face[layer] for face in work.faces), default=0) + 1
-    for face in references(work, faces):
-        face[layer] = number
-    return number
-
-
-def following(work: BMesh, change: Callable[[], object]) -> dict[int, int]:
-    """Do a change, and return where each vertex is after it: {index before: index after}.
-
-    Of the two vertices that extruding makes of one, the moved one (tagged) counts.
+def delete(thing: bpy.types.Object, faces: np.ndarray) -> np.ndarray:
+    """Delete faces [N] int, and the edges and vertices that only they use. Returns where each vertex is now, -1 for
+    those that have gone. [V] int32
     """
-    layer = work.verts.layers.int.new(OLD)
-    for index, vertex in enumerate(work.verts):
-        vertex[layer] = index + 1
-        vertex.tag = False
-    change()
+    with editing(thing) as work:
+        before = list(work.verts)
+        bmesh.ops.delete(work, geom=references(work, faces), context="FACES")
+        return places_of(work, before)
+
+
+def extrude(thing: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Extrude faces [N] int as one region and move it. steps [V, 3]: how far, for each vertex before.
+
+    Returns where each vertex is now, -1 for those that have gone; of the two that one has become, the moved one counts.
+    [V] int32
+    """
+    with editing(thing) as work:
+        layer = work.verts.layers.int.new(SOURCE)  # copies carry it along
+        part = references(work, faces)
+        edges = {edge for face in part for edge in face.edges}
+        vertices = {vertex for face in part for vertex in face.verts}
+        for vertex in vertices:
+            vertex[layer] = vertex.index + 1
+        before = list(work.verts)
+        made = bmesh.ops.extrude_face_region(work, geom=[*vertices, *edges, *part])["geom"]
+        moved = [element for element in made if isinstance(element, BMVert)]
+        sources = np.array([vertex[layer] - 1 for vertex in moved])  # [M]
+        for vertex, step in zip(moved, steps[sources].tolist(), strict=True):
+            vertex.co += Vector(step)
+        after = places_of(work, before)  # [V]
+        after[sources] = [vertex.index for vertex in moved]
+        work.verts.layers.int.remove(layer)
+        return after
+
+
+def move(thing: bpy.types.Object, vertices: np.ndarray, places: np.ndarray) -> None:
+    """Move vertices [N] int to places [N, 3]."""
+    mesh = thing.data
+    if thing.mode == "OBJECT" and mesh.shape_keys is None:  # else Blender lets the other shapes follow
+        points = mesh_io.positions(mesh)  # [V, 3]
+        points[vertices] = places
+        mesh.attributes["position"].data.foreach_set("vector", points.ravel())
+        mesh.update()
+        return
+    with editing(thing) as work:
+        for index, place in zip(vertices.tolist(), places.tolist(), strict=True):
+            work.verts[index].co = place
+
+
+def references(work: BMesh, faces: np.ndarray) -> list[BMFace]:
+    return [work.faces[index] for index in faces.tolist()]
+
+
+def places_of(work: BMesh, before: list[BMVert]) -> np.ndarray:
+    """Where vertices are now; -1 for those that have gone. [V] int32"""
     work.verts.index_update()
-    layer = work.verts.layers.int[OLD]
-    after: dict[int, int] = {}
-    for vertex in work.verts:
-        if vertex[layer] and (vertex.tag or vertex[layer] - 1 not in after):
-            after[vertex[layer] - 1] = vertex.index
-    work.verts.layers.int.remove(layer)
-    return after
+    return np.array([vertex.index if vertex.is_valid else -1 for vertex in before], np.int32)

@@ -9,7 +9,7 @@ import numpy as np
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
-from . import live, mesh_io, overlay, seen, session, state
+from . import live, mesh_io, meshes, overlay, queries, seen, session, state
 from .core import Recent
 from .engine import Conversation, Task, Work
 
@@ -96,12 +96,12 @@ def draw() -> None:
     thing, settings = context.object, context.scene.iseg
     if thing is None or not settings.show or not context.space_data.overlay.show_overlays or mesh_io.refusal(thing):
         return
-    part, look = state.part_of(thing), session.known_look(thing)
-    if part is None or look is None or thing.iseg.topology != look.topology or session.waits(thing):
+    part, look = state.part_of(thing), meshes.known_look(thing)
+    if part is None or look is None or thing.iseg.topology != look.topology or meshes.waits(thing):
         return
     clicks = state.clicks_of(part, len(look.vertices)).made
     active = part.clicks[part.click_index].vertex if part.click_index < len(part.clicks) else None
-    answer = session.answer_of(thing, part)
+    answer = queries.answer_of(thing, part)
     imagined = preview[1] if preview is not None and preview[0] == look.hash else None  # [V]
     surface = seen.surface_of(thing, look)
     shown = _shown.take(thing.session_uid) or Shown()
@@ -113,7 +113,7 @@ def draw() -> None:
         shown.wanted, shown.belongings = wanted, (surface, answer, imagined)
         choose = (lambda: imagined) if imagined is not None else (lambda: None)
         if imagined is None and answer is not None:
-            choose = session.choosing(look, part, answer)
+            choose = queries.choosing(look, part, answer)
         colour = BLUE if imagined is None else PALE
         make(shown, surface, colour, lambda: overlay.build(surface, look.vertices, choose(), clicks, active))
     if shown.made is not None:
@@ -129,7 +129,7 @@ def make(shown: Shown, surface: overlay.Surface, colour: Colour, build: Callable
     """Have an overlay made: a small one now, a large one on a thread; until then the one before is drawn."""
 
     def making() -> Conversation:
-        return build() if len(surface.triangles) <= session.SMALL else (yield Work(build))
+        return build() if len(surface.triangles) <= meshes.SMALL else (yield Work(build))
 
     def ended(task: Task) -> None:
         shown.making = None

@@ -9,7 +9,7 @@ from bpy.props import BoolProperty
 from bpy_extras import view3d_utils
 from mathutils import Vector
 
-from .. import history, live, mesh_io, names, picking, prefs, seen, session, state, view
+from .. import history, live, mesh_io, meshes, names, picking, prefs, queries, seen, session, state, view
 from ..core import IsegError
 from ..overlay import Surface
 from .clicks import add_click
@@ -58,7 +58,7 @@ _screen: tuple[Surface, Any, picking.Screen] | None = None
 def vertex_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float]) -> int | None:
     """The active object's vertex that a cursor (pixels in the region) means; None where it is not over the mesh."""
     thing, space = context.object, context.space_data
-    look, through = session.look_at(thing, fresh=False), space.shading.show_xray
+    look, through = meshes.look_at(thing, fresh=False), space.shading.show_xray
     surface = seen.surface_of(thing, look)
     triangles = look.visible() if thing.mode == "EDIT" else surface.triangles  # [F, 3]
     meant = picking.meant(screen_of(surface, thing, region, space.region_3d), triangles, cursor, through)
@@ -229,7 +229,7 @@ class ISEG_OT_click(ReasonedOperator):
         part = state.part_of(thing)
         if part is None or not len(part.clicks):
             return
-        look = session.look_at(thing, fresh=False)
+        look = meshes.look_at(thing, fresh=False)
         surface, rv3d = seen.surface_of(thing, look), context.space_data.region_3d
         usable = [index for index, click in enumerate(part.clicks) if click.vertex < len(look.vertices)]
         places = [surface.place(part.clicks[index].vertex, look.vertices) for index in usable]
@@ -274,12 +274,12 @@ class ISEG_OT_click(ReasonedOperator):
             view.preview = None
             live.redraw()
         if vertex is not None:
-            self._imagine(context, thing, session.look_at(thing, fresh=False), vertex, positive)
+            self._imagine(context, thing, meshes.look_at(thing, fresh=False), vertex, positive)
 
     def _imagine(self, context, thing, look, vertex, positive):
         part = state.part_of(thing)
-        query = session.query_of(thing, part, look) if part is not None else None
-        answer = session.answers.get(query) if query is not None else None
+        query = queries.query_of(thing, part, look) if part is not None else None
+        answer = queries.answers.get(query) if query is not None else None
         if part is None or query is None or answer is None or answer.milliseconds > QUICK or session.engine.busy:
             return
         query = query._replace(clicks=(*(click for click in query.clicks if click[0] != vertex), (vertex, positive)))
@@ -293,7 +293,7 @@ class ISEG_OT_click(ReasonedOperator):
                 view.preview = (look.hash, task.result.probability >= limit)
                 live.redraw()
 
-        session.engine.start(session.asking(query, look, context.scene.iseg.device), arrived)
+        session.engine.start(queries.asking(query, look, context.scene.iseg.device), arrived)
         live.keep_pumping()
 
     def _tell(self, context):

@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
-from .. import mesh_io, names, session, state
+from .. import mesh_io, meshes, names, state
 from ..look import Look
 from .common import MeshOperator, Refusal
 
@@ -12,7 +12,7 @@ UNDO = {"REGISTER", "UNDO"}
 
 def add_click(thing: bpy.types.Object, vertex: int, positive: bool, fresh: bool = True) -> None:
     """Add a click to the active part, making one where there is none. Raises Refusal."""
-    look = session.look_at(thing, fresh)
+    look = meshes.look_at(thing, fresh)
     stored = thing.iseg
     if not 0 <= vertex < len(look.vertices):
         raise Refusal(f"There is no vertex {vertex}: {thing.name} has the vertices 0 to {len(look.vertices) - 1}.")

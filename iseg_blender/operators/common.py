@@ -4,7 +4,7 @@ from typing import Any
 
 import bpy
 
-from .. import history, live, mesh_io, prefs, session, state
+from .. import history, live, mesh_io, meshes, prefs, queries, session, state, status
 from ..core import Cancelled, IsegError
 from ..engine import Task
 
@@ -142,15 +142,15 @@ class AnswerOperator(WaitingOperator):
         why = mesh_io.refusal(context.object)
         if why:
             return why
-        return session.clicks_problem(context.object, state.part_of(context.object)) or prefs.chosen()
+        return status.clicks_problem(context.object, state.part_of(context.object)) or prefs.chosen()
 
     def begin(self, context: bpy.types.Context) -> Task:
         thing = context.object
-        look, part = session.look_at(thing, self.fresh), state.part_of(thing)
-        why = session.clicks_problem(thing, part)
+        look, part = meshes.look_at(thing, self.fresh), state.part_of(thing)
+        why = status.clicks_problem(thing, part)
         if why:
             raise Refusal(why)
-        task = session.engine.start(session.answering(thing, part, look, context.scene.iseg.device))
+        task = session.engine.start(queries.answering(thing, part, look, context.scene.iseg.device))
         live.keep_pumping()
         return task
 
@@ -164,7 +164,7 @@ class AnswerOperator(WaitingOperator):
         self.apply(context, thing, part, answer)
 
     def apply(
-        self, context: bpy.types.Context, thing: bpy.types.Object, part: state.Part, answer: session.Answer
+        self, context: bpy.types.Context, thing: bpy.types.Object, part: state.Part, answer: queries.Answer
     ) -> None:
         """What is done with the answer."""
         raise NotImplementedError

@@ -1,9 +1,12 @@
 """What is done with a part: one operator, one undo step."""
 
 import bpy
+import numpy as np
 from bpy.props import EnumProperty, FloatProperty
 
-from .. import mesh_io, names, session, state, surgery
+from .. import live, marks, mesh_io, meshes, names, queries, session, state, surgery
+from ..engine import Task
+from ..look import Geometry, topology
 from .common import AnswerOperator, Refusal
 
 ACTIONS = (
@@ -45,99 +48,110 @@ class ISEG_OT_edit(AnswerOperator):
             self.layout.prop(self, "factor")
 
     def apply(self, context, thing, part, answer):
-        inside = session.inside_of(thing, part, answer)  # [V]
+        geometry = meshes.look_at(thing, fresh=False).geometry  # as it was when it was asked about
+        inside = queries.inside_of(thing, part, answer)  # [V]
         if not inside.any():
             raise Refusal("No vertex is in the part: lower its threshold, or add a click.")
-        if self.action == "SEPARATE":
-            separate(thing, part, inside)
-        else:
-            with surgery.editing(thing) as work:
-                after = self._change(work, thing, part, inside)
-            if self.action in ("EXTRUDE", "SHRINK"):
-                self._edited.append((after, answer))
-        session.stale.add(thing.data.session_uid)
-
-    def _change(self, work, thing, part, inside):
-        """Returns where each vertex is after it, {before: after}, where that is not where it was."""
         if self.action == "SELECT":
-            surgery.select(work, inside)
+            marks.select(thing, geometry, inside)
         elif self.action == "HIDE":
-            surgery.hide(work, inside)
+            marks.hide(thing, geometry, inside)
         elif self.action == "SHRINK":
-            surgery.scale(work, inside, self.factor)
+            shrink(thing, geometry, inside, self.factor)
+            changed(thing, None, part, answer)
         else:
-            faces = faces_of(work, inside)
-            if self.action == "DELETE":
-                follow(thing, surgery.following(work, lambda: surgery.delete(work, faces)))
+            faces = faces_of(geometry, inside)  # [N]
+            if self.action == "MATERIAL":
+                marks.assign_material(thing, faces, material_slot(thing, state.title(part)))
+            elif self.action == "FACE_SET":
+                marks.assign_face_set(thing, faces)
             elif self.action == "EXTRUDE":
-                after = surgery.following(work, lambda: surgery.extrude(work, faces, self.distance))
-                follow(thing, after)
-                return after
-            elif self.action == "MATERIAL":
-                surgery.assign_material(work, faces, material_slot(thing, state.title(part)))
+                steps = geometry.normals(faces) * self.distance  # [V, 3]
+                changed(thing, surgery.extrude(thing, faces, steps), part, answer)
             else:
-                surgery.assign_face_set(work, faces)
-
-    def run(self, context):
-        edited: list[tuple[dict[int, int] | None, session.Answer]] = []  # where vertices are now, and what was edited
-        self._edited = edited
-        super().run(context)
-        if self.action not in ("DELETE", "EXTRUDE", "SEPARATE", "SHRINK"):
-            return
-        thing = context.object
-        look = session.look_at(thing)
-        if thing.iseg.topology:
-            thing.iseg.topology = look.topology  # the clicks have followed their vertices
-        for after, answer in edited:
-            session.carry(thing, state.part_of(thing), look, answer, after)  # the next edit is of the same part
+                if self.action == "SEPARATE":
+                    separate(thing, state.title(part), geometry, faces)
+                changed(thing, surgery.delete(thing, faces))
 
 
-def faces_of(work, inside):
-    faces = surgery.faces_of(work, inside)
-    if not faces:
+def faces_of(geometry: Geometry, inside: np.ndarray) -> np.ndarray:
+    """The faces of the part: those with all their vertices inside [V] bool. [N] int. Raises Refusal."""
+    faces = np.flatnonzero(geometry.within(inside))  # [N]
+    if not len(faces):
         raise Refusal("No face lies wholly in the part: lower its threshold, or add a click.")
     return faces
 
 
-def follow(thing: bpy.types.Object, after: dict[int, int]) -> None:
-    """Let the clicks follow their vertices {before: after}; those whose vertex has gone go, too."""
+def shrink(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray, factor: float) -> None:
+    """Scale the vertices inside [V] bool about their mean."""
+    vertices = np.flatnonzero(inside)  # [N]
+    places = geometry.vertices[vertices].astype(np.float64)  # [N, 3]
+    centre = places.mean(axis=0)  # [3]
+    surgery.move(thing, vertices, centre + (places - centre) * factor)
+
+
+def changed(
+    thing: bpy.types.Object,
+    after: np.ndarray | None,
+    part: state.Part | None = None,
+    answer: queries.Answer | None = None,
+) -> None:
+    """A mesh has another shape: what is known of it is to follow.
+
+    after [V] int: where each vertex is now, -1 for those that have gone; None where all are where they were. answer:
+    that of the part, which is to stay the one that was edited.
+    """
+    if after is not None:
+        for user in mesh_io.users(thing.data):
+            follow(user, after)
+    geometry, uid = mesh_io.read(thing), thing.data.session_uid
+    name = topology(geometry)
+    for user in mesh_io.users(thing.data):
+        if user.iseg.topology:
+            user.iseg.topology = name  # the clicks have followed their vertices
+    conversation = meshes.keeping(uid, geometry)
+    if part is not None and answer is not None:
+        conversation = queries.carrying(thing, part, geometry, name, answer, after)
+    meshes.stale.discard(uid)
+    task = session.engine.start(conversation)
+    if not task.ended:
+        meshes.looks.pop(uid, None)  # until then nobody is to take it for what it was
+        live.keep_pumping()
+    settle(task)
+
+
+def settle(task: Task) -> None:
+    """A script goes on when everything is done."""
+    if bpy.app.background:
+        session.engine.wait(task)
+
+
+def follow(thing: bpy.types.Object, after: np.ndarray) -> None:
+    """Let the clicks follow their vertices to where they are [V] int; those whose vertex has gone go, too."""
     for part in thing.iseg.parts:
         for index in reversed(range(len(part.clicks))):
             click = part.clicks[index]
-            if click.vertex in after:
-                click.vertex = after[click.vertex]
+            place = int(after[click.vertex]) if click.vertex < len(after) else -1
+            if place >= 0:
+                click.vertex = place
             else:
                 part.clicks.remove(index)
         part.click_index = max(min(part.click_index, len(part.clicks) - 1), 0)
 
 
-def separate(thing: bpy.types.Object, part: state.Part, inside) -> bpy.types.Object:
-    """Move the part's faces into a new object, which keeps groups, materials and modifiers."""
+def separate(thing: bpy.types.Object, name: str, geometry: Geometry, faces: np.ndarray) -> bpy.types.Object:
+    """Copy faces [N] int into a new object, which has groups, materials and modifiers as this one. Raises Refusal."""
+    rest = np.setdiff1d(np.arange(len(geometry.starts)), faces)  # [M]
+    if not len(rest):
+        raise Refusal("The part is the whole mesh: there is nothing to separate it from.")
     mesh_io.flush(thing)  # a copy has nothing of what edit mode has not brought into the mesh
     new = thing.copy()
     new.data = thing.data.copy()
-    new.name = new.data.name = state.title(part)
-    with surgery.editing(new) as work:
-        kept = surgery.faces_of(work, inside)
-        chosen = set(kept)
-        rest = [index for index in range(len(work.faces)) if index not in chosen]
-        if kept and rest:
-            surgery.delete(work, rest)
-    if not kept or not rest:
-        data = new.data
-        bpy.data.objects.remove(new)
-        bpy.data.meshes.remove(data)
-        raise Refusal(
-            "The part is the whole mesh: there is nothing to separate it from."
-            if kept
-            else "No face lies wholly in the part: lower its threshold, or add a click."
-        )
+    new.name = new.data.name = name
     new.iseg.parts.clear()
+    surgery.delete(new, rest)
     for collection in thing.users_collection:
         collection.objects.link(new)
-    with surgery.editing(thing) as work:
-        faces = surgery.faces_of(work, inside)
-        follow(thing, surgery.following(work, lambda: surgery.delete(work, faces)))
     return new
 
 

@@ -2,7 +2,7 @@
 
 from bpy.props import BoolProperty, StringProperty
 
-from .. import mesh_io, names, session, state
+from .. import mesh_io, names, queries, state
 from .common import AnswerOperator, Refusal
 
 
@@ -21,7 +21,7 @@ class ISEG_OT_to_vertex_group(AnswerOperator):
         why = mesh_io.group_refusal(thing, name)
         if why:
             raise Refusal(why)
-        weights = session.weights_of(thing, part, answer, self.hard)  # [V]
+        weights = queries.weights_of(thing, part, answer, self.hard)  # [V]
         written = mesh_io.write_group(thing, name, weights)
         self.report({"INFO"}, f"Vertex group {written}: {int((weights > 0.5).sum()):,} vertices above 0.5.")
 

@@ -3,7 +3,7 @@
 import bpy
 import numpy as np
 
-from .. import live, mesh_io, names, prefs, session, state
+from .. import live, mesh_io, meshes, names, prefs, queries, session, state
 from ..engine import Task
 from .clicks import add_click, check_topology
 from .common import Refusal, WaitingOperator
@@ -24,13 +24,13 @@ class SeedOperator(WaitingOperator):
 
     def begin(self, context: bpy.types.Context) -> Task:
         thing = context.object
-        look = session.look_at(thing, self.fresh)
+        look = meshes.look_at(thing, self.fresh)
         check_topology(thing, look)
         part = empty_part(thing)
-        wish = session.Wish("part", None)
+        wish = queries.Wish("part", None)
         if part is not None:
-            wish = session.Wish(part.granularity, None if part.automatic else part.threshold)
-        conversation = session.proposing(thing, look, self.chosen(thing), wish, context.scene.iseg.device)
+            wish = queries.Wish(part.granularity, None if part.automatic else part.threshold)
+        conversation = queries.proposing(thing, look, self.chosen(thing), wish, context.scene.iseg.device)
         task = session.engine.start(conversation)
         live.keep_pumping()
         return task
@@ -39,7 +39,7 @@ class SeedOperator(WaitingOperator):
         task, self._task = self._task or self.begin(context), None
         proposal = self.wait(task)
         thing = context.object
-        if session.look_at(thing, self.fresh).topology != proposal.topology:
+        if meshes.look_at(thing, self.fresh).topology != proposal.topology:
             raise Refusal("The mesh's faces have changed meanwhile: try again.")
         part = empty_part(thing) or state.add_part(thing)
         part.connected, part.mirror = False, (False, False, False)  # the clicks mean the part as it is

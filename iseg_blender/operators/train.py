@@ -2,7 +2,7 @@
 
 import bpy
 
-from .. import live, mesh_io, names, prefs, session
+from .. import live, mesh_io, names, prefs, session, training
 from .common import ReasonedOperator, WaitingOperator
 
 
@@ -17,12 +17,12 @@ class ISEG_OT_train(WaitingOperator):
     @classmethod
     def refusal(cls, context):
         why = mesh_io.refusal(context.object) or prefs.chosen()
-        if not why and session.training_of(context.object) is not None:
+        if not why and training.training_of(context.object) is not None:
             return "This mesh is being trained already: wait for it, or cancel it."
         return why
 
     def run(self, context):
-        task = session.train(context.object, context.scene.iseg, live.changed, self.fresh)
+        task = training.train(context.object, context.scene.iseg, live.changed, self.fresh)
         live.keep_pumping()
         if not bpy.app.background:
             if task.error is not None:
@@ -44,10 +44,10 @@ class ISEG_OT_cancel(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return "" if session.training_of(context.object) is not None else "The active object is not being trained."
+        return "" if training.training_of(context.object) is not None else "The active object is not being trained."
 
     def execute(self, context):
-        task = session.training_of(context.object)
+        task = training.training_of(context.object)
         assert task is not None  # else poll has refused
         session.engine.cancel(task)
         session.engine.pump()

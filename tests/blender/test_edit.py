@@ -22,7 +22,7 @@ def part_of(iseg, thing) -> tuple[np.ndarray, list]:
     """Which vertices are in the part [V] bool, and its polygons as lists of vertices."""
     bpy.ops.iseg.to_vertex_group(name="before")  # so that the answer is at hand
     part = iseg.state.part_of(thing)
-    inside = iseg.session.inside_of(thing, part, iseg.session.answer_of(thing, part))
+    inside = iseg.queries.inside_of(thing, part, iseg.queries.answer_of(thing, part))
     thing.update_from_editmode()
     polygons = [list(polygon.vertices) for polygon in thing.data.polygons]
     whole = [polygon for polygon in polygons if inside[polygon].all()]
@@ -44,6 +44,7 @@ def test_select(empty, thing):
     inside, whole = part_of(empty, thing)
     assert bpy.ops.iseg.edit(action="SELECT") == {"FINISHED"}
     np.testing.assert_array_equal(empty.mesh_io.selected(thing), inside)
+    thing.update_from_editmode()
     chosen = [list(p.vertices) for p in thing.data.polygons if p.select]
     assert chosen == whole
 
@@ -75,7 +76,7 @@ def test_delete(empty, thing):
     left = {tuple(point) for point in points(thing)}
     assert [tuple(points(thing)[click.vertex]) for click in clicks] == [point for point in clicked if point in left]
     assert clicked[1] in left
-    assert thing.iseg.topology == empty.session.look_at(thing).topology
+    assert thing.iseg.topology == empty.meshes.look_at(thing).topology
 
 
 def test_a_click_goes_with_its_vertex(empty, thing):
@@ -116,10 +117,10 @@ def test_the_next_edit_is_of_the_same_part(empty, thing):
         inside, now = part_of(empty, thing)
         assert {tuple(np.round(points(thing)[polygon].mean(axis=0), 5)) for polygon in now} == top
         assert len(now) == len(whole) and len(inside) == counts(thing)[0]
-    asked = len(empty.session.answers)
+    asked = len(empty.queries.answers)
     bpy.ops.iseg.click_add(vertex=0)  # other clicks are answered for the mesh as it is now
     part_of(empty, thing)
-    assert len(empty.session.answers) > asked
+    assert len(empty.queries.answers) > asked
 
 
 def sides(polygon: list[int]) -> list[tuple[int, int]]:

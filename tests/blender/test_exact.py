@@ -166,8 +166,8 @@ def test_hard_and_connected(empty, engine):
     bpy.ops.iseg.to_vertex_group(hard=True)
     hard = np.nan_to_num(weights(thing, "Part"))
     answer = engine_answer(empty, thing, [(100, True)])
-    np.testing.assert_array_equal(hard, answer >= empty.session.answer_of(thing, part).threshold)
+    np.testing.assert_array_equal(hard, answer >= empty.queries.answer_of(thing, part).threshold)
     part.connected, part.automatic, part.threshold = True, False, 0.01
     bpy.ops.iseg.to_vertex_group()
-    inside = empty.session.inside_of(thing, part, empty.session.answer_of(thing, part))
+    inside = empty.queries.inside_of(thing, part, empty.queries.answer_of(thing, part))
     np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), answer * inside)

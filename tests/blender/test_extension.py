@@ -90,7 +90,7 @@ def test_an_engine_that_does_not_work_ends_in_a_sentence(empty, monkeypatch, com
     monkeypatch.setenv("ISEG_ENGINE", command)
     bpy.ops.mesh.primitive_monkey_add()
     bpy.ops.iseg.click_add(vertex=10)
-    empty.session.answers.clear()  # what is known needs no engine
+    empty.queries.answers.clear()  # what is known needs no engine
     with pytest.raises(RuntimeError, match=sentence):
         bpy.ops.iseg.to_vertex_group()
     thing = bpy.context.object
@@ -102,10 +102,10 @@ def test_a_killed_engine_starts_again(empty, engine):
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group()
     os.kill(empty.session.engine.about["pid"], 9)
-    empty.session.answers.clear()
+    empty.queries.answers.clear()
     with pytest.raises(RuntimeError, match="signal 9"):
         for _ in range(100):  # until the end of the process has been noticed
-            empty.session.answers.clear()
+            empty.queries.answers.clear()
             bpy.ops.iseg.to_vertex_group()
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
 
@@ -131,7 +131,7 @@ def test_free_memory(empty, engine):
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group()
     assert bpy.ops.iseg.free_memory() == {"FINISHED"}
-    assert not empty.session.answers
+    assert not empty.queries.answers
     assert bpy.ops.iseg.to_vertex_group(name="Again") == {"FINISHED"}
 
 

@@ -79,7 +79,7 @@ def test_a_trained_mesh_is_ready_without_a_click(empty, engine, tmp_path):
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.wm.open_mainfile(filepath=path)
     settle(empty)
-    assert empty.session.status(bpy.context.object).kind.name == "READY"
+    assert empty.status.of(bpy.context.object).kind.name == "READY"
     bpy.ops.iseg.part_add()
     settle(empty)
-    assert empty.session.status(bpy.context.object).kind.name == "READY"
+    assert empty.status.of(bpy.context.object).kind.name == "READY"

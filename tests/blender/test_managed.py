@@ -87,14 +87,14 @@ def test_install_use_repair_remove(managed):
     old, first = managed.session.engine.about["pid"], managed.managed.look()[0].folder
     assert ops.environment_repair() == {"FINISHED"}
     assert not first.exists() and not alive(old)
-    managed.session.answers.clear()
+    managed.queries.answers.clear()
     ops.to_vertex_group(name="Again")
     running = managed.session.engine.about["pid"]
     assert running != old
     assert ops.environment_remove() == {"FINISHED"}
     assert not alive(running) and managed.managed.look()[1] is State.NOT_MADE
     assert [path.name for path in place.iterdir()] == ["lock"]
-    managed.session.answers.clear()
+    managed.queries.answers.clear()
     refused(ops.to_vertex_group, "environment is not made. Open Edit > Preferences > Add-ons > iSeg and press Install")
 
 

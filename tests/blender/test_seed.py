@@ -12,7 +12,7 @@ def region(iseg, thing) -> np.ndarray:
     """The active part as it is shown. [V] bool"""
     bpy.ops.iseg.to_vertex_group(name="shown")
     part = iseg.state.part_of(thing)
-    return iseg.session.inside_of(thing, part, iseg.session.answer_of(thing, part))
+    return iseg.queries.inside_of(thing, part, iseg.queries.answer_of(thing, part))
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -88,7 +88,7 @@ def test_the_trained_model_is_asked(empty, engine):
     bpy.ops.object.mode_set(mode="EDIT")  # everything is selected
     bpy.ops.iseg.clicks_from_selection()
     bpy.ops.iseg.to_vertex_group()
-    assert [query.model for query in empty.session.answers][-1] == ("geometric", "draft", 0)
+    assert [query.model for query in empty.queries.answers][-1] == ("geometric", "draft", 0)
     assert len(made(thing)) >= 1
 
 

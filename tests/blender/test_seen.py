@@ -41,11 +41,11 @@ def test_hidden_faces_are_not_visible(empty):
     bpy.ops.object.mode_set(mode="OBJECT")
     hidden = np.arange(len(thing.data.polygons)) % 3 == 0  # [P]
     thing.data.polygons.foreach_set("hide", hidden)
-    look = empty.session.look_at(thing)
+    look = empty.meshes.look_at(thing)
     polygon = np.array([triangle.polygon_index for triangle in _triangles(thing.data)])  # [F]
     np.testing.assert_array_equal(look.visible(), look.faces[~hidden[polygon]])
     thing.data.polygons.foreach_set("hide", np.zeros(len(hidden), bool))
-    assert empty.session.look_at(thing) is look and len(look.visible()) == len(look.faces)
+    assert empty.meshes.look_at(thing) is look and len(look.visible()) == len(look.faces)
 
 
 def _triangles(mesh):
@@ -55,18 +55,18 @@ def _triangles(mesh):
 
 def test_a_large_mesh_is_read_on_a_thread(empty, monkeypatch):
     monkey()
-    monkeypatch.setattr(empty.session, "SMALL", 10)
+    monkeypatch.setattr(empty.meshes, "SMALL", 10)
     thing, engine = bpy.context.object, empty.session.engine
-    task = engine.start(empty.session.looking(thing))
-    assert not task.ended and engine.busy and empty.session.known_look(thing) is None
+    task = engine.start(empty.meshes.looking(thing))
+    assert not task.ended and engine.busy and empty.meshes.known_look(thing) is None
     engine.wait(task, 30)
-    assert task.result is empty.session.known_look(thing) and not engine.busy
-    assert engine.start(empty.session.looking(thing)).ended  # it is known, and has not changed
-    cancelled = engine.start(empty.session.looking(thing, fresh=True))
+    assert task.result is empty.meshes.known_look(thing) and not engine.busy
+    assert engine.start(empty.meshes.looking(thing)).ended  # it is known, and has not changed
+    cancelled = engine.start(empty.meshes.looking(thing, fresh=True))
     assert cancelled.ended and cancelled.result is task.result
     for vertex in thing.data.vertices:
         vertex.co.x += 1
-    cancelled = engine.start(empty.session.looking(thing, fresh=True))
+    cancelled = engine.start(empty.meshes.looking(thing, fresh=True))
     engine.cancel(cancelled)
     assert cancelled.ended and type(cancelled.error).__name__ == "Cancelled" and not engine.busy
 
@@ -93,7 +93,7 @@ def test_where_the_points_of_a_surface_come_from(empty, kinds):
     for kind in kinds:
         thing.modifiers.new(kind, kind)
     bpy.context.view_layer.update()
-    look, before = empty.session.look_at(thing), ids()
+    look, before = empty.meshes.look_at(thing), ids()
     evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
     geometry = empty.mesh_io.arrays(evaluated.data)
     task = empty.session.engine.start(empty.seen.tracing(look, geometry, empty.seen.rest_places(thing)))
@@ -128,7 +128,7 @@ def test_the_surface_follows_its_modifiers(empty, monkeypatch):
     monkeypatch.setattr(bpy.app.timers, "register", lambda call, **_: call())
     monkey()
     thing, engine = bpy.context.object, empty.session.engine
-    look = empty.session.look_at(thing)
+    look = empty.meshes.look_at(thing)
     assert empty.seen.surface_of(thing, look).points is look.vertices
     modifier = thing.modifiers.new("Mirror", "MIRROR")
     bpy.context.view_layer.update()

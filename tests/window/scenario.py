@@ -65,14 +65,14 @@ def steps():
     x, y = sidebar.x + sidebar.width // 2 - 10, sidebar.y + sidebar.height - TRAIN_BUTTON
     found["sidebar"] = [sidebar.x, sidebar.y, sidebar.width, sidebar.height]
     yield from press("LEFTMOUSE", x, y)
-    yield from until(lambda: iseg.session.trainings or iseg.session.status(thing()).kind.value == "ready", 20)
+    yield from until(lambda: iseg.session.trainings or iseg.status.of(thing()).kind.value == "ready", 20)
     task = next(iter(iseg.session.trainings.values()), None) or SimpleNamespace(ended=True, progress=None, error=None)
     yield from until(lambda: task.ended or (task.progress and task.progress.fraction > 0.3), 300)
     print("training", task.progress, flush=True)
     found["progress"] = list(task.progress or [])
     shot("2-training")
     yield from until(lambda: task.ended, 600)
-    found["trained"] = task.error is None and iseg.session.status(thing()).sentence
+    found["trained"] = task.error is None and iseg.status.of(thing()).sentence
     found["training_error"] = str(task.error or "")
     yield 0.5
     shot("3-trained")
@@ -106,7 +106,7 @@ def steps():
     yield 0.5
     part = thing().iseg.parts[0]
     found["four"] = clicks()
-    before = iseg.session.answer_of(thing(), part).probability.copy()
+    before = iseg.queries.answer_of(thing(), part).probability.copy()
 
     # Back, forward: the very same result. Flip. Remove the click under the cursor.
     yield from press("Z", x, y, ctrl=True)
@@ -115,7 +115,7 @@ def steps():
     yield from press("Z", x, y, ctrl=True, shift=True)
     yield from until(lambda: not engine.busy, 30)
     found["forward"] = clicks()
-    found["same_answer"] = bool(np.array_equal(iseg.session.answer_of(thing(), part).probability, before))
+    found["same_answer"] = bool(np.array_equal(iseg.queries.answer_of(thing(), part).probability, before))
     yield from press("X", x, y)
     found["removed"] = clicks()
     yield from press("T", x, y)
@@ -145,7 +145,7 @@ def steps():
         counts = len(thing().data.vertices)
         bpy.ops.iseg.edit("INVOKE_DEFAULT", True, action="EXTRUDE", distance=0.12)
     yield 1.0
-    yield from until(lambda: iseg.session.answer_of(thing(), thing().iseg.parts[0]) is not None, 60)
+    yield from until(lambda: iseg.queries.answer_of(thing(), thing().iseg.parts[0]) is not None, 60)
     yield 0.5
     shot("6-extruded")
     found["extruded"] = len(thing().data.vertices) - counts
@@ -162,10 +162,10 @@ def steps():
     with here():
         bpy.ops.wm.open_mainfile(filepath=path)
     yield 1.0
-    yield from until(lambda: iseg.session.known_look(thing()) and not engine.busy, 60)
+    yield from until(lambda: iseg.meshes.known_look(thing()) and not engine.busy, 60)
     yield 1.0
     found["loaded"], found["loaded_groups"] = clicks(), [group.name for group in thing().vertex_groups]
-    found["loaded_status"] = iseg.session.status(thing()).kind.value
+    found["loaded_status"] = iseg.status.of(thing()).kind.value
     shot("8-loaded")
     found["problems"] = dict(iseg.session.problems)
     with here():

@@ -124,7 +124,7 @@ def steps():
         bpy.ops.mesh.select_all(action="SELECT")
         bpy.ops.transform.translate(value=(0.0, 0.0, 1.0))
     yield 1.0
-    found["waits"], found["sentence"] = iseg.session.waits(thing()), iseg.session.status(thing()).sentence
+    found["waits"], found["sentence"] = iseg.meshes.waits(thing()), iseg.status.of(thing()).sentence
     with here():
         bpy.ops.iseg.click("INVOKE_DEFAULT", True)
     yield from settled()
@@ -132,7 +132,7 @@ def steps():
     yield from press("LEFTMOUSE", *map(int, screen([other + (0, 0, 1)])[0]), ctrl=True)
     yield from settled()
     found["edited"] = clicks()
-    found["height"] = float(iseg.session.known_look(thing()).vertices[:, 2].max())
+    found["height"] = float(iseg.meshes.known_look(thing()).vertices[:, 2].max())
     shot("4-edited")
     found["problems"] = dict(iseg.session.problems)
 

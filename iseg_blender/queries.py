@@ -1,0 +1,243 @@
+"""What clicks ask of the engine, and its answers.
+
+Nothing here waits: what is asked is yielded (engine.py). Models and answers are kept by the name of the geometry
+(`Look.hash`), which is the same in every file.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import bpy
+import numpy as np
+
+from . import meshes, region, state
+from .core import EngineError, ModelFileError, Recent, UnknownMeshError
+from .engine import Ask, Conversation, Reply
+from .look import Geometry, Look
+
+ANSWERS_LIMIT = 256
+
+
+class Model(NamedTuple):
+    """A model of a mesh, as it was trained."""
+
+    teacher: str
+    preset: str
+    seed: int
+
+    @classmethod
+    def of(cls, report: dict) -> "Model":
+        """The one that the engine reports on."""
+        return cls(report["teacher"], report["preset"], report["seed"])
+
+
+class Query(NamedTuple):
+    """All that an answer depends on."""
+
+    mesh: str  # the geometry's name
+    model: Model | None  # None: instant mode
+    granularity: str
+    clicks: tuple[tuple[int, bool], ...]
+
+
+class Answer(NamedTuple):
+    probability: np.ndarray  # [V] float32
+    threshold: float  # Otsu's
+    milliseconds: float
+
+
+class Wish(NamedTuple):
+    """How the clicks that are proposed will be asked."""
+
+    granularity: str
+    threshold: float | None  # None: Otsu's
+
+
+class Proposal(NamedTuple):
+    """Clicks for a part that is known."""
+
+    topology: str  # of the mesh whose vertices they name
+    clicks: list[tuple[int, bool]]
+    iou: float  # of their answer with the part
+
+
+models: dict[str, list[dict]] = {}  # by the geometry's name; the newest first
+poses: dict[str, str] = {}  # names of trained geometries, by their topology
+answers: Recent[Query, Answer] = Recent(ANSWERS_LIMIT)
+
+
+def pose_trained(thing: bpy.types.Object, topology: str) -> str:
+    """The name of a trained geometry that has this topology; empty where there is none."""
+    saved = state.trained_name(thing) if thing.iseg.trained_topology == topology else ""
+    return saved or poses.get(topology, "")
+
+
+def model_for(thing: bpy.types.Object, look: Look) -> tuple[str, Model | None]:
+    """Which geometry and which of its models answer: the newest one trained for this geometry, else one of another
+    pose of the same mesh, else none (instant mode).
+    """
+    return newest(look.hash, pose_trained(thing, look.topology))
+
+
+def newest(name: str, pose: str) -> tuple[str, Model | None]:
+    """The same, of a geometry's name and that of the pose that was trained."""
+    for known in (name, pose):
+        if models.get(known):
+            return known, Model.of(models[known][0])
+    return name, None
+
+
+def query_of(thing: bpy.types.Object, part: state.Part, look: Look) -> Query | None:
+    """What the clicks of a part ask; None where there are none, or none that fits this mesh."""
+    if thing.iseg.topology != look.topology:
+        return None
+    made = asked(part, look.vertices, look.images)
+    if not made:
+        return None
+    name, model = model_for(thing, look)
+    return Query(name, model, part.granularity, made)
+
+
+def asked(part: state.Part, vertices: np.ndarray, images: region.Images) -> region.Clicks:
+    """The clicks of a part on a mesh [V, 3], with their mirror images; what is found of those is added to images."""
+    return region.mirrored(state.clicks_of(part, len(vertices)).made, vertices, tuple(part.mirror), images)
+
+
+def answer_of(thing: bpy.types.Object, part: state.Part) -> Answer | None:
+    """The answer to the clicks of a part, where it is at hand."""
+    look = meshes.known_look(thing)
+    query = query_of(thing, part, look) if look is not None else None
+    return answers.get(query) if query is not None else None
+
+
+def inside_of(thing: bpy.types.Object, part: state.Part, answer: Answer) -> np.ndarray:
+    """The part: vertices of at least the threshold, and connected to a click if that is asked. [V] bool"""
+    look = meshes.known_look(thing)
+    assert look is not None  # else there was no answer
+    return choosing(look, part, answer)()
+
+
+def weights_of(thing: bpy.types.Object, part: state.Part, answer: Answer, hard: bool = False) -> np.ndarray:
+    """The part as weights of a vertex group: probabilities, or hard 0 and 1. [V] float32"""
+    if not hard and not part.connected:
+        return answer.probability
+    inside = inside_of(thing, part, answer).astype(np.float32)  # [V]
+    return inside if hard else answer.probability * inside
+
+
+def choosing(look: Look, part: state.Part, answer: Answer) -> Callable[[], np.ndarray]:
+    """What finds the part, on any thread."""
+    threshold = answer.threshold if part.automatic else part.threshold
+    clicked = [vertex for vertex, positive in state.clicks_of(part, len(look.vertices)).made if positive]
+    connected = part.connected
+
+    def choose() -> np.ndarray:
+        inside = answer.probability >= threshold  # [V]
+        return region.connected_to(inside, look.edges, clicked) if connected else inside
+
+    return choose
+
+
+def carrying(
+    thing: bpy.types.Object,
+    part: state.Part,
+    geometry: Geometry,
+    topology: str,
+    answer: Answer,
+    after: np.ndarray | None,
+) -> Conversation:
+    """Let an answer hold for the mesh as an edit has left it, until the clicks are others.
+
+    geometry, topology: of the mesh as it is now. after [V] int: where each vertex is now, -1 for those that have gone;
+    None where all are where they were. New ones are outside.
+    """
+    uid, pose, granularity = thing.data.session_uid, pose_trained(thing, topology), part.granularity
+    made = asked(part, geometry.vertices, {})  # thing and part are not to be touched after the first yield
+    look = yield from meshes.keeping(uid, geometry)
+    probability = answer.probability
+    if after is not None:
+        kept = after >= 0  # [V]
+        probability = np.zeros(len(look.vertices), np.float32)  # [V']
+        probability[after[kept]] = answer.probability[kept]
+    if made:
+        name, model = newest(look.hash, pose)
+        answers.put(Query(name, model, granularity, made), answer._replace(probability=probability))
+
+
+def finding_models(thing: bpy.types.Object, look: Look) -> Conversation:
+    """Learn which models there are of a mesh, and of the pose that it was trained in."""
+    for name in (look.hash, pose_trained(thing, look.topology)):
+        if name and name not in models:
+            reply = yield Ask("state", {"mesh": name})
+            models[name] = reply.fields["models"]
+
+
+def answering(thing: bpy.types.Object, part: state.Part, look: Look, device: str) -> Conversation:
+    """The answer to the clicks of a part; None where there are none."""
+    pose = pose_trained(thing, look.topology)
+    wanted = query_of(thing, part, look)  # thing and part are not to be touched after the first yield
+    if wanted is None:
+        return None
+    yield from finding_models(thing, look)
+    name, model = newest(look.hash, pose)
+    return (yield from asking(wanted._replace(mesh=name, model=model), look, device))
+
+
+def asking(query: Query, look: Look, device: str) -> Conversation:
+    """The answer to a query: remembered, or the engine's."""
+    known = answers.take(query)
+    if known is not None:
+        return known
+    fields: dict[str, Any] = {"mesh": query.mesh, "granularity": query.granularity, "device": device}
+    fields["model"] = query.model._asdict() if query.model is not None else None
+    fields["clicks"] = [list(click) for click in query.clicks]
+    reply = yield from on_mesh(Ask("query", fields), look)
+    answer = checked(reply, len(look.vertices))
+    answers.put(query, answer)
+    return answer
+
+
+def on_mesh(ask: Ask, look: Look) -> Conversation:
+    """A request on a mesh; an engine that does not hold it is given it."""
+    try:
+        return (yield ask)
+    except UnknownMeshError:  # a new engine, or one that had to make room
+        yield from opening(look)
+        return (yield ask)
+    except ModelFileError:
+        models.pop(ask.fields["mesh"], None)  # the file has gone, or is damaged: look again the next time
+        raise
+
+
+def proposing(thing: bpy.types.Object, look: Look, chosen: np.ndarray, wish: Wish, device: str) -> Conversation:
+    """Clicks for the chosen vertices [V] bool of a mesh."""
+    pose = pose_trained(thing, look.topology)
+    yield from finding_models(thing, look)
+    name, model = newest(look.hash, pose)
+    fields = {"mesh": name, "granularity": wish.granularity, "threshold": wish.threshold, "device": device}
+    fields["model"] = model._asdict() if model is not None else None
+    reply = yield from on_mesh(Ask("propose", fields, {"chosen": chosen.astype(np.uint8)}), look)
+    clicks = [(int(vertex), bool(include)) for vertex, include in reply.fields["clicks"]]
+    return Proposal(look.topology, clicks, float(reply.fields["iou"]))
+
+
+def checked(reply: Reply, vertex_count: int) -> Answer:
+    """An answer that fits the mesh. Raises EngineError where it does not."""
+    probability, threshold = reply.arrays.get("probability"), reply.fields.get("threshold")
+    fits = probability is not None and probability.shape == (vertex_count,) and bool(np.isfinite(probability).all())
+    if probability is None or not fits or not isinstance(threshold, float | int):
+        raise EngineError("The engine's answer does not fit this mesh. Use the engine of this iSeg version.")
+    return Answer(probability.astype(np.float32, copy=False), float(threshold), float(reply.fields["milliseconds"]))
+
+
+def opening(look: Look) -> Conversation:
+    """Give the engine a mesh."""
+    reply = yield Ask("open_mesh", {}, {"vertices": look.vertices, "faces": look.faces})
+    if reply.fields["mesh"] != look.hash:
+        raise EngineError("The engine reads this mesh differently. Use the engine of this iSeg version.")
+    models[look.hash] = reply.fields["models"]
+
+
+def forget() -> None:
+    for memory in (models, poses, answers):
+        memory.clear()

@@ -1,0 +1,60 @@
+"""How an object stands, in the words of the sidebar; from what is known already: nothing is read, nothing waits."""
+
+from enum import Enum
+from typing import NamedTuple
+
+import bpy
+
+from . import mesh_io, meshes, queries, session, state
+
+
+class Kind(Enum):
+    """How an object stands."""
+
+    REFUSED = "refused"
+    INSTANT = "instant"  # not trained: the geometric teacher answers
+    TRAINING = "training"
+    READY = "ready"
+    MOVED = "moved"  # trained in another pose
+    CHANGED = "changed"  # its topology has changed since it was trained
+
+
+class Status(NamedTuple):
+    kind: Kind
+    sentence: str
+
+
+def of(thing: bpy.types.Object | None) -> Status:
+    """How an object stands, in a sentence."""
+    why = mesh_io.refusal(thing)
+    if why:
+        return Status(Kind.REFUSED, why)
+    assert thing is not None
+    look = meshes.known_look(thing)
+    if meshes.waits(thing):
+        return Status(Kind.INSTANT, "A large mesh in Edit Mode: it is looked at when you click or train")
+    if look is None:
+        return Status(Kind.INSTANT, "Not looked at yet: click or train")
+    if look.hash in session.trainings:
+        return Status(Kind.TRAINING, "Training")
+    name, model = queries.model_for(thing, look)
+    if model is not None and name == look.hash:
+        created = str(queries.models[name][0].get("created", ""))[:16].replace("T", " ")
+        return Status(Kind.READY, f"Ready: {model.teacher}, {model.preset}, {created}")
+    if model is not None:
+        return Status(Kind.MOVED, "Ready, but vertices moved since the training: train again to be exact")
+    if state.trained_name(thing) and thing.iseg.trained_topology != look.topology:
+        return Status(Kind.CHANGED, "The mesh has changed since its training: train it again")
+    return Status(Kind.INSTANT, "Not trained: its geometry answers")
+
+
+def clicks_problem(thing: bpy.types.Object, part: state.Part | None) -> str:
+    """Why there is no region, and what to do; empty where the clicks can be used."""
+    if part is None or not len(part.clicks):
+        return "There are no clicks: add one with the click tool."
+    look = meshes.known_look(thing) if thing.data.session_uid not in meshes.stale else None
+    if look is not None and thing.iseg.topology != look.topology:
+        return "The mesh's faces have changed since these clicks were made: clear them, or undo the change."
+    if look is not None and not any(positive for _, positive in state.clicks_of(part, len(look.vertices)).made):
+        return "No click includes anything: add one that does."
+    return ""

@@ -1,0 +1,236 @@
+"""The edits, which are done on arrays as a whole, against the same done element by element; in either mode, on meshes
+with polygons of many corners, loose edges, shells, hidden faces and shape keys.
+"""
+
+from collections.abc import Iterator
+
+import bmesh
+import bpy
+import numpy as np
+import pytest
+from mathutils import Vector
+
+held: list[bmesh.types.BMesh] = []  # one that nobody holds is freed under its elements
+Element = bmesh.types.BMVert | bmesh.types.BMEdge | bmesh.types.BMFace
+
+
+def odd() -> bpy.types.Object:
+    """A grid with a hole, a polygon of 17 corners on a cylinder, a loose edge that touches the grid, a loose vertex."""
+    work = bmesh.new()
+    bmesh.ops.create_grid(work, x_segments=9, y_segments=9, size=2.0)
+    bmesh.ops.create_cone(work, cap_ends=True, segments=17, radius1=1.0, radius2=0.6, depth=1.5)
+    for vertex in work.verts:
+        vertex.co.z += 0.3 * vertex.co.x * vertex.co.y
+    work.faces.ensure_lookup_table()
+    bmesh.ops.delete(work, geom=[work.faces[40]], context="FACES")
+    lonely = [work.verts.new((5.0, 5.0, z)) for z in (0.0, 1.0, 2.0)]
+    work.verts.ensure_lookup_table()
+    work.edges.new((lonely[0], lonely[1]))
+    work.edges.new((lonely[0], work.verts[33]))
+    mesh = bpy.data.meshes.new("Odd")
+    work.to_mesh(mesh)
+    work.free()
+    thing = bpy.data.objects.new("Odd", mesh)
+    bpy.context.scene.collection.objects.link(thing)
+    bpy.context.view_layer.objects.active = thing
+    return thing
+
+
+@pytest.fixture(params=["OBJECT", "EDIT"])
+def thing(empty, request) -> Iterator[bpy.types.Object]:
+    made = odd()
+    rng = np.random.default_rng(5)
+    made.vertex_groups.new(name="Some").add(rng.integers(0, 100, 30).tolist(), 0.5, "ADD")
+    made.data.attributes.new("Number", "INT", "FACE").data.foreach_set("value", np.arange(len(made.data.polygons)))
+    made.select_set(True)
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.select_all(action="DESELECT")
+    work = bmesh.from_edit_mesh(made.data)
+    work.faces.ensure_lookup_table()
+    for index in (3, 20, 21):
+        work.faces[index].hide_set(True)
+    for index in (5, 6, 50, 51, 60):
+        work.faces[index].select_set(True)
+    bmesh.update_edit_mesh(made.data)
+    bpy.ops.object.mode_set(mode=request.param)
+    yield made
+    held.clear()
+
+
+def bench(thing) -> bmesh.types.BMesh:
+    """A BMesh with the mesh as it is now."""
+    thing.update_from_editmode()
+    work = bmesh.new()
+    work.from_mesh(thing.data)
+    work.verts.ensure_lookup_table()
+    work.faces.ensure_lookup_table()
+    held.append(work)
+    return work
+
+
+def part(thing) -> np.ndarray:
+    """A part that has whole faces, pieces of others, hidden ones, and the border of the hole. [V] bool"""
+    points = np.array([vertex.co[:] for vertex in bench(thing).verts])  # [V, 3]
+    return np.linalg.norm(points - (0.6, 0.4, 0.2), axis=1) < 1.35
+
+
+def all_in(element: Element, inside: np.ndarray) -> bool:
+    vertices = [element] if isinstance(element, bmesh.types.BMVert) else element.verts
+    return all(inside[vertex.index] for vertex in vertices)
+
+
+def elements(work: bmesh.types.BMesh) -> list[Element]:
+    return [*work.verts, *work.edges, *work.faces]
+
+
+def contents(work: bmesh.types.BMesh) -> tuple:
+    """All but the places: edges, faces, and the layers of the fixture."""
+    work.verts.index_update()
+    number, deform = work.faces.layers.int["Number"], work.verts.layers.deform.active
+    return (
+        [tuple(vertex.index for vertex in edge.verts) for edge in work.edges],
+        [(tuple(vertex.index for vertex in face.verts), face[number]) for face in work.faces],
+        [vertex[deform].items() for vertex in work.verts],
+    )
+
+
+def places(work: bmesh.types.BMesh) -> np.ndarray:
+    return np.array([vertex.co[:] for vertex in work.verts])
+
+
+def look(iseg, thing):
+    return iseg.meshes.look_at(thing).geometry
+
+
+def whole(iseg, thing, inside) -> np.ndarray:
+    faces = np.flatnonzero(look(iseg, thing).within(inside))
+    assert faces.tolist() == [face.index for face in bench(thing).faces if all_in(face, inside)] and len(faces) > 10
+    return faces
+
+
+def test_select(empty, thing):
+    inside, before = part(thing), bench(thing)
+    empty.marks.select(thing, look(empty, thing), inside)
+    expected = [not element.hide and all_in(element, inside) for element in elements(before)]
+    hidden = [vertex.index for vertex in before.verts if vertex.hide]
+    for edge_or_face, index in zip(elements(before), range(len(expected)), strict=True):  # beside a hidden vertex
+        if not isinstance(edge_or_face, bmesh.types.BMVert):
+            expected[index] &= not any(vertex.index in hidden for vertex in edge_or_face.verts)
+    assert [element.select for element in elements(bench(thing))] == expected and any(expected)
+
+
+def test_hide(empty, thing):
+    inside, before = part(thing), bench(thing)
+    empty.marks.hide(thing, look(empty, thing), inside)
+    outside = ~inside
+    expected = []
+    for element in elements(before):
+        vertices = [element] if isinstance(element, bmesh.types.BMVert) else element.verts
+        expected.append(element.hide or not all(outside[vertex.index] for vertex in vertices))
+    now = elements(bench(thing))
+    assert [element.hide for element in now] == expected
+    kept = [b.select and not hidden for b, hidden in zip(elements(before), expected, strict=True)]
+    assert [element.select for element in now] == kept and any(kept)
+
+
+def test_delete(empty, thing):
+    inside = part(thing)
+    faces, slow = whole(empty, thing, inside), bench(thing)
+    before = places(slow)
+    after = empty.surgery.delete(thing, faces)
+    bmesh.ops.delete(slow, geom=[slow.faces[i] for i in faces.tolist()], context="FACES")
+    now = bench(thing)
+    assert contents(now) == contents(slow)
+    np.testing.assert_array_equal(places(now), places(slow))
+    assert (after == -1).any() and sorted(after[after >= 0]) == list(range(len(now.verts)))
+    np.testing.assert_array_equal(places(now)[after[after >= 0]], before[after >= 0])
+
+
+def test_extrude(empty, thing):
+    inside = part(thing)
+    faces, slow = whole(empty, thing, inside), bench(thing)
+    before, rings = places(slow), [[vertex.index for vertex in face.verts] for face in slow.faces]
+    steps = look(empty, thing).normals(faces) * 0.25  # [V, 3]
+    after = empty.surgery.extrude(thing, faces, steps)
+
+    region = [slow.faces[i] for i in faces.tolist()]
+    own = {vertex for face in region for vertex in face.verts}
+    edges = {edge for face in region for edge in face.edges}
+    made = bmesh.ops.extrude_face_region(slow, geom=[*own, *edges, *region])["geom"]
+    top = {element for element in made if isinstance(element, bmesh.types.BMFace)}
+    slow.normal_update()
+    moves = {}
+    for vertex in (element for element in made if isinstance(element, bmesh.types.BMVert)):
+        normal = Vector((0.0, 0.0, 0.0))
+        for loop in vertex.link_loops:
+            if loop.face in top:
+                normal += loop.face.normal * loop.calc_angle()
+        moves[vertex] = normal.normalized() * 0.25
+    for vertex, step in moves.items():
+        vertex.co += step
+
+    now = bench(thing)
+    (edges, polygons, groups), (slow_edges, slow_polygons, slow_groups) = contents(now), contents(slow)
+    assert set(map(frozenset, edges)) == set(map(frozenset, slow_edges))  # in the order of Blender's memory
+    assert sorted(polygons) == sorted(slow_polygons) and groups == slow_groups
+    np.testing.assert_allclose(places(now), places(slow), atol=2e-6)
+    assert {vertex.index for vertex in moves} == {int(after[v]) for face in faces for v in rings[face]}
+    np.testing.assert_allclose(places(now)[after], before + steps, atol=1e-6)  # who is not in the part stays
+
+
+def test_shrink(empty, thing):
+    inside, before = part(thing), places(bench(thing))
+    empty.operators.edit.shrink(thing, look(empty, thing), inside, 0.5)
+    centre = before[inside].mean(axis=0)
+    after = places(bench(thing))
+    np.testing.assert_array_equal(after[~inside], before[~inside])
+    np.testing.assert_allclose(after[inside], centre + (before[inside] - centre) * 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("action", ["SHRINK", "EXTRUDE"])
+def test_shape_keys_go_along(empty, thing, action):
+    """What moves in the base moves as far in the others, as when it is moved by hand."""
+    mode = thing.mode
+    bpy.ops.object.mode_set(mode="OBJECT")
+    thing.shape_key_add(name="Basis")
+    for point in thing.shape_key_add(name="Up").data:
+        point.co.z += 1.0
+    thing.active_shape_key_index = 0
+    bpy.ops.object.mode_set(mode=mode)
+    inside, geometry = part(thing), look(empty, thing)
+    if action == "SHRINK":
+        empty.operators.edit.shrink(thing, geometry, inside, 0.5)
+    else:
+        faces = np.flatnonzero(geometry.within(inside))
+        empty.surgery.extrude(thing, faces, geometry.normals(faces))
+    bpy.ops.object.mode_set(mode="OBJECT")
+    basis, up = (np.array([point.co[:] for point in key.data]) for key in thing.data.shape_keys.key_blocks)
+    np.testing.assert_allclose(up - basis, np.tile([0.0, 0.0, 1.0], (len(basis), 1)), atol=1e-6)
+    np.testing.assert_allclose(basis, places(bench(thing)), atol=1e-6)
+
+
+def test_material_and_face_set(empty, thing):
+    inside = part(thing)
+    faces = whole(empty, thing, inside)
+    sets = []
+    for number in (2, 3):
+        empty.marks.assign_material(thing, faces, number)
+        assert empty.marks.assign_face_set(thing, faces[number:]) == number
+        now = bench(thing)
+        layer = now.faces.layers.int[".sculpt_face_set"]
+        sets.append([face[layer] for face in now.faces])
+        assert [f.index for f in now.faces if f.material_index == number] == faces.tolist()
+    assert set(sets[0]) == {1, 2} and [i for i, s in enumerate(sets[1]) if s == 3] == faces[3:].tolist()
+    assert [i for i, s in enumerate(sets[1]) if s == 2] == [faces[2]]
+
+
+def test_attributes_of_another_kind_are_replaced(empty):
+    """A file can hold anything under Blender's own names."""
+    thing = odd()
+    geometry, inside = look(empty, thing), part(thing)
+    for name, kind, domain in ((".sculpt_face_set", "FLOAT", "POINT"), ("material_index", "FLOAT_VECTOR", "CORNER")):
+        thing.data.attributes.new(name, kind, domain)
+    faces = np.flatnonzero(geometry.within(inside))
+    assert empty.marks.assign_face_set(thing, faces) == 2
+    empty.marks.assign_material(thing, faces, 1)
+    assert [polygon.index for polygon in thing.data.polygons if polygon.material_index == 1] == faces.tolist()
