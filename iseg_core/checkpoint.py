@@ -92,8 +92,12 @@ class Checkpoint:
 
     def remove(self) -> None:
         """The training has ended, and its model is safe: nothing is left of it."""
-        if self._folder is not None:
+        if self._folder is not None and self._parent is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            try:
+                self._parent.rmdir()
+            except OSError:
+                pass  # others lie there
 
     def _forget(self) -> None:
         """Remove all stages but those of this run: a later one belongs to another run of an earlier one."""

@@ -1,4 +1,4 @@
-"""The command line: python -m iseg_core train | batch | segment | transfer | bench | info | doctor | fetch | engine.
+"""The command line: python -m iseg_core train | batch | segment | transfer | bench | info | doctor | fetch | ...
 
 Each command is a function that adds its arguments and one that runs. What is heavy is imported when a command runs, so
 that --help answers at once. Results go to stdout; progress and errors go to stderr.
@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_info,
         _add_doctor,
         _add_fetch,
+        _add_cache,
         _add_engine,
     ):
         add(commands)
@@ -88,7 +89,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(commands: Any) -> None:
-    parser = commands.add_parser("train", help="learn a mesh", description="Learn a mesh; the model answers clicks.")
+    parser = commands.add_parser(
+        "train",
+        help="learn a mesh",
+        description="Learn a mesh; the model answers clicks. The same command goes on where a run was interrupted.",
+    )
     parser.set_defaults(run=_train)
     parser.add_argument("mesh", metavar="MESH", help="OBJ, PLY, OFF, STL, glTF or GLB file")
     parser.add_argument("-o", "--output", metavar="MODEL", type=output_file, required=True, help="model file (.iseg)")
@@ -109,17 +114,25 @@ def _train(options: argparse.Namespace) -> None:
         display.show("start", 0.0, None)  # importing takes a moment, too
         from iseg_core import train
 
-        began = time.perf_counter()
-        model = train(
-            options.mesh,
-            teacher=options.weights or options.teacher,
-            preset=options.preset,
-            seed=options.seed,
-            device=options.device,
-            progress=display,
-        )
-        seconds = time.perf_counter() - began
-        model.save(options.output)
+        from .cache import Cache
+
+        began, checkpoint = time.perf_counter(), Cache.of_user().checkpoint()
+        try:
+            model = train(
+                options.mesh,
+                teacher=options.weights or options.teacher,
+                preset=options.preset,
+                seed=options.seed,
+                device=options.device,
+                progress=display,
+                checkpoint=checkpoint,
+            )
+            seconds = time.perf_counter() - began
+            model.save(options.output)
+        except KeyboardInterrupt:
+            remedy = "The same command goes on from its last checkpoint"
+            raise Cancelled(f"Cancelled; no model was written. {remedy}.") from None
+        checkpoint.remove()
     print(f"{options.output}: {len(model.mesh.vertices):,} vertices, trained in {seconds:.1f} s.")
     print(f"Ask it: python -m iseg_core segment {options.output} --positive VERTEX --png picture.png")
 
@@ -253,6 +266,35 @@ def _fetch(options: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         raise Cancelled("Cancelled. What has arrived is kept: the same command goes on from there.") from None
     print(f"{path} is complete. Use it: python -m iseg_core train MESH -o MODEL --teacher {options.name}")
+
+
+# cache
+
+
+def _add_cache(commands: Any) -> None:
+    parser = commands.add_parser(
+        "cache",
+        help="say what the cache holds, or clear it",
+        description="Say where the models of Blender's meshes and the checkpoints of trainings are kept and how large "
+        "they are. What was not used for longest goes first where they exceed the limit, which the environment "
+        "variable ISEG_CACHE_LIMIT sets in GB.",
+    )
+    parser.set_defaults(run=_cache)
+    parser.add_argument("--clear", action="store_true", help="remove them all (not the weights of 2D models)")
+
+
+def _cache(options: argparse.Namespace) -> None:
+    from .cache import Cache, limit
+
+    cache = Cache.of_user()
+    usage = cache.clear() if options.clear else cache.usage()
+    done = "Removed" if options.clear else f"{cache.folder}:"
+    models, checkpoints = (
+        f"{count:,} {name}{'s' * (count != 1)}"
+        for count, name in ((usage.models, "model"), (usage.checkpoints, "checkpoint"))
+    )
+    bound = "" if options.clear else f" of at most {limit() / 1e9:g} GB"
+    print(f"{done} {models} and {checkpoints}, {usage.bytes / 1e6:,.1f} MB{bound}.")
 
 
 # engine

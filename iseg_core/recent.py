@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TypeVar
 
 Key = TypeVar("Key")
@@ -28,3 +29,9 @@ class Recent(OrderedDict[Key, Value]):
             self.move_to_end(key)
             while len(self) > self._limit:
                 self.popitem(last=False)
+
+    def drop(self, match: Callable[[Key], bool]) -> None:
+        """Forget what matches."""
+        with self._lock:
+            for key in [key for key in self if match(key)]:
+                del self[key]

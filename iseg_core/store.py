@@ -1,4 +1,4 @@
-"""Model files (safetensors and JSON, never pickle) and a folder of them.
+"""Model files: safetensors and JSON, never pickle.
 
 One file holds all a Segmenter needs: the mesh, its proxy, the geometric operators, the vertex features and the
 networks. Its header holds one JSON record: versions, settings, where the model came from, and a checksum over it all.
@@ -7,7 +7,6 @@ networks. Its header holds one JSON record: versions, settings, where the model 
 import hashlib
 import json
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +22,7 @@ from .version import __version__
 FORMAT = 1  # raised by one whenever an older engine could misread a newer file
 SUFFIX = ".iseg"
 HEADER_LIMIT = 4 * 2**20  # bytes; a real header has some 20 thousand
+FILE_LIMIT = 4 * 2**30  # bytes; the model of a mesh of 40 million vertices
 
 _NETWORKS = ("field.", "decoder.")
 # Type and shape of the arrays; a letter is a length that must be the same wherever it stands.
@@ -134,48 +134,6 @@ def check_mesh(model: Model, mesh: Mesh) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Cache:
-    """A folder of models, one for each mesh, teacher, preset and seed. A damaged or foreign file counts as absent."""
-
-    folder: Path
-
-    def path_for(self, mesh_hash: str, teacher: str, preset: str, seed: int) -> Path:
-        """Where that model is, or would be."""
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{mesh_hash}-{teacher}-{preset}-{seed}")
-        return Path(self.folder) / (name + SUFFIX)
-
-    def find(self, mesh_hash: str, teacher: str, preset: str, seed: int) -> Model | None:
-        """That model, or None where there is none that can be used."""
-        path = self.path_for(mesh_hash, teacher, preset, seed)
-        try:
-            model = Model.load(path)
-        except ModelFileError:
-            return None
-        return model if model.mesh.hash == mesh_hash else None
-
-    def describe(self, mesh_hash: str) -> list[dict[str, Any]]:
-        """teacher, preset, seed, created of each model of a mesh, by the files' headers alone: fast, not verified."""
-        found = []
-        for path in sorted(Path(self.folder).glob(f"{mesh_hash}-*{SUFFIX}")):
-            try:
-                with open(path, "rb") as file:
-                    record, _ = _header(path, file)
-                info = {name: record["info"][name] for name in ("teacher", "preset", "seed", "created")}
-                if record["mesh"] == mesh_hash and [type(v) for v in info.values()] == [str, str, int, str]:
-                    found.append(info)
-            except (ModelFileError, OSError, KeyError, TypeError):
-                pass  # junk counts as absent
-        return found
-
-    def put(self, model: Model) -> Path:
-        """Store a model under its mesh's hash and the teacher, preset and seed of its info; returns the file."""
-        path = self.path_for(model.mesh.hash, model.info["teacher"], model.info["preset"], model.info["seed"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        model.save(path)
-        return path
-
-
 def _part(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
 
@@ -197,7 +155,13 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
     try:
         with open(path, "rb") as file:
-            record, end = _header(path, file)  # before all the rest is read: it may be any file
+            record, end = read_header(path, file)  # before all the rest is read: it may be any file
+            size = os.fstat(file.fileno()).st_size
+            if size > FILE_LIMIT:
+                raise ModelFileError(
+                    f"{path} has {size:,} bytes, more than any model of iSeg ({FILE_LIMIT:,}). Restore it from a copy, "
+                    "or train the mesh again."
+                )
             file.seek(0)
             data = file.read()
     except FileNotFoundError:
@@ -223,7 +187,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return record, tensors
 
 
-def _header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
+def read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
     """iSeg's record in a safetensors header, of the version that this engine reads; the size the file should have."""
     start = file.read(9)
     size = int.from_bytes(start[:8], "little")

@@ -15,12 +15,19 @@ from test_store import make_model
 
 import iseg_core
 from iseg_core import cli, doctor, presets, store, weights
+from iseg_core.checkpoint import Checkpoint
 from iseg_core.errors import Cancelled, ClickError, SettingsError, WeightsError
 from iseg_core.progress import Progress
 from iseg_core.store import Model
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("numpy", "scipy", "torch", "trimesh", "embreex", "PIL", "rich", "safetensors", "ray")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints go here, not to the user's."""
+    monkeypatch.setenv("ISEG_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture
@@ -69,7 +76,9 @@ def usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str
 # help
 
 
-@pytest.mark.parametrize("arguments", [[], ["train"], ["batch"], ["segment"], ["transfer"], ["info"], ["doctor"], ["fetch"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["train"], ["batch"], ["segment"], ["transfer"], ["info"], ["doctor"], ["fetch"], ["cache"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]):
     code = (
         "import sys\nfrom iseg_core.cli import main\n"
@@ -109,6 +118,7 @@ def test_train_passes_everything_on_and_saves(tmp_path: Path, replace, capsys: p
     path = tmp_path / "m.iseg"
     options = ["--teacher", "sam_vit_b", "--preset", "draft", "--seed", "7", "--device", "cpu"]
     assert cli.main(["train", "chair.obj", "-o", str(path), *options]) == 0
+    assert isinstance(asked.pop("checkpoint"), Checkpoint)
     assert asked == {"mesh": "chair.obj", "teacher": "sam_vit_b", "preset": "draft", "seed": 7, "device": "cpu"}
     assert Model.load(path).info == make_model().info
     out, err = output(capsys)
@@ -130,8 +140,8 @@ def test_train_defaults_and_weights_by_path(tmp_path: Path, replace, capsys: pyt
 @pytest.mark.parametrize(
     ("failure", "code", "sentence"),
     [
-        (KeyboardInterrupt(), 130, "Cancelled; nothing was written."),
-        (Cancelled("Training was cancelled; nothing was written."), 130, "Training was cancelled"),
+        (KeyboardInterrupt(), 130, "Cancelled; no model was written. The same command goes on"),
+        (Cancelled("Training was cancelled; no model was written."), 130, "Training was cancelled"),
         (SettingsError("There is no preset 'x'."), 2, "error: There is no preset 'x'."),
         (WeightsError("No weights. Fetch them."), 1, "error: No weights. Fetch them."),
         (OSError(28, "No space left on device"), 1, "error: No space left on device. Nothing was written."),
@@ -164,7 +174,7 @@ def test_ctrl_c_while_saving_leaves_no_file(
     replace(train=lambda *_, **__: make_model())
     monkeypatch.setattr("iseg_core.files.os.fsync", interrupt)
     assert cli.main(["train", "chair.obj", "-o", str(tmp_path / "m.iseg")]) == 130
-    assert output(capsys)[1].splitlines()[-1] == "Cancelled; nothing was written."
+    assert output(capsys)[1].splitlines()[-1].startswith("Cancelled; no model was written.")
     assert not list(tmp_path.iterdir())
 
 
@@ -472,7 +482,7 @@ def test_ctrl_c_ends_training_at_once_and_leaves_no_file(mesh_file: str, tmp_pat
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and out == ""
-    assert err.splitlines()[-1] == "Cancelled; nothing was written." and "Traceback" not in err
+    assert err.splitlines()[-1].startswith("Cancelled; no model was written.") and "Traceback" not in err
     assert {path.name for path in tmp_path.iterdir()} == {"in"}
 
 

@@ -200,6 +200,37 @@ def test_free_memory_forgets_meshes_and_keeps_models(engine: EngineClient):
     assert open_mesh(engine, 1.5) == mesh
 
 
+def test_a_training_that_was_killed_goes_on(own: EngineClient, tmp_path: Path):
+    mesh = open_mesh(own)
+    begin_endless(own, mesh)
+    own.pump()
+    [checkpoint] = (tmp_path / "models" / "checkpoints").iterdir()
+    assert [path.name for path in checkpoint.iterdir()] == ["observe"]
+    os.kill(own.engine["pid"], signal.SIGKILL)
+    until(lambda: own.state is State.CRASHED)
+    before = (checkpoint / "observe").stat().st_mtime_ns
+    own.cancel(begin_endless(own, open_mesh(own)))
+    assert (checkpoint / "observe").stat().st_mtime_ns == before  # not written again: it was not done again
+
+
+def test_the_cache_is_described_and_cleared(own: EngineClient, tmp_path: Path):
+    mesh = open_mesh(own)
+    own.ask("train", {"mesh": mesh, "preset": "tiny"}, timeout=PATIENT)
+    query = {"mesh": mesh, "clicks": [[3, True]], "model": TINY_MODEL}
+    own.ask("query", query, timeout=PATIENT)
+    held = own.ask("cache", timeout=PATIENT).fields
+    [model] = (tmp_path / "models").glob("*.iseg")
+    assert held["folder"] == str(tmp_path / "models") and held["limit"] > 1e9
+    assert (held["models"], held["checkpoints"], held["bytes"]) == (1, 0, model.stat().st_size)
+    assert own.ask("cache", {"clear": True}, timeout=PATIENT).fields["models"] == 1
+    assert own.ask("cache", timeout=PATIENT).fields["bytes"] == 0
+    assert own.ask("state", {"mesh": mesh}, timeout=PATIENT).fields["models"] == []
+    with pytest.raises(ModelFileError, match="Train the mesh"):
+        own.ask("query", query, timeout=PATIENT)
+    with pytest.raises(MessageError, match="clear, a bool"):
+        own.ask("cache", {"clear": 1}, timeout=PATIENT)
+
+
 def test_queries_are_answered_while_a_training_runs_and_cancel_ends_it(own: EngineClient):
     mesh, other = open_mesh(own), open_mesh(own, 1.5)
     training = begin_endless(own, mesh)

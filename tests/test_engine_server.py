@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from test_protocol import arrays, header_like, json_values, raw_frame
 
 import iseg_core as iseg
-from iseg_core import presets, segmenter, store
+from iseg_core import presets, segmenter
+from iseg_core.cache import Cache
 from iseg_core.engine import server as server_module
 from iseg_core.engine.failure import describe
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
@@ -27,6 +28,7 @@ from iseg_core.engine.service import INSTANT, Answer, Job, Later, ModelKey, Serv
 from iseg_core.errors import Cancelled, MeshError, WeightsError
 from iseg_core.progress import Progress
 from iseg_core.recent import Recent
+from iseg_core.store import Model
 
 
 class Stub(Service):
@@ -244,10 +246,10 @@ def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monke
     )
     monkeypatch.setitem(presets.PRESETS, "tiny", tiny)
 
-    def full(self: store.Cache, model: store.Model) -> Path:
+    def full(self: Cache, model: Model) -> Path:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model")
 
-    monkeypatch.setattr(store.Cache, "put", full)
+    monkeypatch.setattr(Cache, "put", full)
     service = Service()
     link = connect(service)
     service.use_cache(str(tmp_path))
@@ -298,7 +300,7 @@ def test_the_cache_tells_what_it_has(tmp_path: Path):
     """By the headers of the files; junk among them counts as absent."""
     arrays = icosphere()
     model = iseg.instant((arrays["vertices"], arrays["faces"])).model
-    cache = store.Cache(tmp_path)
+    cache = Cache(tmp_path)
     assert cache.describe(model.mesh.hash) == []
     for seed in (0, 1):
         model.info |= {"preset": "tiny", "seed": seed, "created": f"202{seed}"}

@@ -16,7 +16,7 @@ from iseg_core.errors import ModelFileError
 from iseg_core.files import atomic_write
 from iseg_core.mesh import Mesh
 from iseg_core.proxy import Proxy
-from iseg_core.store import Cache, Model, check_mesh
+from iseg_core.store import Model, check_mesh
 
 
 def make_model(seed: int = 0) -> Model:
@@ -232,6 +232,13 @@ class Trap:
         return Path.touch, (self.path,)
 
 
+def test_a_file_larger_than_any_model_is_refused_unread(path: Path):
+    with open(path, "r+b") as file:
+        file.truncate(store.FILE_LIMIT + 1)  # takes no room on the disk
+    with pytest.raises(ModelFileError, match="more than any model"):
+        Model.load(path)
+
+
 def test_nothing_is_unpickled(path: Path):
     sprung = path.with_name("sprung")
     path.write_bytes(pickle.dumps(Trap(sprung)))
@@ -256,31 +263,6 @@ def test_check_mesh():
         check_mesh(model, Mesh(mesh.vertices, mesh.faces[:, ::-1]))
     with pytest.raises(ModelFileError, match="4 vertices and 4 faces; this one has 5 vertices"):
         check_mesh(model, Mesh(np.vstack([mesh.vertices, [[0, 0, 0]]]), mesh.faces))
-
-
-def test_cache(tmp_path: Path):
-    cache, model = Cache(tmp_path / "models"), make_model()
-    key = (model.mesh.hash, "geometric", "draft", 0)
-    assert cache.find(*key) is None
-    assert cache.put(model) == cache.path_for(*key)
-    found = cache.find(*key)
-    assert found is not None
-    assert_equal(found, model)
-    for other in (("0" * 64, *key[1:]), (key[0], "sam_vit_b", *key[2:]), (*key[:2], "standard", 0), (*key[:3], 1)):
-        assert cache.find(*other) is None
-    assert cache.path_for(key[0], "../../up", "draft", 0).parent == cache.folder
-
-
-def test_cache_skips_what_it_cannot_use(tmp_path: Path):
-    cache, model = Cache(tmp_path), make_model()
-    path = cache.put(model)
-    key = (model.mesh.hash, "geometric", "draft", 0)
-    make_model(1).save(path)  # a model of another mesh under this name
-    assert cache.find(*key) is None
-    path.write_bytes(b"damaged")
-    assert cache.find(*key) is None
-    cache.put(model)
-    assert cache.find(*key) is not None
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError(28, "No space left on device"), SystemExit])

@@ -11,6 +11,7 @@
                                                             unsaved (null, or why the model is only in memory)
     fetch      name                                         path
     doctor                                                  findings, teachers
+    cache      clear (default false)                        folder, models, checkpoints, bytes (as they were), limit
     free                                                    resident (bytes of memory afterwards, where it is known)
 
 A mesh is named by the hash of its geometry. `model` names a trained one by teacher, preset and seed; null: instant
@@ -37,9 +38,10 @@ from ..progress import Progress, ProgressCallback
 from ..recent import Recent
 
 if TYPE_CHECKING:
+    from ..cache import Cache
     from ..mesh import Mesh
     from ..segmenter import Segmenter
-    from ..store import Cache, Model
+    from ..store import Model
 
 MESHES, SEGMENTERS = 16, 4  # held in memory; the least recently used goes first
 LANES = ("query", "prepare", "train", "fetch", "check")
@@ -116,6 +118,7 @@ class Service:
             "train": ("prepare", self.find_or_train),
             "fetch": ("fetch", self.fetch),
             "doctor": ("check", self.doctor),
+            "cache": ("check", self.cache),
         }
 
     def use_cache(self, folder: str | None) -> None:
@@ -124,13 +127,9 @@ class Service:
 
     @property
     def _cache(self) -> "Cache":
-        from ..store import Cache
+        from ..cache import Cache
 
-        if self._folder is None:
-            from ..weights import cache_folder
-
-            return Cache(cache_folder() / "models")
-        return Cache(self._folder)
+        return Cache.of_user() if self._folder is None else Cache(self._folder)
 
     def load_torch(self) -> None:
         """Import torch, which takes seconds. Raises EngineError where it does not load; half loaded, it stays so."""
@@ -249,7 +248,17 @@ class Service:
 
         counts = f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} faces"
         self.log(f"train: {counts}; {key.teacher}, {key.preset}, seed {key.seed}, {device}")
-        model = train(mesh, key.teacher, key.preset, key.seed, job.report, cancel=job.cancelled.is_set, device=device)
+        checkpoint = self._cache.checkpoint()
+        model = train(
+            mesh,
+            key.teacher,
+            key.preset,
+            key.seed,
+            job.report,
+            cancel=job.cancelled.is_set,
+            device=device,
+            checkpoint=checkpoint,
+        )
         segmenter = Segmenter(model, device)
         unsaved = None
         with self.saving:
@@ -257,6 +266,7 @@ class Service:
                 return Answer({})
             try:
                 self._cache.put(model)
+                checkpoint.remove()
             except OSError as error:
                 unsaved = (
                     f"The model works, but it could not be saved to {self._cache.folder}: {error.strerror or error}. "
@@ -292,6 +302,17 @@ class Service:
             missing = broken + [f"{f.topic}: {f.value} {f.remedy}" for f in findings if f.remedy and f.topic in needs]
             teachers.append({"name": name, "missing": " ".join(missing)})
         return Answer({"findings": [finding._asdict() for finding in findings], "teachers": teachers})
+
+    def cache(self, job: Job) -> Answer:
+        """What the cache holds and, where that is asked for, forget all of it, here and on the disk."""
+        from ..cache import limit
+
+        cache, clear = self._cache, job.field("clear", bool, False)
+        usage = cache.clear() if clear else cache.usage()
+        if clear:
+            self._segmenters.drop(lambda named: named[0][1:] != INSTANT)
+            self.log(f"cache cleared: {usage.models} models, {usage.bytes:,} bytes")
+        return Answer({"folder": str(cache.folder), "limit": limit(), **usage._asdict()})
 
     # what they share
 
