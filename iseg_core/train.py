@@ -20,6 +20,8 @@ from .version import __version__
 if TYPE_CHECKING:
     import torch
 
+    from .observe import Observations
+
 GEOMETRIC = "geometric"
 
 
@@ -34,6 +36,7 @@ def train(
     objective: str = "votes",
     joint: bool = False,
     checkpoint: Checkpoint | None = None,
+    observer: "Callable[..., Observations] | None" = None,
 ) -> Model:
     """Learn one mesh; the model answers clicks on it through a Segmenter.
 
@@ -44,6 +47,7 @@ def train(
     machine. objective="rendered" is equation 7 as published, joint=True the ablation of supplementary C: references.
     checkpoint: where the run keeps what it has done, and from which the same run goes on, to the same model, after
     whatever ended it; the caller removes it when the model is safe. References keep none.
+    observer: looks at the views in place of observe.observe, with its arguments.
 
     Raises MeshError, SettingsError, WeightsError or Cancelled; nothing but the checkpoint is written in any case.
     """
@@ -62,9 +66,9 @@ def train(
     kept = checkpoint if checkpoint is not None and objective == "votes" and not joint else Checkpoint()
     kept.of({"mesh": mesh.hash, "teacher": [made.name, made.fingerprint], "settings": asdict(settings), "seed": seed})
     try:
-        _teach(model, made, settings, seed, target, objective, joint, report, kept)
+        _teach(model, made, settings, seed, target, objective, joint, report, kept, observer)
     except UnusableCheckpoint:  # it has removed itself
-        _teach(model, made, settings, seed, target, objective, joint, report, kept)
+        _teach(model, made, settings, seed, target, objective, joint, report, kept, observer)
     model.settings = asdict(settings)
     model.info = {
         "engine": __version__,
@@ -106,6 +110,7 @@ def _teach(
     joint: bool,
     report: Reporter,
     checkpoint: Checkpoint,
+    observer: "Callable[..., Observations] | None",
 ) -> None:
     """Fill in the model's networks and features."""
     import torch
@@ -117,7 +122,7 @@ def _teach(
 
     vertices, faces = model.proxy.vertices, model.proxy.faces  # [P, 3], [G, 3]
     report.begin("observe")
-    observations = observe(
+    observations = (observer or observe)(
         teacher,
         make_rasterizer(vertices, faces),
         sphere_cameras(settings.views),

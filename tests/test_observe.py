@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import dumbbell, tiny_settings
 
-from iseg_core.observe import MAX_IOU, MIN_SCORE, Observations, clicked_pixels, observe
+from iseg_core.observe import MIN_SCORE, Observations, observe
 from iseg_core.raster import Raster, make_rasterizer
 from iseg_core.sequences import farthest_points, simulate
 from iseg_core.teacher import Embedding, Prediction, RenderedView
+from iseg_core.viewer import MAX_IOU, clicked_pixels
 from iseg_core.views import sphere_cameras
 
 MESH = dumbbell(2)

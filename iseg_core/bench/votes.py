@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..observe import clicked_pixels
 from ..raster import make_rasterizer, shade
 from ..refine import Click
 from ..store import Model
 from ..teacher import SCALES, Embedding, RenderedView, Teacher
+from ..viewer import clicked_pixels
 from ..views import sphere_cameras
 
 VIEWS = 100  # the paper's number
