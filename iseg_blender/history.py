@@ -1,7 +1,8 @@
 """Undo in edit mode: Blender's own brings back the mesh with all its layers there, but not what an object keeps.
 
-So the mesh carries the name of the state that its object's parts are in, as the name of a layer of its vertices, and
-undo and redo bring the state back by that name. A name is made from what the state holds, so equal states share it.
+So the mesh carries the name of the state that its objects' parts are in, as the name of a layer of its vertices, and
+undo and redo bring the state back by that name. It is the state of all objects that have this mesh, for their clicks
+are steps of one order. A name is made from what the state holds, so equal states share it.
 """
 
 import hashlib
@@ -17,8 +18,10 @@ from .core import Recent
 LAYER = ".sculpt_iseg_"  # before the state's name. Of what starts with a dot, Blender lists all but a few of its own
 LIMIT = 1024  # states kept; Blender keeps at most 256 steps of undo
 
-_states: Recent[tuple[int, str], state.Saved] = Recent(LIMIT)  # by the object's session uid and the state's name
-_followed: set[int] = set()  # session uids of objects whose meshes carry names; in object mode only then
+State = dict[int, state.Saved]  # by the object's session uid
+
+_states: Recent[tuple[int, str], State] = Recent(LIMIT)  # by the mesh's session uid and the state's name
+_followed: set[int] = set()  # session uids of meshes that carry names; in object mode only then
 _busy = False  # while parts are being changed: one step, whatever it consists of
 
 
@@ -30,28 +33,28 @@ def step(thing: bpy.types.Object) -> Iterator[None]:
         yield
         return
     keep(thing)
-    before = state.saved(thing)
+    before = _saved(thing)
     _busy = True
     try:
         yield
     finally:
         _busy = False
-        if state.saved(thing) != before:
+        if _saved(thing) != before:
             note(thing)
 
 
 def keep(thing: bpy.types.Object) -> None:
     """Before a change: remember the state that a script or a file may have made."""
     if _follows(thing):
-        _states.put((thing.session_uid, carried(thing)), state.saved(thing))
+        _states.put((thing.data.session_uid, carried(thing)), _saved(thing))
 
 
 def note(thing: bpy.types.Object) -> None:
-    """After a change: let the mesh carry the name of the state that its object is in now."""
+    """After a change: let the mesh carry the name of the state that its objects are in now."""
     if not _busy and _follows(thing):
-        now = state.saved(thing)
-        name = hashlib.sha256(repr(now).encode()).hexdigest()[:16]
-        _states.put((thing.session_uid, name), now)
+        now = _saved(thing)
+        name = hashlib.sha256(repr(sorted(now.items())).encode()).hexdigest()[:16]
+        _states.put((thing.data.session_uid, name), now)
         if name != carried(thing):
             _carry(thing, name)
 
@@ -69,8 +72,8 @@ def restore(thing: bpy.types.Object, wanted: state.Saved) -> None:
 def recall() -> None:
     """After undo and redo: give every object the state whose name its mesh carries."""
     for thing in bpy.data.objects:
-        if thing.session_uid in _followed and not mesh_io.refusal(thing):
-            wanted = _states.get((thing.session_uid, carried(thing)))
+        if not mesh_io.refusal(thing) and thing.data.session_uid in _followed:
+            wanted = _states.get((thing.data.session_uid, carried(thing)), {}).get(thing.session_uid)
             if wanted is not None and wanted != state.saved(thing):
                 restore(thing, wanted)
 
@@ -89,14 +92,20 @@ def _follows(thing: bpy.types.Object) -> bool:
     """Whether undo needs the name: in edit mode, and ever after."""
     if mesh_io.refusal(thing):
         return False
-    if thing.mode == "EDIT" or carried(thing):
-        _followed.add(thing.session_uid)
-    return thing.session_uid in _followed
+    if thing.data.is_editmode or carried(thing):
+        _followed.add(thing.data.session_uid)
+    return thing.data.session_uid in _followed
+
+
+def _saved(thing: bpy.types.Object) -> State:
+    """The parts of all objects that have this one's mesh."""
+    sharing = mesh_io.users(thing.data) if thing.data.users > 1 else [thing]
+    return {user.session_uid: state.saved(user) for user in sharing}
 
 
 def _layers(thing: bpy.types.Object):
     """What can carry a name: in edit mode the attributes are empty, and the layers of the BMesh count."""
-    if thing.mode == "EDIT":
+    if thing.data.is_editmode:
         return bmesh.from_edit_mesh(thing.data).verts.layers.int
     return thing.data.attributes
 
@@ -105,7 +114,7 @@ def _carry(thing: bpy.types.Object, name: str) -> None:
     layers = _layers(thing)
     for old in [key for key in layers.keys() if key.startswith(LAYER)]:
         layers.remove(layers[old])
-    if thing.mode == "EDIT":
+    if thing.data.is_editmode:
         layers.new(LAYER + name)
     else:
         layers.new(LAYER + name, "INT", "POINT")

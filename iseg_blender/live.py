@@ -9,7 +9,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import history, mesh_io, meshes, queries, session, state
-from .core import IsegError
+from .core import IsegError, State
 from .engine import PUMP_INTERVAL, Task
 from .look import Look
 
@@ -18,6 +18,7 @@ CALM = 0.25  # seconds without a change before the mesh is read again
 _reading: dict[int, Task] = {}  # by session uid of the mesh
 _asking: dict[queries.Query | str, Task] = {}  # by the query; without clicks, by the geometry's name
 _failed: set[queries.Query | str] = set()  # not asked again by themselves
+_noticed: int | None = None  # session uid of the mesh that the sidebar has shown last before anybody had read it
 _written: dict[int, tuple] = {}  # by session uid of the object: what its vertex group was written from last
 
 
@@ -32,6 +33,17 @@ def retry() -> None:
     """The user has done something: what failed may work now."""
     _failed.clear()
     changed()
+
+
+def notice(thing: bpy.types.Object | None) -> None:
+    """The sidebar shows how an object stands. Where nobody has looked at its mesh yet, that is begun."""
+    global _noticed
+    if bpy.app.background or thing is None or mesh_io.refusal(thing) or meshes.known_look(thing) is not None:
+        return
+    if thing.data.session_uid != _noticed:
+        _noticed = thing.data.session_uid
+        if not bpy.app.timers.is_registered(_refresh):
+            bpy.app.timers.register(_refresh, first_interval=0.0)
 
 
 def redraw() -> None:
@@ -85,11 +97,15 @@ def _refresh() -> None:
     if thing is None or mesh_io.refusal(thing):
         return
     part, trained = state.part_of(thing), bool(state.trained_name(thing))
+    known, unread = meshes.known_look(thing), f"mesh {thing.data.session_uid}"
+    running = session.engine.state is State.READY
     if not trained and (part is None or not len(part.clicks)):
-        return
+        if thing.data.session_uid != _noticed:
+            return
+        if known is not None and (known.hash in queries.models or not running):
+            return
     if meshes.waits(thing):
         return redraw()  # what is shown is out of date
-    known, unread = meshes.known_look(thing), f"mesh {thing.data.session_uid}"
     try:
         look = look_at(thing)
         session.problems.pop(unread, None)
@@ -101,8 +117,8 @@ def _refresh() -> None:
     if look is None:
         return  # once it has been read, this is called again
     query = queries.query_of(thing, part, look) if part is not None else None
-    if query is None and not trained:
-        return
+    if query is None and not trained and not running:
+        return  # no engine is started for a mesh that nobody has clicked
     if look.hash in queries.models and (query is None or query in queries.answers):
         return _write_live(thing.session_uid)
     asked = query or look.hash
@@ -200,3 +216,5 @@ def stop() -> None:
             bpy.app.timers.unregister(timer)
     for memory in (_reading, _asking, _failed, _written):
         memory.clear()
+    global _noticed
+    _noticed = None

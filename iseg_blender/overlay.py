@@ -19,12 +19,16 @@ class Surface(NamedTuple):
     def base_vertex(self, point: int) -> int:
         return point if self.source is None else int(self.source[point])
 
+    def point_of(self, vertex: int, vertices: np.ndarray) -> int:
+        """The point that shows a vertex of the base mesh [V, 3]."""
+        if self.rest is None:
+            return vertex
+        away = self.rest - vertices[vertex]  # [S, 3]
+        return int(np.einsum("sk,sk->s", away, away).argmin())
+
     def place(self, vertex: int, vertices: np.ndarray) -> np.ndarray:
         """Where a vertex of the base mesh [V, 3] is seen. [3]"""
-        if self.rest is None:
-            return self.points[vertex]
-        away = self.rest - vertices[vertex]  # [S, 3]
-        return self.points[int(np.einsum("sk,sk->s", away, away).argmin())]
+        return self.points[self.point_of(vertex, vertices)]
 
 
 class Overlay(NamedTuple):

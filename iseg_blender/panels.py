@@ -5,7 +5,7 @@ from typing import Any
 
 import bpy
 
-from . import names, prefs, queries, session, state, status, training
+from . import live, names, prefs, queries, session, state, status, training
 from .operators.edit import ACTIONS
 from .status import Kind
 
@@ -33,6 +33,10 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
         layout, thing, settings = self.layout, context.object, context.scene.iseg
         stands = status.of(thing)
         wrapped(layout, context, stands.sentence, ICONS[stands.kind])
+        shared = status.sharing(thing)
+        if shared:
+            wrapped(layout, context, shared, "INFO")
+        live.notice(thing)
 
         task = training.training_of(thing)
         column = layout.column(align=True)
@@ -126,6 +130,8 @@ def draw_clicks(layout: Any, context: bpy.types.Context, part: state.Part) -> No
     why = status.clicks_problem(context.object, part)
     if why and len(part.clicks):
         wrapped(layout, context, why, "ERROR")
+        if why == status.OTHER_FACES and len(context.object.iseg.parts) > 1:
+            layout.operator(names.CLICK_CLEAR_ALL, icon="X")
 
 
 def draw_region(layout: Any, context: bpy.types.Context, part: state.Part) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 REACH = 12.0  # pixels around the cursor in which a vertex is meant where no face is under the cursor
+CLOSE = 1e-6  # of the depth: what is nearer than this lies at the same place
 EDGE = 1e-6  # a cursor this little outside a triangle is on its edge
 
 
@@ -88,6 +89,14 @@ def meant(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], throug
         close = close[np.sqrt(distance[close]) <= best + 2]  # [C'] one place on the screen
     point = int(close[(distance if through else screen.depth)[close].argmin()])
     return Meant(point, float(screen.depth[point]))
+
+
+def hidden(screen: Screen, faces: np.ndarray, point: int) -> bool:
+    """Whether one of the faces [F, 3] lies before a point, other than those that have it as a corner."""
+    x, y = screen.points[point].tolist()
+    hits, depths = under_cursor(screen, faces, (x, y))
+    others = (faces[hits] != point).all(axis=1)  # [H]
+    return bool((depths[others] < screen.depth[point] - CLOSE).any())
 
 
 def pick(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], through: bool = False) -> int | None:

@@ -7,6 +7,8 @@ import bpy
 
 from . import mesh_io, meshes, queries, session, state
 
+OTHER_FACES = "The mesh's faces have changed since these clicks were made: clear them, or undo the change."
+
 
 class Kind(Enum):
     """How an object stands."""
@@ -48,13 +50,21 @@ def of(thing: bpy.types.Object | None) -> Status:
     return Status(Kind.INSTANT, "Not trained: its geometry answers")
 
 
+def sharing(thing: bpy.types.Object | None) -> str:
+    """What is to be known of a mesh that several objects have; empty where it is this one's alone."""
+    if mesh_io.refusal(thing) or thing is None or thing.data.users < 2:
+        return ""
+    count = len(mesh_io.users(thing.data))
+    return f"{count} objects share this mesh: vertex groups and edits are of them all" if count > 1 else ""
+
+
 def clicks_problem(thing: bpy.types.Object, part: state.Part | None) -> str:
     """Why there is no region, and what to do; empty where the clicks can be used."""
     if part is None or not len(part.clicks):
         return "There are no clicks: add one with the click tool."
     look = meshes.known_look(thing) if thing.data.session_uid not in meshes.stale else None
     if look is not None and thing.iseg.topology != look.topology:
-        return "The mesh's faces have changed since these clicks were made: clear them, or undo the change."
+        return OTHER_FACES
     if look is not None and not any(positive for _, positive in state.clicks_of(part, len(look.vertices)).made):
         return "No click includes anything: add one that does."
     return ""

@@ -1,4 +1,4 @@
-"""The tool in the 3D viewport's toolbar: every click is a click of iSeg, and an undo step of its own."""
+"""The tool in the 3D viewport's toolbar: every stroke of the mouse is clicks of iSeg, and an undo step of its own."""
 
 import bpy
 
@@ -9,15 +9,24 @@ class Tool:
     bl_space_type = "VIEW_3D"
     bl_idname = names.TOOL
     bl_label = "iSeg Click"
-    bl_description = "Click on the mesh to include a place in the part. Ctrl-click: exclude it"
+    bl_description = (
+        "Click on the mesh to include a place in the part, drag for several. Ctrl-click: exclude it. T: swap these. "
+        "X: remove the click under the cursor"
+    )
     bl_icon = "ops.generic.select"
     bl_keymap = (
         (names.CLICK_AT, {"type": "LEFTMOUSE", "value": "PRESS"}, {"properties": [("positive", True)]}),
         (names.CLICK_AT, {"type": "LEFTMOUSE", "value": "PRESS", "ctrl": True}, {"properties": [("positive", False)]}),
+        (names.CLICK_REMOVE_AT, {"type": "X", "value": "PRESS"}, None),
+        (names.CLICK_SWAP, {"type": "T", "value": "PRESS"}, None),
+        (names.CLICK_HOVER, {"type": "MOUSEMOVE", "value": "ANY", "any": True}, None),
     )
 
     @staticmethod
     def draw_settings(context, layout, tool):
+        from .operators import pointer
+
+        layout.label(text="Click: include" if pointer.includes(ctrl=False) else "Click: exclude")
         layout.prop(context.scene.iseg, "show")
 
 
@@ -30,6 +39,12 @@ class EditTool(Tool, bpy.types.WorkSpaceTool):
 
 
 TOOLS = (ObjectTool, EditTool)
+
+
+def is_active(context: bpy.types.Context) -> bool:
+    """Whether it is the one that the mouse works with."""
+    chosen = context.workspace.tools.from_space_view3d_mode(context.mode, create=False)
+    return chosen is not None and chosen.idname == names.TOOL
 
 
 def start() -> None:

@@ -1,7 +1,7 @@
 """The overlay in the 3D viewport: which part is shown where, and its drawing. Windows only."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import bpy
 import gpu
@@ -9,7 +9,7 @@ import numpy as np
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
-from . import live, mesh_io, meshes, overlay, queries, seen, session, state
+from . import live, mesh_io, meshes, overlay, queries, seen, session, state, tool
 from .core import Recent
 from .engine import Conversation, Task, Work
 
@@ -20,7 +20,16 @@ DOT, RIM, HALO = 5.0, 6.5, 8.5  # radius in pixels, of the dot, of its dark rim,
 
 Colour = tuple[float, float, float, float]
 
-preview: tuple[str, np.ndarray] | None = None  # the mesh's name, and what its part would be [V] bool
+
+class Preview(NamedTuple):
+    """What a part would be with one click more."""
+
+    mesh: str  # its name
+    inside: np.ndarray  # [V] bool
+    by_tool: bool  # shown while the toolbar's tool is chosen
+
+
+preview: Preview | None = None
 imagining: Any = None  # what is being asked for the preview
 
 _handle: Any = None
@@ -102,7 +111,9 @@ def draw() -> None:
     clicks = state.clicks_of(part, len(look.vertices)).made
     active = part.clicks[part.click_index].vertex if part.click_index < len(part.clicks) else None
     answer = queries.answer_of(thing, part)
-    imagined = preview[1] if preview is not None and preview[0] == look.hash else None  # [V]
+    imagined = None  # [V]
+    if preview is not None and preview.mesh == look.hash and (not preview.by_tool or tool.is_active(context)):
+        imagined = preview.inside
     surface = seen.surface_of(thing, look)
     shown = _shown.take(thing.session_uid) or Shown()
     _shown.put(thing.session_uid, shown)

@@ -119,15 +119,35 @@ class ISEG_OT_click_clear(ClickOperator):
     bl_label = "Clear Clicks"
     bl_options = UNDO
 
-    all_parts: BoolProperty(name="All Parts", description="Of all parts of the object", default=False)
+    def run(self, context):
+        clear(context.object.iseg, [active_part(context)])
+
+
+class ISEG_OT_click_clear_all(MeshOperator):
+    """Remove all clicks of all parts of the object; the parts stay, with their settings"""
+
+    bl_idname = names.CLICK_CLEAR_ALL
+    bl_label = "Clear Clicks of All Parts"
+    bl_options = UNDO
+
+    @classmethod
+    def refusal(cls, context):
+        why = mesh_io.refusal(context.object)
+        if not why and not any(len(part.clicks) for part in context.object.iseg.parts):
+            why = "No part has clicks: add one with the click tool."
+        return why
 
     def run(self, context):
-        stored = context.object.iseg
-        for part in stored.parts if self.all_parts else (active_part(context),):
-            part.clicks.clear()
-            part.click_index = 0
-        if not any(len(part.clicks) for part in stored.parts):
-            stored.topology = ""
+        clear(context.object.iseg, list(context.object.iseg.parts))
+
+
+def clear(stored: state.ObjectState, parts: list[state.Part]) -> None:
+    """Remove the clicks of these parts of an object."""
+    for part in parts:
+        part.clicks.clear()
+        part.click_index = 0
+    if not any(len(part.clicks) for part in stored.parts):
+        stored.topology = ""
 
 
 class ISEG_OT_part_add(MeshOperator):
@@ -171,6 +191,7 @@ CLASSES = (
     ISEG_OT_click_remove,
     ISEG_OT_click_flip,
     ISEG_OT_click_clear,
+    ISEG_OT_click_clear_all,
     ISEG_OT_part_add,
     ISEG_OT_part_remove,
 )

@@ -153,3 +153,39 @@ def test_the_mesh_carries_one_name_and_keeps_its_own_attributes(editing, tmp_pat
     push()
     bpy.ops.ed.undo()
     assert made(bpy.context.object) == [(5, True), (10, True), (20, True)]
+
+
+@pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
+def test_objects_that_share_a_mesh(editing, mode):
+    """The same click on both, one after the other: each is a step of its own, and each object gets its own back."""
+    bpy.ops.object.mode_set(mode="OBJECT")
+    first = bpy.context.object.name
+    bpy.ops.iseg.click_clear()
+    second = bpy.context.object.copy().name
+    bpy.context.scene.collection.objects.link(bpy.data.objects[second])
+    push()
+    for name in (first, second):
+        bpy.ops.object.mode_set(mode="OBJECT")
+        bpy.context.view_layer.objects.active = bpy.data.objects[name]
+        bpy.ops.object.mode_set(mode=mode)
+        push()
+        bpy.ops.iseg.click_add(vertex=10)
+        push()
+
+    def both():
+        return [made(bpy.data.objects[name]) for name in (first, second)]
+
+    click = [(10, True)]
+    assert both() == [click, click]
+    seen = [both()]
+    for _ in range(4):
+        bpy.ops.ed.undo()
+        seen.append(both())
+    assert [state for n, state in enumerate(seen) if n == 0 or state != seen[n - 1]] == [
+        [click, click],
+        [click, []],
+        [[], []],
+    ]
+    for expected in reversed(seen[:-1]):
+        bpy.ops.ed.redo()
+        assert both() == expected

@@ -204,3 +204,40 @@ def test_a_mesh_without_faces_is_refused_by_the_engine(empty, engine):
     with pytest.raises(RuntimeError, match="no faces"):
         bpy.ops.iseg.to_vertex_group()
     assert len(thing.vertex_groups) == 0
+
+
+def test_an_edit_of_a_shared_mesh_takes_the_clicks_of_all_along(empty, engine):
+    thing = monkey()
+    other = thing.copy()
+    bpy.context.scene.collection.objects.link(other)
+    assert "2 objects share this mesh" in empty.status.sharing(thing)
+    bpy.context.view_layer.objects.active = other
+    bpy.ops.iseg.click_add(vertex=506)
+    bpy.ops.iseg.click_add(vertex=0)
+    place = tuple(other.data.vertices[506].co)
+    bpy.context.view_layer.objects.active = thing
+    bpy.ops.iseg.click_add(vertex=0)  # an eye, which is a shell of its own
+    bpy.ops.iseg.edit(action="DELETE")
+    ((vertex, positive),) = made(other)
+    assert tuple(other.data.vertices[vertex].co) == place and positive and made(thing) == []
+    bpy.context.view_layer.objects.active = other
+    assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
+    assert empty.status.sharing(monkey()) == ""
+
+
+def test_the_clicks_of_all_parts_are_cleared_at_once(empty):
+    thing = monkey()
+    with pytest.raises(RuntimeError, match="No part has clicks"):
+        bpy.ops.iseg.click_clear_all()
+    for vertex in (10, 20):
+        bpy.ops.iseg.part_add(name="Ear")
+        bpy.ops.iseg.click_add(vertex=vertex)
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.select_all(action="SELECT")
+    bpy.ops.mesh.subdivide()
+    empty.meshes.look_at(thing)
+    assert empty.status.clicks_problem(thing, thing.iseg.parts[0]) == empty.status.OTHER_FACES
+    bpy.ops.iseg.click_clear_all()
+    assert made(thing) == [] and [part.name for part in thing.iseg.parts] == ["Ear", "Ear 2"]
+    bpy.ops.iseg.click_add(vertex=11)
+    assert made(thing) == [(11, True)]
