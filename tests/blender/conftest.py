@@ -31,6 +31,10 @@ MODULE = "bl_ext.user_default.iseg"
 @pytest.fixture(scope="session")
 def iseg() -> ModuleType:
     """The installed extension's package."""
+    return install()
+
+
+def install() -> ModuleType:
     bpy.context.preferences.view.show_splash = False
     archive = build.extension(Path(PRIVATE.name))
     bpy.ops.extensions.package_install_files(filepath=str(archive), repo="user_default", enable_on_install=True)

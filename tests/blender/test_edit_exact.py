@@ -3,6 +3,7 @@ with polygons of many corners, loose edges, shells, hidden faces and shape keys.
 """
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import bmesh
 import bpy
@@ -11,7 +12,7 @@ import pytest
 from mathutils import Vector
 
 held: list[bmesh.types.BMesh] = []  # one that nobody holds is freed under its elements
-Element = bmesh.types.BMVert | bmesh.types.BMEdge | bmesh.types.BMFace
+Element: TypeAlias = bmesh.types.BMVert | bmesh.types.BMEdge | bmesh.types.BMFace
 
 
 def odd() -> bpy.types.Object:
