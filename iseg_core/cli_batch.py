@@ -37,6 +37,9 @@ def add_batch(commands: Any) -> None:
     parser.add_argument(
         "--retries", type=_count, default=2, metavar="N", help="how often a mesh is tried again (default 2)"
     )
+    parser.add_argument(
+        "--spread", type=positive_count, metavar="N", help="big meshes: one at a time, its views on N workers"
+    )
 
 
 def _share(text: str) -> float:

@@ -151,6 +151,29 @@ def test_a_mesh_that_fails_stops_no_other(ray, tmp_path):
     assert "broken.off" in results["broken"].reason and "no size" in results["flat"].reason
 
 
+def test_a_library_of_big_meshes_is_spread(ray, tmp_path):
+    entries = library(tmp_path, 2)
+    (tmp_path / "meshes" / "broken.off").write_text("OFF\nnonsense\n")
+    seen: set[str] = set()
+    results = by_name(
+        train_library(
+            ray,
+            find_library(tmp_path / "meshes"),
+            tmp_path / "out",
+            TRAINING,
+            show=lambda state: seen.update(running.stage for running in state.running),
+            spread=2,
+        )
+    )
+    assert {name: result.status for name, result in results.items()} == {
+        "part0": TRAINED, "part1": TRAINED, "broken": FAILED,
+    }  # fmt: skip
+    assert seen >= {"observe", "field", "decoder"}
+    assert all(is_present(entry.model(tmp_path / "out"), iseg.load_mesh(entry.path), TRAINING) for entry in entries)
+    with pytest.raises(SettingsError, match="64 cores shall work on one mesh"):
+        train_library(ray, entries, tmp_path / "out", TRAINING, spread=64)
+
+
 def test_a_worker_that_always_ends_is_given_up(ray, tmp_path):
     entries = library(tmp_path, 1)
     long = replace(TRAINING, settings=replace(SHORT, decoder_steps=20000))
@@ -198,7 +221,7 @@ def test_two_commands_do_not_share_a_folder(ray, tmp_path):
         pass
 
 
-@pytest.mark.parametrize(("share", "says"), [(Share(cores=64), "64 cores"), (Share(gpu=0.5), "finds none here")])
+@pytest.mark.parametrize(("share", "says"), [(Share(cores=64), "64 cores"), (Share(gpu=0.5), "finds 0 here")])
 def test_what_this_machine_lacks_is_said_before_the_work(ray, tmp_path, share, says):
     if ray.cluster_resources().get("GPU"):
         pytest.skip("there is a GPU here")

@@ -62,12 +62,12 @@ def ray_pool(address: str | None = None, cores: int | None = None) -> Iterator[A
 
 
 def check_resources(ray: Any, cores: int, gpu: float, address: str | None) -> None:
-    """Raises SettingsError where this machine can never run one training. (A cluster may grow.)"""
+    """Raises SettingsError where this machine can never run what shall run at once. (A cluster may grow.)"""
     have = ray.cluster_resources()
     if address is None and cores > have.get("CPU", 0):
-        raise SettingsError(f"One mesh shall have {cores} cores, and this machine has {have.get('CPU', 0):.0f}.")
+        raise SettingsError(f"{cores} cores shall work on one mesh, and this machine has {have.get('CPU', 0):.0f}.")
     if address is None and gpu > have.get("GPU", 0):
-        raise SettingsError(f"One mesh shall have {gpu:g} of a GPU, and Ray finds none here. Leave --gpu out.")
+        raise SettingsError(f"{gpu:g} GPUs shall work on one mesh, and Ray finds {have.get('GPU', 0):g} here.")
 
 
 def slots(ray: Any, cores: int, gpu: float) -> int:

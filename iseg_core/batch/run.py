@@ -4,6 +4,8 @@ Workers compute and the command alone writes, each model whole or not at all; so
 not be shared between machines, and the same command goes on from whatever is there.
 """
 
+import os
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -86,20 +88,23 @@ def train_library(
     retries: int = 2,
     show: Callable[[State], None] = lambda state: None,
     address: str | None = None,
+    spread: int | None = None,
 ) -> list[Result]:
     """Train every mesh that has no model yet; a mesh that fails does not stop the others.
 
     ray: from ray_pool. retries: how often a mesh is tried again whose worker ended, or failed in a way that iSeg did
     not foresee; what iSeg refuses (a mesh without area, say) is not tried again. show is told the state several times a
-    second, and may raise. Raises SettingsError where another command works in `folder` or no machine has what `share`
-    asks for, WeightsError where the teacher's weights are missing.
+    second, and may raise. spread: one mesh at a time, its views spread over so many workers (spread.py). Raises
+    SettingsError where another command works in `folder` or no machine has what `share` asks for, WeightsError where
+    the teacher's weights are missing.
     """
     share = share or Share()
-    check_resources(ray, share.cores, share.gpu, address)
+    check_resources(ray, share.cores * (spread or 1), share.gpu * (spread or 1), address)
     training.record  # noqa: B018 raises for all meshes at once, before any of them
     state = State(len(entries))
     with alone(folder):
-        _Run(ray, folder, training, share, retries, state, show).go(entries)
+        arguments = (ray, folder, training, share, retries, state, show)
+        (_Run(*arguments) if spread is None else _SpreadRun(*arguments, spread)).go(entries)
     return state.results
 
 
@@ -113,7 +118,9 @@ class _Run:
         retries: int,
         state: State,
         show: Callable[[State], None],
+        workers: int = 0,
     ):
+        self.workers = workers  # over which the views of one mesh are spread
         self.ray, self.folder, self.training, self.share, self.retries = ray, folder, training, share, retries
         self.arguments = {"teacher": training.teacher, "preset": training.settings, "seed": training.seed}
         self.state, self.show = state, show
@@ -173,25 +180,71 @@ class _Run:
     def _collect(self, job: _Job, reference: Any) -> None:
         from ray.exceptions import RayError
 
-        result = Result(job.entry.name, TRAINED, attempts=job.attempts, vertices=len(job.mesh.vertices))
         try:
-            answer, result.host = self.ray.get(reference)
-            if isinstance(answer, str):
-                result.status, result.reason = FAILED, answer
-            else:
-                path = job.entry.model(self.folder)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                answer.save(path)
-                result.seconds = round(sum(answer.info["seconds"].values()), 2)
-        except OSError as error:  # a full disk: training it again would not help
-            result.status, result.reason = FAILED, f"its model cannot be written: {error.strerror or error}."
+            answer, host = self.ray.get(reference)
         except RayError as error:
             if job.attempts <= self.retries:
                 self._submit(job)
-                return
-            result.status, result.reason = FAILED, f"{explain(error)} Tried {job.attempts} times."
+            else:
+                self._give_up(job, error)
+            return
+        self._keep(job, answer, host)
+
+    def _keep(self, job: _Job, answer: Any, host: str) -> None:
+        """The end of a job: a model, or the sentence of a refusal."""
+        result = Result(job.entry.name, TRAINED, "", job.attempts, vertices=len(job.mesh.vertices), host=host)
+        if isinstance(answer, str):
+            result.status, result.reason = FAILED, answer
+        else:
+            path = job.entry.model(self.folder)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                answer.save(path)
+                result.seconds = round(sum(answer.info["seconds"].values()), 2)
+            except OSError as error:  # a full disk: training it again would not help
+                result.status, result.reason = FAILED, f"its model cannot be written: {error.strerror or error}."
         self._end(result)
+
+    def _give_up(self, job: _Job, error: BaseException) -> None:
+        reason = f"{explain(error)} Tried {job.attempts} times."
+        self._end(Result(job.entry.name, FAILED, reason, job.attempts, vertices=len(job.mesh.vertices)))
 
     def _end(self, result: Result) -> None:
         self.state.results.append(result)
         self.show(self.state)
+
+
+class _SpreadRun(_Run):
+    """One mesh after the other: its views on workers, all the rest in this process."""
+
+    def go(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._begin(entry)
+
+    def _submit(self, job: _Job) -> None:
+        from ray.exceptions import RayError
+
+        from .spread import train_spread
+
+        host, pid = socket.gethostname(), os.getpid()
+
+        def tell(progress: Any) -> None:
+            self.state.running = [Running(job.entry.name, *progress, host, pid)]
+            self.show(self.state)
+
+        resources = {"cores": self.share.cores, "gpu": self.share.gpu}
+        while True:
+            job.attempts += 1
+            try:
+                answer = train_spread(self.ray, job.mesh, self.workers, progress=tell, **resources, **self.arguments)
+            except IsegError as error:
+                answer = str(error)
+            except RayError as error:
+                if job.attempts <= self.retries:
+                    continue
+                self._give_up(job, error)
+                return
+            finally:
+                self.state.running = []
+            self._keep(job, answer, host)
+            return
