@@ -229,7 +229,8 @@ class _SpreadRun(_Run):
         host, pid = socket.gethostname(), os.getpid()
 
         def tell(progress: Any) -> None:
-            self.state.running = [Running(job.entry.name, *progress, host, pid)]
+            said = (progress.stage, progress.fraction, progress.seconds_left)
+            self.state.running = [Running(job.entry.name, *said, host, pid)]
             self.show(self.state)
 
         resources = {"cores": self.share.cores, "gpu": self.share.gpu}
