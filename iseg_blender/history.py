@@ -70,9 +70,9 @@ def restore(thing: bpy.types.Object, wanted: state.Saved) -> None:
 
 
 def recall() -> None:
-    """After undo and redo: give every object the state whose name its mesh carries."""
+    """After undo and redo in edit mode: give every object the state whose name its mesh carries."""
     for thing in bpy.data.objects:
-        if not mesh_io.refusal(thing) and thing.data.session_uid in _followed:
+        if not mesh_io.refusal(thing) and thing.data.is_editmode and thing.data.session_uid in _followed:
             wanted = _states.get((thing.data.session_uid, carried(thing)), {}).get(thing.session_uid)
             if wanted is not None and wanted != state.saved(thing):
                 restore(thing, wanted)

@@ -57,3 +57,7 @@ def stop() -> None:
     if not bpy.app.background:
         for tool in TOOLS:
             bpy.utils.unregister_tool(tool)
+        keymaps = bpy.context.window_manager.keyconfigs.user.keymaps  # where Blender leaves a copy
+        for keymap in list(keymaps):
+            if len(keymap.keymap_items) and all(item.idname.startswith("iseg.") for item in keymap.keymap_items):
+                keymaps.remove(keymap)

@@ -40,6 +40,12 @@ def surfaces() -> Any:
     return run("surfaces", ROOT / "out" / "window-surfaces")
 
 
+@pytest.fixture(scope="module")
+def tool() -> Any:
+    """What the way with the toolbar's tool has found."""
+    return run("tool", ROOT / "out" / "window-tool")
+
+
 def run(scenario: str, out: Path) -> Any:
     """The report of a scenario of tests/window/, whose pictures go to `out`."""
     shutil.rmtree(out, ignore_errors=True)  # a model of the last run would need no training
@@ -125,3 +131,22 @@ def test_a_large_mesh_is_read_without_holding_blender_up(surfaces: Any):
     assert surfaces["waits"] and "looked at when you click" in surfaces["sentence"]
     assert [positive for _, positive in surfaces["edited"]] == [True, False]
     assert surfaces["height"] > 1.3 and surfaces["problems"] == {}  # what edit mode has changed
+
+
+@pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
+def test_the_toolbars_tool(tool: Any, mode: str):
+    """It scribbles, previews, swaps and removes as the button does, each stroke one step of undo."""
+    found = tool[mode]
+    first = [[found["ear"], True], [found["eye"], False]]
+    assert found["clicked"] == found["undone"] == first
+    inside, by_tool = found["preview"]
+    assert inside > 0 and by_tool
+    stroke = found["stroke"][2:]
+    assert found["stroke"][:2] == first and len(stroke) > 2 and not any(positive for _, positive in stroke)
+    assert found["redone"] == found["stroke"]
+    assert found["behind"] == 1  # the one that was added there is still there
+    assert found["removed"][:-1] == found["stroke"][1:]
+
+
+def test_the_tool_goes_with_the_extension(tool: Any):
+    assert tool["problems"] == {} and tool["keymaps"] == []

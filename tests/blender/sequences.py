@@ -98,7 +98,8 @@ class Sequence:
         ]
 
     def setting(self) -> None:
-        part = self.random.choice(list(bpy.context.object.iseg.parts) or [None])
+        thing = bpy.context.object
+        part = self.random.choice(list(thing.iseg.parts) or [None]) if thing is not None else None
         if part is None:
             raise RuntimeError("There are no parts.")
         name, value = self.random.choice(

@@ -189,3 +189,21 @@ def test_objects_that_share_a_mesh(editing, mode):
     for expected in reversed(seen[:-1]):
         bpy.ops.ed.redo()
         assert both() == expected
+
+
+def test_before_edit_mode_blenders_own_undo_decides(empty):
+    """Back beyond the first click, which was made in object mode, from edit mode."""
+    monkey()
+    push()
+    bpy.ops.iseg.click_add(vertex=29)
+    push()
+    bpy.ops.object.mode_set(mode="EDIT")
+    push()
+    bpy.ops.iseg.click_flip()
+    push()
+    for clicks in ([(29, True)], [(29, True)], []):
+        bpy.ops.ed.undo()
+        assert made(bpy.context.object) == clicks
+    for clicks in ([(29, True)], [(29, True)], [(29, False)]):
+        bpy.ops.ed.redo()
+        assert made(bpy.context.object) == clicks

@@ -1,0 +1,103 @@
+"""Runs inside a Blender with a window: the toolbar's tool, in object and in edit mode."""
+
+import sys
+from pathlib import Path
+
+import bpy  # pyright: ignore[reportMissingImports]
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from hands import clicks, found, here, installed, monkey, nearest, place, press, run, shot, until, window  # noqa: E402
+
+EAR, EYE, CROWN, BACK = (1.36, -0.1, 0.4), (-0.35, -0.85, 0.24), (0.0, -0.6, 0.85), (0.0, 0.85, 0.4)
+STROKE = [(-0.6 + 0.1 * step, -0.5, 0.8) for step in range(9)]  # over the brow
+
+
+def move(x, y, **keys):
+    window().event_simulate(type="MOUSEMOVE", value="NOTHING", x=x, y=y, **keys)
+
+
+def steps():
+    iseg = yield from installed()
+    yield from monkey()
+    engine, view = iseg.session.engine, iseg.view
+
+    def settled():
+        yield from until(lambda: not engine.busy, 120)
+        yield 0.5
+
+    def undone(name, **keys):
+        yield from press("Z", *middle, ctrl=True, **keys)
+        yield from settled()
+        found[name] = clicks()
+
+    for mode in ("OBJECT", "EDIT"):
+        middle = place(nearest(CROWN))
+        with here():
+            bpy.ops.object.mode_set(mode=mode)
+            bpy.ops.wm.tool_set_by_id(name=iseg.names.TOOL)
+            bpy.ops.ed.undo_push(message=f"{mode} begins")
+        yield 1.0
+        own = found[mode] = {}
+        for name, point, ctrl in (("ear", EAR, False), ("eye", EYE, True)):
+            vertex = nearest(point)
+            yield from press("LEFTMOUSE", *place(vertex), ctrl=ctrl)
+            yield from settled()
+            own[name] = vertex
+        own["clicked"] = clicks()
+
+        # The preview of what the mouse is over; it goes with the tool.
+        move(*place(nearest(CROWN)))
+        yield from until(lambda: view.preview is not None, 20)
+        own["preview"] = [int(view.preview.inside.sum()), view.preview.by_tool]
+        yield 0.5
+        shot(f"{mode.lower()}-1-preview")
+
+        # T swaps; a stroke of several clicks is one step.
+        yield from press("T", *middle)
+        track = [place(nearest(point)) for point in STROKE]
+        move(*track[0])
+        yield 0.3
+        window().event_simulate(type="LEFTMOUSE", value="PRESS", x=track[0][0], y=track[0][1])
+        for x, y in track:
+            yield 0.1
+            move(x, y)
+        yield 0.2
+        window().event_simulate(type="LEFTMOUSE", value="RELEASE", x=x, y=y)
+        yield from settled()
+        own["stroke"] = clicks()
+        shot(f"{mode.lower()}-2-stroke")
+        yield from undone("undone")
+        own["undone"] = found.pop("undone")
+        yield from undone("redone", shift=True)
+        own["redone"] = found.pop("redone")
+        yield from press("T", *middle)
+
+        # X removes the click that is seen under the mouse, and not the one behind it.
+        with here():
+            bpy.ops.iseg.click_add(vertex=nearest(BACK))
+        yield 0.3
+        yield from press("X", *place(nearest(BACK)))
+        yield from settled()
+        own["behind"] = len(clicks()) - len(own["stroke"])
+        yield from press("X", *place(own["ear"]))
+        yield from settled()
+        own["removed"] = clicks()
+        shot(f"{mode.lower()}-3-removed")
+        with here():
+            bpy.ops.wm.tool_set_by_id(name="builtin.select_box")
+            bpy.ops.iseg.click_clear()
+        yield 0.5
+    found["problems"] = dict(iseg.session.problems)
+    with here():
+        bpy.ops.preferences.addon_disable(module=iseg.__name__)
+    yield 0.5
+    found["keymaps"] = [
+        [kind.name, keymap.name]
+        for kind in bpy.context.window_manager.keyconfigs
+        for keymap in kind.keymaps
+        if "iSeg" in keymap.name or any(item.idname.startswith("iseg.") for item in keymap.keymap_items)
+    ]
+
+
+run(steps())
