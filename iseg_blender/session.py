@@ -10,13 +10,13 @@ import bpy
 from . import meshes, prefs, queries, selftest
 from .core import Cancelled, State
 from .engine import Ask, Conversation, Engine, Task
-from .queries import answers  # noqa: F401
 
 engine = Engine(prefs.engine_command, prefs.log_path)
 trainings: dict[str, Task] = {}  # by the geometry's name
 fetches: dict[str, Task] = {}  # weights that are being fetched, by their name
 problems: dict[str, str] = {}  # what went wrong last, by the geometry's name, or the mesh's that has none yet
 checkup: dict = {}  # the engine's last report on itself
+freed = ""  # what Free Memory did last, in a sentence
 
 
 def fetch(name: str, then: Callable[[], None] = lambda: None) -> Task:
@@ -52,9 +52,12 @@ def checking() -> Conversation:
 
 
 def freeing() -> Conversation:
-    """Have the engine give its memory back; returns the bytes that it still holds, None where that is not known."""
-    reply = yield Ask("free")
-    return reply.fields["resident"]
+    """Have the engine give its memory back; what that did goes to `freed`."""
+    global freed
+    fields = (yield Ask("free")).fields
+    freed = "The engine has given its memory back."
+    if fields.get("resident") is not None and fields.get("freed") is not None:
+        freed = f"Freed {fields['freed'] / 1e6:,.0f} MB; the engine holds {fields['resident'] / 1e6:,.0f} MB."
 
 
 def problem_of(thing: bpy.types.Object | None) -> str:
@@ -69,6 +72,8 @@ def problem_of(thing: bpy.types.Object | None) -> str:
 
 def close() -> None:
     """End the engine and forget everything."""
+    global freed
+    freed = ""
     engine.close()
     meshes.forget()
     queries.forget()

@@ -37,6 +37,8 @@ def draw(preferences: Any, layout: Any) -> None:
     about, report = session.engine.about, session.checkup
     if about and not report:
         layout.label(text=f"Engine {about.get('version')} on Python {about.get('python')}, {about.get('platform')}")
+    if session.freed:
+        wrapped(layout, context, session.freed, "INFO")
     made_here = preferences.choice == "MANAGED" and not overridden  # then it says so itself how it stands
     problem = report.get("error") or session.problem_of(None) or ("" if made_here else prefs.chosen())
     if problem:

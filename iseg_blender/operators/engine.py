@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import StringProperty
 
-from .. import live, names, prefs, session, state
+from .. import live, names, prefs, queries, session, state
 from ..core import Cancelled
 from ..engine import Task
 from .common import ReasonedOperator
@@ -79,8 +79,11 @@ class ISEG_OT_free_memory(ReasonedOperator):
         return "" if session.engine.about else "The engine is not running: it holds no memory."
 
     def execute(self, context):
-        session.answers.clear()
-        return finish(self, session.engine.start(session.freeing()))
+        queries.answers.clear()
+        outcome = finish(self, session.engine.start(session.freeing(), lambda task: live.redraw()))
+        if bpy.app.background and outcome == {"FINISHED"}:
+            self.report({"INFO"}, session.freed)  # in a window the preferences say so, once it is done
+        return outcome
 
 
 class ISEG_OT_check_engine(ReasonedOperator):

@@ -12,7 +12,7 @@
     fetch      name                                         path
     doctor                                                  findings, teachers
     cache      clear (default false)                        folder, models, checkpoints, bytes (as they were), limit
-    free                                                    resident (bytes of memory afterwards, where it is known)
+    free                                                    resident (bytes of memory afterwards, where it is known), freed
 
 A mesh is named by the hash of its geometry. `model` names a trained one by teacher, preset and seed; null: instant
 mode. Models lie in the cache, so a query for one needs no open mesh. What a query needs is made ready by the first one
@@ -192,6 +192,7 @@ class Service:
 
     def free(self, job: Job) -> Answer:
         """Forget all meshes and models, and give the memory back. A training goes on."""
+        before = _resident()
         self._meshes.clear()
         self._segmenters.clear()
         gc.collect()
@@ -199,7 +200,9 @@ class Service:
         if torch is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
         _trim()
-        return Answer({"resident": _resident()})
+        after = _resident()
+        freed = max(before - after, 0) if before is not None and after is not None else None
+        return Answer({"resident": after, "freed": freed})
 
     # lane prepare
 

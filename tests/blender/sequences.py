@@ -163,7 +163,7 @@ class Sequence:
 
     def run(self) -> None:
         bpy.ops.wm.read_homefile(use_empty=True)
-        sys.modules[MODULE].session.answers.clear()
+        sys.modules[MODULE].queries.answers.clear()
         self.add()
         self.push(fresh=True)
         for _ in range(STEPS):

@@ -131,6 +131,7 @@ def test_free_memory(empty, engine):
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group()
     assert bpy.ops.iseg.free_memory() == {"FINISHED"}
+    assert "Freed" in empty.session.freed and "MB; the engine holds" in empty.session.freed or sys.platform != "linux"
     assert not empty.queries.answers
     assert bpy.ops.iseg.to_vertex_group(name="Again") == {"FINISHED"}
 
