@@ -157,7 +157,9 @@ class AnswerOperator(WaitingOperator):
     def run(self, context: bpy.types.Context) -> None:
         answer = self.wait(self.begin(context))  # the clicks may be others than those that were waited for
         thing = context.object
-        part = state.part_of(thing)
+        look, part = meshes.known_look(thing), state.part_of(thing)
+        if look is not None:
+            session.problems.pop(look.hash, None)  # that is over
         dropped = state.clicks_of(part, len(answer.probability)).dropped
         if dropped:
             self.report({"WARNING"}, f"{dropped} of the clicks were left out: they name vertices that are not there.")

@@ -1,6 +1,6 @@
 """Random sequences of operators, ours and Blender's, and what must hold after each of them.
 
-A sequence is decided by its seed alone. many_sequences.py runs as many as one likes.
+A sequence is decided by its seed alone. benchmarks/blender_reliability.py runs as many as one likes.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import numpy as np
 import bmesh  # isort: skip  (it comes with bpy)
 
 MODULE = "bl_ext.user_default.iseg"
-STEPS = 14
+STEPS = 25
 
 
 class Wrong(Exception):

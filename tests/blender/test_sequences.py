@@ -1,4 +1,4 @@
-"""Random sequences of operators, a few; sequences.py runs as many as one likes."""
+"""Random sequences of operators, a few; benchmarks/blender_reliability.py runs as many as one likes."""
 
 import pytest
 import sequences
