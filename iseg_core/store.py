@@ -34,14 +34,24 @@ _REQUIRED: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "proxy.carry_index": ("int32", ("V", 3)),
     "proxy.carry_weight": ("float32", ("V", 3)),
     "features": ("float32", ("P", "d")),
-}
-_SURFACE: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "surface.edges": ("int32", ("E", 2)),
     "surface.weights": ("float64", ("E",)),
     "surface.lengths": ("float64", ("E",)),
     "surface.mass": ("float64", ("P",)),
+    "surface.area": ("float64", (1,)),
 }
 _INDICES = {"mesh.faces": "V", "proxy.faces": "P", "proxy.carry_index": "P", "surface.edges": "P"}
+# What the values of a real model lie in, by far: the proxy is in the unit sphere. Beyond, answers are not numbers.
+_RANGES = {
+    "mesh.vertices": (-np.inf, np.inf),
+    "proxy.vertices": (-2.0, 2.0),
+    "proxy.carry_weight": (-0.1, 1.1),
+    "surface.weights": (0.0, 1e3),
+    "surface.lengths": (0.0, 10.0),
+    "surface.mass": (0.0, 2.0),
+    "surface.area": (1e-12, 1e3),
+}
+_LARGE = 1e6  # of any other array
 
 
 @dataclass(eq=False)
@@ -225,20 +235,21 @@ def _check(tensors: dict[str, np.ndarray], what: str) -> None:
     def fail(defect: str) -> ModelFileError:
         return ModelFileError(f"{what}: {defect}. Train the mesh again.")
 
-    lengths: dict[str | int, int] = {3: 3, 2: 2}
-    for name, (kind, shape) in (_REQUIRED | _SURFACE).items():
+    lengths: dict[str | int, int] = {1: 1, 2: 2, 3: 3}
+    for name, (kind, shape) in _REQUIRED.items():
         array = tensors.get(name)
         if array is None:
-            if name in _REQUIRED:
-                raise fail(f"the array {name} is missing")
-            continue
+            raise fail(f"the array {name} is missing")
         fits = array.dtype == kind and array.ndim == len(shape)
         if not fits or any(lengths.setdefault(n, have) != have for n, have in zip(shape, array.shape, strict=True)):
             raise fail(f"{name} of type {array.dtype} and shape {array.shape} does not fit the other arrays")
         if name in _INDICES and array.size and not 0 <= array.min() <= array.max() < lengths[_INDICES[name]]:
             raise fail(f"{name} points outside 0..{lengths[_INDICES[name]] - 1}")
     for name, array in tensors.items():
-        if name not in _REQUIRED and not name.startswith(("surface.", *_NETWORKS)):
+        if name not in _REQUIRED and not name.startswith(_NETWORKS):
             raise fail(f"the array {name} is unknown")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise fail(f"{name} holds values that are not finite")
+        low, high = _RANGES.get(name, (-_LARGE, _LARGE)) if array.dtype.kind == "f" else (-np.inf, np.inf)
+        if array.size and not low <= array.min() <= array.max() <= high:
+            raise fail(f"{name} holds values beyond {low:g}..{high:g}")

@@ -34,7 +34,7 @@ class Student:
             self._decoder = Decoder(model.features.shape[1], tuple(model.settings["decoder_widths"]))
             self._decoder.load_state_dict(weights)
             self._unit = float(model.networks["field.unit"])  # what 1 of the features is in the teacher's
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise ModelFileError("The networks in this model do not fit its settings. Train the mesh again.") from error
         self._decoder.to(self.device).eval()
         self._features = torch.from_numpy(model.features).to(self.device)  # [P, d]

@@ -246,8 +246,12 @@ def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monke
     )
     monkeypatch.setitem(presets.PRESETS, "tiny", tiny)
 
+    put, room = Cache.put, 0
+
     def full(self: Cache, model: Model) -> Path:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model")
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model")
+        return put(self, model)
 
     monkeypatch.setattr(Cache, "put", full)
     service = Service()
@@ -263,6 +267,12 @@ def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monke
     assert link.receive().arrays["probability"][3] >= 0.5
     link.send("state", 5, {"mesh": mesh})
     assert [model["preset"] for model in link.receive().fields["models"]] == ["tiny"]
+    for id, room in ((6, 0), (7, 1), (8, 1)):  # to train again is to save again
+        link.send("train", id, {"mesh": mesh, "preset": "tiny"})
+        message = link.receive()
+        assert message.fields["cached"] and (message.fields["unsaved"] is None) == (room == 1)
+        assert len(list(tmp_path.glob("*.iseg"))) == room
+    assert [path.suffix for path in tmp_path.iterdir()] == [".iseg"]  # and no checkpoint
 
 
 def test_a_torch_that_does_not_load_costs_training_only(tmp_path: Path, connect, monkeypatch: pytest.MonkeyPatch):

@@ -34,7 +34,7 @@ def make_model(seed: int = 0) -> Model:
         "weights": random.random(3),  # [E]
         "lengths": random.random(3),  # [E]
         "mass": random.random(3),  # [P]
-        "area": np.asarray(2.5),  # []
+        "area": np.array([2.5]),  # [1]
     }
     networks = {
         "field.0.weight": random.standard_normal((5, 3)).astype(np.float32),
@@ -175,6 +175,11 @@ BROKEN = {
     "not finite": ("decoder.query.weight", np.full((4, 4), np.nan, dtype=np.float32), "not finite"),
     "unknown": ("extra", np.zeros(2), "unknown"),
     "missing": ("mesh.faces", None, "missing"),
+    "no lengths": ("surface.lengths", None, "missing"),
+    "area of nothing": ("surface.area", np.zeros(1), "beyond 1e-12..1000"),
+    "negative mass": ("surface.mass", np.full(3, -1.0), "beyond 0..2"),
+    "far away": ("proxy.vertices", np.full((3, 3), 1e30), "beyond -2..2"),
+    "huge weight": ("decoder.query.weight", np.full((4, 4), 1e30, dtype=np.float32), "beyond"),
 }
 
 

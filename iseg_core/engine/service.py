@@ -12,7 +12,7 @@
     fetch      name                                         path
     doctor                                                  findings, teachers
     cache      clear (default false)                        folder, models, checkpoints, bytes (as they were), limit
-    free                                                    resident (bytes of memory afterwards, where it is known), freed
+    free                                                    resident (bytes of memory afterwards, if known), freed
 
 A mesh is named by the hash of its geometry. `model` names a trained one by teacher, preset and seed; null: instant
 mode. Models lie in the cache, so a query for one needs no open mesh. What a query needs is made ready by the first one
@@ -39,6 +39,7 @@ from ..recent import Recent
 
 if TYPE_CHECKING:
     from ..cache import Cache
+    from ..checkpoint import Checkpoint
     from ..mesh import Mesh
     from ..segmenter import Segmenter
     from ..store import Model
@@ -109,6 +110,7 @@ class Service:
         self._loading, self._torch_defect = threading.Lock(), ""
         self._meshes: Recent[str, Mesh] = Recent(MESHES)  # by hash
         self._segmenters: Recent[tuple[ModelKey, str], Segmenter] = Recent(SEGMENTERS)  # by model and device
+        self._unsaved: set[ModelKey] = set()  # for which there was no room; they are in memory only
         self.works: dict[str, tuple[str, Work]] = {  # kind -> lane, what is done there
             "state": ("query", self.state),
             "query": ("query", self.query),
@@ -234,7 +236,8 @@ class Service:
         key, device = _model_key(job, job.fields), job.field("device", str, "auto")
         held = self._held(key, device)
         if held is not None:
-            return Answer(_described(key, held.model, cached=True))
+            unsaved = self._save(key, held.model) if key in self._unsaved else None
+            return Answer(_described(key, held.model, cached=True, unsaved=unsaved))
         mesh = self._mesh(key.mesh)
         return Later("train", lambda job: self._train(job, mesh, key, device))
 
@@ -263,25 +266,38 @@ class Service:
             checkpoint=checkpoint,
         )
         segmenter = Segmenter(model, device)
-        unsaved = None
+        trained = ModelKey(mesh.hash, model.info["teacher"], model.info["preset"], model.info["seed"])
         with self.saving:
             if job.cancelled.is_set():  # was answered so; then there must be no model
                 return Answer({})
-            try:
-                self._cache.put(model)
-                checkpoint.remove()
-            except OSError as error:
-                unsaved = (
-                    f"The model works, but it could not be saved to {self._cache.folder}: {error.strerror or error}. "
-                    "Make room there or choose another folder, then train again before you close Blender."
-                )
-                self.log(f"not saved: {error}")
-        trained = ModelKey(mesh.hash, model.info["teacher"], model.info["preset"], model.info["seed"])
+            unsaved = self._save(trained, model, checkpoint)
         self._segmenters.put((trained, device), segmenter)
         stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in model.info["seconds"].items())
         self.log(f"trained on {model.info['device']}: {stages}")
         gc.collect()  # a training leaves cycles behind; they would wait for long, and hold much
         return Answer(_described(trained, model, cached=False, unsaved=unsaved))
+
+    def _save(self, key: ModelKey, model: "Model", checkpoint: "Checkpoint | None" = None) -> str | None:
+        """Put a model into the cache; returns why it could not be saved, in a sentence, or None."""
+        self._unsaved.discard(key)
+        try:
+            try:
+                self._cache.put(model)
+            except OSError:
+                if checkpoint is None:
+                    raise
+                checkpoint.remove()  # what it takes may be the room that is missing
+                self._cache.put(model)
+        except OSError as error:
+            self._unsaved.add(key)
+            self.log(f"not saved: {error}")
+            return (
+                f"The model works, but it could not be saved to {self._cache.folder}: {error.strerror or error}. "
+                "Make room there or choose another folder, then train again before you close Blender."
+            )
+        if checkpoint is not None:
+            checkpoint.remove()
+        return None
 
     # lanes fetch and check
 

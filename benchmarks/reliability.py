@@ -1,0 +1,51 @@
+"""What docs/reliability.md claims, measured: kills, hostile bytes, long use. Linux.
+
+    python benchmarks/reliability.py                     # everything, with the counts of the document: an hour or two
+    python benchmarks/reliability.py frames files        # some of it
+    python benchmarks/reliability.py kills --count 10
+
+Each line that is printed is a figure of the document; a promise that does not hold ends the run.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import faults  # noqa: E402  # pyright: ignore[reportMissingImports]
+import fuzz_files  # noqa: E402  # pyright: ignore[reportMissingImports]
+import fuzz_frames  # noqa: E402  # pyright: ignore[reportMissingImports]
+
+PARTS = {
+    "kills": (faults.kills, 100),
+    "orphans": (faults.orphans, 10),
+    "memory": (lambda count: faults.little_memory((1500, 2500, 3500, 6000)[:count]), 4),
+    "disk": (lambda count: "\n".join(faults.small_disk(16 << i) for i in range(count)), 6),
+    "reader": (fuzz_frames.reader, 200_000),
+    "server": (fuzz_frames.server, 100_000),
+    "client": (fuzz_frames.client, 10_000),
+    "process": (fuzz_frames.process, 2_000),
+    "meshes": (fuzz_files.meshes, 10_000),
+    "models": (fuzz_files.models, 10_000),
+    "use": (faults.long_use, 1_000),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--count", type=int, help="in place of the part's own")
+    options = parser.parse_args()
+    for name in options.parts or PARTS:
+        run, count = PARTS[name]
+        began = time.monotonic()
+        print(f"{name}: {run(options.count or count)} [{time.monotonic() - began:.0f} s]", flush=True)
+
+
+if __name__ == "__main__":
+    main()
