@@ -33,7 +33,10 @@ def draw(preferences: Any, layout: Any) -> None:
 
     row = layout.row()
     row.operator(names.CHECK_ENGINE, icon="CHECKMARK")
+    row.operator(names.COPY_REPORT, icon="COPYDOWN")
+    row = layout.row()
     row.operator(names.FREE_MEMORY, icon="TRASH")
+    row.operator(names.CLEAR_CACHE, icon="TRASH")
     about, report = session.engine.about, session.checkup
     if about and not report:
         layout.label(text=f"Engine {about.get('version')} on Python {about.get('python')}, {about.get('platform')}")

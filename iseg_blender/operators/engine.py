@@ -3,9 +3,9 @@
 import bpy
 from bpy.props import StringProperty
 
-from .. import live, names, prefs, queries, session, state
+from .. import bug_report, live, names, prefs, queries, session, state
 from ..core import Cancelled
-from ..engine import Task
+from ..engine import Ask, Conversation, Task
 from .common import ReasonedOperator
 from .environment import OFFLINE
 
@@ -86,6 +86,56 @@ class ISEG_OT_free_memory(ReasonedOperator):
         return outcome
 
 
+class ISEG_OT_clear_cache(ReasonedOperator):
+    """Delete all trained models and what interrupted trainings have kept, on the disk of the engine's machine"""
+
+    bl_idname = names.CLEAR_CACHE
+    bl_label = "Clear Cache"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def refusal(cls, context):
+        return prefs.chosen()
+
+    def invoke(self, context, event):
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context):
+        outcome = finish(self, session.engine.start(clearing(), lambda task: live.redraw()))
+        if bpy.app.background and outcome == {"FINISHED"}:
+            self.report({"INFO"}, session.freed)  # in a window the preferences say so, once it is done
+        return outcome
+
+
+def clearing() -> Conversation:
+    """Have the engine clear its cache; what that did goes to session.freed."""
+    fields = (yield Ask("cache", {"clear": True})).fields
+    for name in queries.models:
+        queries.models[name] = []
+    queries.answers.clear()
+    count, kept = fields["models"], fields["checkpoints"]
+    session.freed = f"Deleted {count} trained model{'s' * (count != 1)}, {fields['bytes'] / 1e6:,.1f} MB." + (
+        f" {kept} interrupted training{'s' * (kept != 1)} will begin anew." if kept else ""
+    )
+
+
+class ISEG_OT_copy_report(ReasonedOperator):
+    """Copy versions, settings and the end of the engine's log, to be pasted into a bug report; nothing of a mesh"""
+
+    bl_idname = names.COPY_REPORT
+    bl_label = "Copy Report"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def refusal(cls, context):
+        return ""
+
+    def execute(self, context):
+        context.window_manager.clipboard = bug_report.text()
+        self.report({"INFO"}, "The report is in the clipboard. Paste it where you describe what happened.")
+        return {"FINISHED"}
+
+
 class ISEG_OT_check_engine(ReasonedOperator):
     """Start the engine, have it report what it has and lacks, and click on a mesh of its own"""
 
@@ -126,4 +176,11 @@ def finish(operator: bpy.types.Operator, task: Task) -> set[str]:
     return {"FINISHED"}
 
 
-CLASSES = (ISEG_OT_fetch_weights, ISEG_OT_cancel_fetch, ISEG_OT_free_memory, ISEG_OT_check_engine)
+CLASSES = (
+    ISEG_OT_fetch_weights,
+    ISEG_OT_cancel_fetch,
+    ISEG_OT_free_memory,
+    ISEG_OT_clear_cache,
+    ISEG_OT_copy_report,
+    ISEG_OT_check_engine,
+)
