@@ -23,12 +23,13 @@ import fuzz_frames  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 PARTS = {
     "kills": (faults.kills, 100),
+    "resumed": (faults.resumed, 10),
     "orphans": (faults.orphans, 10),
     "memory": (lambda count: faults.little_memory((1500, 2500, 3500, 6000)[:count]), 4),
     "disk": (lambda count: "\n".join(faults.small_disk(16 << i) for i in range(count)), 6),
     "reader": (fuzz_frames.reader, 200_000),
     "server": (fuzz_frames.server, 100_000),
-    "client": (fuzz_frames.client, 10_000),
+    "client": (fuzz_frames.client, 100_000),
     "process": (fuzz_frames.process, 2_000),
     "meshes": (fuzz_files.meshes, 10_000),
     "models": (fuzz_files.models, 10_000),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine_support import icosphere, tiny_engine
+from engine_support import PATIENT, icosphere, tiny_engine
 
 from iseg_core.engine import client as client_module
 from iseg_core.engine import server as server_module
@@ -43,6 +43,7 @@ BALL = icosphere()
 MESH = Mesh(BALL["vertices"].astype(np.float64), BALL["faces"])  # known to every server here
 STREAM = 20  # frames that follow each other
 REQUESTS = ("open_mesh", "state", "query", "propose", "train", "doctor", "cache", "free", "fetch", "cancel", "sing")
+QUICK = ("open_mesh", "state", "query", "propose", "cache", "cancel", "sing")
 ANSWERS = ("result", "error", "progress", "state", "surprise")
 NAMES = ("mesh", "clicks", "granularity", "model", "target", "protocol", "cache", "name", "supersedes", "preset")
 NAMES += ("seed", "device", "threshold", "clear", "version", "type", "sentence", "stage", "fraction", "seconds_left")
@@ -282,18 +283,20 @@ def client(count: int, seed: int = 0) -> str:
 def process(count: int, seed: int = 0) -> str:
     """A real engine: after each stream it answers a click, or has ended with the exit code of a broken protocol."""
     dice, lived, ended, slowest, done = random.Random(seed), 0, 0, 0.0, 0
+    click = {"mesh": MESH.hash, "clicks": [[3, True]]}
     with tempfile.TemporaryDirectory() as folder, tiny_engine(Path(folder)) as engine:
         engine._ids = itertools.count(10**6)  # none that the stream uses
         while done < count:
-            mesh = engine.ask("open_mesh", arrays=icosphere(), timeout=SOON * 12).fields["mesh"]  # torch is imported
-            frames = (_header(dice, REQUESTS) for _ in range(STREAM - 1))
+            engine.ask("open_mesh", arrays=BALL, timeout=PATIENT)
+            engine.ask("query", click, timeout=PATIENT)  # the first of a process imports what it needs
+            frames = (_header(dice, QUICK) for _ in range(STREAM - 1))
             stream = b"".join(data for data in frames if b'"id": 1,' not in data)  # the client's own hello
             if broken := dice.random() < 0.2:
                 stream += _prefix(dice)
             connection, began = engine._connection, time.monotonic()
             assert connection is not None
             connection.send([memoryview(stream)])
-            asked = engine.request("query", {"mesh": mesh, "clicks": [[3, True]]})
+            asked = engine.request("query", click)
             try:
                 assert engine.wait(asked, SOON).arrays["probability"][3] >= 0.5
                 lived += 1
