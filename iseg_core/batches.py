@@ -92,7 +92,7 @@ class VoteBatches:
 
         Depth is the distance to the nearest vertex of the batch that is right, as in the simulated users of metrics.
         """
-        logits, target = logits.detach().float().cpu(), batch.target
+        logits, target = logits.detach().cpu(), batch.target
         wrong = ((logits > 0) != (target > 0.5)) & ((target - 0.5).abs() > CLEAR)  # [K, N]
         points = self.points[batch.vertices]  # [K, N, 3]
         depth = torch.cdist(points, points).masked_fill(wrong[:, None], torch.inf).amin(dim=2)  # [K, N]
@@ -131,6 +131,7 @@ class ViewBatches:
             raise SettingsError('objective="rendered" needs the views: observe them with keep_views=True.')
         self.views, self.sets = observations.views, observations.click_sets
         self.settings, self.generator = settings, generator
+        self.pool: list[tuple[int, Clicks]] = []  # nothing is replayed
         self.place = torch.tensor([(v, r) for v, view in enumerate(self.views) for r in range(len(view.rows))])
 
     def draw(self) -> ViewBatch:

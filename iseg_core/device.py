@@ -1,4 +1,4 @@
-"""Where torch computes."""
+"""Where torch computes, and how precisely."""
 
 import torch
 
@@ -20,3 +20,16 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
             f"This machine has no device {str(device)!r} that torch can use; `--device auto` takes what is there."
         )
     return picked
+
+
+def has_fast_bf16(device: str | torch.device) -> bool:
+    """Whether products of bfloat16 are several times as fast there: CUDA of 2020 on, processors with AMX."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return kind == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+
+
+def reduced_precision(device: str | torch.device) -> torch.autocast:
+    """Context in which layers compute in bfloat16 where that is fast, and nothing changes elsewhere."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=has_fast_bf16(device))

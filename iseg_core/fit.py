@@ -3,7 +3,6 @@
 All random draws come from one CPU generator, so that a seed gives the same run on the same machine, on any device.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,18 +12,17 @@ from scipy.sparse.linalg import splu
 from torch import Tensor, nn
 
 from .batches import ViewBatches, VoteBatches
-from .checkpoint import Checkpoint, State
+from .checkpoint import Checkpoint
+from .descent import Descent, Step
+from .device import reduced_precision
 from .errors import SettingsError
 from .model import Decoder, FeatureField
 from .observe import Observations
 from .presets import Settings
 
-Step = Callable[[float], None]
 Device = str | torch.device
 
 GRAZED = 0.01  # share of the mean coverage below which a vertex counts as grazed
-WARM_UP = 0.1  # share of the steps in which the learning rate rises
-WEIGHT_DECAY = 0.01
 
 
 def fit_field(
@@ -68,7 +66,7 @@ def fit_decoder(
     features = features.detach().to(device)  # [P, d]
     decoder = Decoder(features.shape[1], settings.decoder_widths, generator).to(device)
     source = _source(objective, observations, vertices, settings, generator)
-    descent = Descent("decoder", decoder, settings.decoder_rate, settings.decoder_steps, generator, source)
+    descent = Descent("decoder", decoder, settings.decoder_rate, settings.decoder_steps, generator, source.pool)
     descent.run(lambda: _decoder_loss(decoder, features, source), step, checkpoint)
     return decoder.eval()
 
@@ -94,75 +92,8 @@ def fit_joint(
         return settings.joint_weight * field_loss(features * field.unit) + _decoder_loss(decoder, features, source)
 
     both = nn.ModuleList([field, decoder])
-    Descent("decoder", both, settings.decoder_rate, settings.decoder_steps, generator, source).run(loss, step)
+    Descent("decoder", both, settings.decoder_rate, settings.decoder_steps, generator, source.pool).run(loss, step)
     return field.eval(), decoder.eval()
-
-
-class Descent:
-    """AdamW on the loss of one network, step after step, from where a checkpoint left it.
-
-    The rate warms up, then follows a cosine to zero. The schedule matters more than the optimiser.
-    """
-
-    def __init__(
-        self,
-        stage: str,
-        network: nn.Module,
-        rate: float,
-        steps: int,
-        generator: torch.Generator,
-        source: VoteBatches | ViewBatches | None = None,
-    ):
-        """generator: where the losses draw from. source: of the decoder's batches."""
-        self.stage, self.network, self.steps, self.done, self.generator = stage, network, steps, 0, generator
-        self.pool = source.pool if isinstance(source, VoteBatches) else []  # changes as training goes on
-        self.optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, rate, total_steps=max(steps, 1) + 1, pct_start=WARM_UP, cycle_momentum=False
-        )
-
-    def run(self, loss: Callable[[], Tensor], step: Step, checkpoint: Checkpoint | None = None) -> None:
-        """All steps that are left. step is told the fraction done, first that which was done before."""
-        checkpoint = checkpoint or Checkpoint()
-        checkpoint.load(self.stage, self._restore)
-        step(self.done / max(self.steps, 1))
-        while self.done < self.steps:
-            self.optimizer.zero_grad(set_to_none=True)
-            loss().backward()
-            self.optimizer.step()
-            self.schedule.step()
-            self.done += 1
-            checkpoint.keep(self.stage, self._state, last=self.done == self.steps)
-            step(self.done / self.steps)
-
-    def _state(self) -> State:
-        moments = self.optimizer.state_dict()
-        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        for place, state in moments["state"].items():
-            tensors |= {f"moments.{place}.{name}": tensor for name, tensor in state.items()}
-        tensors["generator"] = self.generator.get_state()
-        record = {
-            "done": self.done,
-            "groups": moments["param_groups"],
-            "schedule": self.schedule.state_dict(),
-            "pool": self.pool,
-        }
-        return State(record, {name: tensor.cpu().numpy() for name, tensor in tensors.items()})
-
-    def _restore(self, state: State) -> None:
-        tensors = {name: torch.from_numpy(array) for name, array in state.arrays.items()}
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            kind, *rest = name.split(".")
-            if kind == "moments":
-                moments.setdefault(int(rest[0]), {})[rest[1]] = tensor
-        weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-        self.network.load_state_dict(weights)
-        self.optimizer.load_state_dict({"state": moments, "param_groups": state.record["groups"]})
-        self.schedule.load_state_dict(state.record["schedule"])
-        self.pool[:] = [(place, tuple((v, sign) for v, sign in clicks)) for place, clicks in state.record["pool"]]
-        self.generator.set_state(tensors["generator"])
-        self.done = int(state.record["done"])
 
 
 class FieldLoss:
@@ -205,7 +136,9 @@ class _Regression:
     def of(self, field: FeatureField, points: Tensor) -> Tensor:
         batch = self.seen[torch.randint(len(self.seen), (self.size,), generator=self.generator)]  # [B]
         target = self.target[batch].to(points.device) / field.unit  # [B, d]
-        return (field(points[batch.to(points.device)]) - target).square().mean()
+        with reduced_precision(points.device):
+            features = field(points[batch.to(points.device)])  # [B, d]
+        return (features.float() - target).square().mean()
 
 
 def least_squares_features(observations: Observations, ridge: float) -> np.ndarray:
@@ -246,7 +179,9 @@ def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | View
     batch: Any = source.draw()  # of the kind that its own source understands
     clicked, signs, scale = (t.to(features.device) for t in batch.clicks)
     vertices = features if batch.vertices is None else features[batch.vertices.to(features.device)]  # [K, N, d]
-    logits = decoder.decode(decoder.precompute(vertices), features[clicked], signs, scale)  # [K, N]
+    with reduced_precision(features.device):
+        logits = decoder.decode(decoder.precompute(vertices), features[clicked], signs, scale)  # [K, N]
+    logits = logits.float()  # [K, N]
     loss = source.loss(batch, logits)
     source.learn(batch, logits)
     return loss

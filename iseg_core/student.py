@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .device import pick_device
+from .device import has_fast_bf16, pick_device
 from .errors import ModelFileError
 from .model import Decoder
 from .refine import Click, Corrections, first_included
@@ -36,10 +36,11 @@ class Student:
             self._unit = float(model.networks["field.unit"])  # what 1 of the features is in the teacher's
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise ModelFileError("The networks in this model do not fit its settings. Train the mesh again.") from error
-        self._decoder.to(self.device).eval()
+        self._kind = torch.bfloat16 if has_fast_bf16(self.device) else torch.float32
+        self._decoder.to(self.device, self._kind).eval()
         self._features = torch.from_numpy(model.features).to(self.device)  # [P, d]
         with torch.inference_mode():
-            self._prepared = self._decoder.precompute(self._features)
+            self._prepared = self._decoder.precompute(self._features.to(self._kind))
         self._trusted = model.info.get("teacher") != "geometric"
         self._last: tuple[tuple, np.ndarray] = ((), np.empty(0))
 
@@ -66,8 +67,8 @@ class Student:
         """Probability of every proxy vertex, for the features [n, d] of n clicks. [P] float32"""
         signs = torch.tensor([[1 if positive else -1 for positive in include]], device=self.device)  # [1, n]
         scale = torch.tensor([SCALES.index(granularity)], device=self.device)  # [1]
-        logits = self._decoder.decode(self._prepared, features[None], signs, scale)[0]  # [P]
-        return logits.sigmoid().cpu().numpy()
+        logits = self._decoder.decode(self._prepared, features[None].to(self._kind), signs, scale)[0]  # [P]
+        return logits.float().sigmoid().cpu().numpy()
 
     def corrections(self, finder: PartFinder, granularity: str) -> Corrections:
         """Answers that start from the student's region and follow the clicks."""

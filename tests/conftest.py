@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,9 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# As the command line does, before torch is imported: spinning threads are a hundred times slower on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # No time limit on an example (machines differ), and the same examples in every run.
 settings.register_profile("iseg", deadline=None, derandomize=True)
