@@ -7,6 +7,7 @@ probability = iseg.Segmenter(model).segment(clicks=[(12, True), (7, False)])  # 
 Importing the package imports nothing heavy: what a name needs is imported when the name is first used.
 """
 
+import os
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from .segmenter import Segmenter, instant
     from .store import Model, load
     from .train import train
+
+if sys.platform == "darwin":  # torch reads it when it is imported: what Apple's MPS cannot do, the processor does
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 __all__ = [
     "Cancelled",

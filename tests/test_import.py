@@ -53,3 +53,16 @@ def test_import_loads_nothing_heavy():
     command = [sys.executable, "-c", f"import sys, iseg_core; print({heavy})"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("system", "given", "expected"), [
+    ("darwin", None, "1"), ("darwin", "0", "0"), ("linux", None, "None"),
+])  # fmt: skip
+def test_on_a_mac_the_processor_does_what_mps_cannot(system: str, given: str | None, expected: str):
+    """The variable must be there before torch is imported; a user's own choice stays."""
+    name = "PYTORCH_ENABLE_MPS_FALLBACK"
+    code = f"import os, sys; sys.platform = {system!r}; os.environ.pop({name!r}, None); "
+    code += f"os.environ[{name!r}] = {given!r}; " if given else ""
+    code += f"import iseg_core; print(os.environ.get({name!r}), 'torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == [expected, "False"]

@@ -18,7 +18,7 @@ from iseg_core import weights
 from iseg_core.device import pick_device
 from iseg_core.errors import IsegError, SettingsError, WeightsError
 from iseg_core.teacher import Embedding, RenderedView
-from iseg_core.teacher.fused import FusedAttention, fuse_attention, store_bf16
+from iseg_core.teacher.fused import FusedAttention, fuse_attention
 from iseg_core.teacher.sam import PIXEL_MEAN, PIXEL_STD, VIEW_RESOLUTION, SamTeacher
 
 segment_anything = import_segment_anything()
@@ -29,6 +29,14 @@ def picture(seed=0, side=VIEW_RESOLUTION):
     blocks = np.random.default_rng(seed).integers(0, 256, (7, 7, 3), dtype=np.uint8)  # [7, 7, 3]
     image = np.kron(blocks, np.ones((side // 7, side // 7, 1), dtype=np.uint8))  # [H, W, 3]
     return RenderedView(cast(Any, None), cast(Any, None), image)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def float32_on_the_processor():
+    """Whatever this processor is good at: float32 can be compared with the official code to 1e-4."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("iseg_core.teacher.sam.has_fast_bf16", lambda device: device.type == "cuda")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -231,11 +239,10 @@ def test_other_errors_pass(teacher, embedding):
 
 
 def bf16_teacher():
-    """What a CUDA machine does, on the CPU."""
-    teacher = SamTeacher(tiny_sam(), "sam_tiny", "no file", "cpu")
-    teacher._bf16 = True
-    store_bf16(teacher._sam.image_encoder)
-    return teacher
+    """What a GPU, or a processor that is good at it, does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("iseg_core.teacher.sam.has_fast_bf16", lambda device: True)
+        return SamTeacher(tiny_sam(), "sam_tiny", "no file", "cpu")
 
 
 def test_bf16_stays_close(teacher, embedding):
@@ -410,3 +417,19 @@ def test_devices():
 def test_embedding_holds_what_predict_needs(embedding):
     assert isinstance(embedding, Embedding) and embedding.data.image.shape == (1, 32, 8, 8)
     assert embedding.data.resolution == VIEW_RESOLUTION
+
+
+def test_bf16_is_chosen_where_it_is_fast(monkeypatch):
+    chosen = bf16_teacher()
+    assert chosen._bf16 and chosen._sam.image_encoder.blocks[0].mlp.lin1.weight.dtype == torch.bfloat16
+    plain = SamTeacher(tiny_sam(), "sam_tiny", "no file", "cpu")
+    assert not plain._bf16 and plain._sam.image_encoder.blocks[0].mlp.lin1.weight.dtype == torch.float32
+
+
+def test_logits_come_back_as_a_tensor_too(teacher, embedding):
+    """On a GPU they stay there."""
+    points, labels = prompts(0, 3, 1)
+    first = teacher.predict(embedding, points, labels)
+    given = [first.logits[:, 1], torch.from_numpy(first.logits)[np.arange(3), np.ones(3, dtype=np.int64)]]
+    one, two = (teacher.predict(embedding, points, labels, prior) for prior in given)
+    np.testing.assert_array_equal(one.logits, two.logits)

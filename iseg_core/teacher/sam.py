@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..device import pick_device
+from ..device import has_fast_bf16, pick_device
 from ..errors import IsegError, SettingsError, WeightsError
 from ..progress import ProgressCallback
 from ..weights import WeightsFile, locate
@@ -39,8 +39,8 @@ class Encoded(NamedTuple):
 class SamTeacher:
     """Segment Anything as a Teacher. The encoder runs once a view, the decoder once a prompt set.
 
-    CUDA: bf16 autocast where the chip has it (the prompt encoder stays in float32: bf16 cannot tell neighbouring pixels
-    apart); elsewhere float32. Out of memory halves the batch and goes on.
+    bf16 autocast where the GPU or the processor has it (the prompt encoder stays in float32: bf16 cannot tell
+    neighbouring pixels apart); elsewhere float32. Out of memory halves the batch and goes on.
     """
 
     def __init__(self, sam: "Sam", name: str, fingerprint: str, device: str | torch.device = "auto"):
@@ -56,7 +56,7 @@ class SamTeacher:
         self.feature_dim = int(sam.prompt_encoder.embed_dim)
         self._sam = sam.eval().requires_grad_(False).to(self.device)
         fuse_attention(sam.image_encoder)
-        self._bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        self._bf16 = has_fast_bf16(self.device)
         if self._bf16:
             store_bf16(sam.image_encoder)
         self._resize = ResizeLongestSide(sam.image_encoder.img_size)
