@@ -194,15 +194,26 @@ def on_everything(*_: object) -> None:
     changed()
 
 
+@persistent
+def on_arrival(*given: object) -> None:
+    """After load, and after something was appended from another file."""
+    state.mend()
+    on_everything()
+
+
 HANDLERS = (
     (bpy.app.handlers.depsgraph_update_post, on_update),
     (bpy.app.handlers.undo_post, on_everything),
     (bpy.app.handlers.redo_post, on_everything),
-    (bpy.app.handlers.load_post, on_everything),
+    (bpy.app.handlers.load_post, on_arrival),
 )
+if hasattr(bpy.app.handlers, "blend_import_post"):  # from Blender 4.3 on
+    HANDLERS += ((bpy.app.handlers.blend_import_post, on_arrival),)
 
 
 def start() -> None:
+    if hasattr(bpy.data, "objects"):  # not while Blender itself starts
+        state.mend()
     for handlers, handler in HANDLERS:
         handlers.append(handler)
 

@@ -23,7 +23,7 @@ def select(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> N
     geometry: the object's mesh.
     """
     mesh = thing.data
-    if thing.mode == "EDIT":
+    if thing.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
         for vertex, chosen in zip(work.verts, inside.tolist(), strict=True):
             vertex.select = chosen and not vertex.hide
@@ -44,7 +44,7 @@ def hide(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> Non
     is not selected.
     """
     mesh = thing.data
-    if thing.mode == "EDIT":
+    if thing.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
         work.verts.ensure_lookup_table()
         for index in np.flatnonzero(inside).tolist():
@@ -61,7 +61,7 @@ def hide(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> Non
 
 def assign_material(thing: bpy.types.Object, faces: np.ndarray, slot: int) -> None:
     """Give faces [N] int a material slot."""
-    if thing.mode == "EDIT":
+    if thing.data.is_editmode:
         work = bmesh.from_edit_mesh(thing.data)
         work.faces.ensure_lookup_table()
         for index in faces.tolist():
@@ -77,7 +77,7 @@ def assign_material(thing: bpy.types.Object, faces: np.ndarray, slot: int) -> No
 def assign_face_set(thing: bpy.types.Object, faces: np.ndarray) -> int:
     """Give faces [N] int a face set of their own, as sculpt mode shows them; returns its number."""
     mesh = thing.data
-    if thing.mode == "EDIT":
+    if thing.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
         layer = work.faces.layers.int.get(FACE_SETS)
         if layer is None:

@@ -32,13 +32,13 @@ def users(mesh: bpy.types.Mesh) -> list[bpy.types.Object]:
 
 def flush(thing: bpy.types.Object) -> None:
     """Bring what edit mode has changed into the mesh; edit mode goes on."""
-    if thing.mode == "EDIT":
+    if thing.data.is_editmode:
         thing.update_from_editmode()
 
 
 def read(thing: bpy.types.Object) -> Geometry:
     """The arrays of a mesh object, including changes of edit mode that are not saved yet."""
-    if thing.mode != "EDIT":
+    if not thing.data.is_editmode:
         return arrays(thing.data)
     # Saved into a mesh of ours: saved into its own, Blender would take the mesh for changed, and evaluate it again.
     ours = bpy.data.meshes.new("iSeg")
@@ -111,7 +111,7 @@ def write_group(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:
     Vertices of weight 0 stay outside the group. Returns the group's name. Works in object and edit mode.
     """
     weights = np.ascontiguousarray(weights, np.float32)  # [V]
-    if thing.mode == "EDIT":
+    if thing.data.is_editmode:
         return _write_in_edit_mode(thing, name, weights)
     groups, old, active = thing.vertex_groups, thing.vertex_groups.get(name), thing.data.attributes.active
     active_name = active.name if active is not None else None
@@ -171,7 +171,7 @@ def read_group(thing: bpy.types.Object, index: int) -> np.ndarray:
 
     A BMesh gives them several times as fast as the vertices of the mesh do; there is no way that gives all at once.
     """
-    editing = thing.mode == "EDIT"
+    editing = thing.data.is_editmode
     work = bmesh.from_edit_mesh(thing.data) if editing else bmesh.new()
     if not editing:
         work.from_mesh(thing.data, face_normals=False, vertex_normals=False)
@@ -184,7 +184,7 @@ def read_group(thing: bpy.types.Object, index: int) -> np.ndarray:
 
 def selected(thing: bpy.types.Object) -> np.ndarray:
     """Which vertices are selected. [V] bool"""
-    if thing.mode != "EDIT":
+    if not thing.data.is_editmode:
         return values(thing.data, ".select_vert", "BOOLEAN", "POINT")
     vertices = bmesh.from_edit_mesh(thing.data).verts
     return np.fromiter((vertex.select for vertex in vertices), bool, len(vertices))

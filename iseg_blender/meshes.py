@@ -67,7 +67,7 @@ def at_once(conversation: Conversation) -> Any:
 
 def waits(thing: bpy.types.Object) -> bool:
     """Whether what edit mode has changed is not looked at by itself, for that would hold Blender up."""
-    large = thing.mode == "EDIT" and len(thing.data.vertices) > EDIT_LIMIT
+    large = thing.data.is_editmode and len(thing.data.vertices) > EDIT_LIMIT
     return large and (known_look(thing) is None or thing.data.session_uid in stale)
 
 

@@ -123,7 +123,7 @@ def draw_clicks(layout: Any, context: bpy.types.Context, part: state.Part) -> No
     row = layout.row()
     row.template_list(names.CLICKS_LIST, "", part, "clicks", part, "click_index", rows=3)
     column = row.column(align=True)
-    index = min(part.click_index, max(len(part.clicks) - 1, 0))
+    index = state.chosen(part.click_index, len(part.clicks))
     column.operator(names.CLICK_FLIP, text="", icon="ARROW_LEFTRIGHT").index = index
     column.operator(names.CLICK_REMOVE, text="", icon="REMOVE").index = index
     column.operator(names.CLICK_CLEAR, text="", icon="X")

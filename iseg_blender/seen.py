@@ -45,7 +45,7 @@ def surface_of(thing: bpy.types.Object, look: Look) -> Surface:
     """What is seen of a mesh object. Called while it is drawn, so it takes no longer than it must: until it is known
     where the points of a surface come from, it is the mesh below its modifiers.
     """
-    plain = thing.mode == "EDIT" or not (len(thing.modifiers) or thing.data.shape_keys is not None)
+    plain = thing.data.is_editmode or not (len(thing.modifiers) or thing.data.shape_keys is not None)
     state = (look.hash, -1 if plain else meshes.versions[thing.data.session_uid])
     known = _surfaces.get(thing.session_uid)
     if known is None or known[0] != state:

@@ -1,7 +1,7 @@
 """What is kept in the .blend: the parts of an object with their clicks, and the settings of a scene.
 
 A .blend can come from anywhere and hold anything: what is read here is bounded and checked where it is used
-(`clicks_of`, `trained_name`).
+(`clicks_of`, `trained_name`, `chosen`), or mended when it arrives (`mend`).
 """
 
 import re
@@ -151,7 +151,12 @@ def part_of(thing: bpy.types.Object) -> Part | None:
     state = thing.iseg
     if not len(state.parts):
         return None
-    return state.parts[min(state.part_index, len(state.parts) - 1)]
+    return state.parts[chosen(state.part_index, len(state.parts))]
+
+
+def chosen(index: int, count: int) -> int:
+    """Which one of a list an index means, whatever a file holds; 0 where the list is empty."""
+    return max(min(index, count - 1), 0)
 
 
 def title(part: Part) -> str:
@@ -179,7 +184,7 @@ def clicks_of(part: Part, vertex_count: int) -> Clicks:
     made: dict[int, bool] = {}
     total = len(part.clicks)
     for click in part.clicks[:CLICKS_LIMIT]:
-        if click.vertex < vertex_count:
+        if 0 <= click.vertex < vertex_count:
             made.setdefault(click.vertex, click.positive)
     return Clicks(tuple(made.items()), total - len(made))
 
@@ -239,6 +244,21 @@ def trained_name(thing: bpy.types.Object) -> str:
     """The engine's name of the geometry that an object was trained with; empty where there is none."""
     name = thing.iseg.trained
     return name if re.fullmatch("[0-9a-f]{64}", name) else ""
+
+
+def mend() -> None:
+    """Empty the strings that are none: Python cannot read bytes that are not UTF-8, and a file can hold such."""
+    for thing in bpy.data.objects:
+        stored = thing.iseg
+        for owner, kept in (
+            (stored, ("topology", "trained", "trained_topology")),
+            *((p, ("name",)) for p in stored.parts),
+        ):
+            for name in kept:
+                try:
+                    getattr(owner, name)
+                except UnicodeDecodeError:
+                    owner.property_unset(name)
 
 
 def add_properties() -> None:

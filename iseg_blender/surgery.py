@@ -22,7 +22,7 @@ SOURCE = "iseg source"  # layer: the index of the vertex that one was copied fro
 def editing(thing: bpy.types.Object) -> Iterator[BMesh]:
     """The mesh of an object for editing; written back unless an exception ends it."""
     mesh = thing.data
-    if thing.mode == "EDIT":
+    if thing.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
         ensure_lookup(work)
         yield work
@@ -83,7 +83,7 @@ def extrude(thing: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> np
 def move(thing: bpy.types.Object, vertices: np.ndarray, places: np.ndarray) -> None:
     """Move vertices [N] int to places [N, 3]."""
     mesh = thing.data
-    if thing.mode == "OBJECT" and mesh.shape_keys is None:  # else Blender lets the other shapes follow
+    if not mesh.is_editmode and mesh.shape_keys is None:  # else Blender lets the other shapes follow
         points = mesh_io.positions(mesh)  # [V, 3]
         points[vertices] = places
         mesh.attributes["position"].data.foreach_set("vector", points.ravel())

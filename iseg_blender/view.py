@@ -109,7 +109,7 @@ def draw() -> None:
     if part is None or look is None or thing.iseg.topology != look.topology or meshes.waits(thing):
         return
     clicks = state.clicks_of(part, len(look.vertices)).made
-    active = part.clicks[part.click_index].vertex if part.click_index < len(part.clicks) else None
+    active = part.clicks[state.chosen(part.click_index, len(part.clicks))].vertex if len(part.clicks) else None
     answer = queries.answer_of(thing, part)
     imagined = None  # [V]
     if preview is not None and preview.mesh == look.hash and (not preview.by_tool or tool.is_active(context)):

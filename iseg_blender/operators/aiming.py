@@ -50,7 +50,7 @@ def click_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float
     look = meshes.look_at(thing, fresh=False)
     surface = seen.surface_of(thing, look)
     screen, faces = screen_of(surface, thing, region, space.region_3d), faces_of(thing, look, surface)
-    usable = [index for index, click in enumerate(part.clicks) if click.vertex < len(look.vertices)]
+    usable = [index for index, click in enumerate(part.clicks) if 0 <= click.vertex < len(look.vertices)]
     points = {index: surface.point_of(part.clicks[index].vertex, look.vertices) for index in usable}
     squares = {index: float(((screen.points[point] - cursor) ** 2).sum()) for index, point in points.items()}
     for index in sorted(usable, key=squares.__getitem__):
@@ -69,7 +69,7 @@ def click_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float
 
 def faces_of(thing: bpy.types.Object, look: Look, surface: Surface) -> np.ndarray:
     """The triangles that can be clicked: in edit mode those that it does not hide. [F, 3]"""
-    return look.visible() if thing.mode == "EDIT" else surface.triangles
+    return look.visible() if thing.data.is_editmode else surface.triangles
 
 
 def blocked(

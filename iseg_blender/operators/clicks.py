@@ -94,7 +94,7 @@ class ISEG_OT_click_remove(ClickOperator):
         part = active_part(context)
         index = click_place(part, self.index)
         part.clicks.remove(index)
-        part.click_index = max(min(part.click_index, len(part.clicks) - 1), 0)
+        part.click_index = state.chosen(part.click_index, len(part.clicks))
 
 
 class ISEG_OT_click_flip(ClickOperator):
@@ -179,9 +179,9 @@ class ISEG_OT_part_remove(MeshOperator):
 
     def run(self, context):
         stored = context.object.iseg
-        index = min(stored.part_index, len(stored.parts) - 1)
+        index = state.chosen(stored.part_index, len(stored.parts))
         stored.parts.remove(index)
-        stored.part_index = max(min(index, len(stored.parts) - 1), 0)
+        stored.part_index = state.chosen(index, len(stored.parts))
         if not any(len(part.clicks) for part in stored.parts):
             stored.topology = ""
 

@@ -131,12 +131,12 @@ def follow(thing: bpy.types.Object, after: np.ndarray) -> None:
     for part in thing.iseg.parts:
         for index in reversed(range(len(part.clicks))):
             click = part.clicks[index]
-            place = int(after[click.vertex]) if click.vertex < len(after) else -1
+            place = int(after[click.vertex]) if 0 <= click.vertex < len(after) else -1
             if place >= 0:
                 click.vertex = place
             else:
                 part.clicks.remove(index)
-        part.click_index = max(min(part.click_index, len(part.clicks) - 1), 0)
+        part.click_index = state.chosen(part.click_index, len(part.clicks))
 
 
 def separate(thing: bpy.types.Object, name: str, geometry: Geometry, faces: np.ndarray) -> bpy.types.Object:

@@ -70,7 +70,7 @@ def remove(context: bpy.types.Context, region: Any, cursor: Cursor) -> bool:
     if index is None or part is None:
         return False
     part.clicks.remove(index)
-    part.click_index = max(min(part.click_index, len(part.clicks) - 1), 0)
+    part.click_index = state.chosen(part.click_index, len(part.clicks))
     view.preview = None
     live.retry()
     return True

@@ -50,7 +50,7 @@ def test_enabling_and_disabling_leaves_nothing_behind(empty):
         return len(found), len(handlers), len(properties)
 
     before = ours()
-    assert before[0] > 10 and before[1] == 4 and before[2] == 2
+    assert before[0] > 10 and before[1] >= 4 and before[2] == 2
     for _ in range(2):
         bpy.ops.preferences.addon_disable(module=MODULE)
         assert ours() == (0, 0, 0)
