@@ -47,7 +47,8 @@ class Settings:
     # Decoder (fit_decoder)
     decoder_widths: tuple[int, ...] = (128, 128, 128, 128)
     """Hidden layers behind the attention."""
-    decoder_steps: int = 800
+    decoder_steps: int = 1600
+    """The student alone gains from the second click only after some 1500."""
     decoder_sets: int = 32
     """Click sets a step."""
     decoder_vertices: int = 64
