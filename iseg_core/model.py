@@ -57,7 +57,8 @@ class FeatureField(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """points [N, 3] in the unit sphere -> features [N, d]."""
-        phase = 2 * math.pi * points @ self.frequencies  # [N, m]
+        with torch.autocast(points.device.type, enabled=False):  # some ten radians: bfloat16 would blur the waves
+            phase = 2 * math.pi * points @ self.frequencies  # [N, m]
         return REACH * self.mlp(torch.cat([points, phase.sin(), phase.cos()], dim=-1))  # [N, d]
 
 
