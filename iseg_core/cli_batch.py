@@ -78,7 +78,17 @@ def _batch(options: argparse.Namespace) -> int:
 
     try:
         with ray_pool(options.address) as ray, Screen() as screen:
-            train_library(ray, entries, options.output, training, share, options.retries, show, options.address)
+            train_library(
+                ray,
+                entries,
+                options.output,
+                training,
+                share,
+                options.retries,
+                show,
+                options.address,
+                options.spread,
+            )
     except KeyboardInterrupt:
         done = count(state.results)
         raise Cancelled(f"Stopped: {done}. What is there is kept; the same command goes on from there.") from None

@@ -2,7 +2,9 @@
 
 import json
 import os
-import signal
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from shapes import dumbbell, moved, tiny_settings, write_off
 
 import iseg_core as iseg
-from iseg_core import cli
+from iseg_core import cli, presets
 from iseg_core.batch import report
 from iseg_core.batch.library import FAILED, PRESENT, TRAINED, Entry, Result, Training, find_library, is_present
 from iseg_core.batch.run import Running, Share, State, alone, train_library
@@ -104,26 +106,39 @@ def expected_frequencies() -> np.ndarray:
     return (torch.randn(3, SHORT.fourier_frequencies, generator=generator) * SHORT.fourier_sigma).numpy()
 
 
-def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(ray, tmp_path):
+def watched(folder: Path, killed: dict[str, int]) -> Callable:
+    """train_one, which notes every start, and whose process is killed in the middle of the first `killed` of a name."""
+
+    def train_watched(name: str, *rest):
+        import os
+        import signal
+
+        from iseg_core import fit
+        from iseg_core.batch.pool import train_one
+
+        with open(folder / "starts", "a") as file:
+            file.write(name + "\n")
+        if (folder / "starts").read_text().split().count(name) <= killed.get(name, 0):
+            fit.fit_decoder = lambda *inputs, **keywords: os.kill(os.getpid(), signal.SIGKILL)
+        return train_one(name, *rest)
+
+    return train_watched
+
+
+def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(ray, tmp_path, monkeypatch):
+    monkeypatch.setattr("iseg_core.batch.run.train_one", watched(tmp_path, {"part1": 1}))
     entries = library(tmp_path, 3)
-    long = replace(TRAINING, settings=replace(SHORT, decoder_steps=150))
-    killed: list[Running] = []
     most = 0
 
     def show(state: State) -> None:
         nonlocal most
         most = max(most, len(state.running))
-        victims = [running for running in state.running if running.fraction > 0.05]
-        if victims and not killed:
-            os.kill(victims[0].pid, signal.SIGKILL)
-            killed.append(victims[0])
 
-    results = by_name(train_library(ray, entries, tmp_path / "out", long, show=show))
-    assert len(killed) == 1 and most <= 2  # never more at once than there are cores
-    assert {result.status for result in results.values()} == {TRAINED} and len(results) == 3
-    assert {name: result.attempts for name, result in results.items()} == {
-        entry.name: 1 + (entry.name == killed[0].name) for entry in entries
-    }
+    results = by_name(train_library(ray, entries, tmp_path / "out", TRAINING, show=show))
+    assert most <= 2  # never more at once than there are cores
+    assert {name: result.status for name, result in results.items()} == dict.fromkeys(results, TRAINED)
+    assert {name: result.attempts for name, result in results.items()} == {"part0": 1, "part1": 2, "part2": 1}
+    assert sorted((tmp_path / "starts").read_text().split()) == ["part0", "part1", "part1", "part2"]
     for entry in entries:
         model, mesh = iseg.load(entry.model(tmp_path / "out")), iseg.load_mesh(entry.path)
         assert model.mesh.hash == mesh.hash
@@ -131,8 +146,9 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(ray, tmp_path):
         assert iseg.Segmenter(model).segment(positive=[0]).shape == (len(mesh.vertices),)
 
     before = {entry.name: entry.model(tmp_path / "out").stat().st_mtime_ns for entry in entries}
-    again = train_library(ray, entries, tmp_path / "out", long)
+    again = train_library(ray, entries, tmp_path / "out", TRAINING)
     assert [(result.status, result.attempts) for result in again] == 3 * [(PRESENT, 0)]
+    assert len((tmp_path / "starts").read_text().split()) == 4
     assert before == {entry.name: entry.model(tmp_path / "out").stat().st_mtime_ns for entry in entries}
     left = {path.name for path in (tmp_path / "out").iterdir()} - {f"part{i}.iseg" for i in range(3)}
     assert left <= {".batch.lock"}  # no unfinished file
@@ -174,21 +190,28 @@ def test_a_library_of_big_meshes_is_spread(ray, tmp_path):
         train_library(ray, entries, tmp_path / "out", TRAINING, spread=64)
 
 
-def test_a_worker_that_always_ends_is_given_up(ray, tmp_path):
+def test_a_worker_that_always_ends_is_given_up(ray, tmp_path, monkeypatch):
+    monkeypatch.setattr("iseg_core.batch.run.train_one", watched(tmp_path, {"part0": 9}))
     entries = library(tmp_path, 1)
-    long = replace(TRAINING, settings=replace(SHORT, decoder_steps=20000))
-    dead: set[int] = set()
-
-    def show(state: State) -> None:
-        for running in state.running:
-            if running.pid not in dead:
-                dead.add(running.pid)
-                os.kill(running.pid, signal.SIGKILL)
-
-    (result,) = train_library(ray, entries, tmp_path / "out", long, retries=1, show=show)
+    (result,) = train_library(ray, entries, tmp_path / "out", TRAINING, retries=1)
     assert result.status == FAILED and result.attempts == 2
     assert "process ended" in result.reason and "Tried 2 times" in result.reason
     assert not entries[0].model(tmp_path / "out").exists()
+
+
+def test_progress_reaches_the_command(ray, tmp_path):
+    """With a training that lasts long enough to be looked at."""
+    seen: dict[str, int] = {}
+
+    def show(state: State) -> None:
+        seen.update((running.stage, running.pid) for running in state.running)
+        if seen:
+            raise KeyboardInterrupt
+
+    long = replace(TRAINING, settings=replace(SHORT, decoder_steps=10**6))
+    with pytest.raises(KeyboardInterrupt):
+        train_library(ray, library(tmp_path, 1), tmp_path / "out", long, show=show)
+    assert all(pid != os.getpid() for pid in seen.values())
 
 
 def test_what_a_worker_refuses_is_not_tried_again(ray, tmp_path):
@@ -279,9 +302,53 @@ def test_the_screen_shows_all_that_run():
     assert "1 of 30" in shown and "mesh0" in shown and "3 s left" in shown and "and 8 more" in shown
 
 
-def test_the_command(tmp_path, capsys):
-    pytest.importorskip("ray", reason="Ray, the extra `cluster`, is not installed")
-    with pytest.raises(SystemExit):
-        cli.main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--gpu", "much"])
+def test_a_board_that_cannot_be_asked_stops_nothing(ray):
+    from iseg_core.batch.pool import make_board, read_board
+
+    board = make_board(ray)
+    ray.get(board.tell.remote("a", ("observe", 0.5, None, "box", 1)))
+    assert read_board(ray, board) == {"a": ("observe", 0.5, None, "box", 1)}
+    ray.kill(board)
+    assert read_board(ray, board) == {}
+
+
+@pytest.mark.parametrize("spread", [[], ["--spread", "2"]])
+def test_the_command(ray, tmp_path, monkeypatch, capsys, spread):
+    @contextmanager
+    def connected(address):
+        assert address is None
+        yield ray
+
+    monkeypatch.setattr("iseg_core.batch.pool.ray_pool", connected)
+    monkeypatch.setitem(presets.PRESETS, "draft", SHORT)
+    library(tmp_path, 1)
+    (tmp_path / "meshes" / "broken.off").write_text("OFF\nnonsense\n")
+    out = tmp_path / "out"
+    command = ["batch", str(tmp_path / "meshes"), "-o", str(out), "--preset", "draft", *spread]
+    assert cli.main(command) == cli.FAILURE  # one failed
+    printed, said = capsys.readouterr()
+    assert "1 trained, 0 there already, 1 failed." in printed and "broken.off" in printed
+    assert "/2 part0: trained" in said and "/2 broken: failed" in said
+    assert iseg.load(out / "part0.iseg").info["preset"] == "draft"
+    assert {mesh["name"] for mesh in json.loads((out / "batch.json").read_text())["meshes"]} == {"part0", "broken"}
+    (tmp_path / "meshes" / "broken.off").unlink()
+    assert cli.main(command) == 0
+    assert "0 trained, 1 there already, 0 failed." in capsys.readouterr().out
+
+
+def test_wrong_arguments(tmp_path, capsys):
+    for wrong in (["--gpu", "much"], ["--gpu", "1.5"], ["--cores", "0"], ["--retries", "-1"], ["--spread", "0"]):
+        with pytest.raises(SystemExit):
+            cli.main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), *wrong])
     assert cli.main(["batch", str(tmp_path / "nothing"), "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
     assert "cannot be read" in capsys.readouterr().err
+    (tmp_path / "a.off").touch()
+    assert cli.main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--preset", "best"]) == cli.USAGE_ERROR
+    assert "draft, standard, paper" in capsys.readouterr().err
+
+
+def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (tmp_path / "a.off").touch()
+    assert cli.main(["batch", str(tmp_path), "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+    assert 'pip install "iseg-core[cluster]"' in capsys.readouterr().err

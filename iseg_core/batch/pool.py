@@ -93,6 +93,24 @@ class Board:
         self._said.pop(name, None)
 
 
+def make_board(ray: Any) -> Any:
+    """A Board on the machine of the command: no other machine's end takes it away."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(Board).remote()
+
+
+def read_board(ray: Any, board: Any) -> dict[str, tuple]:
+    """What it says; nothing where it cannot be asked: progress is worth no failure."""
+    from ray.exceptions import RayError
+
+    try:
+        return ray.get(board.read.remote(), timeout=10)
+    except RayError:  # GetTimeoutError is one
+        return {}
+
+
 def settle(version: str, cores: int) -> None:
     """Called first by everything that runs on a worker. Raises SettingsError where the worker has another iSeg."""
     import torch

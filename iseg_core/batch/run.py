@@ -18,7 +18,7 @@ from ..errors import IsegError, SettingsError
 from ..mesh import load_mesh
 from ..version import __version__
 from .library import FAILED, PRESENT, TRAINED, Entry, Result, Training, is_present
-from .pool import Board, check_resources, explain, slots, train_one
+from .pool import check_resources, explain, make_board, read_board, slots, train_one
 
 LOCK = ".batch.lock"
 LOOK = 0.25  # seconds between two looks at the board
@@ -127,7 +127,7 @@ class _Run:
         # Tried again here and not by Ray, which would not say so.
         resources = {"num_cpus": share.cores, "num_gpus": share.gpu, "max_retries": 0}
         self.train = ray.remote(**resources)(train_one)
-        self.board = ray.remote(num_cpus=0)(Board).remote()
+        self.board = make_board(ray)
         self.jobs: dict[Any, _Job] = {}
 
     def go(self, entries: Sequence[Entry]) -> None:
@@ -165,7 +165,7 @@ class _Run:
 
     def _look(self) -> None:
         """Wait a moment for something to end, and show how the rest is."""
-        said = self.ray.get(self.board.read.remote())
+        said = read_board(self.ray, self.board)
         under_way = {job.entry.name for job in self.jobs.values()}
         self.state.running = [Running(name, *words) for name, words in said.items() if name in under_way]
         self.show(self.state)
