@@ -347,6 +347,27 @@ def test_wrong_arguments(tmp_path, capsys):
     assert "draft, standard, paper" in capsys.readouterr().err
 
 
+def test_the_end_of_ray_is_a_sentence(monkeypatch):
+    ray = pytest.importorskip("ray", reason="Ray, the extra `cluster`, is not installed")
+    from iseg_core.batch.pool import ray_pool
+
+    ended: list[bool] = []
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append(True))
+    with pytest.raises(iseg.IsegError, match="node is gone.*the same command goes on"):
+        with ray_pool():
+            raise ray.exceptions.RaySystemError("the node is gone")
+
+    def absent(**options):
+        raise ConnectionError("nobody answers\nand more")
+
+    monkeypatch.setattr(ray, "init", absent)
+    with pytest.raises(SettingsError, match=r"cluster at far:1 \(nobody answers\)"):
+        with ray_pool("far:1"):
+            pass
+    assert ended == [True]
+
+
 def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     (tmp_path / "a.off").touch()

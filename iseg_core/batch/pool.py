@@ -50,15 +50,24 @@ def ray_pool(address: str | None = None, cores: int | None = None) -> Iterator[A
         )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = "this machine" if address is None else f"a cluster at {address}"
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SettingsError(
-            f"Ray does not start with {where}: {first} `ray status --address ADDRESS` says whether a cluster runs; "
-            "docs/cluster.md says how to start one."
+            f"Ray does not start with {where} ({_first_line(error)}). `ray status --address ADDRESS` says whether a "
+            "cluster runs; docs/cluster.md says how to start one."
         ) from error
+    from ray.exceptions import RayError
+
     try:
         yield ray
+    except RayError as error:
+        raise IsegError(
+            f"Ray has stopped the work ({_first_line(error)}). What is there is kept: the same command goes on."
+        ) from error
     finally:
         ray.shutdown()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def check_resources(ray: Any, cores: int, gpu: float, address: str | None) -> None:
