@@ -75,7 +75,7 @@ class Checkpoint:
         """After each step of a stage: write where it stands, if it is time to. last: it was the stage's last step.
 
         It is time where the next step, if it takes as long as this one, would end later than INTERVAL after the last
-        writing. A disk that is full costs the checkpoint, not the training.
+        writing. Where there is no room for it, on the disk or in memory, that costs the checkpoint, not the training.
         """
         if self._folder is None:
             return
@@ -86,7 +86,7 @@ class Checkpoint:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 _write(self._folder / stage, state())
                 self._present.add(stage)
-            except OSError:
+            except (OSError, MemoryError):
                 pass
             self._kept = self._stepped = time.monotonic()
 

@@ -13,6 +13,7 @@ from .regions import OFF_MIDDLE, PartFinder, region_score
 from .store import Model
 from .teacher import SCALES
 
+WIDEST = 10_000  # of a decoder's layers; a file may ask for anything
 LEAST_OVERLAP = 1e-3  # of regions that share nothing
 # Weight of the overlap with the student's answer, against the score of a region's border and size. The geometric
 # teacher chose by that very score: its student only breaks near ties. Other teachers saw what geometry cannot know.
@@ -31,7 +32,10 @@ class Student:
             if name.startswith("decoder.")
         }
         try:
-            self._decoder = Decoder(model.features.shape[1], tuple(model.settings["decoder_widths"]))
+            widths = tuple(model.settings["decoder_widths"])
+            if not all(0 < width <= WIDEST for width in widths):
+                raise ValueError("a decoder of absurd size")
+            self._decoder = Decoder(model.features.shape[1], widths)
             self._decoder.load_state_dict(weights)
             self._unit = float(model.networks["field.unit"])  # what 1 of the features is in the teacher's
         except (LookupError, TypeError, ValueError, RuntimeError) as error:

@@ -195,9 +195,10 @@ def test_a_restore_that_fails_says_so_and_leaves_nothing(tmp_path):
     assert not tmp_path.exists()
 
 
-def test_a_full_disk_costs_the_checkpoint_alone(tmp_path, whole, monkeypatch):
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), MemoryError()])
+def test_no_room_costs_the_checkpoint_alone(tmp_path, whole, monkeypatch, failure):
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise failure
 
     monkeypatch.setattr("iseg_core.files.os.fsync", full)
     assert_same(run(tmp_path)[0], whole)

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -97,6 +98,7 @@ def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient):
     assert f"iSeg {iseg.__version__}" in log and "162 vertices" in log and "decoder" in log
     for line in ("a print", "a write to descriptor 1", "a line of the C library", "a child process"):
         assert line in log  # what libraries print is in the log, and broke no frame
+    assert not re.search(r"\d\.\d{4}", log)  # no coordinates
 
 
 def test_a_model_outlives_the_process_that_trained_it(tmp_path: Path):
