@@ -199,6 +199,21 @@ def test_a_worker_that_always_ends_is_given_up(ray, tmp_path, monkeypatch):
     assert not entries[0].model(tmp_path / "out").exists()
 
 
+def test_a_defect_is_told_with_its_place(ray, tmp_path, monkeypatch):
+    def broken(name: str, *rest):
+        return 1 / 0
+
+    monkeypatch.setattr("iseg_core.batch.run.train_one", broken)
+    monkeypatch.setattr("iseg_core.batch.spread.train_spread", lambda *inputs, **keywords: 1 / 0)
+    for spread in (None, 1):
+        (result,) = train_library(ray, library(tmp_path, 1), tmp_path / "out", TRAINING, retries=1, spread=spread)
+        assert result.status == FAILED and result.attempts == 2
+        assert "ZeroDivisionError: division by zero (test_batch.py, line " in result.reason
+    monkeypatch.setattr("iseg_core.batch.run.load_mesh", lambda path: 1 / 0)
+    (result,) = train_library(ray, library(tmp_path, 1), tmp_path / "out", TRAINING)
+    assert result.status == FAILED and "ZeroDivisionError" in result.reason
+
+
 def test_progress_reaches_the_command(ray, tmp_path):
     """With a training that lasts long enough to be looked at."""
     seen: dict[str, int] = {}

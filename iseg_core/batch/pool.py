@@ -176,14 +176,9 @@ def explain(error: BaseException) -> str:
         return "its process ended; somebody has killed it, or the system did because memory ran out."
     if isinstance(error, (known.NodeDiedError, known.ObjectLostError, known.LocalRayletDiedError)):
         return "the machine that trained it has left the cluster."
-    cause = error.as_instanceof_cause() if isinstance(error, known.RayTaskError) else error
-    text = getattr(error, "traceback_str", "") or ""
-    frames = re.findall(r'File "([^"]+)", line (\d+)', text)
-    if frames:
-        where = f" ({Path(frames[-1][0]).name}, line {frames[-1][1]})"
+    if isinstance(error, known.RayTaskError):  # its text is the traceback of the worker
+        frames, cause = re.findall(r'File "([^"]+)", line (\d+)', str(error)), error.cause
     else:
-        found = traceback.extract_tb(error.__traceback__)
-        where = f" ({Path(found[-1].filename).name}, line {found[-1].lineno})" if found else ""
-    inner = getattr(cause, "cause", cause)
-    lines = str(inner).strip().splitlines() or [""]
-    return f"{type(inner).__name__}: {lines[-1]}{where}"
+        frames, cause = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)], error
+    where = f" ({Path(frames[-1][0]).name}, line {frames[-1][1]})" if frames else ""
+    return f"{type(cause).__name__}: {_first_line(cause)}{where}."

@@ -6,7 +6,6 @@ not be shared between machines, and the same command goes on from whatever is th
 
 import os
 import socket
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -76,7 +75,6 @@ class _Job:
     entry: Entry
     mesh: Any
     attempts: int = 0
-    began: float = 0.0
 
 
 def train_library(
@@ -152,11 +150,13 @@ class _Run:
         except (IsegError, OSError) as error:
             self._end(Result(entry.name, FAILED, str(error)))
             return
+        except Exception as error:  # a defect of ours, or no memory: the other meshes go on
+            self._end(Result(entry.name, FAILED, explain(error)))
+            return
         self._submit(_Job(entry, mesh))
 
     def _submit(self, job: _Job) -> None:
         job.attempts += 1
-        job.began = time.monotonic()
         name, mesh = job.entry.name, job.mesh
         reference = self.train.remote(
             name, mesh.vertices, mesh.faces, self.arguments, self.share.cores, self.share.gpu, self.board, __version__
@@ -222,8 +222,6 @@ class _SpreadRun(_Run):
             self._begin(entry)
 
     def _submit(self, job: _Job) -> None:
-        from ray.exceptions import RayError
-
         from .spread import train_spread
 
         host, pid = socket.gethostname(), os.getpid()
@@ -240,7 +238,7 @@ class _SpreadRun(_Run):
                 answer = train_spread(self.ray, job.mesh, self.workers, progress=tell, **resources, **self.arguments)
             except IsegError as error:
                 answer = str(error)
-            except RayError as error:
+            except Exception as error:  # a worker has ended, or a defect of ours
                 if job.attempts <= self.retries:
                     continue
                 self._give_up(job, error)
