@@ -37,6 +37,7 @@ def ray_pool(address: str | None = None, cores: int | None = None) -> Iterator[A
             f'Ray cannot be loaded ({error}). Get it: pip install "iseg-core[cluster]". '
             "`python -m iseg_core train` trains one mesh without it."
         ) from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report its use to its makers
     options: dict[str, Any] = {"address": address}
     if address is None:
         options = {"address": "local", "num_cpus": cores, "object_store_memory": OBJECT_STORE}
