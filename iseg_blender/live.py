@@ -38,11 +38,11 @@ def retry() -> None:
 def notice(thing: bpy.types.Object | None) -> None:
     """The sidebar shows how an object stands. Where nobody has looked at its mesh yet, that is begun."""
     global _noticed
-    if bpy.app.background or thing is None or mesh_io.refusal(thing) or meshes.known_look(thing) is not None:
+    if thing is None or mesh_io.refusal(thing) or meshes.known_look(thing) is not None:
         return
     if thing.data.session_uid != _noticed:
         _noticed = thing.data.session_uid
-        if not bpy.app.timers.is_registered(_refresh):
+        if not bpy.app.background and not bpy.app.timers.is_registered(_refresh):
             bpy.app.timers.register(_refresh, first_interval=0.0)
 
 

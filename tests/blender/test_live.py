@@ -83,3 +83,13 @@ def test_a_trained_mesh_is_ready_without_a_click(empty, engine, tmp_path):
     bpy.ops.iseg.part_add()
     settle(empty)
     assert empty.status.of(bpy.context.object).kind.name == "READY"
+
+    # Another object of the same geometry, as soon as the sidebar has shown it.
+    other = bpy.data.objects.new("Other", bpy.context.object.data.copy())
+    bpy.context.scene.collection.objects.link(other)
+    bpy.context.view_layer.objects.active = other
+    settle(empty)
+    assert empty.status.of(other).kind.name == "INSTANT"
+    empty.live.notice(other)
+    settle(empty)
+    assert empty.status.of(other).kind.name == "READY"
