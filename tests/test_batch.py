@@ -377,10 +377,22 @@ def test_the_end_of_ray_is_a_sentence(monkeypatch):
         raise ConnectionError("nobody answers\nand more")
 
     monkeypatch.setattr(ray, "init", absent)
+    ended.clear()
     with pytest.raises(SettingsError, match=r"cluster at far:1 \(nobody answers\)"):
         with ray_pool("far:1"):
             pass
-    assert ended == [True]
+    assert len(ended) == 1
+
+    starts: list[int] = []
+
+    def slow(**options):
+        starts.append(1)
+        if len(starts) < 3:
+            raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", slow)
+    with ray_pool():
+        assert len(starts) == 3
 
 
 def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch, capsys):

@@ -18,6 +18,7 @@ from ..version import __version__
 if TYPE_CHECKING:
     from ..store import Model
 
+STARTS = 3  # times that a pool on this machine is tried: Ray gives itself 30 s, which a busy machine may need
 OBJECT_STORE = 256 * 2**20  # bytes of shared memory on one machine; what does not fit goes to the disk
 # Ray limits OpenMP's threads to a task's cores; these make all libraries follow, and let idle threads sleep.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
@@ -42,19 +43,19 @@ def ray_pool(address: str | None = None, cores: int | None = None) -> Iterator[A
     if address is None:
         options = {"address": "local", "num_cpus": cores, "object_store_memory": OBJECT_STORE}
         options |= {"include_dashboard": False}
-    try:
-        ray.init(
-            **options,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": ENVIRONMENT},
-        )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = "this machine" if address is None else f"a cluster at {address}"
-        raise SettingsError(
-            f"Ray does not start with {where} ({_first_line(error)}). `ray status --address ADDRESS` says whether a "
-            "cluster runs; docs/cluster.md says how to start one."
-        ) from error
+    for left in reversed(range(STARTS if address is None else 1)):
+        try:
+            ray.init(**options, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": ENVIRONMENT})
+            break
+        except Exception as error:  # Ray raises just that where a busy machine is too slow for it
+            ray.shutdown()
+            if left:
+                continue
+            where = "this machine" if address is None else f"a cluster at {address}"
+            raise SettingsError(
+                f"Ray does not start with {where} ({_first_line(error)}). `ray status --address ADDRESS` says whether "
+                "a cluster runs; docs/cluster.md says how to start one."
+            ) from error
     from ray.exceptions import RayError
 
     try:
