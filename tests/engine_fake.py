@@ -1,5 +1,7 @@
 """Processes that are not quite iSeg's engine; for tests only. python engine_fake.py MODE"""
 
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -44,6 +46,9 @@ for _ in range(1000):
     send("result", request.id + 1000, {})  # nobody asked for that
 if mode == "truncated":
     sink.write(bytes(encode(Message("result", request.id, {}, {}))[0])[:-3])
+if mode == "killed":
+    sink.write(bytes(encode(Message("result", request.id, {}, {}))[0])[:-3])
+    os.kill(os.getpid(), signal.SIGKILL)
 if mode == "garbage":
     sink.write(b"garbage, garbage, garbage")
     time.sleep(600)

@@ -83,7 +83,7 @@ def kills(count: int, seed: int = 0) -> str:
     return f"{count} kills ({while_training} after the training had begun): {count} reasons, {count} restarts, 1 model"
 
 
-def resumed(count: int, seed: int = 0, subdivisions: int = 4, preset: str = "standard") -> str:
+def resumed(count: int, seed: int = 0, subdivisions: int = 3, preset: str = "standard") -> str:
     """`train` of the command line, killed `count` times at random moments and started again: the model is the very one
     of a run that nothing interrupts, and little was done twice.
     """

@@ -32,6 +32,7 @@ def fake(mode: str, **settings) -> EngineClient:
         ("version", "iSeg 0.0.1 and speaks protocol 99.*same version"),
         ("refuses", "I did not understand you"),
         ("truncated", "in the middle of a message"),
+        ("killed", "SIGKILL.*starts again"),
         ("garbage", "begins with 'garbage, garbage'"),
         ("oversized", "announces"),
         ("huge array", "larger than what was sent"),

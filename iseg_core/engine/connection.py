@@ -26,6 +26,7 @@ from .protocol import PAYLOAD_LIMIT, PROTOCOL, Message, encode, mismatch, read, 
 HELLO_ID = 1
 FOREIGN = ("PYTHON", "CONDA", "_CONDA", "VIRTUAL_ENV", "__PYVENV", "_CE_")  # beginnings of the host's variables
 GRACE = 3.0  # seconds that a process gets to end by itself before it is ended
+MOMENT = 0.2  # seconds from the end of a process' output to its own
 
 
 class Events(NamedTuple):
@@ -162,6 +163,14 @@ class Connection:
             self._kill()
             self._process.wait()
 
+    def _was_killed(self) -> bool:
+        """Whether a signal has ended the process, just now."""
+        assert self._process is not None
+        try:
+            return self._process.wait(MOMENT) < 0
+        except subprocess.TimeoutExpired:
+            return False
+
     def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -173,7 +182,8 @@ class Connection:
             while (message := read(stdout)) is not None:  # pyright: ignore[reportArgumentType] bufsize=0: a raw file
                 self._handle(message)
         except ProtocolError as error:
-            self._reason = self._reason or str(error)
+            if not self._was_killed():  # else that is the reason, not the frame that it could not finish
+                self._reason = self._reason or str(error)
             self._kill()
         except (OSError, ValueError, MemoryError) as error:
             self._reason = self._reason or f"The engine's answers cannot be read: {error}. Start it again."
