@@ -275,7 +275,7 @@ class Service:
         stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in model.info["seconds"].items())
         self.log(f"trained on {model.info['device']}: {stages}")
         gc.collect()  # a training leaves cycles behind; they would wait for long, and hold much
-        _trim()  # and the C library would keep what each has freed, some 1 MB, in arenas that it does not fill again
+        _trim()
         return Answer(_described(trained, model, cached=False, unsaved=unsaved))
 
     def _save(self, key: ModelKey, model: "Model", checkpoint: "Checkpoint | None" = None) -> str | None:
