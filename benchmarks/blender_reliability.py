@@ -23,9 +23,9 @@ BATCH = 50  # sequences
 def here(part: str, count: int, seed: int) -> None:
     """Run a part in this process, which ends with 1 where something went wrong."""
     sys.path[:0] = [str(TESTS), str(TESTS.parent.parent)]
-    import conftest  # before bpy: a Blender that nobody has used before
-    import endurance
-    import sequences
+    import conftest  # pyright: ignore[reportMissingImports]  # before bpy: a Blender that nobody has used before
+    import endurance  # pyright: ignore[reportMissingImports]
+    import sequences  # pyright: ignore[reportMissingImports]
 
     conftest.install()
     failed = False
