@@ -4,7 +4,7 @@ So of many regions that a click may mean, the one is likely in whose middle it l
 space, as in the protocol of simulated users (AGILE3D).
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -42,7 +42,7 @@ class Depth:
         self._columns = np.concatenate([-2 * q, (q * q).sum(axis=0)[None]]).astype(np.float32)  # [4, C]
         self._rows = np.concatenate([self._points, np.ones((len(points), 1))], axis=1).astype(np.float32)  # [P, 4]
         self._squares = (self._points**2).sum(axis=1)  # [P]
-        self._from = lru_cache(maxsize=CLICKS)(self._distances)  # vertex -> [P]
+        self._from = lru_cache(maxsize=CLICKS)(partial(_distances, self._points))  # vertex -> [P]
 
     def greatest(self, inside: np.ndarray) -> float:
         """Greatest depth in a region [P] bool: 0 where it is empty, infinite where it is everything."""
@@ -71,8 +71,9 @@ class Depth:
             return 0.0, depth
         return 1 - depth / max(self.greatest(inside), depth, 1e-30), depth
 
-    def _distances(self, vertex: int) -> np.ndarray:
-        return np.sqrt(((self._points - self._points[vertex]) ** 2).sum(axis=1))  # [P]
+
+def _distances(points: np.ndarray, vertex: int) -> np.ndarray:
+    return np.sqrt(((points - points[vertex]) ** 2).sum(axis=1))  # [P]
 
 
 def spread(found: np.ndarray, count: int) -> np.ndarray:

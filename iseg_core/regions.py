@@ -53,12 +53,11 @@ class PartFinder:
     """A surface and what is known of the clicks on it: fields and candidates, computed once a vertex."""
 
     def __init__(self, surface: Surface):
+        fields = lru_cache(maxsize=REMEMBERED)(surface.fields)
         self.surface = surface
-        self.fields = lru_cache(maxsize=REMEMBERED)(surface.fields)  # vertex -> [T, P]
-        self.candidates = lru_cache(maxsize=REMEMBERED)(self._candidates)  # vertex -> Candidates
-
-    def _candidates(self, vertex: int) -> Candidates:
-        return find_candidates(self.surface, vertex, self.fields(vertex))
+        self.fields = fields  # vertex -> [T, P]
+        # vertex -> Candidates. It knows no self: a cycle would keep a model in memory long after its last use.
+        self.candidates = lru_cache(maxsize=REMEMBERED)(lambda vertex: find_candidates(surface, vertex, fields(vertex)))
 
 
 def find_candidates(surface: Surface, vertex: int, fields: np.ndarray) -> Candidates:

@@ -1,5 +1,7 @@
 """Clicks in, probabilities out: for the trained model and for instant mode."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -159,3 +161,16 @@ def test_otsu_separates_two_populations():
     low, high = np.random.default_rng(0).normal([[0.1], [0.8]], 0.03, (2, 500)).clip(0, 1)
     assert 0.2 < otsu(np.r_[low, high].astype(np.float32)) < 0.7
     assert otsu(np.zeros(5, dtype=np.float32)) == 0.5
+
+
+def test_what_a_segmenter_holds_goes_with_it():
+    """A cycle would wait for the collector, which counts objects and not their bytes: memory would grow with use."""
+    segmenter = iseg.instant(dumbbell(3))
+    segmenter.segment(positive=[1, 5], negative=[40])
+    held = [weakref.ref(segmenter.model), weakref.ref(segmenter._finder.surface), weakref.ref(segmenter._finder)]
+    gc.disable()
+    try:
+        del segmenter
+        assert [thing() for thing in held] == [None] * 3
+    finally:
+        gc.enable()
