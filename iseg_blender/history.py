@@ -49,6 +49,12 @@ def keep(thing: bpy.types.Object) -> None:
         _states.put((thing.data.session_uid, carried(thing)), _saved(thing))
 
 
+def begin(thing: bpy.types.Object) -> None:
+    """In edit mode, before the first change: remember the state that undo is to bring back."""
+    if not carried(thing):
+        keep(thing)
+
+
 def note(thing: bpy.types.Object) -> None:
     """After a change: let the mesh carry the name of the state that its objects are in now."""
     if not _busy and _follows(thing):

@@ -179,6 +179,9 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
                 meshes.stale.add(mesh.session_uid)
                 meshes.versions[mesh.session_uid] += 1
                 geometry = True
+    thing = bpy.context.object
+    if thing is not None and not mesh_io.refusal(thing) and thing.data.is_editmode:
+        history.begin(thing)
     if geometry and not bpy.app.background:
         if bpy.app.timers.is_registered(_refresh):
             bpy.app.timers.unregister(_refresh)

@@ -27,6 +27,7 @@ def editing(thing: bpy.types.Object) -> Iterator[BMesh]:
         ensure_lookup(work)
         yield work
         work.normal_update()
+        work.select_flush_mode()  # counts what is selected, which Blender's own tools rely on: else they crash
         bmesh.update_edit_mesh(mesh, loop_triangles=True, destructive=True)
         return
     work = bmesh.new()

@@ -101,7 +101,7 @@ def kills(count: int, seed: int = 0) -> str:
             bpy.ops.iseg.click_add(vertex=30, positive=False)
             before = state_of(iseg, thing)
             task = engine.start(iseg.queries.answering(thing, thing.iseg.parts[0], look, "cpu"))
-        moment = time.monotonic() + rng.uniform(0.0, 4.0 if kind == "train" else 0.06)
+        moment = time.monotonic() + rng.uniform(0.0, 4.0 if kind == "train" else 0.012)
         while time.monotonic() < moment and not task.ended:
             engine.pump()
             time.sleep(0.001)

@@ -208,3 +208,19 @@ def test_what_cannot_be_edited_says_why(empty, engine):
     with pytest.raises(RuntimeError, match="No click includes anything"):
         bpy.ops.iseg.edit(action="DELETE")
     assert len(bpy.context.object.data.polygons) == 500
+
+
+def test_blender_can_count_what_is_selected(empty, engine):
+    """Else its own tools, which make room for as many vertices, write beyond it."""
+    bpy.ops.mesh.primitive_monkey_add()
+    thing = bpy.context.object
+    bpy.ops.object.mode_set(mode="EDIT")  # everything is selected
+    bpy.ops.iseg.click_add(vertex=EYE)
+    for action in ("EXTRUDE", "SHRINK", "DELETE", "SELECT", "HIDE"):
+        bpy.ops.iseg.edit(action=action)
+        work = bmesh.from_edit_mesh(thing.data)
+        selected = [sum(element.select for element in kind) for kind in (work.verts, work.edges, work.faces)]
+        assert [thing.data.total_vert_sel, thing.data.total_edge_sel, thing.data.total_face_sel] == selected, action
+        bpy.ops.transform.translate(value=(0.1, 0.0, 0.3))
+        if not len(thing.iseg.parts[0].clicks):  # deleted with the part
+            bpy.ops.iseg.click_add(vertex=EYE)

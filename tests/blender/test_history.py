@@ -207,3 +207,18 @@ def test_before_edit_mode_blenders_own_undo_decides(empty):
     for clicks in ([(29, True)], [(29, True)], [(29, False)]):
         bpy.ops.ed.redo()
         assert made(bpy.context.object) == clicks
+
+
+def test_the_first_change_in_edit_mode_is_undone(empty):
+    """One that no operator of ours makes: a setting, or a name."""
+    monkey()
+    bpy.ops.iseg.part_add(name="Ear")
+    push()
+    bpy.ops.object.mode_set(mode="EDIT")
+    push()
+    bpy.context.object.iseg.parts[0].name = "Nose"
+    push()
+    bpy.ops.ed.undo()
+    assert bpy.context.object.iseg.parts[0].name == "Ear"
+    bpy.ops.ed.redo()
+    assert bpy.context.object.iseg.parts[0].name == "Nose"
