@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from scipy.sparse.linalg import splu
 from torch import Tensor, nn
 
 from .batches import ViewBatches, VoteBatches
@@ -16,6 +15,7 @@ from .checkpoint import Checkpoint
 from .descent import Descent, Step
 from .device import reduced_precision
 from .errors import SettingsError
+from .factors import Factor
 from .model import Decoder, FeatureField
 from .observe import Observations
 from .presets import Settings
@@ -146,7 +146,7 @@ def least_squares_features(observations: Observations, ridge: float) -> np.ndarr
     diagonal = observations.A.diagonal()  # [P]
     # A vertex that was only grazed has next to no diagonal, and its feature would be noise.
     diagonal = ridge * np.maximum(diagonal, GRAZED * diagonal.mean())  # [P]
-    return splu((observations.A + sp.diags(diagonal)).tocsc()).solve(observations.b)  # [P, d]
+    return Factor(observations.A + sp.diags(diagonal)).solve(observations.b)  # [P, d]
 
 
 def _new_field(observations: Observations, settings: Settings, generator: torch.Generator) -> FeatureField:

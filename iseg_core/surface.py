@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import breadth_first_order, connected_components, dijkstra
-from scipy.sparse.linalg import splu
 
 from .depth import Depth
+from .factors import Factor
 from .raster import EmbreeRasterizer
 
 TIMES = (1.0, 10.0, 100.0, 1000.0)  # t of the fields (L + tM) u = e: from the size of the shape to that of a detail
@@ -85,9 +85,9 @@ class Surface:
         return laplacian(self.edges, self.weights, self.vertex_count)
 
     @cached_property
-    def _factors(self) -> list:
+    def _factors(self) -> list[Factor]:
         mass = sp.diags(np.maximum(self.mass, LEAST_MASS))  # [P, P]
-        return [factor(self.laplacian + t * mass) for t in TIMES]
+        return [Factor(self.laplacian + t * mass) for t in TIMES]
 
     def fields(self, vertex: int) -> np.ndarray:
         """Solutions of (L + tM) u = e_vertex for the t of TIMES: closeness to the vertex, seen by the parts. [T, P]"""
@@ -131,7 +131,7 @@ class Surface:
         else:
             shift = 0.5  # L is singular: the shifted inverse exists and still finds the smallest
             start = np.random.default_rng(0).standard_normal(self.vertex_count)  # [P] fixed: same features every run
-            inverse = factor(symmetric + shift * sp.eye(self.vertex_count))
+            inverse = Factor(symmetric + shift * sp.eye(self.vertex_count))
             operator = sp.linalg.LinearOperator(symmetric.shape, inverse.solve, dtype=np.float64)
             values, vectors = eigsh(operator, k=count, which="LM", v0=start, tol=1e-6)  # pyright: ignore[reportArgumentType]
             order = np.argsort(-values)
@@ -186,7 +186,7 @@ def measure_surface(vertices: np.ndarray, faces: np.ndarray) -> Surface:
     area_matrix = sp.diags(np.maximum(vertex_area, LEAST_MASS * total))  # [P, P]
 
     def smooth(values: np.ndarray, radius: float) -> np.ndarray:
-        return factor(area_matrix + (radius * size) ** 2 * plain).solve(area_matrix @ values)
+        return Factor(area_matrix + (radius * size) ** 2 * plain).solve(area_matrix @ values)
 
     normals = np.zeros_like(vertices)  # [P, 3]
     for corner in range(3):
@@ -209,13 +209,6 @@ def laplacian(edges: np.ndarray, weights: np.ndarray, count: int) -> sp.csc_matr
     i, j = edges.T
     off = sp.coo_matrix((np.r_[weights, weights], (np.r_[i, j], np.r_[j, i])), shape=(count, count)).tocsc()
     return (sp.diags(np.asarray(off.sum(axis=1)).ravel()) - off).tocsc()
-
-
-def factor(matrix: sp.spmatrix):
-    """Sparse LU of a symmetric positive definite matrix; `.solve(b)` for b [P] or [P, n]."""
-    return splu(
-        sp.csc_matrix(matrix), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-    )
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
