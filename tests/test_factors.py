@@ -56,6 +56,11 @@ def test_another_thread_may_drop_them():
 
 
 def test_a_process_ends_well_with_factors_in_use():
-    code = "import scipy.sparse as sp; from iseg_core.factors import Factor; held = Factor(sp.csc_matrix(sp.eye(9))); print(1)"
+    code = """
+import scipy.sparse as sp
+from iseg_core.factors import Factor
+held = Factor(sp.csc_matrix(sp.eye(9)))
+print(1)
+"""
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")
