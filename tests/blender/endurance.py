@@ -88,20 +88,23 @@ def kills(count: int, seed: int = 0) -> str:
     )
     for number in range(count):
         bpy.ops.wm.read_homefile(use_empty=True)
-        bpy.ops.mesh.primitive_uv_sphere_add(segments=10 + number % 7, ring_count=8)
+        kind = "query" if number % 2 else "train"
+        if kind == "train":
+            bpy.ops.mesh.primitive_uv_sphere_add(segments=10 + number % 7, ring_count=8)
+        else:  # one that takes some milliseconds
+            bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=40 + number % 7)
         thing = bpy.context.object
         bpy.context.scene.iseg.preset = "draft"
         bpy.ops.iseg.click_add(vertex=10)
         bpy.ops.iseg.to_vertex_group()
         before, look = state_of(iseg, thing), iseg.meshes.look_at(thing)
-        kind = "query" if number % 2 else "train"
         if kind == "train":
             task = iseg.training.train(thing, bpy.context.scene.iseg)
         else:
             bpy.ops.iseg.click_add(vertex=30, positive=False)
             before = state_of(iseg, thing)
             task = engine.start(iseg.queries.answering(thing, thing.iseg.parts[0], look, "cpu"))
-        moment = time.monotonic() + rng.uniform(0.0, 4.0 if kind == "train" else 0.012)
+        moment = time.monotonic() + rng.uniform(0.0, 4.0 if kind == "train" else 0.015)
         while time.monotonic() < moment and not task.ended:
             engine.pump()
             time.sleep(0.001)
