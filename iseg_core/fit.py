@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from .batches import ViewBatches, VoteBatches
 from .checkpoint import Checkpoint
@@ -178,9 +179,11 @@ def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | View
     """Loss of one batch, on features [P, d]."""
     batch: Any = source.draw()  # of the kind that its own source understands
     clicked, signs, scale = (t.to(features.device) for t in batch.clicks)
-    vertices = features if batch.vertices is None else features[batch.vertices.to(features.device)]  # [K, N, d]
+    # embedding(i, x) is x[i]; that one's gradient is summed in no fixed order when there is more than one thread.
+    asked = batch.vertices
+    vertices = features if asked is None else embedding(asked.to(features.device), features)  # [K, N, d]
     with reduced_precision(features.device):
-        logits = decoder.decode(decoder.precompute(vertices), features[clicked], signs, scale)  # [K, N]
+        logits = decoder.decode(decoder.precompute(vertices), embedding(clicked, features), signs, scale)  # [K, N]
     logits = logits.float()  # [K, N]
     loss = source.loss(batch, logits)
     source.learn(batch, logits)
