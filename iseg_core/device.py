@@ -1,8 +1,13 @@
 """Where torch computes, and how precisely."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from .errors import SettingsError
+
+SMALL = 10**8  # multiplications in a product, below which waking a second thread costs more than it gains
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
@@ -33,3 +38,15 @@ def has_fast_bf16(device: str | torch.device) -> bool:
 def reduced_precision(device: str | torch.device) -> torch.autocast:
     """Context in which layers compute in bfloat16 where that is fast, and nothing changes elsewhere."""
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=has_fast_bf16(device))
+
+
+@contextmanager
+def threads_for(multiplications: int) -> Iterator[None]:
+    """Context for work on the processor whose largest product has so many multiplications: one thread where few."""
+    before = torch.get_num_threads()
+    if multiplications < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -14,7 +14,7 @@ from torch.nn.functional import embedding
 from .batches import ViewBatches, VoteBatches
 from .checkpoint import Checkpoint
 from .descent import Descent, Step
-from .device import reduced_precision
+from .device import reduced_precision, threads_for
 from .errors import SettingsError
 from .factors import Factor
 from .model import Decoder, FeatureField
@@ -44,7 +44,9 @@ def fit_field(
     points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
     loss = _Regression(observations, settings, generator) if settings.ridge > 0 else FieldLoss(observations)
     descent = Descent("field", field, settings.field_rate, settings.field_steps, generator)
-    descent.run(lambda: loss.of(field, points), step, checkpoint)
+    rows = settings.field_batch if settings.ridge > 0 else len(points)
+    with threads_for(rows * settings.field_width * max(settings.field_width, 2 * settings.fourier_frequencies)):
+        descent.run(lambda: loss.of(field, points), step, checkpoint)
     return field.eval()
 
 
@@ -68,7 +70,9 @@ def fit_decoder(
     decoder = Decoder(features.shape[1], settings.decoder_widths, generator).to(device)
     source = _source(objective, observations, vertices, settings, generator)
     descent = Descent("decoder", decoder, settings.decoder_rate, settings.decoder_steps, generator, source.pool)
-    descent.run(lambda: _decoder_loss(decoder, features, source), step, checkpoint)
+    rows = settings.decoder_sets * (settings.decoder_vertices if objective == "votes" else len(features))
+    with threads_for(rows * max(settings.decoder_widths) ** 2):
+        descent.run(lambda: _decoder_loss(decoder, features, source), step, checkpoint)
     return decoder.eval()
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from iseg_core.descent import BETAS, EPSILON, START, WARM_UP, WEIGHT_DECAY, Descent, learning_rate
-from iseg_core.device import has_fast_bf16, reduced_precision
+from iseg_core.device import SMALL, has_fast_bf16, reduced_precision, threads_for
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"))]
 
@@ -63,3 +63,17 @@ def test_another_processor_computes_in_single_precision(monkeypatch):
     with reduced_precision("cpu"):
         assert network()(torch.ones(1, 3)).dtype == torch.float32
     assert not has_fast_bf16("cpu") and not has_fast_bf16("mps")
+
+
+def test_small_products_take_one_thread_and_give_the_others_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ZeroDivisionError), threads_for(SMALL - 1):
+            assert torch.get_num_threads() == 1
+            raise ZeroDivisionError
+        assert torch.get_num_threads() == 2
+        with threads_for(SMALL):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
