@@ -140,8 +140,8 @@ class ViewBatches:
         for v, r in self.place[chosen].tolist():
             view = self.views[v]
             rows.append(view.rows[r])
-            corners.append(torch.from_numpy(view.matrix.indices.reshape(-1, 3)).long())
-            weights.append(torch.from_numpy(view.matrix.data.reshape(-1, 3)))
+            corners.append(torch.tensor(view.matrix.indices.reshape(-1, 3), dtype=torch.int64))
+            weights.append(torch.tensor(view.matrix.data.reshape(-1, 3)))
             masks.append(torch.from_numpy(view.masks[r]).float())
         clicks = pad([self.sets[k] for k, _ in rows], [int(scale) for _, scale in rows])
         return ViewBatch(clicks, None, corners, weights, masks)

@@ -107,11 +107,14 @@ def steps():
         mesh.update()
         bpy.ops.view3d.view_axis(type="TOP")
         bpy.ops.view3d.view_selected()
-    yield 2.0
+    found["reading"] = False
+    for _ in range(20):  # the sidebar begins it when it is drawn, the tool at the latest
+        yield 0.1
+        found["reading"] |= engine.busy
     top = int(np.linalg.norm(wavy - (0.5, 0.5, 0.4), axis=1).argmin())
     with here():
         bpy.ops.iseg.click("INVOKE_DEFAULT", True)
-    found["reading"] = engine.busy
+    found["reading"] |= engine.busy
     yield from settled()
     yield from press("LEFTMOUSE", *map(int, screen([wavy[top]])[0]))
     yield from settled()
