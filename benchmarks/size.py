@@ -41,7 +41,7 @@ def subdivided(source: iseg.Mesh, vertex_count: int) -> iseg.Mesh:
     proxy = make_proxy(source, vertex_count // 4**times)
     vertices, faces = proxy.vertices, proxy.faces
     for _ in range(times):
-        vertices, faces = trimesh.remesh.subdivide(vertices, faces)
+        vertices, faces = trimesh.remesh.subdivide(vertices, faces)[:2]
     return iseg.Mesh(np.asarray(vertices), np.asarray(faces, dtype=np.int32))
 
 
