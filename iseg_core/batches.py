@@ -142,7 +142,7 @@ class ViewBatches:
             rows.append(view.rows[r])
             corners.append(torch.tensor(view.matrix.indices.reshape(-1, 3), dtype=torch.int64))
             weights.append(torch.tensor(view.matrix.data.reshape(-1, 3)))
-            masks.append(torch.from_numpy(view.masks[r]).float())
+            masks.append(torch.tensor(view.masks[r], dtype=torch.float32))
         clicks = pad([self.sets[k] for k, _ in rows], [int(scale) for _, scale in rows])
         return ViewBatch(clicks, None, corners, weights, masks)
 
