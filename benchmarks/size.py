@@ -10,14 +10,13 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial import KDTree
-from speed import ROOT, table
+from speed import ROOT, peak_gb, table
 
 import iseg_core as iseg
 from iseg_core.bench.dataset import LabelledFile, find_meshes
@@ -43,11 +42,6 @@ def subdivided(source: iseg.Mesh, vertex_count: int) -> iseg.Mesh:
     for _ in range(times):
         vertices, faces = trimesh.remesh.subdivide(vertices, faces)[:2]
     return iseg.Mesh(np.asarray(vertices), np.asarray(faces, dtype=np.int32))
-
-
-def peak_gb() -> float:
-    """Most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
 
 
 def _one(mesh: iseg.Mesh, pipe) -> None:
@@ -106,8 +100,8 @@ def carrying(files: list[LabelledFile]) -> list[dict]:
             scores.append((target.iou(a), target.iou(b)))
             x, y = a >= 0.5, b >= 0.5  # [V] each
             shared.append((x & y).sum() / max((x | y).sum(), 1))
-            if shared[-1] >= SHARED and len(border(mesh, x)) and len(border(mesh, y)):
-                one, other = border(mesh, x), border(mesh, y)  # [n, 3], [m, 3]
+            one, other = border(mesh, x), border(mesh, y)  # [n, 3], [m, 3]
+            if shared[-1] >= SHARED and len(one) and len(other):
                 ways = (KDTree(one).query(other)[0].mean(), KDTree(other).query(one)[0].mean())
                 apart.append(float(np.mean(ways)) / root)
         edges = mesh.vertices[mesh.faces] - mesh.vertices[np.roll(mesh.faces, 1, axis=1)]  # [F, 3, 3]

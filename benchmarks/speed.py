@@ -59,14 +59,18 @@ def table(title: str, rows: list[dict]) -> None:
     CONSOLE.print(shown)
 
 
+def peak_gb() -> float:
+    """Most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
+
+
 def _train_alone(preset: str, pipe) -> None:
     """In a process of its own, so that the peak memory is this run's."""
     mesh = jack(3000)
     began = time.perf_counter()
     model = iseg.train(mesh, preset=preset)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
-    pipe.send({"seconds": seconds, "stages": model.info["seconds"], "peak_gb": peak})
+    pipe.send({"seconds": seconds, "stages": model.info["seconds"], "peak_gb": peak_gb()})
 
 
 def training() -> list[dict]:

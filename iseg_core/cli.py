@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .cli_arguments import add_device, output_file, positive_count
+from .cli_arguments import add_device, add_training, output_file, positive_count
 from .cli_batch import add_batch
 from .cli_segment import add_segment, add_transfer
 from .errors import Cancelled, IsegError, SettingsError
@@ -97,15 +97,7 @@ def _add_train(commands: Any) -> None:
     parser.set_defaults(run=_train)
     parser.add_argument("mesh", metavar="MESH", help="OBJ, PLY, OFF, STL, glTF or GLB file")
     parser.add_argument("-o", "--output", metavar="MODEL", type=output_file, required=True, help="model file (.iseg)")
-    teacher = parser.add_mutually_exclusive_group()
-    teacher.add_argument(
-        "--teacher",
-        default="geometric",
-        help="geometric (default; needs no download), sam_vit_b, sam_vit_l or sam_vit_h",
-    )
-    teacher.add_argument("--weights", metavar="FILE", help="an official weights file, in place of --teacher")
-    parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
-    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal models on one machine (default 0)")
+    add_training(parser, weights="an official weights file, in place of --teacher")
     add_device(parser)
 
 

@@ -9,6 +9,19 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
 
 
+def add_training(parser: argparse.ArgumentParser, weights: str) -> None:
+    """What makes a model what it is, beside the mesh. weights: what to say of that argument."""
+    teacher = parser.add_mutually_exclusive_group()
+    teacher.add_argument(
+        "--teacher",
+        default="geometric",
+        help="geometric (default; needs no download), sam_vit_b, sam_vit_l or sam_vit_h",
+    )
+    teacher.add_argument("--weights", metavar="FILE", help=weights)
+    parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
+    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal models on one machine (default 0)")
+
+
 def output_file(path: str) -> str:
     """An argument that names a file to write. What would stop it from being written is said before the work is done."""
     folder = Path(os.path.realpath(path)).parent

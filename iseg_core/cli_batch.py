@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .cli_arguments import positive_count
+from .cli_arguments import add_training, positive_count
 
 
 def add_batch(commands: Any) -> None:
@@ -20,15 +20,7 @@ def add_batch(commands: Any) -> None:
         "meshes", metavar="MESHES", type=Path, help="folder (with those below it), or a text file with a path a line"
     )
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder for models and report")
-    teacher = parser.add_mutually_exclusive_group()
-    teacher.add_argument(
-        "--teacher", default="geometric", help="geometric (default), sam_vit_b, sam_vit_l or sam_vit_h"
-    )
-    teacher.add_argument(
-        "--weights", metavar="FILE", help="an official weights file, at the same place on all machines"
-    )
-    parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
-    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal models on one machine (default 0)")
+    add_training(parser, weights="an official weights file, at the same place on all machines")
     parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster, or auto: the one this machine is in")
     parser.add_argument("--cores", type=positive_count, default=1, metavar="N", help="cores for each mesh (default 1)")
     parser.add_argument(

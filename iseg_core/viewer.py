@@ -132,8 +132,9 @@ class Viewer:
         """Views that the restored sums hold already: they are drawn again, faster than to read them, and equal."""
         for index in map(int, order):
             drawn = self._draw(index)
-            self.field.see(drawn.small or drawn.view.raster, self._faces)
-            self.votes.see(index, drawn.view.raster.matrix(self._faces, len(self._vertices)))
+            matrix = self._matrix(drawn.view.raster)  # [p, P]
+            self.field.see(matrix if drawn.small is None else self._matrix(drawn.small))
+            self.votes.see(index, matrix)
 
     def ask(self, index: int, ask: Ask) -> np.ndarray:
         """Ask an open view for second clicks. Returns for which scales the answer counts, [R, 3] bool."""
@@ -164,11 +165,15 @@ class Viewer:
         small = self._rasterizer.rasterize(camera, self.field.side) if self.field.side not in (0, side) else None
         return _Drawn(index, RenderedView(camera, raster, shade(raster, camera, self._vertices, self._faces)), small)
 
+    def _matrix(self, raster: Raster) -> sp.csr_matrix:
+        """B_v of a view. [p, P]"""
+        return raster.matrix(self._faces, len(self._vertices))
+
     def _begin(self, drawn: _Drawn, embedding: Embedding, small: Raster) -> First:
         """Sum up the features of a view [d, h, w], and ask for the single clicks that it sees."""
         raster = drawn.view.raster
-        matrix = raster.matrix(self._faces, len(self._vertices))  # [p, P]
-        self.field.add(embedding.features, small, self._faces)
+        matrix = self._matrix(raster)  # [p, P]
+        self.field.add(embedding.features, small, matrix if small is raster else self._matrix(small))
         self.votes.see(drawn.index, matrix)
         pixels, shown = clicked_pixels(raster, drawn.view.camera, self._vertices, self._faces)  # [P, 2], [P]
         seen = np.flatnonzero(shown[self._clickable])  # [Q]
@@ -237,18 +242,17 @@ class FieldSums:
         self.pixels = 0
         self.side = 0  # of the features' map
 
-    def see(self, raster: Raster, faces: np.ndarray) -> sp.csr_matrix:
-        """Count a view in; its raster at the size of the features. Returns B_v [p, P]."""
-        matrix = raster.matrix(faces, len(self.b))  # [p, P]
-        self.pixels += len(raster.covered)
+    def see(self, matrix: sp.csr_matrix) -> None:
+        """Count a view in; its B_v [p, P] at the size of the features."""
+        self.pixels += matrix.get_shape()[0]
         self.blocks.append(matrix)
-        return matrix
 
-    def add(self, features: np.ndarray, raster: Raster, faces: np.ndarray) -> None:
-        """features [d, h, w] of a view and its raster [h, w]."""
+    def add(self, features: np.ndarray, raster: Raster, matrix: sp.csr_matrix) -> None:
+        """features [d, h, w] of a view, its raster [h, w] and the B_v [p, P] of that."""
         self.side = features.shape[-1]
         target = features.reshape(len(features), -1)[:, raster.covered].T.astype(np.float64)  # [p, d]
-        self.b += self.see(raster, faces).T @ target
+        self.see(matrix)
+        self.b += matrix.T @ target
         self.c += float((target**2).sum())
 
     def total(self) -> tuple[sp.csr_matrix, np.ndarray, float, int]:

@@ -1,6 +1,7 @@
 """Meshes, commands and patience for the tests of the engine process."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,21 @@ HERE = Path(__file__).resolve().parent
 TINY = [sys.executable, str(HERE / "engine_tiny.py")]  # the real engine with presets `tiny` and `endless`
 FAKE = [sys.executable, str(HERE / "engine_fake.py")]
 PATIENT = 120.0  # seconds after which something hangs, on the slowest of machines
+
+# A program with an engine of its own, which it leaves in the middle of a training.
+PARENT = """
+import sys, time
+sys.path[:0] = sys.argv[1:3]
+from pathlib import Path
+from engine_support import icosphere, tiny_engine
+engine = tiny_engine(Path(sys.argv[3]))
+mesh = engine.ask("open_mesh", arrays=icosphere()).fields["mesh"]
+training = engine.request("train", {"mesh": mesh, "preset": "endless"})
+while not any(e.kind == "progress" and e.fields["stage"] == "field" for e in engine.pump()):
+    time.sleep(0.02)
+print(engine.engine["pid"], flush=True)
+time.sleep(600)
+"""
 
 
 def icosphere(stretch: float = 1.0) -> dict[str, np.ndarray]:
@@ -47,6 +63,21 @@ def icosphere(stretch: float = 1.0) -> dict[str, np.ndarray]:
 def tiny_engine(cache: Path, *arguments: str, **settings: Any) -> EngineClient:
     environment = {"OMP_NUM_THREADS": "1", "ISEG_CACHE": str(cache)}
     return EngineClient([*TINY, *arguments], environment, cache=cache / "models", **settings)
+
+
+def parent_command(code: str, cache: Path) -> list[str]:
+    """What runs the code of such a program."""
+    return [sys.executable, "-c", code, str(HERE.parent), str(HERE), str(cache)]
+
+
+def parent_of_an_engine(cache: Path) -> tuple[subprocess.Popen, int]:
+    """That program, running, and the process number of its engine, which is training."""
+    parent = subprocess.Popen(parent_command(PARENT, cache), stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        engine = int(parent.stdout.readline())
+    assert alive(engine)
+    return parent, engine
 
 
 def until(condition: Callable[[], Any]) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine_support import PATIENT, TINY, alive, icosphere, tiny_engine, until
+from engine_support import PATIENT, TINY, alive, icosphere, parent_of_an_engine, tiny_engine, until
 from shapes import dumbbell, write_off
 
 import iseg_core as iseg
@@ -26,19 +26,6 @@ from iseg_core.errors import EngineError, IsegError
 SOON = 5.0  # seconds within which something must have ended
 GOOD = {"teacher": "geometric", "preset": "tiny", "seed": 0}
 CLICKS = [[3, True], [90, True], [0, False]]
-PARENT = """
-import sys, time
-sys.path[:0] = sys.argv[1:3]
-from pathlib import Path
-from engine_support import icosphere, tiny_engine
-engine = tiny_engine(Path(sys.argv[3]))
-mesh = engine.ask("open_mesh", arrays=icosphere()).fields["mesh"]
-training = engine.request("train", {"mesh": mesh, "preset": "endless"})
-while not any(e.kind == "progress" and e.fields["stage"] == "field" for e in engine.pump()):
-    time.sleep(0.02)
-print(engine.engine["pid"], flush=True)
-time.sleep(600)
-"""
 
 
 def open_mesh(engine: EngineClient, stretch: float = 1.0) -> str:
@@ -129,20 +116,15 @@ def resumed(count: int, seed: int = 0, subdivisions: int = 3, preset: str = "sta
 
 def orphans(count: int) -> str:
     """The engine ends when the program that has started it is killed, in the middle of a training."""
-    here, times = Path(__file__).resolve().parent, []
+    times = []
     for _ in range(count):
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-c", PARENT, str(here.parent), str(here), folder]
-            parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-            assert parent.stdout is not None
-            engine = int(parent.stdout.readline())
-            assert alive(engine)
+            parent, engine = parent_of_an_engine(Path(folder))
             began = time.monotonic()
             parent.kill()
             until(lambda engine=engine: not alive(engine))
             times.append(time.monotonic() - began)
             parent.wait()
-            parent.stdout.close()
     assert max(times) < SOON, times
     return (
         f"{count} parents killed: the engine ended after {np.median(times):.2f} s (median), {max(times):.2f} s at most"

@@ -14,7 +14,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_support import PATIENT, TINY, alive, icosphere, tiny_engine, until
+from engine_support import (
+    PARENT,
+    PATIENT,
+    TINY,
+    alive,
+    icosphere,
+    parent_command,
+    parent_of_an_engine,
+    tiny_engine,
+    until,
+)
 
 import iseg_core as iseg
 from iseg_core.engine.client import EngineClient, State
@@ -309,41 +319,18 @@ def test_close_ends_the_process_in_the_middle_of_a_training(own: EngineClient):
         own.wait(training, PATIENT)
 
 
-PARENT = """
-import sys, time
-sys.path[:0] = sys.argv[1:3]
-from pathlib import Path
-from engine_support import icosphere, tiny_engine
-engine = tiny_engine(Path(sys.argv[3]))
-mesh = engine.ask("open_mesh", arrays=icosphere()).fields["mesh"]
-training = engine.request("train", {"mesh": mesh, "preset": "endless"})
-while not any(e.kind == "progress" and e.fields["stage"] == "field" for e in engine.pump()):
-    time.sleep(0.02)
-print(engine.engine["pid"], flush=True)
-time.sleep(600)
-"""
-
-
 def test_the_engine_ends_when_its_parent_is_killed(tmp_path: Path):
-    here = Path(__file__).resolve().parent
-    command = [sys.executable, "-c", PARENT, str(here.parent), str(here), str(tmp_path)]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    engine = int(parent.stdout.readline())
-    assert alive(engine)
+    parent, engine = parent_of_an_engine(tmp_path)
     parent.kill()
     parent.wait()
     until(lambda: not alive(engine))
-    parent.stdout.close()
 
 
 FORGETFUL = PARENT.rpartition("time.sleep")[0] + "# and no close\n"
 
 
 def test_a_script_that_forgets_to_close_leaves_no_engine(tmp_path: Path):
-    here = Path(__file__).resolve().parent
-    command = [sys.executable, "-c", FORGETFUL, str(here.parent), str(here), str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENT)
+    result = subprocess.run(parent_command(FORGETFUL, tmp_path), capture_output=True, text=True, timeout=PATIENT)
     assert result.returncode == 0, result.stderr
     assert not alive(int(result.stdout))
 

@@ -5,8 +5,7 @@ import bpy
 from .. import history, live, mesh_io, names, state, view
 from ..core import IsegError
 from . import pointer
-from .aiming import click_refusal, over_view, surface_known, window_region
-from .common import ReasonedOperator
+from .aiming import over_view, surface_known, window_region
 from .pointer import Stroke
 
 KEYS = (
@@ -31,20 +30,12 @@ NAVIGATION = {
 }
 
 
-class ISEG_OT_click(ReasonedOperator):
+class ISEG_OT_click(pointer.PointerOperator):
     """Click on the mesh: the part that you mean grows and shrinks with every click"""
 
     bl_idname = names.CLICK
     bl_label = "Click"
     bl_options = {"REGISTER", "UNDO", "BLOCKING"}
-
-    @classmethod
-    def refusal(cls, context):
-        return click_refusal(context)
-
-    def execute(self, context):
-        self.report({"ERROR"}, pointer.NO_MOUSE)
-        return {"CANCELLED"}
 
     def invoke(self, context, event):
         self._name, self._region = context.object.name, window_region(context.area)

@@ -67,31 +67,42 @@ class ISEG_OT_cancel_fetch(Fetching, ReasonedOperator):
         return {"FINISHED"}
 
 
-class ISEG_OT_free_memory(ReasonedOperator):
-    """Let the engine forget meshes and models that it holds in memory; they are read again when they are needed"""
+class EmptyingOperator(ReasonedOperator):
+    """Has the engine give something back, and says how much."""
 
-    bl_idname = names.FREE_MEMORY
-    bl_label = "Free Memory"
     bl_options = {"REGISTER"}
 
-    @classmethod
-    def refusal(cls, context):
-        return "" if session.engine.about else "The engine is not running: it holds no memory."
+    def conversation(self) -> Conversation:
+        """With the engine; what it did goes to session.freed."""
+        raise NotImplementedError
 
     def execute(self, context):
-        queries.answers.clear()
-        outcome = finish(self, session.engine.start(session.freeing(), lambda task: live.redraw()))
+        outcome = finish(self, session.engine.start(self.conversation(), lambda task: live.redraw()))
         if bpy.app.background and outcome == {"FINISHED"}:
             self.report({"INFO"}, session.freed)  # in a window the preferences say so, once it is done
         return outcome
 
 
-class ISEG_OT_clear_cache(ReasonedOperator):
+class ISEG_OT_free_memory(EmptyingOperator):
+    """Let the engine forget meshes and models that it holds in memory; they are read again when they are needed"""
+
+    bl_idname = names.FREE_MEMORY
+    bl_label = "Free Memory"
+
+    @classmethod
+    def refusal(cls, context):
+        return "" if session.engine.about else "The engine is not running: it holds no memory."
+
+    def conversation(self):
+        queries.answers.clear()
+        return session.freeing()
+
+
+class ISEG_OT_clear_cache(EmptyingOperator):
     """Delete all trained models and what interrupted trainings have kept, on the disk of the engine's machine"""
 
     bl_idname = names.CLEAR_CACHE
     bl_label = "Clear Cache"
-    bl_options = {"REGISTER"}
 
     @classmethod
     def refusal(cls, context):
@@ -100,11 +111,8 @@ class ISEG_OT_clear_cache(ReasonedOperator):
     def invoke(self, context, event):
         return context.window_manager.invoke_confirm(self, event)
 
-    def execute(self, context):
-        outcome = finish(self, session.engine.start(clearing(), lambda task: live.redraw()))
-        if bpy.app.background and outcome == {"FINISHED"}:
-            self.report({"INFO"}, session.freed)  # in a window the preferences say so, once it is done
-        return outcome
+    def conversation(self):
+        return clearing()
 
 
 def clearing() -> Conversation:

@@ -6,19 +6,30 @@ from typing import Any
 import bpy
 
 from .. import live, meshes, queries, session, state, view
-from .aiming import click_at, vertex_at
+from .aiming import click_at, click_refusal, vertex_at
 from .clicks import add_click
-from .common import Refusal
+from .common import ReasonedOperator, Refusal
 
 SCRIBBLE = 24.0  # pixels between two clicks of a stroke
 QUICK = 50.0  # milliseconds: only then a preview is worth having
-NO_MOUSE = "Clicking needs a mouse: scripts use bpy.ops.iseg.click_add(vertex=, positive=)."
 
 Cursor = tuple[float, float]  # pixels in the region
 
 swapped = False  # whether a click excludes, and a Ctrl-click includes
 _hovered: tuple[int | None, bool] | None = None  # what the mouse is over, and whether a click would include it
 _pick_took = 0.0  # milliseconds, the last time
+
+
+class PointerOperator(ReasonedOperator):
+    """Works where the mouse is."""
+
+    @classmethod
+    def refusal(cls, context):
+        return click_refusal(context)
+
+    def execute(self, context):
+        self.report({"ERROR"}, "Clicking needs a mouse: scripts use bpy.ops.iseg.click_add(vertex=, positive=).")
+        return {"CANCELLED"}
 
 
 def includes(ctrl: bool) -> bool:

@@ -6,22 +6,14 @@ from bpy.props import BoolProperty
 from .. import history, live, mesh_io, names, state, view
 from ..core import IsegError
 from . import pointer
-from .aiming import click_refusal, over_view, surface_known, window_region
-from .common import TIMER_INTERVAL, ReasonedOperator
+from .aiming import over_view, surface_known, window_region
+from .common import TIMER_INTERVAL
 
 
-class ToolOperator(ReasonedOperator):
-    """Works where the mouse is."""
+class ToolOperator(pointer.PointerOperator):
+    """Is called by a key or button of the tool."""
 
     bl_options = {"INTERNAL"}
-
-    @classmethod
-    def refusal(cls, context):
-        return click_refusal(context)
-
-    def execute(self, context):
-        self.report({"ERROR"}, pointer.NO_MOUSE)
-        return {"CANCELLED"}
 
     def cursor(self, event):
         """Where the mouse is in the view, in pixels."""

@@ -6,11 +6,10 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import ModelFileError, SettingsError
+from ..formats import READERS
 from ..mesh import Mesh
 from ..presets import Settings
 from ..store import SUFFIX, Model
-
-MESH_SUFFIXES = (".obj", ".ply", ".off", ".stl", ".gltf", ".glb")
 
 TRAINED, PRESENT, FAILED = "trained", "there already", "failed"
 
@@ -66,9 +65,9 @@ def find_library(source: Path) -> list[Entry]:
     where two meshes would become the same model.
     """
     if source.is_dir():
-        found = sorted(path for path in source.rglob("*") if path.suffix.lower() in MESH_SUFFIXES)
+        found = sorted(path for path in source.rglob("*") if path.suffix.lower() in READERS)
         root, paths = source, [path for path in found if path.is_file() and not path.name.startswith(".")]
-        nothing = f"There is no mesh in {source}. Give a folder with {', '.join(MESH_SUFFIXES)} files, or a list."
+        nothing = f"There is no mesh in {source}. Give a folder with {', '.join(READERS)} files, or a list."
     else:
         try:
             lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
