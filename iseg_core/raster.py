@@ -4,19 +4,25 @@ The raster is all that is left of rendering: an attribute of the vertices is dra
 (equation 1 of the paper, for a fixed mesh and camera), and the picture that a teacher sees is drawn by `shade`.
 """
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from importlib.util import find_spec
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
 from .errors import SettingsError
-from .views import Camera
+from .views import Camera, sphere_cameras
 
 EPSILON = 1e-3  # a vertex is visible when the first hit of its ray lies less than this in front of it (unit sphere)
 GREY = 2 / 3  # colour of the mesh
 AMBIENT, DIRECT = 0.2821, 0.4886  # the headlight: first two bands of spherical harmonics
+SAME_FACES, SAME_WEIGHTS = 0.999, 1e-3  # two backends see the same: share of the pixels, difference of barycentrics
+CHECK = sphere_cameras(3)[0], 224  # the view in which a backend shows what it sees: from above and aside
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +45,25 @@ class Raster:
         rows = np.arange(len(corners) + 1) * 3  # [P + 1]
         shape = (len(corners), vertex_count)
         return sp.csr_matrix((weights.ravel(), corners.ravel(), rows), shape=shape)
+
+
+class Agreement(NamedTuple):
+    """How far two rasters of one view are the same."""
+
+    faces: float  # share of the pixels that show the same face, or both none
+    weights: float  # difference of the barycentrics there, which one in a thousand exceeds: faces seen edge-on
+
+    @property
+    def holds(self) -> bool:
+        return self.faces >= SAME_FACES and self.weights <= SAME_WEIGHTS
+
+
+def agreement(one: Raster, other: Raster) -> Agreement:
+    """Compare two rasters of one view and size, of two backends."""
+    same = one.face_id == other.face_id  # [H, W]
+    shown = same & (one.face_id >= 0)  # [H, W]
+    apart = np.abs(one.barycentrics - other.barycentrics)[shown]  # [S, 3]
+    return Agreement(float(same.mean()), float(np.quantile(apart, 0.999)) if apart.size else 0.0)
 
 
 class Rasterizer(Protocol):
@@ -89,9 +114,7 @@ class EmbreeRasterizer:
         directions = camera.rays(resolution)  # [HW, 3]
         hit = self.cast(np.broadcast_to(camera.position, directions.shape), directions)
         face_id = hit["primID"].astype(np.int32)  # [HW]
-        # Robust hits on an edge may lie a rounding error outside of the face.
-        u = np.clip(hit["u"], 0.0, 1.0)  # [HW]
-        v = np.clip(hit["v"], 0.0, 1.0 - u)  # [HW]
+        u, v = inside(hit["u"], hit["v"])  # [HW] each
         weights = np.stack([1.0 - u - v, u, v], axis=1)  # [HW, 3]
         weights[face_id < 0] = 0.0
         shape = (resolution, resolution)
@@ -105,10 +128,33 @@ class EmbreeRasterizer:
         return (hit["primID"] < 0) | (hit["tfar"] > distance - EPSILON)  # [V]
 
 
+def inside(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two of a hit's barycentrics, which may lie a rounding error outside of the face, on it. Any shape."""
+    u = np.clip(u, 0.0, 1.0)
+    return u, np.clip(v, 0.0, 1.0 - u)
+
+
 def _nvdiffrast(vertices: np.ndarray, faces: np.ndarray) -> Rasterizer:
     from .raster_nvdiffrast import NvdiffrastRasterizer
 
     return NvdiffrastRasterizer(vertices, faces)
+
+
+def _best(vertices: np.ndarray, faces: np.ndarray) -> Rasterizer:
+    """nvdiffrast where it is there and sees of this mesh what Embree sees; else Embree. The log says why not."""
+    embree = EmbreeRasterizer(vertices, faces)
+    if find_spec("nvdiffrast") is None:
+        return embree
+    try:
+        fast = _nvdiffrast(vertices, faces)
+        found = agreement(fast.rasterize(*CHECK), embree.rasterize(*CHECK))
+    except Exception as error:  # whatever a broken binary or a full device raises
+        LOG.info("Embree draws the views: nvdiffrast does not work (%s).", error)
+        return embree
+    if not found.holds:
+        LOG.info("Embree draws the views: nvdiffrast sees something else (%s).", found)
+        return embree
+    return fast
 
 
 BACKENDS = {"embree": EmbreeRasterizer, "nvdiffrast": _nvdiffrast}
@@ -117,13 +163,15 @@ BACKENDS = {"embree": EmbreeRasterizer, "nvdiffrast": _nvdiffrast}
 def make_rasterizer(vertices: np.ndarray, faces: np.ndarray, backend: str = "auto") -> Rasterizer:
     """A rasteriser of the mesh: vertices [V, 3] in the unit sphere, faces [F, 3].
 
-    backend: "auto" (Embree: it runs everywhere and a view costs milliseconds), "embree" or "nvdiffrast" (CUDA only).
+    backend: "embree", "nvdiffrast" (CUDA only), or "auto": nvdiffrast where it is installed, there is CUDA, and one
+    view of this mesh shows that it sees what Embree sees; Embree everywhere else.
     Raises SettingsError where the backend is unknown or not installed.
     """
-    name = "embree" if backend == "auto" else backend
-    if name not in BACKENDS:
+    if backend == "auto":
+        return _best(vertices, faces)
+    if backend not in BACKENDS:
         raise SettingsError(f"Unknown rasteriser {backend!r}. Choose one of: auto, {', '.join(BACKENDS)}.")
-    return BACKENDS[name](vertices, faces)
+    return BACKENDS[backend](vertices, faces)
 
 
 def shade(raster: Raster, camera: Camera, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -124,7 +124,7 @@ def _teach(
     report.begin("observe")
     observations = (observer or observe)(
         teacher,
-        make_rasterizer(vertices, faces),
+        make_rasterizer(vertices, faces, "auto" if device.type == "cuda" else "embree"),
         sphere_cameras(settings.views),
         vertices,
         faces,

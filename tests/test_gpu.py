@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import nvdiffrast_fake
 import pytest
 import torch
 from sam_support import import_segment_anything
@@ -58,6 +59,19 @@ def test_a_failed_check_is_told_and_the_rest_goes_on(tmp_path, monkeypatch, caps
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert found["failed"] == {"gradients": "AssertionError: gradients differ"} and found["rasters"]
     assert "FAILED: gradients" in capsys.readouterr().out
+
+
+def test_the_rasterisers_are_compared(monkeypatch):
+    """By a stand-in for nvdiffrast, then by one that shows the picture upside down."""
+    scale, cpu, cameras = gpu.Scale(True), torch.device("cpu"), gpu.sphere_cameras(20)
+    scale.repeats = 1
+    monkeypatch.setattr(gpu, "sphere_cameras", lambda count: cameras[:2])
+    nvdiffrast_fake.install(monkeypatch)
+    (row,) = gpu.check_rasters(cpu, scale)
+    assert row["same face"] >= 0.999 and row["nvdiffrast ms"] > 0
+    nvdiffrast_fake.install(monkeypatch, lambda out: out.flip(1))
+    with pytest.raises(AssertionError, match="sees something else"):
+        gpu.check_rasters(cpu, scale)
 
 
 @pytest.mark.parametrize("section", ["gradients", "answers"])

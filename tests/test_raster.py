@@ -181,7 +181,8 @@ def test_the_picture_is_grey_on_white_under_a_headlight():
     assert shown == round(255 * 2 / 3 * (0.2821 + 0.4886 * (-0.6 + 0.8)))
 
 
-def test_auto_is_embree_and_has_the_name_of_its_backend():
+def test_auto_is_embree_where_nothing_else_is_and_has_the_name_of_its_backend(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nvdiffrast", None)
     rasterizer = make_rasterizer(VERTICES, FACES)
     assert isinstance(rasterizer, EmbreeRasterizer) and rasterizer.name == "embree"
     assert make_rasterizer(VERTICES, FACES, "embree").name == "embree"

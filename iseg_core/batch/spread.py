@@ -43,6 +43,7 @@ class Share:
         from ..train import make_teacher
 
         self._proxy = Mesh(model.proxy.vertices.copy(), model.proxy.faces.copy())  # Ray's arrays are read-only
+        self._backend = "embree" if device == "cpu" else "auto"
         self._teacher = make_teacher(teacher, model, device)
         return {name: getattr(self._teacher, name) for name in ("name", "fingerprint", "feature_dim", "resolution")}
 
@@ -51,7 +52,7 @@ class Share:
     ) -> dict[int, First]:
         """Look at these of the cameras' views; what each answers to single clicks on `clickable` [T]."""
         vertices, faces = self._proxy.vertices, self._proxy.faces
-        rasterizer = make_rasterizer(vertices, faces)
+        rasterizer = make_rasterizer(vertices, faces, self._backend)
         self._viewer = Viewer(self._teacher, rasterizer, cameras, vertices, faces, clickable, keep_views)
         return dict(self._viewer.look(order))
 
