@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,9 +16,10 @@ from shapes import dumbbell, moved, tiny_settings, write_off
 
 import iseg_core as iseg
 from iseg_core import cli, presets
-from iseg_core.batch import report
+from iseg_core.batch import kept, report
 from iseg_core.batch.library import FAILED, PRESENT, TRAINED, Entry, Result, Training, find_library, is_present
 from iseg_core.batch.run import Running, Share, State, alone, train_library
+from iseg_core.checkpoint import State as Stage
 from iseg_core.errors import SettingsError
 
 SHORT = tiny_settings()
@@ -108,7 +110,10 @@ def expected_frequencies() -> np.ndarray:
 
 
 def watched(folder: Path, killed: dict[str, int]) -> Callable:
-    """train_one, which notes every start, and whose process is killed in the middle of the first `killed` of a name."""
+    """train_one, which notes every start and every view that the teacher is shown, in the files `starts` and `looks`.
+
+    Its process is killed in the middle of the first `killed` starts of a name: after all views and the field.
+    """
 
     def train_watched(name: str, *rest):
         import os
@@ -116,14 +121,32 @@ def watched(folder: Path, killed: dict[str, int]) -> Callable:
 
         from iseg_core import fit
         from iseg_core.batch.pool import train_one
+        from iseg_core.teacher.geometric import GeometricTeacher
 
-        with open(folder / "starts", "a") as file:
-            file.write(name + "\n")
-        if (folder / "starts").read_text().split().count(name) <= killed.get(name, 0):
+        def note(what: str) -> list[str]:
+            with open(folder / what, "a") as file:
+                file.write(name + "\n")
+            return (folder / what).read_text().split()
+
+        look = GeometricTeacher.look
+
+        def noted(self, view):
+            note("looks")
+            return look(self, view)
+
+        if note("starts").count(name) <= killed.get(name, 0):
             fit.fit_decoder = lambda *inputs, **keywords: os.kill(os.getpid(), signal.SIGKILL)
-        return train_one(name, *rest)
+        GeometricTeacher.look = noted
+        try:
+            return train_one(name, *rest)
+        finally:  # the process trains other meshes later
+            GeometricTeacher.look = look
 
     return train_watched
+
+
+def noted(folder: Path, what: str) -> Counter[str]:
+    return Counter((folder / what).read_text().split())
 
 
 def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(ray, tmp_path, monkeypatch):
@@ -139,7 +162,8 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(ray, tmp_path, 
     assert most <= 2  # never more at once than there are cores
     assert {name: result.status for name, result in results.items()} == dict.fromkeys(results, TRAINED)
     assert {name: result.attempts for name, result in results.items()} == {"part0": 1, "part1": 2, "part2": 1}
-    assert sorted((tmp_path / "starts").read_text().split()) == ["part0", "part1", "part1", "part2"]
+    assert noted(tmp_path, "starts") == {"part0": 1, "part1": 2, "part2": 1}
+    assert noted(tmp_path, "looks") == dict.fromkeys(results, SHORT.views)  # part1 went on behind its views
     for entry in entries:
         model, mesh = iseg.load(entry.model(tmp_path / "out")), iseg.load_mesh(entry.path)
         assert model.mesh.hash == mesh.hash
@@ -149,10 +173,15 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(ray, tmp_path, 
     before = {entry.name: entry.model(tmp_path / "out").stat().st_mtime_ns for entry in entries}
     again = train_library(ray, entries, tmp_path / "out", TRAINING)
     assert [(result.status, result.attempts) for result in again] == 3 * [(PRESENT, 0)]
-    assert len((tmp_path / "starts").read_text().split()) == 4
+    assert noted(tmp_path, "starts").total() == 4
     assert before == {entry.name: entry.model(tmp_path / "out").stat().st_mtime_ns for entry in entries}
     left = {path.name for path in (tmp_path / "out").iterdir()} - {f"part{i}.iseg" for i in range(3)}
-    assert left <= {".batch.lock"}  # no unfinished file
+    assert left <= {".batch.lock"}  # no unfinished file, no checkpoint
+
+    train_library(ray, entries[1:2], tmp_path / "undisturbed", TRAINING)
+    one, other = (iseg.load(entries[1].model(tmp_path / folder)) for folder in ("out", "undisturbed"))
+    assert np.array_equal(one.features, other.features) and one.networks.keys() == other.networks.keys()
+    assert all(np.array_equal(one.networks[name], other.networks[name]) for name in one.networks)
 
 
 def test_a_mesh_that_fails_stops_no_other(ray, tmp_path):
@@ -191,13 +220,37 @@ def test_a_library_of_big_meshes_is_spread(ray, tmp_path):
         train_library(ray, entries, tmp_path / "out", TRAINING, spread=64)
 
 
-def test_a_worker_that_always_ends_is_given_up(ray, tmp_path, monkeypatch):
-    monkeypatch.setattr("iseg_core.batch.run.train_one", watched(tmp_path, {"part0": 9}))
+def test_a_worker_that_always_ends_is_given_up_and_the_next_command_goes_on(ray, tmp_path, monkeypatch):
+    monkeypatch.setattr("iseg_core.batch.run.train_one", watched(tmp_path, {"part0": 2}))
     entries = library(tmp_path, 1)
     (result,) = train_library(ray, entries, tmp_path / "out", TRAINING, retries=1)
     assert result.status == FAILED and result.attempts == 2
     assert "process ended" in result.reason and "Tried 2 times" in result.reason
     assert not entries[0].model(tmp_path / "out").exists()
+    assert list((tmp_path / "out").rglob("*.checkpoint")) and not list((tmp_path / "out").rglob("*.mark"))
+    (result,) = train_library(ray, entries, tmp_path / "out", TRAINING)
+    assert result.status == TRAINED and noted(tmp_path, "looks") == {"part0": SHORT.views}
+    assert not (tmp_path / "out" / kept.FOLDER).exists()
+
+
+def test_a_machine_that_does_not_share_the_folder_keeps_nothing_there(tmp_path):
+    (tmp_path / "out").mkdir()
+    state = Stage({}, {"x": np.zeros(1)})
+    with kept.keeping(tmp_path / "out") as command:
+        here = command.place("deep/part")
+        elsewhere = here._replace(mark=here.mark.with_name("another" + kept.MARK))
+        for place, keeps in ((elsewhere, False), (here, True)):
+            checkpoint = place.checkpoint()
+            checkpoint.of({"mesh": "m"})
+            checkpoint.keep("observe", lambda: state, last=True)
+            assert here.folder.exists() == keeps
+    assert here.folder.exists() and not here.mark.exists()  # the training did not end
+    here.mark.touch()  # a command that was killed leaves it
+    with kept.keeping(tmp_path / "out") as command:
+        assert command.place("deep/part") != here and not here.mark.exists()
+        assert command.place("deep/part").folder == here.folder != command.place("deep").folder
+        command.remove("deep/part")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_defect_is_told_with_its_place(ray, tmp_path, monkeypatch):

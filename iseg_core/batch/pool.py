@@ -17,6 +17,7 @@ from ..version import __version__
 
 if TYPE_CHECKING:
     from ..store import Model
+    from .kept import Place
 
 STARTS = 3  # times that a pool on this machine is tried: Ray gives itself 30 s, which a busy machine may need
 OBJECT_STORE = 256 * 2**20  # bytes of shared memory on one machine; what does not fit goes to the disk
@@ -139,12 +140,16 @@ def train_one(
     vertices: np.ndarray,
     faces: np.ndarray,
     arguments: dict[str, Any],
+    place: "Place",
     cores: int,
     gpu: float,
     board: Any,
     version: str,
 ) -> "tuple[Model | str, str]":
-    """The model of one mesh, or a sentence that says why there is none; and the machine's name. Runs on a worker."""
+    """The model of one mesh, or a sentence that says why there is none; and the machine's name. Runs on a worker.
+
+    It goes on from what an earlier attempt has kept at `place`; the command clears that when the model is written.
+    """
     import time
 
     host = socket.gethostname()
@@ -162,7 +167,8 @@ def train_one(
         from ..train import train
 
         mesh = Mesh(vertices.copy(), faces.copy())  # Ray's arrays are read-only
-        model = train(mesh, device="auto" if gpu else "cpu", progress=tell, **arguments)
+        device = "auto" if gpu else "cpu"
+        model = train(mesh, device=device, progress=tell, checkpoint=place.checkpoint(), **arguments)
         return model, host
     except IsegError as error:
         return str(error), host

@@ -1,7 +1,8 @@
 """Trains a library: hands meshes to the pool, writes the models that come back, tries again where a worker has ended.
 
-Workers compute and the command alone writes, each model whole or not at all; so no mesh is trained twice, a folder need
-not be shared between machines, and the same command goes on from whatever is there.
+Workers compute and the command alone writes models, each whole or not at all; so no mesh is trained twice, a folder
+need not be shared between machines, and the same command goes on from whatever is there. Workers that do reach the
+folder keep checkpoints there (kept.py): an interrupted mesh goes on in its middle.
 """
 
 import os
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from ..errors import IsegError, SettingsError
 from ..mesh import load_mesh
 from ..version import __version__
+from .kept import Kept, keeping
 from .library import FAILED, PRESENT, TRAINED, Entry, Result, Training, is_present
 from .pool import check_resources, explain, make_board, read_board, slots, train_one
 
@@ -100,8 +102,8 @@ def train_library(
     check_resources(ray, share.cores * (spread or 1), share.gpu * (spread or 1), address)
     training.record  # noqa: B018 raises for all meshes at once, before any of them
     state = State(len(entries))
-    with alone(folder):
-        arguments = (ray, folder, training, share, retries, state, show)
+    with alone(folder), keeping(folder) as kept:
+        arguments = (ray, folder, training, share, retries, state, show, kept)
         (_Run(*arguments) if spread is None else _SpreadRun(*arguments, spread)).go(entries)
     return state.results
 
@@ -116,12 +118,13 @@ class _Run:
         retries: int,
         state: State,
         show: Callable[[State], None],
+        kept: Kept,
         workers: int = 0,
     ):
         self.workers = workers  # over which the views of one mesh are spread
         self.ray, self.folder, self.training, self.share, self.retries = ray, folder, training, share, retries
         self.arguments = {"teacher": training.teacher, "preset": training.settings, "seed": training.seed}
-        self.state, self.show = state, show
+        self.state, self.show, self.kept = state, show, kept
         # Tried again here and not by Ray, which would not say so.
         resources = {"num_cpus": share.cores, "num_gpus": share.gpu, "max_retries": 0}
         self.train = ray.remote(**resources)(train_one)
@@ -157,10 +160,9 @@ class _Run:
 
     def _submit(self, job: _Job) -> None:
         job.attempts += 1
-        name, mesh = job.entry.name, job.mesh
-        reference = self.train.remote(
-            name, mesh.vertices, mesh.faces, self.arguments, self.share.cores, self.share.gpu, self.board, __version__
-        )
+        name, mesh, share = job.entry.name, job.mesh, self.share
+        inputs = name, mesh.vertices, mesh.faces, self.arguments, self.kept.place(name)
+        reference = self.train.remote(*inputs, share.cores, share.gpu, self.board, __version__)
         self.jobs[reference] = job
 
     def _look(self) -> None:
@@ -210,12 +212,14 @@ class _Run:
         self._end(Result(job.entry.name, FAILED, reason, job.attempts, vertices=len(job.mesh.vertices)))
 
     def _end(self, result: Result) -> None:
+        if result.status != FAILED:
+            self.kept.remove(result.name)
         self.state.results.append(result)
         self.show(self.state)
 
 
 class _SpreadRun(_Run):
-    """One mesh after the other: its views on workers, all the rest in this process."""
+    """One mesh after the other: its views on workers, all the rest in this process. No checkpoint is kept."""
 
     def go(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
