@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 import numpy as np
 from scipy.spatial import KDTree
 
-SAMPLE = 128  # vertices of a region among which the deepest is looked for
+SAMPLE = 64  # vertices of a region among which the deepest is looked for
 COARSE = 2000  # points to which its depth is measured: regions are judged by the hundred
 BLOCK = 1 << 16  # pairs compared at once: they stay in the processor's cache, and no threads are woken for them
 CLICKS = 8  # vertices whose distances are remembered
@@ -78,4 +78,14 @@ def _distances(points: np.ndarray, vertex: int) -> np.ndarray:
 
 def spread(found: np.ndarray, count: int) -> np.ndarray:
     """At most `count` of the indices found [n], spread over their numbers. [<= count]"""
-    return found if len(found) <= count else found[np.linspace(0, len(found) - 1, count).astype(int)]
+    if len(found) <= count:
+        return found
+    last = len(found) - 1
+    places = (_numbers(count) * (last / (count - 1))).astype(np.intp)  # [count]
+    places[-1] = last  # whatever the rounding
+    return found[places]
+
+
+@lru_cache(maxsize=4)
+def _numbers(count: int) -> np.ndarray:
+    return np.arange(count, dtype=np.float64)  # [count]

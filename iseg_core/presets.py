@@ -51,7 +51,7 @@ class Settings:
     """The student alone gains from the second click only after some 1500."""
     decoder_sets: int = 32
     """Click sets a step."""
-    decoder_vertices: int = 64
+    decoder_vertices: int = 32
     """Vertices a click set and step."""
     decoder_rate: float = 2e-3
     """Peak of the learning rate; it warms up, then follows a cosine to zero."""

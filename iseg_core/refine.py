@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .regions import PartFinder, border_energy, lowest_within, sweep
+from .regions import PartFinder, border_energy, by_closeness, lowest_within, sweep
 from .surface import Surface
 
 SIZE_PRIOR = (0.2, 0.2, 0.4)  # weight of the expected size of a change: at the second click, the third, all others
@@ -120,7 +120,7 @@ def correct(
     prior = SIZE_PRIOR[min(max(len(clicks) - 2, 0), len(SIZE_PRIOR) - 1)]
     away = surface.distances(vertex)  # [P]
     expected = Size(expected_change(surface, region, steps[-1].click, away), prior)
-    orders = [*fields, *_along_border(surface, region == label, away)] if len(clicks) > 2 else list(fields)
+    orders = np.array([*fields, *_along_border(surface, region == label, away)]) if len(clicks) > 2 else fields
     answers = list(_growths(surface, region, clicks, orders, expected))
     if rivals is not None and len(rivals):
         answers += _rivals_that_hold(surface, region, clicks, rivals, expected)
@@ -205,32 +205,35 @@ def _growths(
     surface: Surface,
     region: np.ndarray,
     clicks: Sequence[Click],
-    orders: Sequence[np.ndarray],
+    orders: np.ndarray,
     expected: Size,
 ) -> Iterator[tuple[np.ndarray, float]]:
-    """For each order (a closeness [P]), the answers [P] bool at which the change may stop, with their energies."""
+    """For each order (a closeness; [T, P]), the answers [P] bool at which the change may stop, with their energies."""
     vertex, label = clicks[-1]
     free = np.flatnonzero((surface.shells == surface.shells[vertex]) & (region != label))  # [n]
     barred = np.zeros(surface.vertex_count, dtype=bool)  # [P]
     barred[[v for v, positive in clicks if positive != label]] = True
+    order, ranks = by_closeness(orders, free)  # [T, n], [T, P]
+    cuts = sweep(surface, order, ranks, region)  # [T, n]
+    changes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
     before = region @ surface.mass
-    for closeness in orders:
-        order = free[np.argsort(-closeness[free], kind="stable")]  # [n]
-        stops = np.flatnonzero(barred[order])
-        order = order[: stops[0]] if len(stops) else order
-        if len(order) == 0:
+    energies = _energy(cuts, before + changes if label else before - changes, changes, expected)  # [T, n]
+    for rank, change, energy, stop in zip(ranks, changes, energies, _first(barred[order]), strict=True):
+        if stop == 0:
             continue
-        rank = np.full(surface.vertex_count, len(order))  # [P]
-        rank[order] = np.arange(len(order))
-        cut = sweep(surface, rank, region, len(order))  # [n]
-        change = np.cumsum(surface.mass[order])  # [n]
-        energy = _energy(cut, before + change if label else before - change, change, expected)  # [n]
-        ends = lowest_within(np.log(np.maximum(change, 1e-9)), energy, WINDOW)  # [m]
+        change, energy = change[:stop], energy[:stop]  # [m]
+        ends = lowest_within(np.log(np.maximum(change, 1e-9)), energy, WINDOW)  # [e]
         ends = ends[np.isfinite(energy[ends])]
         for end in ends[np.argsort(energy[ends], kind="stable")][:PER_FIELD]:
             answer = region.copy()  # [P]
-            answer[order[: end + 1]] = label
+            answer[rank <= end] = label
             yield answer, float(energy[end])
+
+
+def _first(true: np.ndarray) -> np.ndarray:
+    """Place of the first True of each row [T, n]; n where there is none. [T]"""
+    ended = np.concatenate([true, np.ones((len(true), 1), dtype=bool)], axis=1)  # [T, n + 1]
+    return ended.argmax(axis=1)  # [T]
 
 
 def _rivals_that_hold(

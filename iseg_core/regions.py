@@ -5,7 +5,7 @@ as a local minimum of the border's cost over the area: the sweep of spectral par
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -37,12 +37,17 @@ class Candidates:
     def best(self, granularity: str = "part") -> int:
         """Place of the best region of a granularity: part is the best of all; fine and whole are the best of clearly
         smaller and clearly larger area, or part where there is none."""
+        return self._best[granularity]
+
+    @cached_property
+    def _best(self) -> dict[str, int]:
         part = int(self.scores.argmin())
-        if granularity == "part":
-            return part
         area = self.areas[part]
-        fitting = self.areas < STEP * area if granularity == "fine" else self.areas > area / STEP  # [N]
-        return int(np.where(fitting, self.scores, np.inf).argmin()) if fitting.any() else part
+        fitting = {"fine": self.areas < STEP * area, "whole": self.areas > area / STEP}  # [N] each
+        return {"part": part} | {
+            granularity: int(np.where(fits, self.scores, np.inf).argmin()) if fits.any() else part
+            for granularity, fits in fitting.items()
+        }
 
     def pick(self, granularity: str = "part") -> np.ndarray:
         """The best region of a granularity. [P] bool"""
@@ -70,13 +75,11 @@ def find_candidates(surface: Surface, vertex: int, fields: np.ndarray) -> Candid
         regions[0][shell] = True
         areas.append(surface.mass[shell].sum())
         scores.append(region_score(np.zeros(1), np.array(areas))[0])
-    for field in fields:
-        order = shell[np.argsort(-field[shell], kind="stable")]  # [n]
-        rank = np.full(surface.vertex_count, len(order))  # [P]
-        rank[order] = np.arange(len(order))
-        cut = sweep(surface, rank, nothing, len(order))  # [n]
-        area = np.cumsum(surface.mass[order])  # [n]
-        ends = local_minima(area, border_energy(cut, area))  # [<= PER_FIELD]
+    order, ranks = by_closeness(fields, shell)  # [T, n], [T, P]
+    cuts = sweep(surface, order, ranks, nothing)  # [T, n]
+    sizes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
+    for rank, cut, area, energy in zip(ranks, cuts, sizes, border_energy(cuts, sizes), strict=True):
+        ends = local_minima(area, energy)  # [<= PER_FIELD]
         regions.extend(rank <= end for end in ends)
         scores.extend(region_score(cut[ends], area[ends]))
         areas.extend(area[ends])
@@ -101,17 +104,33 @@ def region_score(cut: np.ndarray, area: np.ndarray) -> np.ndarray:
     return border_energy(cut, area) + size_cost(area)
 
 
-def sweep(surface: Surface, rank: np.ndarray, region: np.ndarray, count: int) -> np.ndarray:
-    """Border cost of `region` after the vertices of rank 0, of rank 0 and 1, ... have been flipped. [count]
+def by_closeness(fields: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The vertices `members` [n], closest first by each field [T, P]: [T, n]; and the place of every vertex there, n
+    for those that are no members: [T, P]."""
+    order = members[np.argsort(-fields.take(members, axis=1), axis=1, kind="stable")]  # [T, n]
+    ranks = np.full(fields.shape, len(members))  # [T, P]
+    for rank, vertices in zip(ranks, order, strict=True):
+        rank[vertices] = np.arange(len(members))
+    return order, ranks
 
-    rank [P]: position in the order of flipping; `count` for the vertices that never flip.
+
+def sweep(surface: Surface, order: np.ndarray, ranks: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Border cost of `region` [P] bool after the first vertex of each order, the first two, ... have been flipped.
+
+    order [T, n], ranks [T, P]: as `by_closeness` gives them. [T, n]
     """
     i, j = surface.ends  # [E] each
+    sums, count = len(order), order.shape[1] + 1
     crossing = region[i] != region[j]  # [E]
-    change = np.where(crossing, -surface.boundary_cost, surface.boundary_cost)  # [E] when the first end flips
-    first, second = np.minimum(rank[i], rank[j]), np.maximum(rank[i], rank[j])  # [E]
-    steps = np.bincount(first, change, minlength=count + 1) - np.bincount(second, change, minlength=count + 1)
-    return np.maximum(surface.boundary_cost[crossing].sum() + np.cumsum(steps[:count]), 0.0)  # [count]
+    change = np.where(crossing, -surface.boundary_cost, surface.boundary_cost)  # [E] when its first end flips
+    at_vertex = np.bincount(i, change, len(region)) + np.bincount(j, change, len(region))  # [P]
+    flips = ranks[0] < count - 1  # [P]
+    both = np.flatnonzero(flips[i] & flips[j])  # [e] their second end undoes what the first one did
+    second = np.maximum(ranks.take(i[both], axis=1), ranks.take(j[both], axis=1))  # [T, e]
+    second += count * np.arange(sums)[:, None]  # [T, e]
+    undone = np.bincount(second.ravel(), np.tile(change[both], sums), sums * count).reshape(sums, count)  # [T, n + 1]
+    steps = at_vertex[order] - 2 * undone[:, :-1]  # [T, n]
+    return np.maximum(surface.boundary_cost[crossing].sum() + np.cumsum(steps, axis=1), 0.0)  # [T, n]
 
 
 def local_minima(area: np.ndarray, energy: np.ndarray) -> np.ndarray:
@@ -127,20 +146,11 @@ def local_minima(area: np.ndarray, energy: np.ndarray) -> np.ndarray:
 
 def lowest_within(place: np.ndarray, energy: np.ndarray, window: float) -> np.ndarray:
     """Where energy [n] is the lowest of all within `window` of its ascending place [n]. [<= n] int"""
-    low = np.searchsorted(place, place - window)  # [n] first of each window
-    high = np.searchsorted(place, place + window, side="right")  # [n] one past the last
-    return np.flatnonzero(energy <= range_minimum(energy, low, high))
-
-
-def range_minimum(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """min(values[low:high]) for many ranges at once, by a table of power-of-two blocks. [n]"""
-    table = [values]
-    while 2 ** len(table) <= len(values):
-        half = 2 ** (len(table) - 1)
-        table.append(np.minimum(table[-1][:-half], table[-1][half:]))  # [n - 2^k + 1]
-    level = np.frexp(high - low)[1] - 1  # [n] floor(log2(length))
-    result = np.empty(len(low))  # [n]
-    for k in np.unique(level):
-        at = level == k
-        result[at] = np.minimum(table[k][low[at]], table[k][high[at] - 2**k])
-    return result
+    # Most are not even lower than their neighbours.
+    first = np.append((place[:-1] + window < place[1:]) | (energy[:-1] <= energy[1:]), True)  # [n]
+    second = np.append(True, (place[1:] - window > place[:-1]) | (energy[1:] <= energy[:-1]))  # [n]
+    at = np.flatnonzero(first & second)  # [m]
+    low = np.searchsorted(place, place[at] - window)  # [m] first of each window
+    high = np.searchsorted(place, place[at] + window, side="right")  # [m] one past the last
+    ends = np.stack([low, high], axis=1).ravel()  # [2 m]
+    return at[energy[at] <= np.minimum.reduceat(np.append(energy, np.inf), ends)[::2]]

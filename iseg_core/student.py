@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .device import has_fast_bf16, pick_device
+from .device import has_fast_bf16, pick_device, threads_for
 from .errors import ModelFileError
 from .model import Decoder
 from .refine import Click, Corrections, first_included
@@ -35,6 +35,7 @@ class Student:
             widths = tuple(model.settings["decoder_widths"])
             if not all(0 < width <= WIDEST for width in widths):
                 raise ValueError("a decoder of absurd size")
+            self._widest = max(widths)
             self._decoder = Decoder(model.features.shape[1], widths)
             self._decoder.load_state_dict(weights)
             self._unit = float(model.networks["field.unit"])  # what 1 of the features is in the teacher's
@@ -71,7 +72,8 @@ class Student:
         """Probability of every proxy vertex, for the features [n, d] of n clicks. [P] float32"""
         signs = torch.tensor([[1 if positive else -1 for positive in include]], device=self.device)  # [1, n]
         scale = torch.tensor([SCALES.index(granularity)], device=self.device)  # [1]
-        logits = self._decoder.decode(self._prepared, features[None].to(self._kind), signs, scale)[0]  # [P]
+        with threads_for(len(self._features) * self._widest**2):
+            logits = self._decoder.decode(self._prepared, features[None].to(self._kind), signs, scale)[0]  # [P]
         return logits.float().sigmoid().cpu().numpy()
 
     def corrections(self, finder: PartFinder, granularity: str) -> Corrections:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapes import bottom, dumbbell, join, moved, sphere, top
 
-from iseg_core.regions import PartFinder, border_energy, find_candidates, range_minimum, sweep
+from iseg_core.regions import PartFinder, border_energy, by_closeness, find_candidates, lowest_within, sweep
 from iseg_core.surface import Surface, measure_surface
 
 
@@ -26,23 +26,28 @@ def graphs(draw):
 def test_sweep_is_the_cut_after_every_flip(case):
     surface, rng = case
     region = rng.random(surface.vertex_count) < 0.5
-    order = rng.permutation(surface.vertex_count)[: rng.integers(1, surface.vertex_count + 1)]
-    rank = np.full(surface.vertex_count, len(order))
-    rank[order] = np.arange(len(order))
-    got = sweep(surface, rank, region, len(order))
-    for k in range(len(order)):
-        region = region.copy()
-        region[order[k]] ^= True
-        assert got[k] == pytest.approx(surface.cut(region), abs=1e-9)
+    members = rng.permutation(surface.vertex_count)[: rng.integers(1, surface.vertex_count + 1)]
+    orders, ranks = by_closeness(rng.random((2, surface.vertex_count)), members)
+    got = sweep(surface, orders, ranks, region)
+    for order, costs in zip(orders, got, strict=True):
+        flipped = region.copy()
+        for vertex, cost in zip(order, costs, strict=True):
+            flipped[vertex] ^= True
+            assert cost == pytest.approx(surface.cut(flipped), abs=1e-9)
 
 
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=40), st.data())
-def test_range_minimum(values, data):
-    array = np.array(values)
-    low = np.array(data.draw(st.lists(st.integers(0, len(values) - 1), min_size=1, max_size=20)))
-    high = np.array([data.draw(st.integers(a + 1, len(values))) for a in low])
-    expected = [array[a:b].min() for a, b in zip(low, high, strict=True)]
-    assert np.array_equal(range_minimum(array, low, high), expected)
+def test_closest_first_and_others_last():
+    order, ranks = by_closeness(np.array([[0.1, 0.9, 0.5, 0.5], [0.9, 0.1, 0.2, 0.3]]), np.array([1, 2, 3]))
+    assert order.tolist() == [[1, 2, 3], [3, 2, 1]]
+    assert ranks.tolist() == [[3, 0, 1, 2], [3, 2, 1, 0]]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0, np.inf])), min_size=1, max_size=40))
+def test_the_lowest_within_a_window(pairs):
+    place, energy = np.array(sorted(p for p, _ in pairs)), np.array([e for _, e in pairs])
+    near = (place >= place[:, None] - 0.1) & (place <= place[:, None] + 0.1)
+    lowest = np.where(near, energy, np.inf).min(axis=1)
+    assert np.array_equal(lowest_within(place, energy, 0.1), np.flatnonzero(energy <= lowest))
 
 
 def test_a_region_and_its_complement_have_the_same_energy():

@@ -8,7 +8,7 @@ from ..regions import PartFinder
 from . import SCALES, Embedding, Prediction, RenderedView
 
 FEATURES = 64  # eigenvectors shown to the field
-RECIPE = "geometric-2"  # raised whenever the recipe's answers change
+RECIPE = "geometric-3"  # raised whenever the recipe's answers change
 
 
 class GeometricTeacher:
@@ -47,8 +47,9 @@ class GeometricTeacher:
     ) -> Prediction:
         """Masks of Q prompt sets; `prior` is not needed, since the answers to earlier clicks are remembered."""
         raster, matrix, visible, pixels = embedding.data
-        distance = ((points[:, :, None] - pixels) ** 2).sum(axis=3)  # [Q, N, n]
-        nearest = visible[distance.argmin(axis=2)]  # [Q, N]
+        asked, place = np.unique(points.reshape(-1, 2), axis=0, return_inverse=True)  # [U, 2], [Q N]
+        distance = ((asked[:, None] - pixels) ** 2).sum(axis=2)  # [U, n]
+        nearest = visible[distance.argmin(axis=1)][place].reshape(points.shape[:2])  # [Q, N]
         sets = [
             tuple((int(v), bool(label)) for v, label in zip(vertices, signs, strict=True) if label >= 0)
             for vertices, signs in zip(nearest, labels, strict=True)
