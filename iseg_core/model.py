@@ -23,7 +23,7 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.
 
 
 def _hidden(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Sequential:
-    return nn.Sequential(_linear(inputs, outputs, generator), nn.ReLU(), nn.LayerNorm(outputs))
+    return nn.Sequential(_linear(inputs, outputs, generator), nn.ReLU(inplace=True), nn.LayerNorm(outputs))
 
 
 class FeatureField(nn.Module):
@@ -149,7 +149,7 @@ class Decoder(nn.Module):
         scores = prepared.vertices @ (keys @ query.weight).transpose(-1, -2)  # [K, N, n]
         weights = self.attention.weights(scores + (keys @ query.bias)[:, None], signs)  # [K, N, n]
         click_share = values @ linear.weight[:, values.shape[-1] :].T  # [K, n, h]
-        x = norm(activation(prepared.base + weights @ click_share))  # [K, N, h]
+        x = norm(activation(torch.baddbmm(prepared.base, weights, click_share)))  # [K, N, h]
         for layer in list(self.hidden)[1:]:
             x = layer(x)  # [K, N, h]
         weight, bias = (

@@ -45,7 +45,7 @@ class Settings:
     IoU where their correlation is 0.91 and nothing where it is 0.99."""
 
     # Decoder (fit_decoder)
-    decoder_widths: tuple[int, ...] = (128, 128, 128, 128)
+    decoder_widths: tuple[int, ...] = (128, 128, 128)
     """Hidden layers behind the attention."""
     decoder_steps: int = 1600
     """The student alone gains from the second click only after some 1500."""
@@ -68,7 +68,7 @@ PRESETS = {
         second_clicks=1,
         hidden_targets=32,
         field_steps=200,
-        decoder_steps=300,
+        decoder_steps=240,
     ),
     "standard": Settings(),
     "paper": Settings(

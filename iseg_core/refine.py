@@ -97,7 +97,7 @@ class Corrections:
 
     def _correct(self, steps: list[Step], clicks: tuple[Click, ...]) -> np.ndarray:
         fields = self._finder.fields(clicks[-1][0])  # [T, P]
-        return correct(self._finder.surface, steps, clicks, fields, self._rivals(clicks))
+        return correct(self._finder.surface, steps, clicks, fields, lambda: self._rivals(clicks))
 
 
 def correct(
@@ -105,14 +105,14 @@ def correct(
     steps: Sequence[Step],
     clicks: Sequence[Click],
     fields: np.ndarray,
-    rivals: np.ndarray | None = None,
+    rivals: Callable[[], np.ndarray] | None = None,
 ) -> np.ndarray:
     """The region that answers the last of `steps`. [P] bool
 
     steps: the clicks so far with the regions that they were made on; the earlier ones say what is likely. clicks: all
-    that must hold, the last step's among them. fields [T, P]: of that click. rivals [N, P] bool: other regions that may
-    take over where they honour every click (this is how a click switches scale). Nothing changes where the region is
-    right at the click already.
+    that must hold, the last step's among them. fields [T, P]: of that click. rivals() -> [N, P] bool: other
+    regions that may take over where they honour every click (this is how a click switches scale); asked late, since a
+    student may still be at work on them. Nothing changes where the region is right at the click already.
     """
     region, (vertex, label) = steps[-1]
     if region[vertex] == label:
@@ -122,8 +122,8 @@ def correct(
     expected = Size(expected_change(surface, region, steps[-1].click, away), prior)
     orders = np.array([*fields, *_along_border(surface, region == label, away)]) if len(clicks) > 2 else fields
     answers = list(_growths(surface, region, clicks, orders, expected))
-    if rivals is not None and len(rivals):
-        answers += _rivals_that_hold(surface, region, clicks, rivals, expected)
+    if rivals is not None:
+        answers += _rivals_that_hold(surface, region, clicks, rivals(), expected)
     best = _likeliest(surface, answers, steps, ALIKE * expected.area)
     if best is None:  # the click is alone on its shell: it is all that can change
         best = region.copy()

@@ -159,10 +159,10 @@ class Segmenter:
         """Probability of the proxy's vertices. [P] float32"""
         if self._student is None:
             return self._corrections[granularity].answer(clicks).astype(np.float32)  # [P]
+        self._student.begin(clicks, granularity)
+        region = self._corrections[granularity].answer(clicks) if self.refine else None  # [P]
         probability = self._student.probability(clicks, granularity)  # [P]
-        if not self.refine:
-            return probability
-        return agree(probability, self._corrections[granularity].answer(clicks))
+        return probability if region is None else agree(probability, region)
 
     def _check(self, clicks, positive, negative) -> list[Click]:
         if clicks is None:

@@ -1,6 +1,7 @@
 """The student at work: a trained field and decoder that answer clicks on the proxy."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -47,15 +48,24 @@ class Student:
         with torch.inference_mode():
             self._prepared = self._decoder.precompute(self._features.to(self._kind))
         self._trusted = model.info.get("teacher") != "geometric"
-        self._last: tuple[tuple, np.ndarray] = ((), np.empty(0))
+        self._worker = ThreadPoolExecutor(1, "decoder")
+        self._last: tuple[tuple, Future[np.ndarray]] = ((), Future())
 
     def probability(self, clicks: tuple[Click, ...], granularity: str) -> np.ndarray:
         """Probability of every proxy vertex; the last answer is remembered. [P] float32"""
+        self.begin(clicks, granularity)
+        try:
+            return self._last[1].result()
+        except BaseException:
+            self._last = ((), Future())  # it may go well the next time
+            raise
+
+    def begin(self, clicks: tuple[Click, ...], granularity: str) -> None:
+        """Have this probability computed by a thread of its own, while the caller does what needs no answer yet."""
         if self._last[0] != (clicks, granularity):
             features = self._features[[v for v, _ in clicks]]  # [n, d]
-            answer = self._decode(features, [include for _, include in clicks], granularity)  # [P]
-            self._last = ((clicks, granularity), answer)
-        return self._last[1]
+            include = [positive for _, positive in clicks]
+            self._last = ((clicks, granularity), self._worker.submit(self._decode, features, include, granularity))
 
     def features(self, vertex: int) -> np.ndarray:
         """The field's feature of a proxy vertex, in the teacher's units. [d] float64, so that no unit rounds it"""
@@ -80,6 +90,7 @@ class Student:
         """Answers that start from the student's region and follow the clicks."""
 
         def propose(clicks: tuple[Click, ...]) -> np.ndarray:
+            finder.candidates(first_included(clicks))  # and remembered, while the student is at work
             return snap(finder, first_included(clicks), self.probability(clicks, granularity), self._trusted)
 
         def rivals(clicks: tuple[Click, ...]) -> np.ndarray:

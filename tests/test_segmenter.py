@@ -57,6 +57,21 @@ def test_nothing_included_is_nothing(segmenter):
     assert not segmenter.segment(negative=[3]).any()
 
 
+def test_a_student_that_failed_is_asked_again(plain, monkeypatch):
+    expected = plain.segment(positive=[3, 5])
+
+    def full(*_):
+        raise MemoryError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plain._student, "_decode", full)
+        for _ in range(2):
+            with pytest.raises(MemoryError, match="full"):
+                plain.segment(positive=[5])
+    assert plain.segment(positive=[5]).any()
+    assert np.array_equal(plain.segment(positive=[3, 5]), expected)
+
+
 @pytest.mark.parametrize("vertex", [-1, COUNT, 10**9, 1.5])
 def test_a_vertex_that_is_not_there(segmenter, vertex):
     with pytest.raises(iseg.ClickError, match=f"vertices 0 to {COUNT - 1}"):
