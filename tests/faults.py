@@ -70,7 +70,7 @@ def kills(count: int, seed: int = 0) -> str:
     return f"{count} kills ({while_training} after the training had begun): {count} reasons, {count} restarts, 1 model"
 
 
-def resumed(count: int, seed: int = 0, subdivisions: int = 3, preset: str = "standard") -> str:
+def resumed(count: int, seed: int = 0, subdivisions: int = 4, preset: str = "standard") -> str:
     """`train` of the command line, killed `count` times at random moments and started again: the model is the very one
     of a run that nothing interrupts, and little was done twice.
     """
@@ -101,16 +101,23 @@ def resumed(count: int, seed: int = 0, subdivisions: int = 3, preset: str = "sta
                 (folder / "model.iseg").unlink()
             except subprocess.TimeoutExpired:
                 process.kill()
+                now = time.time()
                 process.wait()
-                kept = [path.stat().st_mtime for path in folder.rglob("*.checkpoint/*") if path.suffix != ".part"]
-                lost.append(time.time() - max([started, *kept]))
+                kept = [(started, "the start")]
+                for path in folder.rglob("*.checkpoint/*"):
+                    if path.suffix != ".part":
+                        kept.append((path.stat().st_mtime, f"what was kept of {path.name}"))
+                since, what = max(kept)
+                lost.append((now - since, what))
         assert train("model.iseg").wait() == 0
         one, two = (iseg.load(folder / output) for output in ("whole.iseg", "model.iseg"))
         assert all(np.array_equal(array, two._tensors()[key]) for key, array in one._tensors().items())
         assert not list(folder.rglob("*.checkpoint")), "a checkpoint is left"
+    most, since = max(lost, default=(0.0, "the start"))
     return (
         f"{len(lost)} kills ({ended} runs were over before) of a training of {whole:.0f} s: the same model as without, "
-        f"bit for bit; {max(lost, default=0):.1f} s of work lost at most, {np.median(lost or [0]):.1f} s in the median"
+        f"bit for bit; {most:.1f} s of work lost at most (since {since}), "
+        f"{np.median([seconds for seconds, _ in lost] or [0]):.1f} s in the median"
     )
 
 
