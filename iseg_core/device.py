@@ -1,11 +1,14 @@
 """Where torch computes, and how precisely."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from .errors import SettingsError
+
+gc.collect()  # importing torch leaves frames in a cycle: they would keep what their callers have, a whole model too
 
 SMALL = 10**8  # multiplications in a product, below which waking a second thread costs more than it gains
 

@@ -1,5 +1,10 @@
 """The whole run."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from shapes import dumbbell, tiny_settings, top
@@ -83,6 +88,23 @@ def test_the_references_run(objective, joint):
 def test_unknown_words(wrong, says):
     with pytest.raises(iseg.IsegError, match=says):
         iseg.train(MESH, **({"preset": SHORT} | wrong))
+
+
+def test_a_model_goes_with_the_last_that_has_it():
+    """Also the first of a process, during whose training torch was imported."""
+    code = """
+import gc, sys, weakref
+import iseg_core as iseg
+from shapes import dumbbell, tiny_settings
+
+gc.disable()
+model = iseg.train(dumbbell(2), preset=tiny_settings())
+there = weakref.ref(model)
+del model
+sys.exit(there() is not None)
+"""
+    paths = os.pathsep.join([*sys.path, str(Path(__file__).resolve().parent)])  # for the tests' own modules
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, check=True)
 
 
 def test_a_teacher_of_ones_own():
