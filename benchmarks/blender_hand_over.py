@@ -113,6 +113,12 @@ def edits(iseg: Any, side: int, runs: int = 2) -> dict[str, list[float]]:
     return rows
 
 
+def under_cursor(iseg: Any, solid: Any, matrix: np.ndarray) -> None:
+    cursor = (700.0, 500.0)
+    near = iseg.picking.near(solid, matrix, 1920, 1080, cursor)
+    assert iseg.picking.meant(near.screen, near.faces, cursor) is not None
+
+
 def main() -> None:
     archive = build.extension(Path(private.name))
     bpy.ops.extensions.package_install_files(filepath=str(archive), repo="user_default", enable_on_install=True)
@@ -128,14 +134,12 @@ def main() -> None:
         look = iseg.look.Look(geometry)
         inside = weights > 0.5  # [V]
         surface = iseg.overlay.Surface(look.vertices, look.faces)
-        screen = iseg.picking.project(look.vertices, matrix, 1920, 1080)
         rows = {
             "mesh to arrays": best(lambda thing=thing: iseg.mesh_io.read(thing)),
             "compared with those before": best(lambda g=geometry: g.equals(g._replace(vertices=g.vertices.copy()))),
             "triangles and names *": best(lambda g=geometry: iseg.look.Look(g)),
             "weights back, object mode": best(lambda t=thing, w=weights: iseg.mesh_io.write_group(t, "Part", w)),
-            "vertices to the screen": best(lambda v=look.vertices: iseg.picking.project(v, matrix, 1920, 1080)),
-            "pick under the cursor": best(lambda f=look.faces, s=screen: iseg.picking.pick(s, f, (700.0, 500.0))),
+            "what is under the cursor": best(lambda s=look.solid: under_cursor(iseg, s, matrix)),
             "overlay's arrays *": best(lambda s=surface, i=inside: iseg.overlay.build(s, s.points, i, ())),
         }
         bpy.ops.object.mode_set(mode="EDIT")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .core import Mesh
+from .picking import solid
 from .region import Images
 
 STRETCH = 1 << 16  # polygons at a time: numpy then never keeps other threads waiting for long
@@ -27,9 +28,9 @@ class Geometry(NamedTuple):
 
     def equals(self, other: "Geometry") -> bool:
         """Whether it is the same mesh, hidden or not."""
-        if len(self.starts) != len(other.starts) or not np.array_equal(self.corners, other.corners):
+        if self.starts is not other.starts and not np.array_equal(self.starts, other.starts):
             return False
-        return np.array_equal(self.starts, other.starts) and np.array_equal(self.vertices, other.vertices)
+        return np.array_equal(self.corners, other.corners) and np.array_equal(self.vertices, other.vertices)
 
     def within(self, inside: np.ndarray) -> np.ndarray:
         """Which polygons have all their vertices inside [V] bool. [P] bool"""
@@ -66,12 +67,16 @@ class Look:
         self.faces = triangles(geometry)  # [F, 3] int32
         self.topology = topology(geometry)  # the same in every pose
         self.hash = Mesh(self.vertices.astype(np.float64), self.faces).hash  # the engine's name for this geometry
+        self.solid = solid(self.vertices, self.faces)
         self.images: Images = {}  # mirror images that were looked for already
+        self._hidden: tuple[Geometry, np.ndarray | None] | None = None  # the last answer, and what it is of
 
-    def visible(self) -> np.ndarray:
-        """The triangles that edit mode does not hide. [F', 3]"""
-        hidden = self.geometry.hidden  # [P]
-        return self.faces if not hidden.any() else self.faces[~np.repeat(hidden, counts(self.geometry) - 2)]
+    def hidden(self) -> np.ndarray | None:
+        """Which triangles edit mode hides; None: none of them. [F] bool"""
+        if self._hidden is None or self._hidden[0] is not self.geometry:
+            polygons = self.geometry.hidden  # [P]
+            self._hidden = self.geometry, np.repeat(polygons, counts(self.geometry) - 2) if polygons.any() else None
+        return self._hidden[1]
 
 
 def counts(geometry: Geometry) -> np.ndarray:

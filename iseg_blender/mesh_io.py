@@ -36,36 +36,45 @@ def flush(thing: bpy.types.Object) -> None:
         thing.update_from_editmode()
 
 
-def read(thing: bpy.types.Object) -> Geometry:
+def read(thing: bpy.types.Object, before: Geometry | None = None) -> Geometry:
     """The arrays of a mesh object, including changes of edit mode that are not saved yet."""
     if not thing.data.is_editmode:
-        return arrays(thing.data)
+        return arrays(thing.data, before)
     # Saved into a mesh of ours: saved into its own, Blender would take the mesh for changed, and evaluate it again.
     ours = bpy.data.meshes.new("iSeg")
     try:
         bmesh.from_edit_mesh(thing.data).to_mesh(ours)
-        return arrays(ours)
+        return arrays(ours, before)
     finally:
         bpy.data.meshes.remove(ours)
 
 
-def arrays(mesh: bpy.types.Mesh) -> Geometry:
-    """Copies of the arrays of a mesh. Attributes are copied as a whole; Blender hands out the rest one at a time."""
+def arrays(mesh: bpy.types.Mesh, before: Geometry | None = None) -> Geometry:
+    """Copies of the arrays of a mesh. Attributes are copied as a whole; Blender hands out the rest one at a time: where
+    polygons begin and how they are cut into triangles. These are taken from `before` where everything else there is the
+    same: Blender says that a mesh may be another with every click on it.
+    """
     counts = len(mesh.vertices), len(mesh.loops), len(mesh.polygons), len(mesh.edges)
     corners, edges = np.zeros(counts[1], np.int32), np.zeros(2 * counts[3], np.int32)  # [C], [2 E]
-    starts = np.empty(counts[2], np.int32)  # [P]
-    mesh.polygons.foreach_get("loop_start", starts)
     for name, array in ((".corner_vert", corners), (".edge_verts", edges)):
         if len(array):
             mesh.attributes[name].data.foreach_get("value", array)
-    hidden = values(mesh, ".hide_poly", "BOOLEAN", "FACE")  # [P]
-    triangles = None
-    if len(starts) and np.diff(starts, append=np.int32(len(corners))).max() > 4:
-        mesh.calc_loop_triangles()
-        triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)  # [3 F]
-        mesh.loop_triangles.foreach_get("loops", triangles)
-        triangles = triangles.reshape(-1, 3)  # [F, 3]
-    return Geometry(positions(mesh), corners, starts, edges.reshape(-1, 2), hidden, triangles)
+    now = Geometry(
+        vertices=positions(mesh),
+        corners=corners,
+        starts=np.empty(counts[2], np.int32),  # [P]
+        edges=edges.reshape(-1, 2),  # [E, 2]
+        hidden=values(mesh, ".hide_poly", "BOOLEAN", "FACE"),  # [P]
+    )
+    if before is not None and counts[2] == len(before.starts) and now._replace(starts=before.starts).equals(before):
+        return now._replace(starts=before.starts, triangles=before.triangles)
+    mesh.polygons.foreach_get("loop_start", now.starts)
+    if not counts[2] or np.diff(now.starts, append=np.int32(len(corners))).max() <= 4:
+        return now
+    mesh.calc_loop_triangles()
+    triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)  # [3 F]
+    mesh.loop_triangles.foreach_get("loops", triangles)
+    return now._replace(triangles=triangles.reshape(-1, 3))  # [F, 3]
 
 
 def positions(mesh: bpy.types.Mesh) -> np.ndarray:

@@ -32,7 +32,7 @@ def looking(thing: bpy.types.Object, fresh: bool = False) -> Conversation:
     if look is not None and not fresh and uid not in stale:
         looks.put(uid, look)
         return look
-    geometry = mesh_io.read(thing)
+    geometry = mesh_io.read(thing, look.geometry if look is not None and not fresh else None)
     stale.discard(uid)
     return (yield from keeping(uid, geometry))
 

@@ -1,7 +1,7 @@
 """Which vertex the cursor means: pure functions on arrays, numpy only.
 
 Everything happens in screen space, so scaled, mirrored and parented objects need no case of their own, and no ray can
-slip between two faces.
+slip between two faces. Of a large mesh only what is near the cursor is brought there.
 """
 
 from typing import NamedTuple
@@ -11,6 +11,78 @@ import numpy as np
 REACH = 12.0  # pixels around the cursor in which a vertex is meant where no face is under the cursor
 CLOSE = 1e-6  # of the depth: what is nearer than this lies at the same place
 EDGE = 1e-6  # a cursor this little outside a triangle is on its edge
+BLOCK = 256  # faces, or vertices, that share a box: those one after the other mostly lie together
+STRETCH = 256 * BLOCK  # faces at a time: numpy then never keeps other threads waiting for long
+
+
+class Solid(NamedTuple):
+    """A mesh, and boxes around its blocks."""
+
+    points: np.ndarray  # [V, 3] float32
+    faces: np.ndarray  # [F, 3] int32
+    point_boxes: np.ndarray  # [B, 2, 3] float32: least and greatest coordinates of each block of vertices
+    face_boxes: np.ndarray  # [C, 2, 3] float32: of each block of faces
+
+
+def solid(points: np.ndarray, faces: np.ndarray) -> Solid:
+    """Boxes around blocks of vertices [V, 3] and faces [F, 3]: some 100 ms for a million vertices."""
+    around = [np.zeros((0, 2, 3), np.float32)]  # of [C', 2, 3]
+    for begin in range(0, len(faces), STRETCH):
+        a, b, c = (points[faces[begin : begin + STRETCH, k]] for k in range(3))  # 3 x [F', 3]
+        around.append(boxes(np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)))
+    return Solid(points, faces, boxes(points, points), np.concatenate(around))
+
+
+def boxes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Around each BLOCK of things that reach from low to high [N, 3]. [B, 2, 3]"""
+    starts = np.arange(0, len(low), BLOCK)  # [B]
+    return np.stack([np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)], axis=1)  # [B, 2, 3]
+
+
+class Near(NamedTuple):
+    """What of a mesh is near the cursor: a mesh of its own."""
+
+    points: np.ndarray  # [N] int: which vertices of the whole, ascending
+    faces: np.ndarray  # [M, 3] int32: of these
+    screen: "Screen"  # where they are seen
+
+
+def near(
+    solid: Solid,
+    matrix: np.ndarray,
+    width: float,
+    height: float,
+    cursor: tuple[float, float],
+    hidden: np.ndarray | None = None,
+) -> Near:
+    """Everything within REACH of the cursor, and some more, as `project` shows it; without faces in hidden [F] bool.
+
+    A box is left out where it lies wholly outside the pyramid that begins in the eye and has the square around the
+    cursor as its section.
+    """
+    matrix = np.asarray(matrix, np.float64)  # [4, 4]
+    planes = [matrix[3]]  # of [4]: what is before the camera is on its positive side
+    for row, at, size in zip(matrix[:2], cursor, (width, height), strict=True):
+        left, right = (2 * (at + side * (REACH + 1)) / size - 1 for side in (-1, 1))
+        planes += [row - left * matrix[3], right * matrix[3] - row]
+
+    def members(boxes: np.ndarray, count: int) -> np.ndarray:
+        touched = np.ones(len(boxes), bool)  # [B]
+        for plane in planes:
+            farthest = boxes[:, (plane[:3] > 0).astype(int), range(3)]  # [B, 3] each box's corner along the normal
+            touched &= farthest @ plane[:3] + plane[3] >= 0
+        found = (np.flatnonzero(touched)[:, None] * BLOCK + np.arange(BLOCK)).ravel()  # [B' BLOCK]
+        return found[found < count]
+
+    found = members(solid.face_boxes, len(solid.faces))  # [M]
+    faces = solid.faces[found if hidden is None else found[~hidden[found]]]  # [M', 3]
+    there = np.zeros(len(solid.points), bool)  # [V]
+    there[members(solid.point_boxes, len(solid.points))] = True
+    there[faces] = True
+    points = np.flatnonzero(there)  # [N]
+    place = np.empty(len(solid.points), np.int32)  # [V] among those
+    place[points] = np.arange(len(points), dtype=np.int32)
+    return Near(points, place[faces], project(solid.points[points], matrix, width, height))
 
 
 class Screen(NamedTuple):

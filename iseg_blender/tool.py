@@ -2,7 +2,11 @@
 
 import bpy
 
-from . import names
+from . import live, names, view
+
+WATCH = 0.1  # seconds
+
+_window = 0  # address of the window whose mouse is watched
 
 
 class Tool:
@@ -47,6 +51,27 @@ def is_active(context: bpy.types.Context) -> bool:
     return chosen is not None and chosen.idname == names.TOOL
 
 
+def watch(window: bpy.types.Window) -> None:
+    """While a preview is shown, see that it goes with the mouse, of which Blender tells a tool only over its view."""
+    global _window
+    _window = window.as_pointer()
+    if not bpy.app.timers.is_registered(_watch):
+        bpy.app.timers.register(_watch, first_interval=WATCH, persistent=True)
+
+
+def _watch() -> float | None:
+    if view.preview is None and view.imagining is None:
+        return None
+    for window in bpy.context.window_manager.windows:
+        if window.as_pointer() == _window:
+            with bpy.context.temp_override(window=window):
+                bpy.ops.iseg.click_unhover("INVOKE_DEFAULT")  # called so, it is told where the mouse is
+            return WATCH
+    view.preview = view.imagining = None  # the window was closed
+    live.redraw()
+    return None
+
+
 def start() -> None:
     if not bpy.app.background:
         for tool in TOOLS:
@@ -54,6 +79,8 @@ def start() -> None:
 
 
 def stop() -> None:
+    if bpy.app.timers.is_registered(_watch):
+        bpy.app.timers.unregister(_watch)
     if not bpy.app.background:
         for tool in TOOLS:
             bpy.utils.unregister_tool(tool)

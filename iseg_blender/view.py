@@ -9,7 +9,7 @@ import numpy as np
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
-from . import live, mesh_io, meshes, overlay, queries, seen, session, state, tool
+from . import live, mesh_io, meshes, overlay, queries, seen, session, state
 from .core import Recent
 from .engine import Conversation, Task, Work
 
@@ -26,7 +26,6 @@ class Preview(NamedTuple):
 
     mesh: str  # its name
     inside: np.ndarray  # [V] bool
-    by_tool: bool  # shown while the toolbar's tool is chosen
 
 
 preview: Preview | None = None
@@ -112,7 +111,7 @@ def draw() -> None:
     active = part.clicks[state.chosen(part.click_index, len(part.clicks))].vertex if len(part.clicks) else None
     answer = queries.answer_of(thing, part)
     imagined = None  # [V]
-    if preview is not None and preview.mesh == look.hash and (not preview.by_tool or tool.is_active(context)):
+    if preview is not None and preview.mesh == look.hash:
         imagined = preview.inside
     surface = seen.surface_of(thing, look)
     shown = _shown.take(thing.session_uid) or Shown()

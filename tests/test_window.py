@@ -139,13 +139,22 @@ def test_the_toolbars_tool(tool: Any, mode: str):
     found = tool[mode]
     first = [[found["ear"], True], [found["eye"], False]]
     assert found["clicked"] == found["undone"] == first
-    inside, by_tool = found["preview"]
-    assert inside > 0 and by_tool
+    assert found["preview"] > 0
     stroke = found["stroke"][2:]
     assert found["stroke"][:2] == first and len(stroke) > 2 and not any(positive for _, positive in stroke)
     assert found["redone"] == found["stroke"]
     assert found["behind"] == 1  # the one that was added there is still there
     assert found["removed"][:-1] == found["stroke"][1:]
+
+
+@pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
+def test_the_preview_goes_with_the_mouse_and_the_tool(tool: Any, mode: str):
+    assert tool[mode]["left"] == dict.fromkeys(("sidebar", "outliner", "outside"), True)
+    assert tool[mode]["other_tool"]
+
+
+def test_the_preview_goes_with_the_mouse_behind_the_button_too(tool: Any):
+    assert tool["left"] == dict.fromkeys(("sidebar", "outliner", "outside", "ended"), True)
 
 
 def test_the_tool_goes_with_the_extension(tool: Any):

@@ -9,78 +9,81 @@ from mathutils import Vector
 
 from .. import live, mesh_io, meshes, picking, prefs, seen, state
 from ..look import Look
-from ..overlay import Surface
 
 NEAR_CLICK = 15.0  # pixels around a click in which it is meant
 RAY_LIMIT = 100_000  # polygons; Blender's ray through the scene makes a search tree of every mesh that it meets
 
 
-def screen_of(surface: Surface, thing: bpy.types.Object, region: Any, rv3d: Any) -> picking.Screen:
-    """A surface as it is seen; the last one is kept, for the mouse moves more often than the view."""
-    global _screen
-    matrix = np.array(rv3d.perspective_matrix) @ np.array(thing.matrix_world)  # [4, 4]
-    key = (matrix.tobytes(), region.width, region.height)
-    if _screen is None or _screen[0] is not surface or _screen[1] != key:
-        _screen = surface, key, picking.project(surface.points, matrix, region.width, region.height)
-    return _screen[2]
+def near(context: bpy.types.Context, region: Any, look: Look, cursor: tuple[float, float]) -> picking.Near:
+    """What of the active object is near a cursor (pixels in the region); in edit mode without its hidden faces."""
+    thing, matrix = context.object, matrix_of(context)
+    hidden = look.hidden() if thing.data.is_editmode else None  # [F]
+    return picking.near(solid_of(thing, look), matrix, region.width, region.height, cursor, hidden)
 
 
-_screen: tuple[Surface, Any, picking.Screen] | None = None
+def matrix_of(context: bpy.types.Context) -> np.ndarray:
+    """From the active object's space to the screen. [4, 4]"""
+    return np.array(context.space_data.region_3d.perspective_matrix) @ np.array(context.object.matrix_world)
+
+
+def solid_of(thing: bpy.types.Object, look: Look) -> picking.Solid:
+    """What can be clicked; the last surface that modifiers have made is kept, for the mouse moves more often."""
+    global _solid
+    surface = seen.surface_of(thing, look)
+    if surface.points is look.vertices:
+        return look.solid
+    if _solid is None or _solid.points is not surface.points or _solid.faces is not surface.triangles:
+        _solid = picking.solid(surface.points, surface.triangles)
+    return _solid
+
+
+_solid: picking.Solid | None = None
 
 
 def vertex_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float]) -> int | None:
     """The active object's vertex that a cursor (pixels in the region) means; None where it is not over the mesh."""
-    thing, space = context.object, context.space_data
-    look, through = meshes.look_at(thing, fresh=False), space.shading.show_xray
-    surface = seen.surface_of(thing, look)
-    screen = screen_of(surface, thing, region, space.region_3d)
-    meant = picking.meant(screen, faces_of(thing, look, surface), cursor, through)
-    if meant is None or (not through and blocked(context, region, space.region_3d, cursor, thing, meant.depth)):
+    thing, through = context.object, context.space_data.shading.show_xray
+    look = meshes.look_at(thing, fresh=False)
+    close = near(context, region, look, cursor)
+    meant = picking.meant(close.screen, close.faces, cursor, through)
+    if meant is None or (not through and blocked(context, region, cursor, thing, meant.depth)):
         return None
-    return surface.base_vertex(meant.point)
+    return seen.surface_of(thing, look).base_vertex(int(close.points[meant.point]))
 
 
 def click_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float]) -> int | None:
     """Which click of the active part is seen under the cursor (pixels in the region); None where there is none. With
     x-ray also one that the mesh or another object hides.
     """
-    thing, space, part = context.object, context.space_data, state.part_of(context.object)
+    thing, part = context.object, state.part_of(context.object)
     if part is None or not len(part.clicks):
         return None
     look = meshes.look_at(thing, fresh=False)
     surface = seen.surface_of(thing, look)
-    screen, faces = screen_of(surface, thing, region, space.region_3d), faces_of(thing, look, surface)
     usable = [index for index, click in enumerate(part.clicks) if 0 <= click.vertex < len(look.vertices)]
-    points = {index: surface.point_of(part.clicks[index].vertex, look.vertices) for index in usable}
-    squares = {index: float(((screen.points[point] - cursor) ** 2).sum()) for index, point in points.items()}
-    for index in sorted(usable, key=squares.__getitem__):
-        point = points[index]
-        if squares[index] > NEAR_CLICK**2:
+    points = [surface.point_of(part.clicks[index].vertex, look.vertices) for index in usable]
+    screen = picking.project(surface.points[points], matrix_of(context), region.width, region.height)
+    squares = picking.squares(screen, cursor)  # [C]
+    for number in np.argsort(squares, kind="stable"):
+        if squares[number] > NEAR_CLICK**2:
             return None
-        if not screen.seen[point]:
+        if not screen.seen[number]:
             continue
-        place, depth = tuple(screen.points[point].tolist()), float(screen.depth[point])
-        if space.shading.show_xray or not (
-            picking.hidden(screen, faces, point) or blocked(context, region, space.region_3d, place, thing, depth)
-        ):
-            return index
+        place, depth = tuple(screen.points[number].tolist()), float(screen.depth[number])
+        if context.space_data.shading.show_xray:
+            return usable[number]
+        close = near(context, region, look, place)
+        covered = picking.hidden(close.screen, close.faces, int(np.searchsorted(close.points, points[number])))
+        if not (covered or blocked(context, region, place, thing, depth)):
+            return usable[number]
     return None
 
 
-def faces_of(thing: bpy.types.Object, look: Look, surface: Surface) -> np.ndarray:
-    """The triangles that can be clicked: in edit mode those that it does not hide. [F, 3]"""
-    return look.visible() if thing.data.is_editmode else surface.triangles
-
-
 def blocked(
-    context: bpy.types.Context,
-    region: Any,
-    rv3d: Any,
-    cursor: tuple[float, float],
-    thing: bpy.types.Object,
-    depth: float,
+    context: bpy.types.Context, region: Any, cursor: tuple[float, float], thing: bpy.types.Object, depth: float
 ) -> bool:
     """Whether another object lies before what was picked at this depth."""
+    rv3d = context.space_data.region_3d
     origin = view3d_utils.region_2d_to_origin_3d(region, rv3d, cursor)
     direction = view3d_utils.region_2d_to_vector_3d(region, rv3d, cursor)
     if len(thing.data.polygons) <= RAY_LIMIT:

@@ -64,7 +64,7 @@ class ISEG_OT_click(pointer.PointerOperator):
             return {"PASS_THROUGH"}
         cursor = (event.mouse_x - self._region.x, event.mouse_y - self._region.y)
         if not over_view(context.area, self._region, event):
-            pointer.hover(context, self._region, None, True, by_tool=False)
+            pointer.hover(context, self._region, None, True)
             return {"PASS_THROUGH"}
         return self._in_view(context, thing, event, cursor) if self._ready(context) else {"RUNNING_MODAL"}
 
@@ -78,7 +78,7 @@ class ISEG_OT_click(pointer.PointerOperator):
             if self._stroke is not None:
                 self._stroke.to(cursor)
             else:
-                pointer.hover(context, self._region, cursor, pointer.includes(event.ctrl), by_tool=False)
+                pointer.hover(context, self._region, cursor, pointer.includes(event.ctrl))
         elif event.type == "LEFTMOUSE" and press:
             self._stroke = Stroke(self, context, self._region, pointer.includes(event.ctrl))
             self._stroke.to(cursor)

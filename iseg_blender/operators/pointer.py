@@ -96,7 +96,7 @@ def pick(context: bpy.types.Context, region: Any, cursor: Cursor) -> int | None:
     return vertex
 
 
-def hover(context: bpy.types.Context, region: Any, cursor: Cursor | None, positive: bool, by_tool: bool) -> None:
+def hover(context: bpy.types.Context, region: Any, cursor: Cursor | None, positive: bool) -> None:
     """Show what a click here would give, where the engine is quick enough; cursor None: over no mesh."""
     global _hovered
     vertex = None
@@ -109,10 +109,10 @@ def hover(context: bpy.types.Context, region: Any, cursor: Cursor | None, positi
         view.preview = None
         live.redraw()
     if vertex is not None:
-        _imagine(context, vertex, positive, by_tool)
+        _imagine(context, vertex, positive)
 
 
-def _imagine(context: bpy.types.Context, vertex: int, positive: bool, by_tool: bool) -> None:
+def _imagine(context: bpy.types.Context, vertex: int, positive: bool) -> None:
     thing = context.object
     part, look = state.part_of(thing), meshes.look_at(thing, fresh=False)
     query = queries.query_of(thing, part, look) if part is not None else None
@@ -127,7 +127,7 @@ def _imagine(context: bpy.types.Context, vertex: int, positive: bool, by_tool: b
     def arrived(task):
         if task.error is None and view.imagining == wanted:
             limit = task.result.threshold if threshold is None else threshold
-            view.preview = view.Preview(look.hash, task.result.probability >= limit, by_tool)
+            view.preview = view.Preview(look.hash, task.result.probability >= limit)
             live.redraw()
 
     session.engine.start(queries.asking(query, look, context.scene.iseg.device), arrived)

@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import BoolProperty
 
-from .. import history, live, mesh_io, names, state, view
+from .. import history, live, mesh_io, names, state, tool, view
 from ..core import IsegError
 from . import pointer
 from .aiming import over_view, surface_known, window_region
@@ -127,8 +127,23 @@ class ISEG_OT_click_hover(ToolOperator):
         self._region = window_region(context.area)
         over = over_view(context.area, self._region, event) and self.known(context)
         cursor = self.cursor(event) if over else None
-        pointer.hover(context, self._region, cursor, pointer.includes(event.ctrl), by_tool=True)
+        pointer.hover(context, self._region, cursor, pointer.includes(event.ctrl))
+        tool.watch(context.window)
         return {"PASS_THROUGH"}
 
 
-CLASSES = (ISEG_OT_click_at, ISEG_OT_click_remove_at, ISEG_OT_click_swap, ISEG_OT_click_hover)
+class ISEG_OT_click_unhover(bpy.types.Operator):
+    """Hide that again, where the mouse is over no 3D view or works with another tool"""
+
+    bl_idname = names.CLICK_UNHOVER
+    bl_label = "No Preview"
+    bl_options = {"INTERNAL"}
+
+    def invoke(self, context, event):
+        areas = [area for area in context.screen.areas if area.type == "VIEW_3D"]
+        if not tool.is_active(context) or not any(over_view(area, window_region(area), event) for area in areas):
+            pointer.hover(context, None, None, True)
+        return {"FINISHED"}
+
+
+CLASSES = (ISEG_OT_click_at, ISEG_OT_click_remove_at, ISEG_OT_click_swap, ISEG_OT_click_hover, ISEG_OT_click_unhover)

@@ -93,6 +93,42 @@ def test_faces_under_the_cursor_come_front_to_back(iseg, view):
     assert checked > 50
 
 
+WINDOW = np.diag([0.3, 0.4, -0.02, 1.0])  # orthographic, [4, 4]
+
+
+@pytest.mark.parametrize("camera", [perspective() @ moved(0, 0, -5), perspective() @ moved(0.2, 0.1, -0.5), WINDOW])
+@pytest.mark.parametrize("scale", [(1, 1, 1), (-1, 2, 0.5)])
+def test_what_is_near_the_cursor_is_all_that_counts(iseg, camera, scale):
+    """From outside, from within and without perspective: the same as with the whole mesh."""
+    generator = np.random.default_rng(2)
+    t = np.linspace(-0.99, 0.99, 6000)  # along a spiral: neighbours in the list lie together, as mostly
+    points = np.stack([*(np.sqrt(1 - t * t) * (np.cos(9 * t), np.sin(9 * t))), t], axis=1)  # [6000, 3]
+    points = (points + generator.normal(0, 0.02, points.shape)).astype(np.float32)
+    first = np.sort(generator.integers(0, 5990, 9000))  # [9000]
+    faces = (first[:, None] + generator.permuted(np.tile(np.arange(10), (9000, 1)), axis=1)[:, :3]).astype(np.int32)
+    hidden = generator.random(9000) < 0.3  # [9000]
+    matrix, solid = camera @ np.diag([*scale, 1.0]), iseg.picking.solid(points, faces)
+    screen, less = iseg.picking.project(points, matrix, WIDTH, HEIGHT), []
+    for cursor in generator.uniform((-20, -20), (WIDTH + 20, HEIGHT + 20), (60, 2)):
+        for left_out, kept in ((None, faces), (hidden, faces[~hidden])):
+            near = iseg.picking.near(solid, matrix, WIDTH, HEIGHT, cursor, left_out)
+            less.append(len(near.points) / len(points))
+            for through in (False, True):
+                found = iseg.picking.meant(near.screen, near.faces, cursor, through)
+                whole = iseg.picking.meant(screen, kept, cursor, through)
+                assert (found is None) == (whole is None)
+                if found is not None:
+                    assert near.points[found.point] == whole.point and found.depth == pytest.approx(whole.depth)
+    assert np.mean(less) < 0.5
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_near_the_cursor_is_nothing_where_there_are_no_faces(iseg, count):
+    solid = iseg.picking.solid(np.zeros((count, 3), np.float32), np.zeros((0, 3), np.int32))
+    near = iseg.picking.near(solid, perspective() @ moved(0, 0, -5), WIDTH, HEIGHT, (WIDTH / 2, HEIGHT / 2))
+    assert len(near.points) == count and len(near.faces) == 0  # points alone can be clicked
+
+
 def test_overlay_shows_the_part_and_its_clicks(iseg):
     inside = CUBE[:, 2] > 0  # [8]
     surface = iseg.overlay.Surface(CUBE, FACES)

@@ -8,7 +8,21 @@ import bpy  # pyright: ignore[reportMissingImports]
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from hands import clicks, found, here, installed, monkey, nearest, place, press, run, shot, until, window  # noqa: E402
+from hands import (  # noqa: E402
+    clicks,
+    found,
+    here,
+    installed,
+    monkey,
+    nearest,
+    place,
+    press,
+    region,
+    run,
+    shot,
+    until,
+    window,
+)
 
 EAR, EYE, CROWN, BACK = (1.36, -0.1, 0.4), (-0.35, -0.85, 0.24), (0.0, -0.6, 0.85), (0.0, 0.85, 0.4)
 STROKE = [(-0.6 + 0.1 * step, -0.5, 0.8) for step in range(9)]  # over the brow
@@ -16,6 +30,13 @@ STROKE = [(-0.6 + 0.1 * step, -0.5, 0.8) for step in range(9)]  # over the brow
 
 def move(x, y, **keys):
     window().event_simulate(type="MOUSEMOVE", value="NOTHING", x=x, y=y, **keys)
+
+
+def elsewhere():
+    """Places outside the view: on the sidebar that lies upon it, in another editor, outside Blender's window."""
+    sidebar, outliner = region("UI"), next(area for area in window().screen.areas if area.type == "OUTLINER")
+    middles = [(part.x + part.width // 2, part.y + part.height // 2) for part in (sidebar, outliner)]
+    return {"sidebar": middles[0], "outliner": middles[1], "outside": (-20, middles[0][1])}
 
 
 def steps():
@@ -33,6 +54,13 @@ def steps():
         yield from settled()
         found[name] = clicks()
 
+    def previewed():
+        """Move the mouse over the mesh until a preview is shown."""
+        points = itertools.cycle((CROWN, (0.3, -0.6, 0.85)))
+        while view.preview is None:  # an engine that is busy is not asked
+            move(*place(nearest(next(points))))
+            yield 1.0
+
     for mode in ("OBJECT", "EDIT"):
         middle = place(nearest(CROWN))
         with here():
@@ -48,13 +76,24 @@ def steps():
             own[name] = vertex
         own["clicked"] = clicks()
 
-        # The preview of what the mouse is over; it goes with the tool.
-        points = itertools.cycle((CROWN, (0.3, -0.6, 0.85)))
-        while view.preview is None:  # an engine that is busy is not asked
-            move(*place(nearest(next(points))))
+        # The preview of what the mouse is over; it goes with the mouse and with the tool.
+        own["left"] = {}
+        for name, spot in elsewhere().items():
+            yield from previewed()
+            move(*spot)
             yield 1.0
-        own["preview"] = [int(view.preview.inside.sum()), view.preview.by_tool]
-        yield 0.5
+            own["left"][name] = view.preview is None
+        shot(f"{mode.lower()}-1-left")
+        yield from previewed()
+        with here():
+            bpy.ops.wm.tool_set_by_id(name="builtin.select_box")
+        yield 1.0
+        own["other_tool"] = view.preview is None
+        with here():
+            bpy.ops.wm.tool_set_by_id(name=iseg.names.TOOL)
+        yield from previewed()
+        yield 1.0
+        own["preview"] = view.preview is not None and int(view.preview.inside.sum())
         shot(f"{mode.lower()}-1-preview")
 
         # T swaps; a stroke of several clicks is one step.
@@ -92,6 +131,21 @@ def steps():
             bpy.ops.wm.tool_set_by_id(name="builtin.select_box")
             bpy.ops.iseg.click_clear()
         yield 0.5
+
+    # Behind the button the preview goes with the mouse as well, and with the end of clicking.
+    with here():
+        bpy.ops.iseg.click("INVOKE_DEFAULT", True)
+    yield from press("LEFTMOUSE", *place(nearest(EYE)))
+    yield from settled()
+    found["left"] = {}
+    for name, spot in elsewhere().items():
+        yield from previewed()
+        move(*spot)
+        yield 1.0
+        found["left"][name] = view.preview is None
+    yield from previewed()
+    yield from press("ESC", *middle)
+    found["left"]["ended"] = view.preview is None
     found["problems"] = dict(iseg.session.problems)
     with here():
         bpy.ops.preferences.addon_disable(module=iseg.__name__)
