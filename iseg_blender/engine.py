@@ -18,6 +18,7 @@ import numpy as np
 from .core import Cancelled, EngineClient, EngineError, IsegError, Progress, State, as_error, as_progress
 
 PUMP_INTERVAL = 0.03  # seconds between two looks at what has arrived
+NONSENSE = "The engine's answer makes no sense. Use the engine of this iSeg version."
 
 
 class Ask(NamedTuple):
@@ -72,11 +73,17 @@ class Task:
             self.result = end.value
         except IsegError as error:
             self.error = error
+        except Exception:  # an answer that lacks something, or a defect of ours: nobody is to wait for ever
+            traceback.print_exc()
+            self.error = EngineError(NONSENSE)
         if self.request is None and self.work is None:
             self.ended = True
             self._conversation.close()
             if self._then is not None:
-                self._then(self)
+                try:
+                    self._then(self)
+                except Exception:  # others wait for what has arrived with this
+                    traceback.print_exc()
 
 
 class Engine:
@@ -133,8 +140,8 @@ class Engine:
             self._working.remove(task)
             self._step(task, Cancelled("Cancelled; what was there before is unchanged."))
 
-    def pump(self) -> bool:
-        """Hand out what has arrived. True where something has changed."""
+    def pump(self) -> set[str]:
+        """Hand out what has arrived, and say of which kinds it was: progress, work, and what a client hands out."""
         done = [task for task in self._working if task.work is not None and task.work.done()]
         for task in done:
             assert task.work is not None
@@ -150,7 +157,7 @@ class Engine:
                 continue
             del self._tasks[event.id]
             self._step(task, as_error(event) if event.kind == "error" else Reply(event.fields, event.arrays))
-        return bool(events or done)
+        return {"work" for _ in done} | {event.kind for event in events}
 
     def wait(self, task: Task, timeout: float | None = None) -> None:
         """Wait until a task has ended, for scripts and background mode. Ctrl-C, and the timeout, cancel it."""

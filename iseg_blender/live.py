@@ -46,12 +46,17 @@ def notice(thing: bpy.types.Object | None) -> None:
             bpy.app.timers.register(_refresh, first_interval=0.0)
 
 
-def redraw() -> None:
+def redraw(views: bool = True) -> None:
+    """Have what shows something of iSeg drawn again. views: also what lies over the mesh."""
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
         for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "PREFERENCES"):
+            if area.type == "PREFERENCES" or (area.type == "VIEW_3D" and views):
                 area.tag_redraw()
+            elif area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()
 
 
 def keep_pumping() -> None:
@@ -62,8 +67,9 @@ def keep_pumping() -> None:
 
 def _pump() -> float | None:
     try:
-        if session.engine.pump():
-            redraw()
+        arrived = session.engine.pump()
+        if arrived:
+            redraw(views=arrived != {"progress"})  # a large mesh takes long to draw, a bar does not
     except Exception:  # a defect of ours; a timer that raises is never called again
         traceback.print_exc()
     return PUMP_INTERVAL if session.engine.busy else None

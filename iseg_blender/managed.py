@@ -158,7 +158,7 @@ def _watch() -> float | None:
     assert job is not None
     if job.progress != _drawn:
         _drawn = job.progress
-        live.redraw()
+        live.redraw(views=False)
     replaced = purpose == "install" and job.error is None
     if working() or (replaced and session.engine.busy):  # an engine of the environment before may still be at work
         return WATCH

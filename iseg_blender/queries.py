@@ -169,7 +169,7 @@ def finding_models(thing: bpy.types.Object, look: Look) -> Conversation:
     for name in (look.hash, pose_trained(thing, look.topology)):
         if name and name not in models:
             reply = yield Ask("state", {"mesh": name})
-            models[name] = reply.fields["models"]
+            models[name] = listed(reply)
 
 
 def answering(thing: bpy.types.Object, part: state.Part, look: Look, device: str) -> Conversation:
@@ -235,7 +235,12 @@ def opening(look: Look) -> Conversation:
     reply = yield Ask("open_mesh", {}, {"vertices": look.vertices, "faces": look.faces})
     if reply.fields["mesh"] != look.hash:
         raise EngineError("The engine reads this mesh differently. Use the engine of this iSeg version.")
-    models[look.hash] = reply.fields["models"]
+    models[look.hash] = listed(reply)
+
+
+def listed(reply: Reply) -> list[dict]:
+    """The models that an answer lists; what is none of a model raises here, not wherever it is used."""
+    return [report for report in reply.fields["models"] if Model.of(report)]
 
 
 def forget() -> None:

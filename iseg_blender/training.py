@@ -52,7 +52,8 @@ def learning(look: Look, teacher: str, preset: str, device: str) -> Conversation
     """Train a mesh; its model is the newest afterwards."""
     yield from queries.opening(look)
     reply = yield Ask("train", {"mesh": look.hash, "teacher": teacher, "preset": preset, "device": device, "seed": 0})
-    others = [model for model in queries.models[look.hash] if queries.Model.of(model) != queries.Model.of(reply.fields)]
+    made = queries.Model.of(reply.fields)
+    others = [model for model in queries.models[look.hash] if queries.Model.of(model) != made]
     queries.models[look.hash] = [reply.fields, *others]
     queries.poses[look.topology] = look.hash
     return reply.fields

@@ -10,6 +10,7 @@ from ..engine import Task
 
 TIMER_INTERVAL = 0.03  # seconds
 PATIENCE = 30.0  # seconds that a script in a window waits for an answer; in background mode there is no limit
+OTHERS = "Another object, mode or part is active now, or its clicks are others: nothing was done. Try again."
 
 
 class Refusal(Exception):
@@ -66,6 +67,7 @@ class WaitingOperator(MeshOperator):
     _task: Task | None = None
     _begun = False
     _timer: Any = None
+    _meant: Any = None  # what was active when the wait began
 
     def ready(self, thing: bpy.types.Object) -> bool:
         """Whether the mesh is known as it is now; begins to read it."""
@@ -75,8 +77,14 @@ class WaitingOperator(MeshOperator):
         """Ask the engine; None where only the mesh is needed. Raises Refusal."""
         return None
 
+    @staticmethod
+    def meaning(thing: bpy.types.Object | None) -> Any:
+        """What the operator is about: while it waits, Blender stays usable, and another object can become active."""
+        return (thing.session_uid, thing.mode, state.saved(thing)) if thing is not None else None
+
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self.fresh = False  # in a window Blender says what has changed
+        self._meant = self.meaning(context.object)
         outcome = self._proceed(context)
         if outcome is None:
             self._timer = context.window_manager.event_timer_add(TIMER_INTERVAL, window=context.window)
@@ -101,6 +109,8 @@ class WaitingOperator(MeshOperator):
     def _proceed(self, context: bpy.types.Context) -> set[str] | None:
         """Go on as far as can be gone; None where something is to be waited for."""
         try:
+            if self.meaning(context.object) != self._meant:
+                raise Refusal(OTHERS)
             why = type(self).refusal(context)
             if why:
                 raise Refusal(why)
@@ -112,6 +122,9 @@ class WaitingOperator(MeshOperator):
                 return None
             if self._task is not None and self._task.error is not None:
                 raise self._task.error
+            if context.object.data.session_uid in meshes.stale:  # changed meanwhile: once more
+                self._begun = False
+                return None
         except Cancelled:
             return {"CANCELLED"}
         except (Refusal, IsegError) as error:

@@ -21,6 +21,10 @@ class ISEG_OT_train(WaitingOperator):
             return "This mesh is being trained already: wait for it, or cancel it."
         return why
 
+    @staticmethod
+    def meaning(thing):
+        return thing.session_uid if thing is not None else None  # parts and clicks do not matter
+
     def run(self, context):
         task = training.train(context.object, context.scene.iseg, live.changed, self.fresh)
         live.keep_pumping()
