@@ -204,9 +204,9 @@ def read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
     foreign = ModelFileError(f"{path} is not a model that iSeg wrote. Give the file that `train -o` made.")
     if start[8:] != b"{":
         raise foreign
-    if size > HEADER_LIMIT:
+    if not 2 <= size <= HEADER_LIMIT:
         raise ModelFileError(
-            f"{path} announces a header of {size:,} bytes, more than any model of iSeg has ({HEADER_LIMIT:,}). "
+            f"{path} announces a header of {size:,} bytes; that of a model has 2 to {HEADER_LIMIT:,}. "
             "It is damaged or not a model: restore it from a copy, or train the mesh again."
         )
     text = start[8:] + file.read(size - 1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -14,7 +15,6 @@ from .regions import OFF_MIDDLE, PartFinder, region_score
 from .store import Model
 from .teacher import SCALES
 
-WIDEST = 10_000  # of a decoder's layers; a file may ask for anything
 LEAST_OVERLAP = 1e-3  # of regions that share nothing
 # Weight of the overlap with the student's answer, against the score of a region's border and size. The geometric
 # teacher chose by that very score: its student only breaks near ties. Other teachers saw what geometry cannot know.
@@ -33,11 +33,14 @@ class Student:
             if name.startswith("decoder.")
         }
         try:
-            widths = tuple(model.settings["decoder_widths"])
-            if not all(0 < width <= WIDEST for width in widths):
-                raise ValueError("a decoder of absurd size")
+            widths, dim = tuple(model.settings["decoder_widths"]), model.features.shape[1]
+            # A file may ask for anything: what is built is no larger than what it holds.
+            asked = 5 * dim**2 + sum(a * b for a, b in pairwise((2 * dim, *widths)))
+            held = sum(weight.numel() for weight in weights.values())
+            if not (min(widths) > 0 and len(widths) <= len(weights) and asked <= held):
+                raise ValueError("a decoder of another size than its weights")
             self._widest = max(widths)
-            self._decoder = Decoder(model.features.shape[1], widths)
+            self._decoder = Decoder(dim, widths)
             self._decoder.load_state_dict(weights)
             self._unit = float(model.networks["field.unit"])  # what 1 of the features is in the teacher's
         except (LookupError, TypeError, ValueError, RuntimeError) as error:

@@ -106,6 +106,7 @@ def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient):
 
     log = engine.log.path.read_text()  # pyright: ignore[reportOptionalMemberAccess]
     assert f"iSeg {iseg.__version__}" in log and "162 vertices" in log and "decoder" in log
+    assert "torch " in log and "device " in log and "Traceback" not in log
     for line in ("a print", "a write to descriptor 1", "a line of the C library", "a child process"):
         assert line in log  # what libraries print is in the log, and broke no frame
     assert not re.search(r"\d\.\d{4}", log)  # no coordinates

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,36 @@ def test_a_command_that_is_not_there():
         with pytest.raises(EngineError, match="cannot be started: /no/such/program: No such file"):
             engine.ask("state", timeout=PATIENT)
         assert engine.state is State.CRASHED
+
+
+@pytest.mark.parametrize("thread", ["keeper", "reader", "log"])
+def test_no_room_for_a_thread_ends_the_requests_and_leaves_no_process(thread: str, monkeypatch: pytest.MonkeyPatch):
+    start, pids = threading.Thread.start, []
+
+    def full(self: threading.Thread) -> None:
+        if self.name == f"iseg engine {thread}":
+            pids.append(engine.pid)
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    with fake("silent") as engine:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", full)
+            with pytest.raises(EngineError, match="cannot be started.*new thread.*[Cc]lose other programs"):
+                engine.ask("state", timeout=PATIENT)
+        until(lambda: engine.state is (State.STOPPED if thread == "keeper" else State.CRASHED))
+        assert engine.pid is None and (thread == "keeper" or not alive(pids[0]))
+        engine.start()  # there is room again
+        assert engine.state is State.STARTING
+
+
+def test_answers_that_memory_has_no_room_for_end_the_requests(monkeypatch: pytest.MonkeyPatch):
+    def full(message: Message) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(iseg_core.engine.connection, "_check_answer", full)  # pyright: ignore
+    with fake("truncated") as engine, pytest.raises(EngineError, match="cannot be read: MemoryError"):
+        engine.ask("state", timeout=PATIENT)
 
 
 def test_an_engine_that_takes_nothing_blocks_nobody_and_is_ended_by_force():

@@ -1,5 +1,6 @@
 """Model files: what is saved comes back; what is damaged, foreign or of another version is refused with a remedy."""
 
+import io
 import json
 import pickle
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
@@ -15,8 +17,10 @@ from iseg_core import files, store
 from iseg_core.errors import ModelFileError
 from iseg_core.files import atomic_write
 from iseg_core.mesh import Mesh
+from iseg_core.model import Decoder
 from iseg_core.proxy import Proxy
 from iseg_core.store import Model, check_mesh
+from iseg_core.student import Student
 
 
 def make_model(seed: int = 0) -> Model:
@@ -214,10 +218,12 @@ def test_other_files_are_refused(path: Path, content: bytes):
         Model.load(path)
 
 
-def test_an_oversized_header_is_refused_before_it_is_read(path: Path):
-    path.write_bytes((2**40).to_bytes(8, "little") + b"{")
-    with pytest.raises(ModelFileError, match="announces a header of 1,099,511,627,776 bytes"):
-        Model.load(path)
+@pytest.mark.parametrize("size", [0, 1, store.HEADER_LIMIT + 1, 2**40, 2**64 - 1])
+def test_a_header_of_absurd_size_is_refused_before_it_is_read(path: Path, size: int):
+    content = io.BytesIO(size.to_bytes(8, "little") + b"{" + bytes(1000))
+    with pytest.raises(ModelFileError, match=f"announces a header of {size:,} bytes"):
+        store.read_header(path, content)
+    assert content.tell() == 9
 
 
 def test_a_deeply_nested_header_is_refused(path: Path):
@@ -257,6 +263,22 @@ def test_absent_and_unreadable_files(tmp_path: Path):
         Model.load(tmp_path / "absent.iseg")
     with pytest.raises(ModelFileError, match="cannot be read: Is a directory"):
         Model.load(tmp_path)
+
+
+ABSURD = [[10_000] * 40, [1] * 10**6, [10**9], [32, 33], [32], [0, 32], [-1], [1.5, 32], ["x"], []]
+
+
+@pytest.mark.parametrize("widths", ABSURD, ids=lambda widths: str(widths)[:20])
+def test_a_decoder_larger_than_what_the_file_holds_is_not_built(widths: list, monkeypatch: pytest.MonkeyPatch):
+    weights = Decoder(5, (32, 32)).state_dict()
+    networks = {f"decoder.{name}": tensor.numpy() for name, tensor in weights.items()}
+    model = replace(make_model(), networks=networks | {"field.unit": np.ones((), np.float32)})  # []
+    Student(replace(model, settings={"decoder_widths": [32, 32]}))
+    built, layer = [], torch.nn.Linear
+    monkeypatch.setattr(torch.nn, "Linear", lambda *sizes: built.append(sizes) or layer(*sizes))
+    with pytest.raises(ModelFileError, match="do not fit its settings"):
+        Student(replace(model, settings={"decoder_widths": widths}))
+    assert sum(a * b for a, b in built) <= sum(array.size for array in networks.values())
 
 
 def test_check_mesh():

@@ -215,9 +215,9 @@ class EngineClient:
     def _connect(self) -> Connection:
         if self._connection is None:
             events = Events(self._on_ready, self._on_message, self._on_ended)
-            self._set_state(State.STARTING)
             environment = clean_environment(self._environment)
             self._connection = Connection(self.command, environment, self.log, self._hello, self._patience, events)
+            self._set_state(State.STARTING)
         return self._connection
 
     def _set_state(self, state: State, reason: str = "") -> None:

@@ -55,7 +55,10 @@ class Connection:
         patience: float,
         events: Events,
     ):
-        """environment: the whole of it. hello: fields sent along with it. patience: seconds to wait for its answer."""
+        """environment: the whole of it. hello: fields sent along with it. patience: seconds to wait for its answer.
+
+        Raises EngineError where there is no room for a thread.
+        """
         self._command, self._environment, self._log = list(command), dict(environment), log
         self._patience, self._events = patience, events
         self._hello = encode(Message("hello", HELLO_ID, hello | {"protocol": PROTOCOL, "version": __version__}, {}))
@@ -67,7 +70,13 @@ class Connection:
         self._reason: str | None = None
         self._keeper = threading.Thread(target=self._keep, name="iseg engine keeper", daemon=True)
         atexit.register(self.close, GRACE)  # a model that is being written gets finished
-        self._keeper.start()
+        try:
+            self._keeper.start()
+        except RuntimeError as error:
+            atexit.unregister(self.close)
+            raise EngineError(
+                f"The engine cannot be started: {error}. Close other programs, then try again."
+            ) from error
 
     @property
     def pid(self) -> int | None:
@@ -97,16 +106,19 @@ class Connection:
     def _keep(self) -> None:
         try:
             self._process = self._start()
-        except (OSError, ValueError) as error:
-            said = getattr(error, "strerror", None) or error
-            self._reason = (
-                f"The engine cannot be started: {self._command[0]}: {said}. Check the command, or repair the engine's "
-                "environment."
-            )
-        else:
             self._serve(self._process)
-        atexit.unregister(self.close)
-        self._events.ended(self, None if self._closing else self._reason)
+        except Exception as error:  # of the start; or no memory, no thread
+            said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            self._reason = self._reason or (
+                f"The engine cannot be started: {self._command[0]}: {said}. Check the command, repair the engine's "
+                "environment, or close other programs where memory is short."
+            )
+            if self._process is not None:
+                self._kill()
+                self._process.wait()
+        finally:
+            atexit.unregister(self.close)
+            self._events.ended(self, None if self._closing else self._reason)
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._log.forget()
@@ -185,11 +197,15 @@ class Connection:
             if not self._was_killed():  # else that is the reason, not the frame that it could not finish
                 self._reason = self._reason or str(error)
             self._kill()
-        except (OSError, ValueError, MemoryError) as error:
-            self._reason = self._reason or f"The engine's answers cannot be read: {error}. Start it again."
+        except Exception as error:  # the pipe, or no memory
+            said = str(error) or type(error).__name__
+            self._reason = (
+                self._reason or f"The engine's answers cannot be read: {said}. It starts again when it is used."
+            )
             self._kill()
-        self._answered.set()
-        self._queue.put(None)
+        finally:
+            self._answered.set()
+            self._queue.put(None)  # else the keeper would wait for ever
         self._wait(GRACE)  # who closes its output, ends
         stdout.close()
 

@@ -7,6 +7,9 @@ from typing import Any
 from ..errors import IsegError
 
 TEXT_LIMIT = 20_000  # characters
+# What libraries say in a RuntimeError where there is no memory, in lower case; a thread needs some, too.
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "allocate memory", "alloc_failed", "bad_alloc")
+OUT_OF_MEMORY += ("can't start new thread",)
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -25,8 +28,9 @@ def describe(error: BaseException) -> dict[str, Any]:
     if isinstance(error, OSError) and error.strerror:
         return _fields("OSError", _system_error(error))
     text = "".join(traceback.format_exception(error))[-TEXT_LIMIT:]
-    sentence = f"Internal error of the engine ({type(error).__name__}: {str(error)[:200]}). Its log tells more."
-    return _fields("InternalError", sentence) | {"traceback": text}
+    defect = f"Internal error of the engine ({type(error).__name__}: {str(error)[:200]})."
+    remedy = "Its log tells more: Copy Report, in iSeg's preferences, takes that into a bug report."
+    return _fields("InternalError", f"{defect} {remedy}") | {"traceback": text}
 
 
 def _fields(kind: str, sentence: str) -> dict[str, Any]:
@@ -34,18 +38,24 @@ def _fields(kind: str, sentence: str) -> dict[str, Any]:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Also torch's: a class of its own for GPUs, a plain RuntimeError of the allocator for the processor."""
+    """Also torch's: a class of its own for some GPUs, a plain RuntimeError for the others and the processor."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)
 
 
 def _system_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return f"{where}{'The disk is full; nothing was changed' if full else error.strerror}. {remedy(error)}"
+
+
+def remedy(error: OSError) -> str:
+    """What to do about a file that cannot be read or written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}The disk is full. Make room on it, or choose another folder; nothing was changed."
+        return "Make room on the disk, or choose another folder."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{where}{error.strerror}. Set the right to use it, or choose another folder."
-    return f"{where}{error.strerror}. Check it, then try again."
+        return "Set the right to use it, or choose another folder."
+    return "Check it, then try again."

@@ -31,7 +31,7 @@ from .service import LANES, Job, Later, Service, Work
 QUEUE_LIMIT = 1024  # requests that may be under way
 PROGRESS_INTERVAL = 0.1  # seconds between two reports of one stage
 SAVING = 2.0  # seconds that a model's file gets to be finished when the process ends
-BROKEN = 2  # exit code after input that is not the protocol
+BROKEN = 2  # exit code after input that is not the protocol, or that there was no memory for
 
 
 def main() -> NoReturn:
@@ -146,11 +146,11 @@ class Server:
         try:
             while self._step():
                 pass
-        except ProtocolError as error:
-            self._send(_error(0, error))
-            code = BROKEN
         except OSError as error:  # the other end is gone
             log(f"stdin: {error}")
+        except Exception as error:  # not the protocol; or no memory, no thread: what follows could not be served
+            self._send(_error(0, error))
+            code = BROKEN
         for job in list(self._jobs.values()):
             job.cancelled.set()
         for lane in self._lanes.values():
@@ -307,14 +307,16 @@ def _error(id: int, error: BaseException) -> Message:
     return Message("error", id, fields, {})
 
 
-def _warm_up() -> None:
-    """Import what the first training and the first query will need; it takes seconds."""
+def _warm_up(service: Service) -> None:
+    """Import what the first query and the first training will need; it takes seconds."""
     try:
+        from .. import segmenter  # noqa: F401
+
+        service.load_torch()
         import torch
 
-        from .. import segmenter  # noqa: F401
         from ..device import pick_device
 
         log(f"torch {torch.__version__}, device {pick_device()}")
     except Exception as error:  # missing or broken: who needs it, says so
-        log(f"torch does not load: {error}")
+        log(f"warm-up: {error}")
