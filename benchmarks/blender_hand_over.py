@@ -57,7 +57,7 @@ def click_to_overlay(iseg: Any, clicks: int = 12) -> float:
         iseg.session.engine.wait(task)
         inside = iseg.queries.inside_of(thing, part, task.result)  # [V]
         surface = iseg.overlay.Surface(look.vertices, look.faces)
-        iseg.overlay.build(surface, look.vertices, inside, iseg.state.clicks_of(part, len(look.vertices)).made)
+        iseg.overlay.build(surface, inside, iseg.state.clicks_of(part, len(look.vertices)).made)
         times.append((time.perf_counter() - began) * 1e3)
     return float(np.median(times[1:]))  # the first one starts the engine and prepares the mesh
 
@@ -140,7 +140,7 @@ def main() -> None:
             "triangles and names *": best(lambda g=geometry: iseg.look.Look(g)),
             "weights back, object mode": best(lambda t=thing, w=weights: iseg.mesh_io.write_group(t, "Part", w)),
             "what is under the cursor": best(lambda s=look.solid: under_cursor(iseg, s, matrix)),
-            "overlay's arrays *": best(lambda s=surface, i=inside: iseg.overlay.build(s, s.points, i, ())),
+            "overlay's arrays *": best(lambda s=surface, i=inside: iseg.overlay.build(s, i, ())),
         }
         bpy.ops.object.mode_set(mode="EDIT")
         rows["weights back, edit mode"] = best(lambda t=thing, w=weights: iseg.mesh_io.write_group(t, "Part", w), 2)

@@ -49,6 +49,11 @@ def pad(click_sets: Sequence[Clicks], scale: Sequence[int]) -> ClickBatch:
     return ClickBatch(vertices, signs, torch.tensor(scale, dtype=torch.int64))
 
 
+def bound(logits: Tensor, target: Tensor) -> Tensor:
+    """The bound on equation 7, of logits and target [K, N]. [] Vertices were drawn by their votes: each counts once."""
+    return binary_cross_entropy_with_logits(logits, target)
+
+
 class VoteBatches:
     """Source of the objective "votes": any click set at any scale, at vertices drawn as often as they were seen."""
 
@@ -84,8 +89,7 @@ class VoteBatches:
         return VoteBatch(clicks, sources, vertices, target.clamp(0, 1))
 
     def loss(self, batch: VoteBatch, logits: Tensor) -> Tensor:
-        """The bound on equation 7: vertices were drawn by their votes, so each counts once."""
-        return binary_cross_entropy_with_logits(logits, batch.target.to(logits.device))
+        return bound(logits, batch.target.to(logits.device))
 
     def learn(self, batch: VoteBatch, logits: Tensor) -> None:
         """Correct each set of the batch with one click, the deepest among its wrong vertices, and keep it for replay.

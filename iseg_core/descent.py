@@ -13,6 +13,7 @@ from .batches import Clicks
 from .checkpoint import Checkpoint, State
 
 Step = Callable[[float], None]
+Gradients = Callable[[], Sequence[Tensor]]  # of another batch with every call
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises, from START of its peak
 START = 0.04
@@ -52,17 +53,22 @@ class Descent:
         self.moments = {name: [torch.zeros_like(p) for p in self.parameters] for name in ("mean", "square")}
         self.counts = [torch.zeros((), device=p.device) for p in self.parameters]  # of steps
 
-    def run(self, loss: Callable[[], Tensor], step: Step, checkpoint: Checkpoint | None = None) -> None:
-        """All steps that are left. step is told the fraction done, first that which was done before."""
+    def run(self, gradients: Gradients, step: Step, checkpoint: Checkpoint | None = None) -> None:
+        """All steps that are left, each along the next gradients of the parameters. step is told the fraction done,
+        first that which was done before.
+        """
         checkpoint = checkpoint or Checkpoint()
         checkpoint.load(self.stage, self._restore)
         step(self.done / max(self.steps, 1))
         while self.done < self.steps:
-            gradients = torch.autograd.grad(loss(), self.parameters, allow_unused=True, materialize_grads=True)
-            self._descend(gradients, learning_rate(self.peak, self.done / self.steps))
+            self._descend(gradients(), learning_rate(self.peak, self.done / self.steps))
             self.done += 1
             checkpoint.keep(self.stage, self._state, last=self.done == self.steps)
             step(self.done / self.steps)
+
+    def gradients(self, loss: Tensor) -> tuple[Tensor, ...]:
+        """Of a loss [], by each parameter; zero for one that it does not use."""
+        return torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
 
     @torch.no_grad()
     def _descend(self, gradients: Sequence[Tensor], rate: float) -> None:

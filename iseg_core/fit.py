@@ -3,20 +3,22 @@
 All random draws come from one CPU generator, so that a seed gives the same run on the same machine, on any device.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, pad
 
-from .batches import ViewBatches, VoteBatches
+from .batches import ClickBatch, ViewBatches, VoteBatches, bound
 from .checkpoint import Checkpoint
-from .descent import Descent, Step
+from .descent import Descent, Gradients, Step
 from .device import reduced_precision, threads_for
 from .errors import SettingsError
 from .factors import Factor
+from .graphs import Replayed
 from .model import Decoder, FeatureField
 from .observe import Observations
 from .presets import Settings
@@ -46,7 +48,7 @@ def fit_field(
     descent = Descent("field", field, settings.field_rate, settings.field_steps, generator)
     rows = settings.field_batch if settings.ridge > 0 else len(points)
     with threads_for(rows * settings.field_width * max(settings.field_width, 2 * settings.fourier_frequencies)):
-        descent.run(lambda: loss.of(field, points), step, checkpoint)
+        descent.run(lambda: descent.gradients(loss.of(field, points)), step, checkpoint)
     return field.eval()
 
 
@@ -71,8 +73,9 @@ def fit_decoder(
     source = _source(objective, observations, vertices, settings, generator)
     descent = Descent("decoder", decoder, settings.decoder_rate, settings.decoder_steps, generator, source.pool)
     rows = settings.decoder_sets * (settings.decoder_vertices if objective == "votes" else len(features))
+    gradients = decoder_gradients(decoder, features, source, descent, replayed=features.is_cuda)
     with threads_for(rows * max(settings.decoder_widths) ** 2):
-        descent.run(lambda: _decoder_loss(decoder, features, source), step, checkpoint)
+        descent.run(gradients, step, checkpoint)
     return decoder.eval()
 
 
@@ -97,7 +100,8 @@ def fit_joint(
         return settings.joint_weight * field_loss(features * field.unit) + _decoder_loss(decoder, features, source)
 
     both = nn.ModuleList([field, decoder])
-    Descent("decoder", both, settings.decoder_rate, settings.decoder_steps, generator, source.pool).run(loss, step)
+    descent = Descent("decoder", both, settings.decoder_rate, settings.decoder_steps, generator, source.pool)
+    descent.run(lambda: descent.gradients(loss()), step)
     return field.eval(), decoder.eval()
 
 
@@ -182,13 +186,43 @@ def _source(
 def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches) -> Tensor:
     """Loss of one batch, on features [P, d]."""
     batch: Any = source.draw()  # of the kind that its own source understands
-    clicked, signs, scale = (t.to(features.device) for t in batch.clicks)
-    # embedding(i, x) is x[i]; that one's gradient is summed in no fixed order when there is more than one thread.
-    asked = batch.vertices
-    vertices = features if asked is None else embedding(asked.to(features.device), features)  # [K, N, d]
-    with reduced_precision(features.device):
-        logits = decoder.decode(decoder.precompute(vertices), embedding(clicked, features), signs, scale)  # [K, N]
-    logits = logits.float()  # [K, N]
+    logits = _logits(decoder, features, batch.clicks, batch.vertices)  # [K, N]
     loss = source.loss(batch, logits)
     source.learn(batch, logits)
     return loss
+
+
+def decoder_gradients(
+    decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches, descent: Descent, replayed: bool
+) -> Gradients:
+    """Gradients of one batch after the other, on features [P, d]. replayed: those of votes as one CUDA graph, since the
+    kernels of a step are many and small.
+    """
+    if not replayed or not isinstance(source, VoteBatches):
+        return lambda: descent.gradients(_decoder_loss(decoder, features, source))
+
+    def run(vertices: Tensor, clicked: Tensor, signs: Tensor, scale: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        logits = _logits(decoder, features, ClickBatch(clicked, signs, scale), vertices)  # [K, N]
+        return logits.detach(), *descent.gradients(bound(logits, target))
+
+    recorded = Replayed(run, features.device)
+    most = max(source.settings.max_clicks, *(len(clicks) for clicks in source.sets))  # a graph has one shape
+
+    def gradients() -> Sequence[Tensor]:
+        batch = source.draw()
+        clicked, signs = (pad(t, (0, most - t.shape[1])) for t in batch.clicks[:2])  # [K, most] each
+        logits, *found = recorded(batch.vertices, clicked, signs, batch.clicks.scale, batch.target)
+        source.learn(batch, logits)
+        return found
+
+    return gradients
+
+
+def _logits(decoder: Decoder, features: Tensor, clicks: ClickBatch, asked: Tensor | None) -> Tensor:
+    """Of the asked vertices [K, N], or of all, for K click sets on features [P, d]. [K, N] float32"""
+    clicked, signs, scale = (t.to(features.device) for t in clicks)
+    # embedding(i, x) is x[i]; that one's gradient is summed in no fixed order when there is more than one thread.
+    vertices = features if asked is None else embedding(asked.to(features.device), features)  # [K, N, d]
+    with reduced_precision(features.device):
+        logits = decoder.decode(decoder.precompute(vertices), embedding(clicked, features), signs, scale)  # [K, N]
+    return logits.float()

@@ -29,7 +29,7 @@ def test_steps_are_those_of_adamw(device):
     ours, theirs = network().to(device), network().to(device)
     points = torch.randn(16, 3, generator=torch.Generator().manual_seed(1)).to(device)  # [16, 3]
     descent = Descent("field", ours, peak, steps, torch.Generator())
-    descent.run(lambda: ours(points).square().mean(), lambda fraction: None)
+    descent.run(lambda: descent.gradients(ours(points).square().mean()), lambda fraction: None)
     optimizer = torch.optim.AdamW(theirs.parameters(), betas=BETAS, eps=EPSILON, weight_decay=WEIGHT_DECAY)
     for k in range(steps):
         optimizer.param_groups[0]["lr"] = learning_rate(peak, k / steps)
@@ -44,7 +44,7 @@ def test_steps_are_those_of_adamw(device):
 def test_a_parameter_that_the_loss_does_not_use_only_decays():
     used, unused = network(), network()
     descent = Descent("field", torch.nn.ModuleList([used, unused]), 0.1, 1, torch.Generator())
-    descent.run(lambda: used(torch.ones(1, 3)).sum(), lambda fraction: None)
+    descent.run(lambda: descent.gradients(used(torch.ones(1, 3)).sum()), lambda fraction: None)
     left = unused.weight / network().weight  # [2, 3]
     torch.testing.assert_close(left, torch.full_like(left, 1 - 0.1 * START * WEIGHT_DECAY))
 

@@ -1,8 +1,10 @@
 """Fits: their losses are the paper's, their gradients are right, and something is learned."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from torch import Tensor
 
 from iseg_core.batches import ViewBatches, VoteBatches, pad
 from iseg_core.bench.oracle import Noise, NoisyOracle
+from iseg_core.descent import Descent
 from iseg_core.errors import SettingsError
-from iseg_core.fit import FieldLoss, fit_decoder, fit_field, fit_joint, least_squares_features
+from iseg_core.fit import FieldLoss, decoder_gradients, fit_decoder, fit_field, fit_joint, least_squares_features
 from iseg_core.model import Decoder, FeatureField
 from iseg_core.observe import Observations, observe
 from iseg_core.raster import make_rasterizer
@@ -289,6 +292,27 @@ def test_every_step_is_told_and_may_stop_the_fit(taught, run):
     with pytest.raises(KeyboardInterrupt):
         run(taught, stop)
     assert len(told) == 3
+
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"))]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_replayed_gradients_are_those_of_the_loss(taught, device):
+    """Of several batches, in single precision; where nothing can be recorded the function is called as it is."""
+    found = []
+    for replayed in (False, True):
+        features = torch.randn(len(taught.vertices), 8, generator=seeded(7)).to(device)  # [P, d]
+        decoder = Decoder(8, SHORT.decoder_widths, seeded(1)).to(device)
+        source = VoteBatches(taught.observations, taught.vertices, SHORT, seeded(2))
+        descent = Descent("decoder", decoder, 1e-3, 3, source.generator, source.pool)
+        with patch("iseg_core.fit.reduced_precision", lambda device: nullcontext()):
+            gradients = decoder_gradients(decoder, features, source, descent, replayed)
+            found.append([[g.clone() for g in gradients()] for _ in range(3)])
+    for ours, theirs in zip(*found, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+    assert not torch.equal(found[0][0][0], found[0][1][0])  # another batch, another gradient
 
 
 def test_a_fit_is_ready_to_answer_and_remembers_the_size_of_the_features(taught):

@@ -15,6 +15,7 @@ from sam_support import import_segment_anything
 import_segment_anything()
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 gpu: Any = importlib.import_module("gpu")
+checks: Any = importlib.import_module("gpu_checks")
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,9 @@ def test_a_failed_check_is_told_and_the_rest_goes_on(tmp_path, monkeypatch, caps
 
 def test_the_rasterisers_are_compared(monkeypatch):
     """By a stand-in for nvdiffrast, then by one that shows the picture upside down."""
-    scale, cpu, cameras = gpu.Scale(True), torch.device("cpu"), gpu.sphere_cameras(20)
+    scale, cpu, cameras = gpu.Scale(True), torch.device("cpu"), checks.sphere_cameras(20)
     scale.repeats = 1
-    monkeypatch.setattr(gpu, "sphere_cameras", lambda count: cameras[:2])
+    monkeypatch.setattr(checks, "sphere_cameras", lambda count: cameras[:2])
     nvdiffrast_fake.install(monkeypatch)
     (row,) = gpu.check_rasters(cpu, scale)
     assert row["same face"] >= 0.999 and row["nvdiffrast ms"] > 0
@@ -79,22 +80,22 @@ def test_the_checks_can_fail(monkeypatch, section):
     """A device that computes something else: the second field, or the second segmenter, is another one."""
     scale, cpu = gpu.Scale(True), torch.device("cpu")
     if section == "gradients":
-        real, calls = gpu.FieldLoss, []
+        real, calls = checks.FieldLoss, []
 
         class Wrong(real):
             def __call__(self, f):
                 calls.append(1)
                 return super().__call__(f) * (1 if len(calls) % 2 else 1.1)
 
-        monkeypatch.setattr(gpu, "FieldLoss", Wrong)
+        monkeypatch.setattr(checks, "FieldLoss", Wrong)
     else:
-        real_segment, count = gpu.iseg.Segmenter.segment, []
+        real_segment, count = checks.iseg.Segmenter.segment, []
 
         def segment(self, *inputs, **keywords):
             count.append(1)
             answer = real_segment(self, *inputs, **keywords)
             return answer if len(count) % 2 else np.float32(1.0) - answer
 
-        monkeypatch.setattr(gpu.iseg.Segmenter, "segment", segment)
+        monkeypatch.setattr(checks.iseg.Segmenter, "segment", segment)
     with pytest.raises(AssertionError, match="relative error|same side"):
         gpu.SECTIONS[section](cpu, scale)
