@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .files import atomic_write
-from .store import checksum
+from .store import checksum, write
 from .version import __version__
 
 RECIPE = 1  # raised by one whenever an older checkpoint would no longer lead to the model of a whole run
@@ -86,7 +85,7 @@ class Checkpoint:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 _write(self._folder / stage, state())
                 self._present.add(stage)
-            except (OSError, MemoryError):
+            except (OSError, MemoryError, RuntimeError):  # torch's allocator raises the latter
                 pass
             self._kept = self._stepped = time.monotonic()
 
@@ -111,13 +110,9 @@ class Checkpoint:
 
 
 def _write(path: Path, state: State) -> None:
-    from safetensors.numpy import save
-
     arrays = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
     record = json.loads(json.dumps(state.record))  # as it will be read: tuples are lists
-    record = {"state": record, "sha256": checksum(record, arrays)}
-    with atomic_write(path) as file:
-        file.write(save(arrays, {"iseg": json.dumps(record)}))
+    write(path, {"state": record, "sha256": checksum(record, arrays)}, arrays)
 
 
 def _read(path: Path) -> State | None:
@@ -131,5 +126,5 @@ def _read(path: Path) -> State | None:
         record = json.loads(header["__metadata__"]["iseg"])
         state = State(record["state"], load(data))
         return state if record["sha256"] == checksum(*state) else None
-    except (OSError, SafetensorError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
+    except (OSError, MemoryError, SafetensorError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
         return None

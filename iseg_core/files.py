@@ -2,10 +2,14 @@
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+# Seconds that who reads a file (a virus scanner, too) gets to close it: only Windows replaces none that is open.
+PATIENCE = 2.0 if os.name == "nt" else 0.0
 
 
 @contextmanager
@@ -26,7 +30,21 @@ def atomic_write(path: str | os.PathLike) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        replace(temporary, target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what came first is the error to tell
+            temporary.unlink()
         raise
+
+
+def replace(source: Path, target: Path) -> None:
+    """Give a file the name of another, which is gone. Raises OSError where that cannot be done."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.05)

@@ -22,7 +22,7 @@ from .version import __version__
 FORMAT = 1  # raised by one whenever an older engine could misread a newer file
 SUFFIX = ".iseg"
 HEADER_LIMIT = 4 * 2**20  # bytes; a real header has some 20 thousand
-FILE_LIMIT = 4 * 2**30  # bytes; the model of a mesh of 40 million vertices
+FILE_LIMIT = 2**30  # bytes; the model of a mesh of 14 million vertices, which take 72 each
 
 _NETWORKS = ("field.", "decoder.")
 # Type and shape of the arrays; a letter is a length that must be the same wherever it stands.
@@ -70,10 +70,16 @@ class Model:
         """Write the model to `path` (suggested suffix: .iseg), whole or not at all.
 
         settings and info must be JSON (tuples come back as lists). Raises ModelFileError where the arrays do not fit
-        each other, OSError where the file cannot be written.
+        each other or one file, OSError where the file cannot be written.
         """
         tensors = self._tensors()
         _check(tensors, "The model cannot be saved")
+        size = sum(array.nbytes for array in tensors.values())
+        if size > FILE_LIMIT - HEADER_LIMIT:  # else nothing could read it
+            raise ModelFileError(
+                f"The model cannot be saved: with {size:,} bytes it is larger than a model file may be "
+                f"({FILE_LIMIT:,}). Use a mesh of fewer vertices."
+            )
         record = {
             "format": FORMAT,
             "engine": __version__,
@@ -82,12 +88,7 @@ class Model:
             "info": self.info,
         }
         record["sha256"] = checksum(record, tensors)
-        from safetensors.numpy import save
-
-        # One key only: safetensors writes several in random order, and equal models should be equal files.
-        data = save(tensors, {"iseg": json.dumps(record, allow_nan=False)})
-        with atomic_write(path) as file:
-            file.write(data)
+        write(path, record, tensors)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Model":
@@ -154,8 +155,35 @@ def checksum(record: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True, allow_nan=False).encode())
     for name, array in sorted(tensors.items()):
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.tobytes())
+        digest.update(_bytes_of(array))
     return digest.hexdigest()
+
+
+def write(path: str | os.PathLike, record: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    """Write a record (JSON) and arrays as a safetensors file, whole or not at all.
+
+    The library's own `save` has the whole file in memory and ends the process where there is no room for it; this goes
+    array by array. Equal contents are equal files. Raises OSError where the file cannot be written.
+    """
+    # What is aligned to more bytes comes first: so all of it is aligned.
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))
+    header: dict[str, Any] = {"__metadata__": {"iseg": json.dumps(record, allow_nan=False)}}
+    end = 0
+    for name, array in ordered:
+        kind = "BOOL" if array.dtype == bool else f"{array.dtype.kind.upper()}{8 * array.itemsize}"
+        begin, end = end, end + array.nbytes
+        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_write(path) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in ordered:
+            file.write(_bytes_of(array))
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    """The memory of an array, or of a contiguous copy, as bytes."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .errors import Cancelled, DownloadError, WeightsError
-from .files import atomic_write
+from .files import atomic_write, replace
 from .progress import Progress, ProgressCallback
 from .transfer import download
 
@@ -177,7 +177,7 @@ def fetch(
         with _alone(final, lambda: report("wait", 0.0)):
             if not (final.exists() and _is_official(final, weights, report)):
                 _complete(part, weights, url, report)
-                os.replace(part, final)
+                replace(part, final)
                 _note(final, _stamp(final), weights)
     except OSError as error:
         raise WeightsError(

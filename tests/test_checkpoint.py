@@ -205,6 +205,16 @@ def test_no_room_costs_the_checkpoint_alone(tmp_path, whole, monkeypatch, failur
     assert files(tmp_path) == []
 
 
+def test_no_room_for_a_copy_of_the_state_costs_the_checkpoint_alone(tmp_path):
+    def full() -> State:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.of({"mesh": "m"})
+    checkpoint.keep("field", full, last=True)
+    assert files(tmp_path) == []
+
+
 TRAIN = """
 import sys
 sys.path[:0] = sys.argv[1:3]

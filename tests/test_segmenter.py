@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapes import bottom, dumbbell, sphere, tiny_settings, top
@@ -70,6 +71,18 @@ def test_a_student_that_failed_is_asked_again(plain, monkeypatch):
                 plain.segment(positive=[5])
     assert plain.segment(positive=[5]).any()
     assert np.array_equal(plain.segment(positive=[3, 5]), expected)
+
+
+ABSURD = [[10_000] * 40, [1] * 10**6, [10**9], [32, 33], [32], [0, 32], [-1], [1.5, 32], ["x"], []]
+
+
+@pytest.mark.parametrize("widths", ABSURD, ids=lambda widths: str(widths)[:20])
+def test_a_decoder_larger_than_what_the_file_holds_is_not_built(plain, widths, monkeypatch):
+    built, layer = [], torch.nn.Linear
+    monkeypatch.setattr(torch.nn, "Linear", lambda *sizes: built.append(sizes) or layer(*sizes))
+    with pytest.raises(iseg.ModelFileError, match="do not fit its settings"):
+        iseg.Segmenter(replace(plain.model, settings={"decoder_widths": widths}))
+    assert sum(a * b for a, b in built) <= sum(array.size for array in plain.model.networks.values())
 
 
 @pytest.mark.parametrize("vertex", [-1, COUNT, 10**9, 1.5])

@@ -2,25 +2,27 @@
 
 import io
 import json
+import math
+import os
 import pickle
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from engine_support import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import save
+from safetensors import safe_open
+from safetensors.numpy import load_file, save
 
 from iseg_core import files, store
 from iseg_core.errors import ModelFileError
 from iseg_core.files import atomic_write
 from iseg_core.mesh import Mesh
-from iseg_core.model import Decoder
 from iseg_core.proxy import Proxy
 from iseg_core.store import Model, check_mesh
-from iseg_core.student import Student
 
 
 def make_model(seed: int = 0) -> Model:
@@ -200,6 +202,50 @@ def test_arrays_that_do_not_fit_are_refused(path: Path, case: str):
         Model.load(path)
 
 
+def test_what_is_written_is_what_safetensors_writes(path: Path):
+    random = np.random.default_rng(0)
+    kinds = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "uint16", "bool")
+    tensors = {f"of {kind}": random.integers(0, 2, (2, 3)).astype(kind) for kind in kinds}
+    tensors |= {"": np.zeros(0), "ü": np.asarray(7), "turned": np.asarray(random.random((3, 4)), order="F")}
+    store.write(path, {"name": "Stühle"}, tensors)
+    loaded = load_file(path)
+    assert loaded.keys() == tensors.keys()
+    for name, array in tensors.items():
+        assert loaded[name].dtype == array.dtype and np.array_equal(loaded[name], array), name
+    with safe_open(path, "numpy") as file:
+        assert json.loads(file.metadata()["iseg"]) == {"name": "Stühle"}
+    of_64_bits = {name: array for name, array in tensors.items() if array.dtype == "float64"}
+    store.write(path, {}, of_64_bits)
+    assert path.read_bytes() == save({k: np.ascontiguousarray(a) for k, a in of_64_bits.items()}, {"iseg": "{}"})
+
+
+def test_writing_and_summing_up_take_no_copy(path: Path):
+    tensors = {name: np.zeros((2000, 1000)) for name in "abc"}
+    tracemalloc.start()
+    try:
+        store.write(path, {"sha256": store.checksum({}, tensors)}, tensors)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_model_that_could_not_be_read_is_not_saved(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(store, "FILE_LIMIT", store.HEADER_LIMIT + 100)
+    before = path.read_bytes()
+    with pytest.raises(ModelFileError, match="cannot be saved.*fewer vertices"):
+        make_model(1).save(path)
+    assert path.read_bytes() == before
+
+
+def test_the_model_of_three_million_vertices_is_far_from_too_large():
+    lengths: dict[str | int, int] = {"V": 3_000_000, "F": 6_000_000, "P": 5000, "G": 10_000, "E": 15_000, "d": 256}
+    lengths |= {1: 1, 2: 2, 3: 3}
+    size = 4 * 3_000_000  # the networks, by far
+    for kind, shape in store._REQUIRED.values():
+        size += np.dtype(kind).itemsize * math.prod(lengths[n] for n in shape)
+    assert 4 * size < store.FILE_LIMIT
+
+
 def test_a_model_that_does_not_fit_is_not_saved(path: Path):
     before = path.read_bytes()
     with pytest.raises(ModelFileError, match="cannot be saved: features of type"):
@@ -265,22 +311,6 @@ def test_absent_and_unreadable_files(tmp_path: Path):
         Model.load(tmp_path)
 
 
-ABSURD = [[10_000] * 40, [1] * 10**6, [10**9], [32, 33], [32], [0, 32], [-1], [1.5, 32], ["x"], []]
-
-
-@pytest.mark.parametrize("widths", ABSURD, ids=lambda widths: str(widths)[:20])
-def test_a_decoder_larger_than_what_the_file_holds_is_not_built(widths: list, monkeypatch: pytest.MonkeyPatch):
-    weights = Decoder(5, (32, 32)).state_dict()
-    networks = {f"decoder.{name}": tensor.numpy() for name, tensor in weights.items()}
-    model = replace(make_model(), networks=networks | {"field.unit": np.ones((), np.float32)})  # []
-    Student(replace(model, settings={"decoder_widths": [32, 32]}))
-    built, layer = [], torch.nn.Linear
-    monkeypatch.setattr(torch.nn, "Linear", lambda *sizes: built.append(sizes) or layer(*sizes))
-    with pytest.raises(ModelFileError, match="do not fit its settings"):
-        Student(replace(model, settings={"decoder_widths": widths}))
-    assert sum(a * b for a, b in built) <= sum(array.size for array in networks.values())
-
-
 def test_check_mesh():
     model = make_model()
     mesh = model.mesh
@@ -316,6 +346,36 @@ def test_atomic_write_keeps_links_and_the_usual_rights(tmp_path: Path):
     assert link.is_symlink() and target.read_bytes() == b"new"
     plain.write_bytes(b"")
     assert target.stat().st_mode == plain.stat().st_mode
+
+
+def test_a_file_that_is_read_is_replaced_when_it_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As Windows does it."""
+    tries, rename = [], os.replace
+
+    def refuse(*names: Path) -> None:
+        tries.append(names)
+        if len(tries) % 4:
+            raise PermissionError(13, "Access is denied")
+        rename(*names)
+
+    monkeypatch.setattr(files.os, "replace", refuse)
+    monkeypatch.setattr(files, "PATIENCE", PATIENT)
+    make_model(1).save(path)
+    assert len(tries) == 4
+    assert_equal(make_model(1), Model.load(path))
+    monkeypatch.setattr(files, "PATIENCE", 0.0)
+    with pytest.raises(PermissionError, match="Access is denied"):
+        make_model(2).save(path)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_trace_that_stays_hides_no_error(path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(OSError, match="No space left"), atomic_write(path):
+        raise OSError(28, "No space left on device")
 
 
 def test_atomic_write_into_no_folder(tmp_path: Path):
