@@ -20,10 +20,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import faults  # noqa: E402  # pyright: ignore[reportMissingImports]
 import fuzz_files  # noqa: E402  # pyright: ignore[reportMissingImports]
 import fuzz_frames  # noqa: E402  # pyright: ignore[reportMissingImports]
+import interruptions  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 PARTS = {
     "kills": (faults.kills, 100),
-    "resumed": (faults.resumed, 10),
+    "resumed": (interruptions.resumed, 10),
     "orphans": (faults.orphans, 10),
     "memory": (lambda count: faults.little_memory((1500, 2500, 3500, 6000)[:count]), 4),
     "disk": (lambda count: "\n".join(faults.small_disk(16 << i) for i in range(count)), 6),

@@ -7,8 +7,6 @@ benchmarks/reliability.py runs them with large counts, test_reliability.py with 
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,9 +15,7 @@ from typing import Any
 
 import numpy as np
 from engine_support import PATIENT, TINY, alive, icosphere, parent_of_an_engine, tiny_engine, until
-from shapes import dumbbell, write_off
 
-import iseg_core as iseg
 from iseg_core.engine.client import EngineClient, State
 from iseg_core.errors import EngineError, IsegError
 
@@ -68,57 +64,6 @@ def kills(count: int, seed: int = 0) -> str:
         left = [path.name for path in Path(folder, "models").glob("*.iseg")]
         assert len(left) == 1, left
     return f"{count} kills ({while_training} after the training had begun): {count} reasons, {count} restarts, 1 model"
-
-
-def resumed(count: int, seed: int = 0, subdivisions: int = 4, preset: str = "standard") -> str:
-    """`train` of the command line, killed `count` times at random moments and started again: the model is the very one
-    of a run that nothing interrupts, and little was done twice.
-    """
-    dice, lost = random.Random(seed), []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_off(folder / "mesh.off", dumbbell(subdivisions))
-        environment = os.environ | {
-            "ISEG_CACHE": str(folder),
-            "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
-        }
-
-        def train(output: str) -> subprocess.Popen:
-            command = [sys.executable, "-m", "iseg_core", "train", str(folder / "mesh.off"), "-o", str(folder / output)]
-            return subprocess.Popen(
-                [*command, "--preset", preset], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-
-        began = time.monotonic()
-        assert train("whole.iseg").wait() == 0
-        whole = time.monotonic() - began
-        ended = 0
-        for _ in range(count):
-            process, started = train("model.iseg"), time.time()
-            try:
-                process.wait(whole * dice.uniform(0.3, 0.9))
-                ended += 1  # it was faster than that
-                (folder / "model.iseg").unlink()
-            except subprocess.TimeoutExpired:
-                process.kill()
-                now = time.time()
-                process.wait()
-                kept = [(started, "the start")]
-                for path in folder.rglob("*.checkpoint/*"):
-                    if path.suffix != ".part":
-                        kept.append((path.stat().st_mtime, f"what was kept of {path.name}"))
-                since, what = max(kept)
-                lost.append((now - since, what))
-        assert train("model.iseg").wait() == 0
-        one, two = (iseg.load(folder / output) for output in ("whole.iseg", "model.iseg"))
-        assert all(np.array_equal(array, two._tensors()[key]) for key, array in one._tensors().items())
-        assert not list(folder.rglob("*.checkpoint")), "a checkpoint is left"
-    most, since = max(lost, default=(0.0, "the start"))
-    return (
-        f"{len(lost)} kills ({ended} runs were over before) of a training of {whole:.0f} s: the same model as without, "
-        f"bit for bit; {most:.1f} s of work lost at most (since {since}), "
-        f"{np.median([seconds for seconds, _ in lost] or [0]):.1f} s in the median"
-    )
 
 
 def orphans(count: int) -> str:
