@@ -125,6 +125,7 @@ def write_group(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:
     groups, old, active = thing.vertex_groups, thing.vertex_groups.get(name), thing.data.attributes.active
     active_name = active.name if active is not None else None
     place = old.index if old is not None else len(groups)
+    by_number = _users_by_number(thing, name)
     if old is not None:
         groups.remove(old)
     _convert(thing, weights).name = name
@@ -132,10 +133,30 @@ def write_group(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:
         with bpy.context.temp_override(object=thing, active_object=thing):
             bpy.ops.object.vertex_group_move(direction="UP")
     groups.active_index = place
+    for user, property_name in by_number:
+        setattr(user, property_name, name)
     if active_name is not None and active_name in thing.data.attributes:
         thing.data.attributes.active = thing.data.attributes[active_name]
     thing.data.update()
     return groups[place].name
+
+
+def _users_by_number(thing: bpy.types.Object, name: str) -> list[tuple[bpy.types.bpy_struct, str]]:
+    """What refers to a vertex group by its number, which Blender sets to none when the group is removed: cloth, soft
+    body, particles, explosions. What refers to it by its name needs no care.
+    """
+    users: list[bpy.types.bpy_struct] = list(thing.particle_systems)
+    for modifier in thing.modifiers:
+        users += [getattr(modifier, part) for part in ("settings", "collision_settings") if hasattr(modifier, part)]
+        users.append(modifier)
+    return [
+        (user, kind.identifier)
+        for user in users
+        for kind in user.bl_rna.properties
+        if kind.type == "STRING"
+        and kind.identifier.startswith("vertex_group")
+        and getattr(user, kind.identifier) == name
+    ]
 
 
 def group_refusal(thing: bpy.types.Object, name: str) -> str:

@@ -138,10 +138,24 @@ def test_a_group_is_replaced_in_its_place(empty):
     thing.data.attributes.active = colour
     mask = thing.modifiers.new("Mask", "MASK")
     mask.vertex_group = "B"
+    cloth = thing.modifiers.new("Cloth", "CLOTH")
+    cloth.settings.vertex_group_mass, cloth.settings.vertex_group_bending = "B", "C"
+    cloth.collision_settings.vertex_group_self_collisions = "B"
+    soft = thing.modifiers.new("Soft", "SOFT_BODY").settings
+    soft.vertex_group_goal, soft.vertex_group_mass = "B", "A"
+    thing.modifiers.new("Hair", "PARTICLE_SYSTEM")
+    hair = thing.particle_systems[0]
+    hair.vertex_group_density, hair.vertex_group_length, hair.vertex_group_size = "B", "C", "B"
+    burst = thing.modifiers.new("Burst", "EXPLODE")
+    burst.vertex_group = "B"
     new = np.linspace(0, 1, count, dtype=np.float32)
     assert empty.mesh_io.write_group(thing, "B", new) == "B"
     assert [group.name for group in thing.vertex_groups] == ["A", "B", "C"] and mask.vertex_group == "B"
     np.testing.assert_array_equal(np.nan_to_num(weights(thing, "B")), new)
+    assert (cloth.settings.vertex_group_mass, cloth.settings.vertex_group_bending) == ("B", "C")
+    assert cloth.collision_settings.vertex_group_self_collisions == burst.vertex_group == "B"
+    assert (soft.vertex_group_goal, soft.vertex_group_mass) == ("B", "A")
+    assert (hair.vertex_group_density, hair.vertex_group_length, hair.vertex_group_size) == ("B", "C", "B")
     for name in "AC":
         others = np.nan_to_num(weights(thing, name))
         assert np.flatnonzero(others).tolist() == [1, 2, 3]
