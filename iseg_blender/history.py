@@ -8,6 +8,7 @@ are steps of one order. A name is made from what the state holds, so equal state
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import bmesh
 import bpy
@@ -16,7 +17,7 @@ from . import mesh_io, state
 from .core import Recent
 
 LAYER = ".sculpt_iseg_"  # before the state's name. Of what starts with a dot, Blender lists all but a few of its own
-LIMIT = 1024  # states kept; Blender keeps at most 256 steps of undo
+LIMIT = 16384  # states kept: Blender keeps at most 256 steps of undo, but a slider makes a state at every tick
 
 State = dict[int, state.Saved]  # by the object's session uid
 
@@ -106,7 +107,17 @@ def _follows(thing: bpy.types.Object) -> bool:
 def _saved(thing: bpy.types.Object) -> State:
     """The parts of all objects that have this one's mesh."""
     sharing = mesh_io.users(thing.data) if thing.data.users > 1 else [thing]
-    return {user.session_uid: state.saved(user) for user in sharing}
+    return {user.session_uid: _slim(state.saved(user)) for user in sharing}
+
+
+def _slim(saved: state.Saved) -> state.Saved:
+    """The same; states that differ in a setting alone have their clicks in common."""
+    return saved._replace(parts=tuple(part._replace(clicks=_common(part.clicks)) for part in saved.parts))
+
+
+@lru_cache(256)
+def _common(clicks: tuple[tuple[int, bool], ...]) -> tuple[tuple[int, bool], ...]:
+    return clicks
 
 
 def _layers(thing: bpy.types.Object):

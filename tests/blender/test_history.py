@@ -222,3 +222,19 @@ def test_the_first_change_in_edit_mode_is_undone(empty):
     assert bpy.context.object.iseg.parts[0].name == "Ear"
     bpy.ops.ed.redo()
     assert bpy.context.object.iseg.parts[0].name == "Nose"
+
+
+def test_what_sliders_pass_pushes_out_no_step(editing):
+    """Each tick of a slider is a state, and only the last is a step."""
+    bpy.ops.iseg.click_add(vertex=10)
+    push()
+    before = state_of(editing)
+    part = bpy.context.object.iseg.parts[0]
+    for tick in range(3000):
+        part.threshold = 0.1 + 0.8 * tick / 3000
+    push()
+    bpy.ops.ed.undo()
+    assert state_of(editing) == before
+    states = list(editing.history._states.values())[-2:]
+    first, second = (next(iter(state.values())).parts[0].clicks for state in states)
+    assert first is second and len(first) == 2
