@@ -17,6 +17,7 @@ def register() -> None:
 
 
 def unregister() -> None:
+    operators.click.stop()
     tool.stop()
     managed.stop()
     session.close()  # what is under way ends, and says so to those below

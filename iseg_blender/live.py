@@ -9,7 +9,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import history, mesh_io, meshes, queries, session, state
-from .core import IsegError, State
+from .core import IsegError, State, Superseded
 from .engine import PUMP_INTERVAL, Task
 from .look import Look
 
@@ -133,6 +133,8 @@ def _refresh() -> None:
 
     def ended(task: Task) -> None:
         _asking.pop(asked, None)
+        if isinstance(task.error, Superseded):
+            return changed()  # it may be wanted again
         if task.error is not None:
             _failed.add(asked)
             session.problems[look.hash] = str(task.error)
@@ -144,7 +146,7 @@ def _refresh() -> None:
     thing_uid = thing.session_uid
     conversation = queries.finding_models(thing, look)
     if part is not None and query is not None:
-        conversation = queries.answering(thing, part, look, bpy.context.scene.iseg.device)
+        conversation = queries.answering(thing, part, look, bpy.context.scene.iseg.device, queries.SHOWN)
     task = session.engine.start(conversation, ended)
     if not task.ended:
         _asking[asked] = task

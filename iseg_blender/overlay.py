@@ -14,21 +14,18 @@ class Surface(NamedTuple):
     points: np.ndarray  # [S, 3] float32
     triangles: np.ndarray  # [F, 3] int32
     source: np.ndarray | None = None  # [S] the base mesh's vertex that each point belongs to; None: one each, in order
-    rest: np.ndarray | None = None  # [S, 3] where modifiers have the points from, in the base mesh
+    shown: np.ndarray | None = None  # [V] the point that shows each vertex of the base mesh; None: one each, in order
 
     def base_vertex(self, point: int) -> int:
         return point if self.source is None else int(self.source[point])
 
-    def point_of(self, vertex: int, vertices: np.ndarray) -> int:
-        """The point that shows a vertex of the base mesh [V, 3]."""
-        if self.rest is None:
-            return vertex
-        away = self.rest - vertices[vertex]  # [S, 3]
-        return int(np.einsum("sk,sk->s", away, away).argmin())
+    def point_of(self, vertex: int) -> int:
+        """The point that shows a vertex of the base mesh."""
+        return vertex if self.shown is None else int(self.shown[vertex])
 
-    def place(self, vertex: int, vertices: np.ndarray) -> np.ndarray:
-        """Where a vertex of the base mesh [V, 3] is seen. [3]"""
-        return self.points[self.point_of(vertex, vertices)]
+    def place(self, vertex: int) -> np.ndarray:
+        """Where a vertex of the base mesh is seen. [3]"""
+        return self.points[self.point_of(vertex)]
 
 
 class Overlay(NamedTuple):
@@ -41,14 +38,10 @@ class Overlay(NamedTuple):
 
 
 def build(
-    surface: Surface,
-    vertices: np.ndarray,
-    inside: np.ndarray | None,
-    clicks: tuple[tuple[int, bool], ...],
-    active: int | None = None,
+    surface: Surface, inside: np.ndarray | None, clicks: tuple[tuple[int, bool], ...], active: int | None = None
 ) -> Overlay:
-    """What to draw for a part of the base mesh: vertices [V, 3], inside [V] bool (None: not known yet), its clicks, and
-    the vertex of the one that the list has chosen.
+    """What to draw for a part of the base mesh: inside [V] bool (None: not known yet), its clicks, and the vertex of
+    the one that the list has chosen.
     """
     triangles = np.zeros((0, 3), np.int32)  # [0, 3]
     if inside is not None:
@@ -57,9 +50,9 @@ def build(
         for corner in (1, 2):
             kept &= seen[surface.triangles[:, corner]]
         triangles = surface.triangles[kept]  # [T, 3]
-    sides = [[surface.place(v, vertices) for v, positive in clicks if positive is side] for side in (True, False)]
+    sides = [[surface.place(v) for v, positive in clicks if positive is side] for side in (True, False)]
     include, exclude = (np.array(side, np.float32).reshape(-1, 3) for side in sides)  # [I, 3], [E, 3]
-    chosen = [surface.place(active, vertices)] if len(clicks) > 1 and active in dict(clicks) else []
+    chosen = [surface.place(active)] if len(clicks) > 1 and active in dict(clicks) else []
     return Overlay(triangles, include, exclude, np.array(chosen, np.float32).reshape(-1, 3))
 
 

@@ -42,7 +42,7 @@ def boxes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 class Near(NamedTuple):
     """What of a mesh is near the cursor: a mesh of its own."""
 
-    points: np.ndarray  # [N] int: which vertices of the whole, ascending
+    points: np.ndarray  # [N] int: which vertices of the whole, each once and ascending; then those that cuts stand for
     faces: np.ndarray  # [M, 3] int32: of these
     screen: "Screen"  # where they are seen
 
@@ -82,7 +82,38 @@ def near(
     points = np.flatnonzero(there)  # [N]
     place = np.empty(len(solid.points), np.int32)  # [V] among those
     place[points] = np.arange(len(points), dtype=np.int32)
-    return Near(points, place[faces], project(solid.points[points], matrix, width, height))
+    made, stands, faces = cut(solid.points[points].astype(np.float64), place[faces], matrix[2] + matrix[3])
+    return Near(np.concatenate([points, points[stands]]), faces, project(made, matrix, width, height))
+
+
+def cut(points: np.ndarray, faces: np.ndarray, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Faces [M, 3] without what is behind a plane [4], as the camera sees a wall that goes on behind it.
+
+    Returns the points [N, 3] with those where edges are cut after them [N', 3], the point before the plane that each
+    of these stands for [N' - N], and the faces [M', 3]; those wholly behind stay as they are.
+    """
+    height = points @ plane[:3] + plane[3]  # [N]
+    above = height > 0  # [N]
+    count = above[faces].sum(axis=1)  # [M]
+    made, stands, kept = [points], [np.zeros(0, np.int64)], [faces[(count == 0) | (count == 3)]]
+
+    def crossing(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+        """A point on each edge from inner [K] to outer [K], a little before the plane; its number. [K]"""
+        share = (1 - 1e-6) * height[inner] / (height[inner] - height[outer])  # [K]
+        made.append(points[inner] + share[:, None] * (points[outer] - points[inner]))
+        stands.append(inner)
+        return np.arange(len(inner)) + sum(map(len, made[:-1]))
+
+    for number in (1, 2):
+        mixed = faces[count == number]  # [K, 3]
+        first = (above[mixed] == (number == 1)).argmax(axis=1)  # [K] the corner that is alone on its side
+        a, b, c = (mixed[np.arange(len(mixed)), (first + k) % 3] for k in range(3))  # 3 x [K]
+        if number == 1:
+            kept.append(np.stack([a, crossing(a, b), crossing(a, c)], axis=1))
+        else:
+            ab, ac = crossing(b, a), crossing(c, a)
+            kept += [np.stack([b, c, ab], axis=1), np.stack([c, ac, ab], axis=1)]
+    return np.concatenate(made), np.concatenate(stands), np.concatenate(kept).astype(np.int32)
 
 
 class Screen(NamedTuple):

@@ -15,7 +15,8 @@ from .core import EngineError, ModelFileError, Recent, UnknownMeshError
 from .engine import Ask, Conversation, Reply
 from .look import Geometry, Look
 
-ANSWERS_LIMIT = 256
+ANSWERS_LIMIT, PREVIEWS_LIMIT = 256, 32  # of small meshes; fewer of large ones, of which an answer is megabytes
+SHOWN, PREVIEW = "shown", "preview"  # what an answer can be for
 
 
 class Model(NamedTuple):
@@ -63,7 +64,14 @@ class Proposal(NamedTuple):
 
 models: dict[str, list[dict]] = {}  # by the geometry's name; the newest first
 poses: dict[str, str] = {}  # names of trained geometries, by their topology
-answers: Recent[Query, Answer] = Recent(ANSWERS_LIMIT)
+
+
+def _weight(answer: Answer) -> float:
+    return 1 + answer.probability.nbytes / 1e6
+
+
+answers: Recent[Query, Answer] = Recent(ANSWERS_LIMIT, _weight)
+previews: Recent[Query, Answer] = Recent(PREVIEWS_LIMIT, _weight)  # they must not push out what is shown
 
 
 def pose_trained(thing: bpy.types.Object, topology: str) -> str:
@@ -89,13 +97,10 @@ def newest(name: str, pose: str) -> tuple[str, Model | None]:
 
 def query_of(thing: bpy.types.Object, part: state.Part, look: Look) -> Query | None:
     """What the clicks of a part ask; None where there are none, or none that fits this mesh."""
-    if thing.iseg.topology != look.topology:
-        return None
-    made = asked(part, look.vertices, look.images)
+    made = asked(part, look.vertices, look.images) if thing.iseg.topology == look.topology else ()
     if not made:
         return None
-    name, model = model_for(thing, look)
-    return Query(name, model, part.granularity, made)
+    return Query(*model_for(thing, look), part.granularity, made)
 
 
 def asked(part: state.Part, vertices: np.ndarray, images: region.Images) -> region.Clicks:
@@ -107,14 +112,14 @@ def answer_of(thing: bpy.types.Object, part: state.Part) -> Answer | None:
     """The answer to the clicks of a part, where it is at hand."""
     look = meshes.known_look(thing)
     query = query_of(thing, part, look) if look is not None else None
-    return answers.get(query) if query is not None else None
+    return answers.take(query) if query is not None else None
 
 
 def inside_of(thing: bpy.types.Object, part: state.Part, answer: Answer) -> np.ndarray:
     """The part: vertices of at least the threshold, and connected to a click if that is asked. [V] bool"""
     look = meshes.known_look(thing)
     assert look is not None  # else there was no answer
-    return choosing(look, part, answer)()
+    return choosing(look, part)(answer)
 
 
 def weights_of(thing: bpy.types.Object, part: state.Part, answer: Answer, hard: bool = False) -> np.ndarray:
@@ -125,14 +130,15 @@ def weights_of(thing: bpy.types.Object, part: state.Part, answer: Answer, hard: 
     return inside if hard else answer.probability * inside
 
 
-def choosing(look: Look, part: state.Part, answer: Answer) -> Callable[[], np.ndarray]:
-    """What finds the part, on any thread."""
-    threshold = answer.threshold if part.automatic else part.threshold
-    clicked = [vertex for vertex, positive in state.clicks_of(part, len(look.vertices)).made if positive]
+def choosing(look: Look, part: state.Part, clicks: region.Clicks | None = None) -> Callable[[Answer], np.ndarray]:
+    """What finds the part in an answer, on any thread. clicks: those that are answered, where not the part's own."""
+    threshold = None if part.automatic else part.threshold
+    made = state.clicks_of(part, len(look.vertices)).made if clicks is None else clicks
+    clicked = [vertex for vertex, positive in made if positive]
     connected = part.connected
 
-    def choose() -> np.ndarray:
-        inside = answer.probability >= threshold  # [V]
+    def choose(answer: Answer) -> np.ndarray:
+        inside = answer.probability >= (answer.threshold if threshold is None else threshold)  # [V]
         return region.connected_to(inside, look.edges, clicked) if connected else inside
 
     return choose
@@ -172,7 +178,7 @@ def finding_models(thing: bpy.types.Object, look: Look) -> Conversation:
             models[name] = listed(reply)
 
 
-def answering(thing: bpy.types.Object, part: state.Part, look: Look, device: str) -> Conversation:
+def answering(thing: bpy.types.Object, part: state.Part, look: Look, device: str, purpose: str = "") -> Conversation:
     """The answer to the clicks of a part; None where there are none."""
     pose = pose_trained(thing, look.topology)
     wanted = query_of(thing, part, look)  # thing and part are not to be touched after the first yield
@@ -180,20 +186,26 @@ def answering(thing: bpy.types.Object, part: state.Part, look: Look, device: str
         return None
     yield from finding_models(thing, look)
     name, model = newest(look.hash, pose)
-    return (yield from asking(wanted._replace(mesh=name, model=model), look, device))
+    return (yield from asking(wanted._replace(mesh=name, model=model), look, device, purpose))
 
 
-def asking(query: Query, look: Look, device: str) -> Conversation:
-    """The answer to a query: remembered, or the engine's."""
-    known = answers.take(query)
+def asking(query: Query, look: Look, device: str, purpose: str = "") -> Conversation:
+    """The answer to a query: remembered, or the engine's. An older query of the same purpose that waits in the engine
+    is given up, with Superseded.
+    """
+    memory = previews if purpose == PREVIEW else answers
+    known = answers.take(query) or previews.take(query)
     if known is not None:
+        memory.put(query, known)
         return known
     fields: dict[str, Any] = {"mesh": query.mesh, "granularity": query.granularity, "device": device}
+    if purpose:
+        fields["supersedes"] = purpose
     fields["model"] = query.model._asdict() if query.model is not None else None
     fields["clicks"] = [list(click) for click in query.clicks]
     reply = yield from on_mesh(Ask("query", fields), look)
     answer = checked(reply, len(look.vertices))
-    answers.put(query, answer)
+    memory.put(query, answer)
     return answer
 
 
@@ -244,5 +256,5 @@ def listed(reply: Reply) -> list[dict]:
 
 
 def forget() -> None:
-    for memory in (models, poses, answers):
+    for memory in (models, poses, answers, previews):
         memory.clear()

@@ -32,8 +32,8 @@ class Origin(NamedTuple):
 
     geometry: Geometry  # of the surface, in some pose
     triangles: np.ndarray  # [F, 3]
-    source: np.ndarray  # [S] int32
-    rest: np.ndarray  # [S, 3] float32
+    source: np.ndarray  # [S] int32: the vertex that each point belongs to
+    shown: np.ndarray  # [V] int32: the point that shows each vertex
 
 
 _surfaces: Recent[int, tuple[tuple, Surface]] = Recent(KEPT)  # by session uid of the object, with what it is of
@@ -52,6 +52,13 @@ def surface_of(thing: bpy.types.Object, look: Look) -> Surface:
         surface = Surface(look.vertices, look.faces) if plain else _evaluated(thing, look)
         _surfaces.put(thing.session_uid, (state, surface))
     return _surfaces[thing.session_uid][1]
+
+
+def through(shading: bpy.types.View3DShading) -> bool:
+    """Whether a view shows what lies behind surfaces. Blender keeps each mode's x-ray while another is on."""
+    if shading.type == "WIREFRAME":
+        return shading.show_xray_wireframe
+    return shading.type == "SOLID" and shading.show_xray
 
 
 def known(thing: bpy.types.Object, look: Look) -> bool:
@@ -91,7 +98,7 @@ def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
         return base
     now = mesh_io.arrays(mesh)
     same = np.array_equal(now.corners, origin.geometry.corners)
-    return Surface(now.vertices, origin.triangles if same else triangles(now), origin.source, origin.rest)
+    return Surface(now.vertices, origin.triangles if same else triangles(now), origin.source, origin.shown)
 
 
 def _trace(uid: int, look: Look, geometry: Geometry, recipe: Recipe) -> None:
@@ -128,13 +135,29 @@ def tracing(look: Look, geometry: Geometry, rest: np.ndarray | None) -> Conversa
 
 
 def origin_of(vertices: np.ndarray, geometry: Geometry, rest: np.ndarray) -> Origin:
-    """Each point belongs to the vertex [V, 3] that is nearest to where it comes from."""
-    tree = KDTree(len(vertices))
-    for index, place in enumerate(vertices.tolist()):
-        tree.insert(place, index)
+    """Each point belongs to the vertex [V, 3] that is nearest to where it comes from, rest [S, 3]. The nearest of its
+    points shows a vertex, of several the first; one that has none, as modifiers can remove it, is shown by the nearest
+    point of all.
+    """
+    source = nearest(vertices, rest)  # [S]
+    away = ((rest - vertices[source]) ** 2).sum(axis=1)  # [S]
+    order = np.lexsort((away, source))  # [S]
+    own, first = np.unique(source[order], return_index=True)  # [N] vertices, and where in the order each begins
+    shown = np.full(len(vertices), -1, np.int32)  # [V]
+    shown[own] = order[first]
+    bare = np.flatnonzero(shown < 0)  # [M]
+    if len(bare):
+        shown[bare] = nearest(rest, vertices[bare])
+    return Origin(geometry, triangles(geometry), source, shown)
+
+
+def nearest(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Which of the points [N, 3] is nearest to each place [M, 3]. [M] int32"""
+    tree = KDTree(len(points))
+    for index, point in enumerate(points.tolist()):
+        tree.insert(point, index)
     tree.balance()
-    source = np.array([tree.find(place)[1] for place in rest.tolist()], np.int32)  # [S]
-    return Origin(geometry, triangles(geometry), source, rest)
+    return np.array([tree.find(place)[1] for place in places.tolist()], np.int32)  # [M]
 
 
 def rest_places(thing: bpy.types.Object) -> np.ndarray | None:

@@ -71,7 +71,7 @@ class Batches:
         """matrix: from the object's space to the world; view and window: on to the camera and the screen. pixel: its
         size as a fraction of half the region's height. through: also what lies behind the surface.
         """
-        before = gpu.state.depth_test_get()
+        test, mask, blend = gpu.state.depth_test_get(), gpu.state.depth_mask_get(), gpu.state.blend_get()
         gpu.state.blend_set("ALPHA")
         gpu.state.depth_mask_set(False)  # a dot must not hide the one that is drawn on it
         gpu.state.depth_test_set("NONE" if through else "LESS_EQUAL")
@@ -94,8 +94,9 @@ class Batches:
                 discs = overlay.discs(places, to_world, to_camera, to_screen, radius * pixel)  # [N, S, 3, 3]
                 self._shader.uniform_float("color", own)
                 batch_for_shader(self._shader, "TRIS", {"pos": discs.reshape(-1, 3)}).draw(self._shader)
-        gpu.state.depth_test_set(before)
-        gpu.state.blend_set("NONE")
+        gpu.state.depth_test_set(test)
+        gpu.state.depth_mask_set(mask)
+        gpu.state.blend_set(blend)
 
 
 def draw() -> None:
@@ -103,6 +104,8 @@ def draw() -> None:
     context = bpy.context
     thing, settings = context.object, context.scene.iseg
     if thing is None or not settings.show or not context.space_data.overlay.show_overlays or mesh_io.refusal(thing):
+        return
+    if not thing.visible_in_viewport_get(context.space_data):
         return
     part, look = state.part_of(thing), meshes.known_look(thing)
     if part is None or look is None or thing.iseg.topology != look.topology or meshes.waits(thing):
@@ -121,16 +124,18 @@ def draw() -> None:
         if shown.making is not None:
             session.engine.cancel(shown.making)
         shown.wanted, shown.belongings = wanted, (surface, answer, imagined)
-        choose = (lambda: imagined) if imagined is not None else (lambda: None)
-        if imagined is None and answer is not None:
-            choose = queries.choosing(look, part, answer)
-        colour = BLUE if imagined is None else PALE
-        make(shown, surface, colour, lambda: overlay.build(surface, look.vertices, choose(), clicks, active))
+        choose, colour = queries.choosing(look, part), BLUE if imagined is None else PALE
+
+        def build() -> overlay.Overlay:
+            inside = choose(answer) if imagined is None and answer is not None else imagined  # [V]
+            return overlay.build(surface, inside, clicks, active)
+
+        make(shown, surface, colour, build)
     if shown.made is not None:
         shown.batches, shown.made = Batches(*shown.made, shown.batches), None
     if shown.batches is None:
         return
-    rv3d, through = context.region_data, context.space_data.shading.show_xray
+    rv3d, through = context.region_data, seen.through(context.space_data.shading)
     pixel = context.preferences.system.ui_scale * 2 / context.region.height
     shown.batches.draw(thing.matrix_world, rv3d.view_matrix, rv3d.window_matrix, pixel, through, shown.colour)
 

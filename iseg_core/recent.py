@@ -10,11 +10,13 @@ Value = TypeVar("Value")
 
 
 class Recent(OrderedDict[Key, Value]):
-    """Holds the last `limit` things that were put in or taken. Several threads may put and take."""
+    """Holds the last things that were put in or taken: `limit` of them, or as many as together weigh no more. Several
+    threads may put and take.
+    """
 
-    def __init__(self, limit: int):
+    def __init__(self, limit: float, weigh: Callable[[Value], float] | None = None):
         super().__init__()
-        self._limit, self._lock = limit, threading.Lock()
+        self._limit, self._weigh, self._lock = limit, weigh, threading.Lock()
 
     def take(self, key: Key) -> Value | None:
         """What was put in under the key, or None."""
@@ -27,7 +29,7 @@ class Recent(OrderedDict[Key, Value]):
         with self._lock:
             self[key] = value
             self.move_to_end(key)
-            while len(self) > self._limit:
+            while self._weight() > self._limit and len(self) > 1:
                 self.popitem(last=False)
 
     def drop(self, match: Callable[[Key], bool]) -> None:
@@ -35,3 +37,6 @@ class Recent(OrderedDict[Key, Value]):
         with self._lock:
             for key in [key for key in self if match(key)]:
                 del self[key]
+
+    def _weight(self) -> float:
+        return len(self) if self._weigh is None else sum(map(self._weigh, self.values()))

@@ -12,18 +12,22 @@ from ..look import Look
 
 NEAR_CLICK = 15.0  # pixels around a click in which it is meant
 RAY_LIMIT = 100_000  # polygons; Blender's ray through the scene makes a search tree of every mesh that it meets
+RAYS = 64  # through what is not seen, one behind the other
+STEP = 1e-6  # beyond what a ray has met, of the distance to it
+
+Place = tuple[float, float]  # pixels, in the window or in a region of it
 
 
-def near(context: bpy.types.Context, region: Any, look: Look, cursor: tuple[float, float]) -> picking.Near:
+def near(context: bpy.types.Context, region: Any, look: Look, cursor: Place) -> picking.Near:
     """What of the active object is near a cursor (pixels in the region); in edit mode without its hidden faces."""
-    thing, matrix = context.object, matrix_of(context)
+    thing, matrix = context.object, matrix_of(context, region)
     hidden = look.hidden() if thing.data.is_editmode else None  # [F]
     return picking.near(solid_of(thing, look), matrix, region.width, region.height, cursor, hidden)
 
 
-def matrix_of(context: bpy.types.Context) -> np.ndarray:
+def matrix_of(context: bpy.types.Context, region: Any) -> np.ndarray:
     """From the active object's space to the screen. [4, 4]"""
-    return np.array(context.space_data.region_3d.perspective_matrix) @ np.array(context.object.matrix_world)
+    return np.array(region.data.perspective_matrix) @ np.array(context.object.matrix_world)
 
 
 def solid_of(thing: bpy.types.Object, look: Look) -> picking.Solid:
@@ -40,9 +44,9 @@ def solid_of(thing: bpy.types.Object, look: Look) -> picking.Solid:
 _solid: picking.Solid | None = None
 
 
-def vertex_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float]) -> int | None:
+def vertex_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | None:
     """The active object's vertex that a cursor (pixels in the region) means; None where it is not over the mesh."""
-    thing, through = context.object, context.space_data.shading.show_xray
+    thing, through = context.object, seen.through(context.space_data.shading)
     look = meshes.look_at(thing, fresh=False)
     close = near(context, region, look, cursor)
     meant = picking.meant(close.screen, close.faces, cursor, through)
@@ -51,7 +55,7 @@ def vertex_at(context: bpy.types.Context, region: Any, cursor: tuple[float, floa
     return seen.surface_of(thing, look).base_vertex(int(close.points[meant.point]))
 
 
-def click_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float]) -> int | None:
+def click_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | None:
     """Which click of the active part is seen under the cursor (pixels in the region); None where there is none. With
     x-ray also one that the mesh or another object hides.
     """
@@ -61,8 +65,8 @@ def click_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float
     look = meshes.look_at(thing, fresh=False)
     surface = seen.surface_of(thing, look)
     usable = [index for index, click in enumerate(part.clicks) if 0 <= click.vertex < len(look.vertices)]
-    points = [surface.point_of(part.clicks[index].vertex, look.vertices) for index in usable]
-    screen = picking.project(surface.points[points], matrix_of(context), region.width, region.height)
+    points = [surface.point_of(part.clicks[index].vertex) for index in usable]
+    screen = picking.project(surface.points[points], matrix_of(context, region), region.width, region.height)
     squares = picking.squares(screen, cursor)  # [C]
     for number in np.argsort(squares, kind="stable"):
         if squares[number] > NEAR_CLICK**2:
@@ -70,38 +74,53 @@ def click_at(context: bpy.types.Context, region: Any, cursor: tuple[float, float
         if not screen.seen[number]:
             continue
         place, depth = tuple(screen.points[number].tolist()), float(screen.depth[number])
-        if context.space_data.shading.show_xray:
+        if seen.through(context.space_data.shading):
             return usable[number]
         close = near(context, region, look, place)
-        covered = picking.hidden(close.screen, close.faces, int(np.searchsorted(close.points, points[number])))
+        covered = picking.hidden(close.screen, close.faces, int((close.points == points[number]).argmax()))
         if not (covered or blocked(context, region, place, thing, depth)):
             return usable[number]
     return None
 
 
-def blocked(
-    context: bpy.types.Context, region: Any, cursor: tuple[float, float], thing: bpy.types.Object, depth: float
-) -> bool:
+def blocked(context: bpy.types.Context, region: Any, cursor: Place, thing: bpy.types.Object, depth: float) -> bool:
     """Whether another object lies before what was picked at this depth."""
-    rv3d = context.space_data.region_3d
+    rv3d, depsgraph = region.data, context.evaluated_depsgraph_get()
     origin = view3d_utils.region_2d_to_origin_3d(region, rv3d, cursor)
     direction = view3d_utils.region_2d_to_vector_3d(region, rv3d, cursor)
     if len(thing.data.polygons) <= RAY_LIMIT:
-        hit, place, _, _, other, _ = context.scene.ray_cast(context.evaluated_depsgraph_get(), origin, direction)
-        places = [place] if hit and other.original != thing else []
+        places = first_hit(context, depsgraph, thing, origin, direction)
     else:
-        places = hits_on_others(context.evaluated_depsgraph_get(), thing, origin, direction)
+        places = hits_on_others(context, depsgraph, thing, origin, direction)
     matrix = np.array(rv3d.perspective_matrix)  # [4, 4]
     depths = picking.project(np.array(places).reshape(-1, 3), matrix, region.width, region.height).depth  # [N]
     return bool((depths < depth - picking.CLOSE).any())
 
 
-def hits_on_others(depsgraph: Any, thing: bpy.types.Object, origin: Vector, direction: Vector) -> list[Vector]:
+def first_hit(
+    context: bpy.types.Context, depsgraph: Any, thing: bpy.types.Object, origin: Vector, direction: Vector
+) -> list[Vector]:
+    """Where a ray of the world meets the first object that is seen; nowhere where that is the thing itself."""
+    for _ in range(RAYS):
+        hit, place, _, _, other, _ = context.scene.ray_cast(depsgraph, origin, direction)
+        if not hit or other.original == thing:
+            break
+        if covers(context, other.original):
+            return [place]
+        origin = place + direction * (STEP * (1 + (place - origin).length))
+    return []
+
+
+def hits_on_others(
+    context: bpy.types.Context, depsgraph: Any, thing: bpy.types.Object, origin: Vector, direction: Vector
+) -> list[Vector]:
     """Where a ray of the world meets other objects first."""
     places = []
     for instance in depsgraph.object_instances:
         other = instance.object
-        if other.type != "MESH" or other.original == thing or not instance.show_self:
+        if other.type != "MESH" or not instance.show_self:
+            continue
+        if other.original == thing or not covers(context, other.original):
             continue
         matrix = instance.matrix_world.copy()
         inverse = matrix.inverted_safe()
@@ -109,6 +128,13 @@ def hits_on_others(depsgraph: Any, thing: bpy.types.Object, origin: Vector, dire
         if hit:
             places.append(matrix @ place)
     return places
+
+
+def covers(context: bpy.types.Context, other: bpy.types.Object) -> bool:
+    """Whether the view shows an object that a ray has met, with faces that hide what is behind them."""
+    space = context.space_data
+    outside = space.local_view is not None and not other.local_view_get(space)
+    return other.display_type not in ("WIRE", "BOUNDS") and not outside
 
 
 def surface_known(thing: bpy.types.Object) -> bool:
@@ -119,23 +145,25 @@ def surface_known(thing: bpy.types.Object) -> bool:
 
 def click_refusal(context: bpy.types.Context) -> str:
     """Why there can be no clicking; empty where there can."""
-    why = mesh_io.refusal(context.object) or prefs.chosen()
+    thing, space = context.object, context.space_data
+    why = mesh_io.refusal(thing) or prefs.chosen()
     if not why and (context.area is None or context.area.type != "VIEW_3D"):
         why = "Clicking needs a 3D viewport: scripts use bpy.ops.iseg.click_add(vertex=, positive=)."
+    if not why and not thing.visible_in_viewport_get(space):
+        why = f"{thing.name} is hidden in this view: show it (Alt-H) or leave local view."
     return why
 
 
-def window_region(area: Any) -> Any:
-    return next(region for region in area.regions if region.type == "WINDOW")
-
-
-def over_view(area: Any, view_region: Any, event: Any) -> bool:
-    """Whether the mouse is over the view itself, and not over a sidebar that lies upon it."""
+def aimed(area: Any, mouse: Place) -> tuple[Any, Place] | None:
+    """Which view of an area the mouse (pixels in the window) is over, for quad view has four, and where in it; None
+    where it is over none, or over a sidebar that lies upon it.
+    """
 
     def holds(region: Any) -> bool:
-        x, y = event.mouse_x - region.x, event.mouse_y - region.y
+        x, y = mouse[0] - region.x, mouse[1] - region.y
         return 0 <= x < region.width and 0 <= y < region.height
 
-    if area is None or not holds(view_region):
-        return False
-    return not any(holds(r) for r in area.regions if r.type != "WINDOW" and r.width > 1 and r.height > 1)
+    over = [region for region in area.regions if region.width > 1 and region.height > 1 and holds(region)]
+    if not over or any(region.type != "WINDOW" for region in over):
+        return None
+    return over[0], (mouse[0] - over[0].x, mouse[1] - over[0].y)

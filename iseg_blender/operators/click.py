@@ -2,32 +2,33 @@
 
 import bpy
 
-from .. import history, live, mesh_io, names, state, view
+from .. import history, live, meshes, names, state, view
 from ..core import IsegError
 from . import pointer
-from .aiming import over_view, surface_known, window_region
-from .pointer import Stroke
+from .aiming import aimed, surface_known
+from .pointer import Stroke, mouse_of
 
 KEYS = (
     "iSeg   Click: {first}   Ctrl-click: {second}   T: swap   X: remove the click under the cursor   "
     "Ctrl-Z, Ctrl-Shift-Z: step back, forward   Enter: keep   Esc: restore"
 )
+UNDER_WAY = "Clicking is under way: Enter keeps, Esc restores."
 NAVIGATION = {
     "MIDDLEMOUSE",
-    "WHEELUPMOUSE",
-    "WHEELDOWNMOUSE",
-    "WHEELINMOUSE",
-    "WHEELOUTMOUSE",
     "TRACKPADPAN",
     "TRACKPADZOOM",
     "MOUSEROTATE",
     "MOUSESMARTZOOM",
-    "NDOF_MOTION",
     "HOME",
-    "TIMER",
+    "ACCENT_GRAVE",
+    "SLASH",
     "WINDOW_DEACTIVATE",
-    *(f"NUMPAD_{key}" for key in ("0 1 2 3 4 5 6 7 8 9 PERIOD PLUS MINUS".split())),
+    *(f"NUMPAD_{key}" for key in ("0 1 2 3 4 5 6 7 8 9 PERIOD PLUS MINUS SLASH ASTERIX".split())),
 }
+NAVIGATING = ("WHEEL", "NDOF_", "TIMER")  # how the names of more such events begin; a view turns smoothly by a timer
+
+
+_told: tuple[str, int] | None = None  # while somebody clicks: the workspace and the address of the area that say so
 
 
 class ISEG_OT_click(pointer.PointerOperator):
@@ -37,77 +38,99 @@ class ISEG_OT_click(pointer.PointerOperator):
     bl_label = "Click"
     bl_options = {"REGISTER", "UNDO", "BLOCKING"}
 
+    @classmethod
+    def refusal(cls, context):
+        return UNDER_WAY if under_way() else super().refusal(context)
+
     def invoke(self, context, event):
-        self._name, self._region = context.object.name, window_region(context.area)
+        self.begin(context)
+        self._workspace = context.workspace.name
         self._stroke: Stroke | None = None
-        self._read = True
+        self._topology = ""
         pointer.reset()
+        live.retry()
+        try:
+            self._read = surface_known(context.object)
+        except IsegError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
         history.keep(context.object)
-        self._before = state.saved(context.object)
-        self._undone, self._done = [], [self._before]
+        self._set_out(context.object)
         context.window_manager.modal_handler_add(self)
         self._tell(context)
-        live.retry()
-        self._ready(context)
         return {"RUNNING_MODAL"}
 
     def modal(self, context, event):
-        thing = context.object
-        if thing is None or thing.name != self._name or mesh_io.refusal(thing):
-            return self._end(context, {"FINISHED"})  # another object or mode: what was clicked stays
+        if self.lost(context):
+            return self._end(context, {"FINISHED"})  # what was clicked stays
+        thing, mouse = context.object, mouse_of(event)
+        self._follow(thing)
         if event.type in {"RET", "NUMPAD_ENTER"} and event.value == "PRESS":
             return self._end(context, {"FINISHED"})
         if event.type == "ESC" and event.value == "PRESS":
             history.restore(thing, self._before)
             return self._end(context, {"CANCELLED"})
-        if event.type in NAVIGATION or (event.alt and self._stroke is None):  # Alt: where a mouse has two buttons
+        if event.type == "LEFTMOUSE" and event.value == "RELEASE" and self._stroke is not None:  # wherever that is
+            self._stroke = None
+            self._remember(thing)
+            return {"RUNNING_MODAL"}
+        if event.type in NAVIGATION or event.type.startswith(NAVIGATING):
             return {"PASS_THROUGH"}
-        cursor = (event.mouse_x - self._region.x, event.mouse_y - self._region.y)
-        if not over_view(context.area, self._region, event):
-            pointer.hover(context, self._region, None, True)
+        if event.alt and self._stroke is None:  # where a mouse has two buttons
             return {"PASS_THROUGH"}
-        return self._in_view(context, thing, event, cursor) if self._ready(context) else {"RUNNING_MODAL"}
+        if aimed(context.area, mouse) is None:
+            pointer.hover(context, None, True)
+            return {"PASS_THROUGH"}
+        try:
+            ready = surface_known(thing)  # a large mesh is being read for a moment
+        except IsegError as error:
+            self.report({"ERROR"}, str(error))
+            return self._end(context, {"FINISHED"})
+        if ready != self._read:
+            self._read = ready
+            self._tell(context)
+        if ready:
+            self._in_view(context, thing, event, mouse)
+        return {"RUNNING_MODAL"}
 
     def cancel(self, context):
         """Blender closes the file or the area: nothing more is to be done than to tidy up."""
         self._end(context, set())
 
-    def _in_view(self, context, thing, event, cursor):
+    def _in_view(self, context, thing, event, mouse):
         press = event.value == "PRESS"
         if event.type == "MOUSEMOVE":
             if self._stroke is not None:
-                self._stroke.to(cursor)
+                self._stroke.to(context, mouse)
             else:
-                pointer.hover(context, self._region, cursor, pointer.includes(event.ctrl))
+                pointer.hover(context, mouse, pointer.includes(event.ctrl))
         elif event.type == "LEFTMOUSE" and press:
-            self._stroke = Stroke(self, context, self._region, pointer.includes(event.ctrl))
-            self._stroke.to(cursor)
-        elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
-            self._stroke = None
-            self._remember(thing)
+            self._stroke = Stroke(self, pointer.includes(event.ctrl))
+            self._stroke.to(context, mouse)
         elif event.type == "T" and press:
             pointer.swap()
             self._tell(context)
         elif event.type == "X" and press:
-            pointer.remove(context, self._region, cursor)
+            pointer.remove(context, mouse)
             self._remember(thing)
         elif event.type == "Z" and press and (event.ctrl or event.oskey):
             self._step(thing, forward=event.shift)
-        return {"RUNNING_MODAL"}
-
-    def _ready(self, context):
-        """Whether the mesh is known as it is now; a large one is being read for a moment."""
-        try:
-            ready = surface_known(context.object)
-        except IsegError as error:
-            self.report({"ERROR"}, str(error))
-            return False
-        if ready != self._read:
-            self._read = ready
-            self._tell(context)
-        return ready
 
     # steps back and forward
+
+    def _set_out(self, thing):
+        """There is no way back behind this."""
+        self._before = state.saved(thing)
+        self._undone, self._done = [], [self._before]
+
+    def _follow(self, thing):
+        """An edit, from the sidebar or a menu, has carried the clicks to another mesh: earlier ones fit no more."""
+        look = meshes.known_look(thing)
+        if look is None or look.topology == self._topology:
+            return
+        if self._topology:
+            self._set_out(thing)
+        self._topology = look.topology
 
     def _remember(self, thing):
         now = state.saved(thing)
@@ -127,23 +150,47 @@ class ISEG_OT_click(pointer.PointerOperator):
     # what is seen
 
     def _tell(self, context):
+        global _told
         first, second = ("include", "exclude") if pointer.includes(ctrl=False) else ("exclude", "include")
         text = KEYS.format(first=first, second=second) if self._read else "iSeg reads the mesh"
         context.workspace.status_text_set(text)
         context.area.header_text_set(text)
         context.window.cursor_modal_set("CROSSHAIR")
+        _told = self._workspace, self._area
 
     def _end(self, context, outcome):
-        view.preview = view.imagining = None
-        pointer.reset()
-        context.workspace.status_text_set(None)
-        if context.area is not None:
-            context.area.header_text_set(None)
-        context.window.cursor_modal_restore()
-        if self._name in bpy.data.objects:
-            history.note(bpy.data.objects[self._name])
+        stop()
+        thing = self.thing()
+        if thing is not None:
+            history.note(thing)
         live.changed()
         return outcome
+
+
+def under_way() -> bool:
+    """Whether somebody clicks."""
+    windows = bpy.context.window_manager.windows
+    return any(operator.bl_idname == "ISEG_OT_click" for window in windows for operator in window.modal_operators)
+
+
+def stop() -> None:
+    """Take away what tells of clicking, wherever the user is now; the area may be gone. Disabling the extension ends
+    the operator without a word to it.
+    """
+    global _told
+    if _told is None:
+        return
+    (workspace, address), _told = _told, None
+    view.preview = view.imagining = None
+    pointer.reset()
+    if workspace in bpy.data.workspaces:
+        with bpy.context.temp_override(workspace=bpy.data.workspaces[workspace]):
+            bpy.context.workspace.status_text_set(None)
+    for area in (area for screen in bpy.data.screens for area in screen.areas):
+        if area.as_pointer() == address:
+            area.header_text_set(None)
+    for window in bpy.context.window_manager.windows:
+        window.cursor_modal_restore()
 
 
 CLASSES = (ISEG_OT_click,)

@@ -3,29 +3,18 @@
 import bpy
 from bpy.props import BoolProperty
 
-from .. import history, live, mesh_io, names, state, tool, view
+from .. import history, live, meshes, names, state, tool, view
 from ..core import IsegError
 from . import pointer
-from .aiming import over_view, surface_known, window_region
+from .aiming import aimed, surface_known
 from .common import TIMER_INTERVAL
+from .pointer import mouse_of
 
 
 class ToolOperator(pointer.PointerOperator):
     """Is called by a key or button of the tool."""
 
     bl_options = {"INTERNAL"}
-
-    def cursor(self, event):
-        """Where the mouse is in the view, in pixels."""
-        return event.mouse_x - self._region.x, event.mouse_y - self._region.y
-
-    def known(self, context) -> bool:
-        """Whether the mesh is known as it is now; a large one is being read for a moment. Reports why it cannot be."""
-        try:
-            return surface_known(context.object)
-        except IsegError as error:
-            self.report({"ERROR"}, str(error))
-            return False
 
 
 class ISEG_OT_click_at(ToolOperator):
@@ -39,48 +28,53 @@ class ISEG_OT_click_at(ToolOperator):
 
     def invoke(self, context, event):
         thing = context.object
-        self._name, self._region = thing.name, window_region(context.area)
-        self._path = [self.cursor(event)]  # where the mouse has been since the last click; until the mesh is known
-        self._stroke = pointer.Stroke(self, context, self._region, pointer.includes(ctrl=not self.positive))
+        self.begin(context)
+        self._path = [mouse_of(event)]  # where the mouse has been since the last click; until the mesh is known
+        self._stroke = pointer.Stroke(self, pointer.includes(ctrl=not self.positive))
         history.keep(thing)
         self._before, self._released = state.saved(thing), False
         self._timer = context.window_manager.event_timer_add(TIMER_INTERVAL, window=context.window)
         context.window_manager.modal_handler_add(self)
-        self._draw(context)
-        return {"RUNNING_MODAL"}
+        return {"RUNNING_MODAL"} if self._draw(context) else self._end(context)
 
     def modal(self, context, event):
-        thing = context.object
-        if thing is None or thing.name != self._name or mesh_io.refusal(thing):
-            return self._end(context)  # another object or mode: what was clicked stays
+        if self.lost(context):
+            return self._end(context)  # what was clicked stays
+        thing, mouse = context.object, mouse_of(event)
         if event.type in {"ESC", "RIGHTMOUSE"} and event.value == "PRESS":
             history.restore(thing, self._before)
             return self._end(context)
-        if event.type == "MOUSEMOVE" and not self._released and over_view(context.area, self._region, event):
-            self._path.append(self.cursor(event))
+        if event.type == "MOUSEMOVE" and not self._released and aimed(context.area, mouse) is not None:
+            self._path.append(mouse)
         if event.type == "LEFTMOUSE" and event.value == "RELEASE":
             self._released = True
-        self._draw(context)
-        return self._end(context) if self._released and not self._path else {"RUNNING_MODAL"}
+        going_on = self._draw(context) and (self._path or not self._released)
+        return {"RUNNING_MODAL"} if going_on else self._end(context)
 
     def cancel(self, context):
         """Blender closes the file or the area: nothing more is to be done than to tidy up."""
         self._end(context)
 
-    def _draw(self, context):
-        """Click along the way of the mouse, as soon as the mesh is known."""
-        if self._path and self.known(context):
-            for cursor in self._path:
-                self._stroke.to(cursor)
+    def _draw(self, context) -> bool:
+        """Click along the way of the mouse, as soon as the mesh is known; False where it cannot be read."""
+        try:
+            known = surface_known(context.object)
+        except IsegError as error:
+            self.report({"ERROR"}, str(error))
+            return False
+        if known:
+            for mouse in self._path:
+                self._stroke.to(context, mouse)
             self._path.clear()
+        return True
 
     def _end(self, context):
         context.window_manager.event_timer_remove(self._timer)
-        thing = bpy.data.objects.get(self._name)
+        thing = self.thing()
         live.changed()
         if thing is None or state.saved(thing) == self._before:
-            if self._released and not self._stroke.met:
-                self.report({"INFO"}, f"There is nothing of {self._name} under the cursor.")
+            if thing is not None and self._released and not self._path and not self._stroke.met:
+                self.report({"INFO"}, f"There is nothing of {thing.name} under the cursor.")
             return {"CANCELLED"}
         history.note(thing)
         return {"FINISHED"}
@@ -94,11 +88,15 @@ class ISEG_OT_click_remove_at(ToolOperator):
     bl_options = {"REGISTER", "UNDO"}
 
     def invoke(self, context, event):
-        self._region = window_region(context.area)
-        if not self.known(context):
+        try:
+            known = surface_known(context.object)
+        except IsegError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if not known:
             return {"CANCELLED"}
         with history.step(context.object):
-            removed = pointer.remove(context, self._region, self.cursor(event))
+            removed = pointer.remove(context, mouse_of(event))
         if not removed:
             self.report({"INFO"}, "There is no click under the cursor.")
         return {"FINISHED"} if removed else {"CANCELLED"}
@@ -124,12 +122,18 @@ class ISEG_OT_click_hover(ToolOperator):
     bl_label = "Preview"
 
     def invoke(self, context, event):
-        self._region = window_region(context.area)
-        over = over_view(context.area, self._region, event) and self.known(context)
-        cursor = self.cursor(event) if over else None
-        pointer.hover(context, self._region, cursor, pointer.includes(event.ctrl))
+        mouse = mouse_of(event)
+        over = aimed(context.area, mouse) is not None and self._known(context.object)
+        pointer.hover(context, mouse if over else None, pointer.includes(event.ctrl))
         tool.watch(context.window)
         return {"PASS_THROUGH"}
+
+    def _known(self, thing) -> bool:
+        """Whether the mesh is known as it is now; one that cannot be read is for the sidebar to speak of."""
+        try:
+            return not meshes.waits(thing) and surface_known(thing)
+        except IsegError:
+            return False
 
 
 class ISEG_OT_click_unhover(bpy.types.Operator):
@@ -141,8 +145,8 @@ class ISEG_OT_click_unhover(bpy.types.Operator):
 
     def invoke(self, context, event):
         areas = [area for area in context.screen.areas if area.type == "VIEW_3D"]
-        if not tool.is_active(context) or not any(over_view(area, window_region(area), event) for area in areas):
-            pointer.hover(context, None, None, True)
+        if not tool.is_active(context) or not any(aimed(area, mouse_of(event)) for area in areas):
+            pointer.hover(context, None, True)
         return {"FINISHED"}
 
 

@@ -15,7 +15,6 @@ def click(empty):
     """Click where points of the world are seen, from above, in one stroke; whether the mesh was met."""
     view = Matrix.Translation((0.0, 0.0, -10.0))
     window = Matrix.Diagonal((2 / EDGE, 2 / EDGE, -0.01, 1.0))
-    region = SimpleNamespace(type="WINDOW", x=100, y=50, width=SIZE, height=SIZE)
     rv3d = SimpleNamespace(
         view_matrix=view,
         window_matrix=window,
@@ -23,30 +22,29 @@ def click(empty):
         is_perspective=False,
         view_perspective="ORTHO",
     )
-    space = SimpleNamespace(region_3d=rv3d, shading=SimpleNamespace(show_xray=False))
-
-    space.shading.show_xray = False
+    region = SimpleNamespace(type="WINDOW", x=100, y=50, width=SIZE, height=SIZE, data=rv3d)
+    shading = SimpleNamespace(type="SOLID", show_xray=False, show_xray_wireframe=False)
     context = SimpleNamespace(
         scene=bpy.context.scene,
         area=SimpleNamespace(regions=[region]),
-        space_data=space,
+        space_data=SimpleNamespace(shading=shading, local_view=None),
         evaluated_depsgraph_get=bpy.context.evaluated_depsgraph_get,
     )
 
     def place(point) -> tuple[float, float]:
         x, y = ((window @ view @ Vector(point)).xy + Vector((1, 1))) / 2 * SIZE
-        return x, y
+        return region.x + x, region.y + y
 
     def mouse(*points, positive=True, remove=False):
         context.object = bpy.context.object
         if remove:
-            return empty.operators.pointer.remove(context, region, place(points[0]))
-        stroke = empty.operators.pointer.Stroke(None, context, region, positive)
+            return empty.operators.pointer.remove(context, place(points[0]))
+        stroke = empty.operators.pointer.Stroke(None, positive)
         for point in points:
-            stroke.to(place(point))
+            stroke.to(context, place(point))
         return stroke.met
 
-    mouse.shading = space.shading
+    mouse.context, mouse.region, mouse.place, mouse.shading = context, region, place, shading
     return mouse
 
 

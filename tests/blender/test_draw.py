@@ -29,7 +29,7 @@ def picture(iseg):
                 gpu.matrix.load_matrix(view)
                 gpu.matrix.load_projection_matrix(window)
                 surface = iseg.overlay.Surface(CUBE, FACES)
-                batches = iseg.view.Batches(surface, iseg.overlay.build(surface, CUBE, inside, clicks))
+                batches = iseg.view.Batches(surface, iseg.overlay.build(surface, inside, clicks))
                 batches.draw(Matrix.Identity(4), view, window, 2 / height, through, colour)
             pixels = buffer.read_color(0, 0, width, height, 4, 0, "FLOAT")
             pixels.dimensions = width * height * 4
@@ -70,6 +70,15 @@ def test_state_is_left_as_it_was(iseg, picture):
     import gpu
 
     gpu.init()
-    before = gpu.state.depth_test_get(), gpu.state.blend_get()
-    picture(CUBE[:, 2] > 0, ((7, True),))
-    assert (gpu.state.depth_test_get(), gpu.state.blend_get()) == before
+
+    def state():
+        return gpu.state.depth_test_get(), gpu.state.depth_mask_get(), gpu.state.blend_get()
+
+    for mask, blend in ((True, "NONE"), (False, "ADDITIVE")):
+        gpu.state.depth_mask_set(mask)
+        gpu.state.blend_set(blend)
+        before = state()
+        picture(CUBE[:, 2] > 0, ((7, True),))
+        assert state() == before and before[1:] == (mask, blend)
+    gpu.state.depth_mask_set(True)
+    gpu.state.blend_set("NONE")

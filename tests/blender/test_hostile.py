@@ -103,7 +103,7 @@ def look(iseg, thing: bpy.types.Object) -> None:
     clicks = iseg.state.clicks_of(part, len(seen.vertices)).made
     assert all(0 <= vertex < len(seen.vertices) for vertex, _ in clicks)
     surface = iseg.overlay.Surface(seen.vertices, seen.faces)
-    iseg.overlay.build(surface, seen.vertices, None, clicks, clicks[0][0] if clicks else None)
+    iseg.overlay.build(surface, None, clicks, clicks[0][0] if clicks else None)
     iseg.live._refresh()
     while iseg.session.engine.busy:
         iseg.session.engine.pump()

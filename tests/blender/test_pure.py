@@ -1,5 +1,7 @@
 """Picking, overlay and regions: arrays in, arrays out."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -98,7 +100,7 @@ WINDOW = np.diag([0.3, 0.4, -0.02, 1.0])  # orthographic, [4, 4]
 
 @pytest.mark.parametrize("camera", [perspective() @ moved(0, 0, -5), perspective() @ moved(0.2, 0.1, -0.5), WINDOW])
 @pytest.mark.parametrize("scale", [(1, 1, 1), (-1, 2, 0.5)])
-def test_what_is_near_the_cursor_is_all_that_counts(iseg, camera, scale):
+def test_what_is_near_the_cursor_is_all_that_counts(iseg, monkeypatch, camera, scale):
     """From outside, from within and without perspective: the same as with the whole mesh."""
     generator = np.random.default_rng(2)
     t = np.linspace(-0.99, 0.99, 6000)  # along a spiral: neighbours in the list lie together, as mostly
@@ -108,18 +110,42 @@ def test_what_is_near_the_cursor_is_all_that_counts(iseg, camera, scale):
     faces = (first[:, None] + generator.permuted(np.tile(np.arange(10), (9000, 1)), axis=1)[:, :3]).astype(np.int32)
     hidden = generator.random(9000) < 0.3  # [9000]
     matrix, solid = camera @ np.diag([*scale, 1.0]), iseg.picking.solid(points, faces)
-    screen, less = iseg.picking.project(points, matrix, WIDTH, HEIGHT), []
+    less = []
     for cursor in generator.uniform((-20, -20), (WIDTH + 20, HEIGHT + 20), (60, 2)):
-        for left_out, kept in ((None, faces), (hidden, faces[~hidden])):
+        for left_out in (None, hidden):
             near = iseg.picking.near(solid, matrix, WIDTH, HEIGHT, cursor, left_out)
+            with monkeypatch.context() as patch:
+                patch.setattr(iseg.picking, "BLOCK", 10_000)  # one box around it all
+                everything = iseg.picking.solid(points, faces)
+                all_of_it = iseg.picking.near(everything, matrix, WIDTH, HEIGHT, cursor, left_out)
             less.append(len(near.points) / len(points))
             for through in (False, True):
                 found = iseg.picking.meant(near.screen, near.faces, cursor, through)
-                whole = iseg.picking.meant(screen, kept, cursor, through)
+                whole = iseg.picking.meant(all_of_it.screen, all_of_it.faces, cursor, through)
                 assert (found is None) == (whole is None)
                 if found is not None:
-                    assert near.points[found.point] == whole.point and found.depth == pytest.approx(whole.depth)
+                    assert near.points[found.point] == all_of_it.points[whole.point] and found.depth == pytest.approx(
+                        whole.depth
+                    )
     assert np.mean(less) < 0.5
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_wall_that_goes_on_behind_the_camera(iseg, turn, flipped):
+    """One sees, clicks and is kept from seeing beyond it, whichever of its corners are behind one."""
+    floor = np.array([[-4, -1, -9], [4, -1, -9], [4, -1, 9], [-4, -1, 9]], np.float32)  # [4, 3] the camera is at 0
+    below = np.array([[-4, -2, -9], [4, -2, -9], [0, -2, -1.1]], np.float32)  # [3, 3] and wholly before it
+    faces = np.roll([[0, 1, 2], [0, 2, 3], [4, 5, 6]], turn, axis=1).astype(np.int32)  # [3, 3]
+    solid = iseg.picking.solid(np.concatenate([floor, below]), faces[:, ::-1] if flipped else faces)
+    for x, z, nearest in ((-1, -8, 0), (1.5, -8, 1), (0.3, -1.5, None)):
+        place = iseg.picking.project(np.array([[x, -1, z]]), perspective(), WIDTH, HEIGHT)
+        cursor = tuple(place.points[0])
+        near = iseg.picking.near(solid, perspective(), WIDTH, HEIGHT, cursor)
+        assert near.screen.seen[near.faces].all()
+        found = iseg.picking.meant(near.screen, near.faces, cursor)
+        assert found.depth == pytest.approx(place.depth[0])
+        assert near.points[found.point] in ((0, 1) if nearest is None else (nearest,))  # never one behind the camera
 
 
 @pytest.mark.parametrize("count", [0, 3])
@@ -132,16 +158,16 @@ def test_near_the_cursor_is_nothing_where_there_are_no_faces(iseg, count):
 def test_overlay_shows_the_part_and_its_clicks(iseg):
     inside = CUBE[:, 2] > 0  # [8]
     surface = iseg.overlay.Surface(CUBE, FACES)
-    shown = iseg.overlay.build(surface, CUBE, inside, ((1, True), (0, False), (7, True)))
+    shown = iseg.overlay.build(surface, inside, ((1, True), (0, False), (7, True)))
     assert shown.region.tolist() == [face for face in FACES.tolist() if inside[face].all()] and len(shown.region) == 2
     np.testing.assert_array_equal(shown.include, CUBE[[1, 7]])
     np.testing.assert_array_equal(shown.exclude, CUBE[[0]])
     assert len(shown.active) == 0
-    chosen = iseg.overlay.build(surface, CUBE, inside, ((1, True), (0, False)), 0)
+    chosen = iseg.overlay.build(surface, inside, ((1, True), (0, False)), 0)
     np.testing.assert_array_equal(chosen.active, CUBE[[0]])
-    assert len(iseg.overlay.build(surface, CUBE, inside, ((1, True),), 1).active) == 0  # one click needs no mark
-    assert len(iseg.overlay.build(surface, CUBE, inside, ((1, True), (0, False)), 5).active) == 0
-    unknown = iseg.overlay.build(surface, CUBE, None, ())
+    assert len(iseg.overlay.build(surface, inside, ((1, True),), 1).active) == 0  # one click needs no mark
+    assert len(iseg.overlay.build(surface, inside, ((1, True), (0, False)), 5).active) == 0
+    unknown = iseg.overlay.build(surface, None, ())
     assert [len(array) for array in unknown] == [0, 0, 0, 0]
 
 
@@ -149,9 +175,9 @@ def test_overlay_on_what_modifiers_make(iseg):
     """Every point of the surface is in the part where the vertex is that it belongs to; a dot is where it is seen."""
     source = np.repeat(np.arange(8), 2)  # [16] as a mirror makes it, but here each copy follows its vertex
     points = np.repeat(CUBE, 2, axis=0) * np.tile([[1.0], [-3.0]], (8, 1)).astype(np.float32)  # [16, 3]
-    surface = iseg.overlay.Surface(points, 2 * FACES + 1, source, np.repeat(CUBE, 2, axis=0))
+    surface = iseg.overlay.Surface(points, 2 * FACES + 1, source, 2 * np.arange(8))
     inside = CUBE[:, 2] > 0  # [8]
-    shown = iseg.overlay.build(surface, CUBE, inside, ((7, True),))
+    shown = iseg.overlay.build(surface, inside, ((7, True),))
     np.testing.assert_array_equal(shown.region, 2 * FACES[inside[FACES].all(axis=1)] + 1)
     np.testing.assert_array_equal(shown.include, CUBE[[7]])
     assert surface.base_vertex(15) == 7
@@ -200,3 +226,24 @@ def test_mirrored_clicks(iseg):
     both = dict(iseg.region.mirrored(((7, True),), CUBE, (True, True, True)))
     assert both == dict.fromkeys(range(8), True)
     assert iseg.region.mirrored(((7, True), (3, False)), CUBE, (True, False, False)) == ((7, True), (3, False))
+
+
+def test_a_memory_is_bounded_by_weight(iseg):
+    recent = iseg.core.Recent(10, len)
+    for word in ("four", "three", "one"):
+        recent.put(word, word)
+    assert list(recent) == ["three", "one"]
+    assert recent.take("three") == "three"
+    recent.put("two", "two")
+    assert list(recent) == ["three", "two"]  # what was taken has stayed
+    recent.put("more than ten", "more than ten")
+    assert list(recent) == ["more than ten"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen"), [("WIREFRAME", "show_xray_wireframe"), ("SOLID", "show_xray"), ("MATERIAL", ""), ("RENDERED", "")]
+)
+def test_each_shading_has_its_own_xray(iseg, kind, seen):
+    for on in ("show_xray", "show_xray_wireframe"):
+        flags = {name: name == on for name in ("show_xray", "show_xray_wireframe")}
+        assert iseg.seen.through(SimpleNamespace(type=kind, **flags)) == (on == seen)

@@ -114,17 +114,21 @@ def test_where_the_points_of_a_surface_come_from(empty, kinds):
     look, before = empty.meshes.look_at(thing), ids()
     evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
     geometry = empty.mesh_io.arrays(evaluated.data)
-    task = empty.session.engine.start(empty.seen.tracing(look, geometry, empty.seen.rest_places(thing)))
+    rest = empty.seen.rest_places(thing)  # [S, 3]
+    task = empty.session.engine.start(empty.seen.tracing(look, geometry, rest))
     empty.session.engine.wait(task, 60)
     origin, points = task.result, geometry.vertices  # [S, 3]
     assert ids() == before and not thing.add_rest_position_attribute
-    assert len(origin.source) == len(points)
-    if kinds[-1] == "REMESH":  # carries nothing along
-        np.testing.assert_array_equal(origin.rest, points)
-        return
-    away = np.linalg.norm(origin.rest - look.vertices[origin.source], axis=1)  # [S]
-    nearest = np.linalg.norm(origin.rest[:, None] - look.vertices, axis=2).min(axis=1)  # [S]
-    np.testing.assert_allclose(away, nearest, atol=1e-6)
+    assert len(origin.source) == len(points) and len(origin.shown) == len(look.vertices)
+    assert (rest is None) == (kinds[-1] == "REMESH")  # which carries nothing along
+    rest = points if rest is None else rest  # [S, 3]
+    away = np.linalg.norm(rest - look.vertices[origin.source], axis=1)  # [S]
+    distance = np.linalg.norm(rest[:, None] - look.vertices, axis=2)  # [S, V]
+    np.testing.assert_allclose(away, distance.min(axis=1), atol=1e-6)
+    for vertex, point in enumerate(origin.shown.tolist()):
+        own = np.flatnonzero(origin.source == vertex)  # [P] the points that belong to it
+        assert len(own) == 0 or point == own[away[own].argmin()]
+        assert len(own) or distance[point, vertex] == pytest.approx(distance[:, vertex].min())
     if kinds == ["MIRROR"]:  # in X: both halves belong to the same vertices
         mirrored = np.isclose(np.abs(points[:, 0]), np.abs(look.vertices[origin.source, 0]), atol=1e-5)  # [S]
         assert mirrored.all() and (points[:, 0] * look.vertices[origin.source, 0] < -1e-6).any()
@@ -167,3 +171,25 @@ def test_the_surface_follows_its_modifiers(empty, monkeypatch):
     moved = empty.seen.surface_of(thing, look)  # now the modifiers only move vertices
     assert moved.source is None and len(moved.points) == len(look.vertices)
     assert not np.allclose(moved.points, look.vertices)
+
+
+def test_dots_stay_on_their_vertices_when_those_move(empty, monkeypatch):
+    monkeypatch.setattr(empty.seen, "QUICK", 1e9)
+    monkeypatch.setattr(bpy.app.timers, "register", lambda call, **_: call())
+    monkey()
+    thing, mesh = bpy.context.object, bpy.context.object.data
+    thing.modifiers.new("Subdivision", "SUBSURF").levels = 1  # has the mesh's own vertices first
+    for _ in range(2):
+        bpy.context.view_layer.update()
+        look = empty.meshes.look_at(thing)
+        empty.seen.surface_of(thing, look)  # begins to find out
+        settle(empty.session.engine)
+        surface = empty.seen.surface_of(thing, look)
+        shown = [surface.point_of(vertex) for vertex in range(len(mesh.vertices))]
+        np.testing.assert_array_equal(look.vertices[shown], look.vertices)  # two of them lie at one place
+        evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        np.testing.assert_allclose(surface.place(100), evaluated.vertices[100].co, atol=1e-6)
+        for vertex in mesh.vertices:  # what was left is right now, and far away
+            vertex.co.x = 5 - vertex.co.x
+        mesh.update()
+        empty.meshes.versions[mesh.session_uid] += 1  # as Blender says
