@@ -328,7 +328,7 @@ def test_a_worker_computes_with_its_own_cores_only(ray):
         from iseg_core.batch.pool import settle
         from iseg_core.version import __version__
 
-        settle(__version__, 1)
+        settle(__version__, 1, 0)
         return torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
 
     assert ray.get(ray.remote(num_cpus=1)(threads).remote()) == (1, "1")
@@ -338,7 +338,25 @@ def test_a_worker_with_another_iseg_is_refused():
     from iseg_core.batch.pool import settle
 
     with pytest.raises(SettingsError, match="iSeg 0.0.0. Install the same"):
-        settle("0.0.0", 1)
+        settle("0.0.0", 1, 0)
+
+
+def test_a_worker_keeps_to_its_share_of_a_gpu(monkeypatch):
+    import torch
+
+    from iseg_core.batch.pool import settle
+    from iseg_core.version import __version__
+
+    shares = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
+    for gpu in (0, 0.25, 1):
+        settle(__version__, torch.get_num_threads(), gpu)
+    assert shares == [0.25]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SettingsError, match="no device 'cuda'"):  # never on the processor instead, unasked
+        settle(__version__, torch.get_num_threads(), 0.25)
 
 
 # what is said

@@ -200,8 +200,12 @@ def fail_above(module, limit, error, seen):
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
-    ids=["cuda", "cpu"],
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+    ],
+    ids=["cuda", "cpu", "cublas"],
 )
 def test_out_of_memory_halves_the_batch(teacher, embedding, error):
     sam, encoded, decoded = tiny_sam(), [], []

@@ -123,9 +123,14 @@ def read_board(ray: Any, board: Any) -> dict[str, tuple]:
         return {}
 
 
-def settle(version: str, cores: int) -> None:
-    """Called first by everything that runs on a worker. Raises SettingsError where the worker has another iSeg."""
+def settle(version: str, cores: int, gpu: float) -> None:
+    """Called first by everything that runs on a worker: it keeps to its share of the machine.
+
+    Raises SettingsError where the worker has another iSeg, or a share of a GPU that its torch cannot use.
+    """
     import torch
+
+    from ..device import pick_device
 
     if version != __version__:
         raise SettingsError(
@@ -133,6 +138,10 @@ def settle(version: str, cores: int) -> None:
             "the same on all machines."
         )
     torch.set_num_threads(cores)
+    if gpu:
+        pick_device("cuda")
+    if 0 < gpu < 1:  # Ray only books it
+        torch.cuda.set_per_process_memory_fraction(gpu)
 
 
 def train_one(
@@ -162,12 +171,12 @@ def train_one(
             board.tell.remote(name, (*progress, host, os.getpid()))
 
     try:
-        settle(version, cores)
+        settle(version, cores, gpu)
         from ..mesh import Mesh
         from ..train import train
 
         mesh = Mesh(vertices.copy(), faces.copy())  # Ray's arrays are read-only
-        device = "auto" if gpu else "cpu"
+        device = "cuda" if gpu else "cpu"
         model = train(mesh, device=device, progress=tell, checkpoint=place.checkpoint(), **arguments)
         return model, host
     except IsegError as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import IsegError, SettingsError
+from ..errors import IsegError, ModelFileError, SettingsError
 from ..mesh import load_mesh
 from ..version import __version__
 from .kept import Kept, keeping
@@ -203,6 +203,9 @@ class _Run:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 answer.save(path)
                 result.seconds = round(sum(answer.info["seconds"].values()), 2)
+            except ModelFileError as error:  # a fit that diverged: its checkpoint would lead there for ever
+                self.kept.remove(result.name)
+                result.status, result.reason = FAILED, str(error)
             except OSError as error:  # a full disk: training it again would not help
                 result.status, result.reason = FAILED, f"its model cannot be written: {error.strerror or error}."
         self._end(result)

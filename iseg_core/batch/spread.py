@@ -35,8 +35,8 @@ LOOKED = 0.7  # of the observation's progress, once all views were looked at; a 
 class Share:
     """A worker's views. An actor: its teacher and what it has seen stay with it."""
 
-    def __init__(self, version: str, cores: int):
-        settle(version, cores)
+    def __init__(self, version: str, cores: int, gpu: float):
+        settle(version, cores, gpu)
 
     def open(self, model: Model, teacher: Any, device: str) -> dict[str, Any]:
         """Make the teacher of a prepared model; returns what is known of it."""
@@ -93,17 +93,18 @@ def train_spread(
     from ..train import GEOMETRIC, make_teacher, train
 
     actor = ray.remote(num_cpus=cores, num_gpus=gpu, max_restarts=0)(Share)
-    shares = [actor.remote(__version__, cores) for _ in range(workers)]
+    device = "cuda" if gpu else "cpu"
+    shares = [actor.remote(__version__, cores, gpu) for _ in range(workers)]
 
     def local(model: Model) -> Any:
         """The workers' teachers; what it says in 3D is asked here, where only the geometric one can say anything."""
         shipped = ray.put(model)
-        device = "auto" if gpu else "cpu"
         known = ray.get([share.open.remote(shipped, teacher, device) for share in shares])
         return make_teacher(teacher, model) if teacher == GEOMETRIC else SimpleNamespace(**known[0])
 
     try:
-        return train(mesh, local, preset, seed, observer=partial(observe_spread, ray, shares), **options)
+        observer = partial(observe_spread, ray, shares)
+        return train(mesh, local, preset, seed, device="auto" if gpu else "cpu", observer=observer, **options)
     finally:
         for share in shares:
             ray.kill(share)

@@ -6,6 +6,7 @@ settings: section 4). The encoder's attention is computed by a fused kernel, not
 
 import pickle
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,7 +100,9 @@ class SamTeacher:
             for view in views[batch]:
                 if view.image.ndim != 3 or view.image.shape[0] != view.image.shape[1] or view.image.shape[2] != 3:
                     raise ValueError(f"A view must be a square RGB picture, and this one has shape {view.image.shape}.")
-            pictures = np.stack([self._resize.apply_image(view.image) for view in views[batch]])  # [B, S, S, 3] uint8
+            with ThreadPoolExecutor(batch.stop - batch.start) as pool:  # a GPU would wait for them
+                pictures = np.stack(list(pool.map(self._resize.apply_image, [view.image for view in views[batch]])))
+            # pictures [B, S, S, 3] uint8
             pixels = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)  # [B, 3, S, S]
             with self._autocast():
                 images = self._sam.image_encoder(self._sam.preprocess(pixels)).float()  # [B, d, h, w]
@@ -256,4 +259,5 @@ def _load(registry: dict[str, Callable[[], "Sam"]], weights: WeightsFile, path: 
 
 def _out_of_memory(error: RuntimeError) -> bool:
     words = ("out of memory", "can't allocate memory", "not enough memory")  # CUDA and MPS; the processor's allocator
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
+    words += ("status_alloc_failed", "cublas_status_not_initialized")  # CUDA's libraries, where they find no room
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error).lower() for word in words)
