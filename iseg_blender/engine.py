@@ -53,6 +53,7 @@ class Task:
         self.request: int | None = None
         self.work: Future | None = None
         self.progress: Progress | None = None
+        self.title = ""  # what is shown of it
         self.ended = False
         self.result: Any = None
         self.error: IsegError | None = None

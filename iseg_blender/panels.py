@@ -55,6 +55,9 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
             row = layout.row()
             row.scale_y = 1.4
             row.operator(names.TRAIN, icon="PLAY")
+        for name, other in session.trainings.items():
+            if other is not task:  # of another object, or of this one as it was
+                draw_progress(layout, other, names.CANCEL, other.title, name=name)
         problem = session.problem_of(thing) or prefs.chosen()
         if problem:
             box = layout.box()
@@ -75,12 +78,13 @@ def draw_weights(layout: Any, context: bpy.types.Context, name: str) -> None:
         wrapped(layout, context, session.problems[name], "ERROR")
 
 
-def draw_progress(layout: Any, task: Any, cancel: str, **properties: Any) -> None:
-    """How far a task is, and the operator that ends it, with its properties."""
+def draw_progress(layout: Any, task: Any, cancel: str, title: str = "", **properties: Any) -> None:
+    """How far a task is, and the operator that ends it, with its properties. title: whose it is."""
     report = task.progress
     left = report.seconds_left if report else None
     stage = report.stage[:1].upper() + report.stage[1:] if report else "Starting"
     text = f"{stage}, {left:.0f} s left" if left is not None else stage
+    text = f"{title}: {text}" if title else text
     row = layout.row(align=True)
     row.progress(factor=report.fraction if report else 0.0, text=text)
     button = row.operator(cancel, text="", icon="X")

@@ -37,6 +37,7 @@ def train(
         then()
 
     task = engine.start(learning(look, settings.teacher, settings.preset, settings.device), ended)
+    task.title = thing.name
     if not task.ended:
         trainings[name] = task
     return task

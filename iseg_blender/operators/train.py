@@ -1,6 +1,7 @@
 """Training, and its end before time."""
 
 import bpy
+from bpy.props import StringProperty
 
 from .. import live, mesh_io, names, prefs, session, training
 from .common import ReasonedOperator, WaitingOperator
@@ -40,23 +41,33 @@ class ISEG_OT_train(WaitingOperator):
 
 
 class ISEG_OT_cancel(ReasonedOperator):
-    """End the training of the active mesh; nothing is kept of it"""
+    """End this training. What it has done is kept: Train goes on from there"""
 
     bl_idname = names.CANCEL
     bl_label = "Cancel"
     bl_options = {"REGISTER"}
 
+    name: StringProperty(
+        name="Mesh",
+        description="The engine's name for it; empty: the active object's",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
     @classmethod
     def refusal(cls, context):
-        return "" if training.training_of(context.object) is not None else "The active object is not being trained."
+        return "" if session.trainings else "No mesh is being trained."
 
     def execute(self, context):
-        task = training.training_of(context.object)
-        assert task is not None  # else poll has refused
+        task = session.trainings.get(self.name) if self.name else training.training_of(context.object)
+        if task is None:
+            self.report({"ERROR"}, "This mesh is not being trained.")
+            return {"CANCELLED"}
         session.engine.cancel(task)
         session.engine.pump()
         live.redraw()
-        self.report({"INFO"}, "The training was cancelled; what was there before is unchanged.")
+        self.report(
+            {"INFO"}, "Cancelled: what was there before is unchanged, and Train goes on from here."
+        )
         return {"FINISHED"}
 
 

@@ -146,7 +146,7 @@ def test_what_cannot_be_used_says_why(empty):
     with pytest.raises(RuntimeError, match="Object Mode and in Edit Mode"):
         bpy.ops.iseg.click_add(vertex=1)
     bpy.ops.object.mode_set(mode="OBJECT")
-    with pytest.raises(RuntimeError, match="not being trained"):
+    with pytest.raises(RuntimeError, match="No mesh is being trained"):
         bpy.ops.iseg.cancel()
 
 

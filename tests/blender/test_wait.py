@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import bpy
 import numpy as np
@@ -13,7 +14,7 @@ class Client:
     """An engine whose answers are written by the test."""
 
     def __init__(self):
-        self.asked, self.events, self.state = 0, [], None
+        self.asked, self.events, self.state, self.notice = 0, [], None, ""
 
     def request(self, kind, fields, arrays) -> int:
         self.asked += 1
@@ -72,6 +73,41 @@ def test_a_training_whose_answer_makes_no_sense_is_over(empty, client):
     client.answer(2)
     empty.session.engine.pump()
     assert empty.status.of(thing).kind.name == "INSTANT" and "makes no sense" in empty.session.problem_of(thing)
+
+
+@pytest.mark.parametrize("change", ["deleted", "moved", "another", "loaded"])
+def test_a_training_is_seen_and_cancelled_whatever_is_active(empty, client, change, tmp_path):
+    thing = monkey()
+    thing.name = "Head"
+    if change == "loaded":
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))
+    task = empty.training.train(thing, bpy.context.scene.iseg)
+    (name,) = empty.session.trainings
+    if change == "deleted":
+        bpy.ops.object.delete()
+    elif change == "moved":
+        thing.data.vertices[0].co.x += 1.0
+        empty.meshes.look_at(thing)
+    elif change == "loaded":
+        bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "other.blend"))
+    else:
+        bpy.ops.mesh.primitive_cube_add()
+    context = SimpleNamespace(
+        object=bpy.context.object,
+        scene=bpy.context.scene,
+        preferences=bpy.context.preferences,
+        region=SimpleNamespace(width=300),
+    )
+    layout = MagicMock()
+    empty.panels.ISEG_PT_main.draw(SimpleNamespace(layout=layout), context)
+    bars = [call for call in layout.mock_calls if call[0].endswith("progress")]
+    assert len(bars) == 1 and bars[0][2]["text"] == "Head: Starting"
+    crosses = [call for call in layout.mock_calls if call[0].endswith("operator") and call[1] == (empty.names.CANCEL,)]
+    assert len(crosses) == 1
+    with pytest.raises(RuntimeError, match="This mesh is not being trained"):
+        bpy.ops.iseg.cancel()
+    assert bpy.ops.iseg.cancel(name=name) == {"FINISHED"}
+    assert task.ended and not empty.session.trainings and not empty.session.problems
 
 
 class Hand:
