@@ -60,6 +60,20 @@ def icosphere(stretch: float = 1.0) -> dict[str, np.ndarray]:
     return {"vertices": (np.array(vertices) * scale).astype(np.float32), "faces": np.array(faces, dtype=np.int32)}
 
 
+def torus(around: int, stretch: float = 1.0) -> dict[str, np.ndarray]:
+    """A ring with ripples, of around^2 vertices and twice as many faces, as the arrays of open_mesh."""
+    turn = np.arange(around) * 2 * np.pi / around  # [n]
+    a, b = np.meshgrid(turn, turn, indexing="ij")  # 2 x [n, n]
+    radius = 0.4 + 0.05 * np.sin(5 * a)  # [n, n]
+    out = 1 + radius * np.cos(b)  # [n, n]
+    vertices = np.stack([out * np.cos(a), out * np.sin(a), stretch * radius * np.sin(b)], axis=-1)  # [n, n, 3]
+    here = np.arange(around**2).reshape(around, around)  # [n, n]
+    right, down = np.roll(here, -1, 0), np.roll(here, -1, 1)  # 2 x [n, n]
+    across = np.roll(right, -1, 1)  # [n, n]
+    faces = np.concatenate([np.stack([here, right, across], -1), np.stack([here, across, down], -1)])  # [2 n, n, 3]
+    return {"vertices": vertices.reshape(-1, 3).astype(np.float32), "faces": faces.reshape(-1, 3).astype(np.int32)}
+
+
 def tiny_engine(cache: Path, *arguments: str, **settings: Any) -> EngineClient:
     environment = {"OMP_NUM_THREADS": "1", "ISEG_CACHE": str(cache)}
     return EngineClient([*TINY, *arguments], environment, cache=cache / "models", **settings)

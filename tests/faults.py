@@ -6,21 +6,27 @@ benchmarks/reliability.py runs them with large counts, test_reliability.py with 
 
 import os
 import random
+import re
+import resource
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine_support import PATIENT, TINY, alive, icosphere, parent_of_an_engine, tiny_engine, until
+from engine_support import PATIENT, TINY, alive, icosphere, parent_of_an_engine, tiny_engine, torus, until
 
 from iseg_core.engine.client import EngineClient, State
 from iseg_core.errors import EngineError, IsegError
+from iseg_core.mesh import as_mesh
 
 SOON = 5.0  # seconds within which something must have ended
 GOOD = {"teacher": "geometric", "preset": "tiny", "seed": 0}
+DONE, UNKNOWN = "done", "Open it again"  # what becomes of requests; the second where the mesh had been refused
 CLICKS = [[3, True], [90, True], [0, False]]
 
 
@@ -84,68 +90,144 @@ def orphans(count: int) -> str:
 
 
 def _outcome(ask: Callable[[], Any]) -> str:
-    """done, or the sentence that was given in its place; what has no remedy or is our own defect is not accepted."""
+    """done, or the sentence that was given in its place."""
     try:
         ask()
-        return "done"
+        return DONE
     except IsegError as error:
-        sentence = str(error)
-        assert "Internal error" not in sentence and "Traceback" not in sentence.partition("\n")[0], sentence
-        remedies = ("Close other programs", "starts again", "Open it again", "Make room", "Repair", "fewer vertices")
-        assert any(remedy in sentence for remedy in remedies), sentence
-        return sentence.partition("\n")[0]
+        return str(error).partition("\n")[0]
 
 
-def little_memory(limits: tuple[int, ...]) -> str:
-    """Engines whose address space ends at so many MB: each request is done or refused with a remedy, none hangs."""
-    said = []
-    for megabytes in limits:
-        with tempfile.TemporaryDirectory() as folder:
+def _says_what_to_do(outcome: str) -> bool:
+    """What has no remedy or is our own defect is not accepted."""
+    remedies = ("lose other programs", "starts again", UNKNOWN, "Repair", "fewer vertices", "Fix or replace")
+    return outcome == DONE or "Internal error" not in outcome and any(remedy in outcome for remedy in remedies)
+
+
+def little_memory(count: int, around: int = 1000) -> str:
+    """`count` engines whose address space ends somewhere from 0.6 to 3.4 GB, and `count` times one at work that may
+    take but 4 to 1,000 MB more: each request is done or refused with a remedy, none hangs, and the last good model
+    answers as before. Meshes of 162 and of around^2 vertices.
+    """
+    said: dict[str, Counter[str]] = {"query": Counter(), "train": Counter(), "open_mesh": Counter(), "free": Counter()}
+
+    def note(engine: EngineClient, kind: str, fields: dict | None = None, arrays: dict | None = None) -> None:
+        outcome = _outcome(lambda: engine.ask(kind, fields, arrays, timeout=5 * PATIENT))
+        said[kind][re.sub("[0-9]+", "N", outcome)] += 1
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with tiny_engine(folder) as engine:
+            good = open_mesh(engine)
+            engine.ask("train", {"mesh": good, **GOOD}, timeout=PATIENT)
+            before = query(engine, good, GOOD)  # [V]
+        (file,) = folder.rglob("*.iseg")
+        model = file.read_bytes()
+
+        def still_good(engine: EngineClient) -> None:
+            assert file.read_bytes() == model and not list(folder.rglob("*.part"))
+            assert np.array_equal(query(engine, good, GOOD), before)
+
+        for k, megabytes in enumerate(np.linspace(600, 3400, count).astype(int).tolist()):
             shell = ["sh", "-c", f'ulimit -v {megabytes * 1000}; exec "$@"', "sh", *TINY]
-            environment = {"OMP_NUM_THREADS": "1", "ISEG_CACHE": folder}
-            with EngineClient(shell, environment, cache=Path(folder, "models")) as engine:
-                mesh = "0" * 64
-
-                def open_mesh_here() -> None:
-                    nonlocal mesh
-                    mesh = open_mesh(engine)  # noqa: B023
-
-                outcomes = [_outcome(open_mesh_here)]
-                huge = {"vertices": np.zeros((30_000_000, 3)), "faces": np.zeros((1000, 3), np.int32)}
-                requests: list[tuple[str, dict, dict]] = [
-                    ("query", {"mesh": mesh, "clicks": CLICKS}, {}),
-                    ("train", {"mesh": mesh, "preset": "tiny"}, {}),
-                    ("free", {}, {}),
-                    ("open_mesh", {}, huge),
+            environment = {"OMP_NUM_THREADS": "1", "ISEG_CACHE": name}
+            with EngineClient(shell, environment, cache=folder / "models") as limited:
+                for arrays in (icosphere(2 + k), torus(around)):
+                    mesh = as_mesh((arrays["vertices"], arrays["faces"])).hash
+                    note(limited, "open_mesh", arrays=arrays)
+                    note(limited, "query", {"mesh": mesh, "clicks": CLICKS})
+                    note(limited, "train", {"mesh": mesh, "preset": "tiny", "seed": 1 + k})
+                note(limited, "query", {"mesh": good, "clicks": CLICKS, "model": GOOD})
+                note(limited, "free")
+            with tiny_engine(folder) as engine:
+                still_good(engine)
+        with tiny_engine(folder) as engine:
+            for k, megabytes in enumerate(np.geomspace(4, 1000, count).tolist()):
+                meshes = [
+                    engine.ask("open_mesh", arrays=arrays, timeout=PATIENT).fields["mesh"]
+                    for arrays in (icosphere(200 + k), torus(around, 2.0 + k))
                 ]
-                for kind, fields, arrays in requests:
-                    try:
-                        outcomes.append(_outcome(lambda: engine.ask(kind, fields, arrays, timeout=PATIENT)))  # noqa: B023
-                    except AssertionError as error:
-                        if kind != "open_mesh":
-                            raise
-                        outcomes.append(str(error).partition("\n")[0])  # a mesh of zeros is refused for what it is
-                left = [path.name for path in Path(folder).rglob("*.part")]
-                assert left == [], left
-            said.append(f"{megabytes} MB: " + "; ".join(outcome[:110] for outcome in outcomes))
-    return "\n".join(said)
+                still_good(engine)  # whose process has all that it needs in memory
+                pid = engine.engine["pid"]
+                size = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+                resource.prlimit(pid, resource.RLIMIT_AS, (size + int(megabytes * 1e6), resource.RLIM_INFINITY))
+                for mesh in meshes:
+                    note(engine, "query", {"mesh": mesh, "clicks": CLICKS})
+                    note(engine, "train", {"mesh": mesh, "preset": "tiny", "seed": 1000 + k})
+                if engine.engine.get("pid") == pid:
+                    resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                still_good(engine)
+    wrong = [outcome for outcomes in said.values() for outcome in outcomes if not _says_what_to_do(outcome)]
+    assert not wrong, "\n".join(wrong)
+    text = []
+    for kind, outcomes in said.items():
+        refused = {k: n for k, n in outcomes.items() if k != DONE and UNKNOWN not in k}
+        assert refused or kind not in ("query", "train"), f"no {kind} was refused: this has shown nothing"
+        sentences = "; ".join(f"{n} x {sentence[:110]}" for sentence, n in refused.items())
+        text.append(f"{kind}: {outcomes[DONE]} done, {sum(refused.values())} refused ({sentences})")
+    return "; the last good model as before.\n".join(text)
+
+
+@contextmanager
+def _engine_on_disk(folder: str, kilobytes: int) -> Iterator[EngineClient]:
+    """An engine whose cache lies on a disk of that size: a tmpfs, in a namespace of its own."""
+    mount = f'mount -t tmpfs -o size={kilobytes}k none "$0" && exec "$@"'
+    command = ["unshare", "-rm", "sh", "-c", mount, folder, *TINY]
+    environment = {"OMP_NUM_THREADS": "1", "ISEG_CACHE": folder}
+    with EngineClient(command, environment, cache=Path(folder, "models")) as engine:
+        yield engine
+
+
+def _files_of(engine: EngineClient, folder: str) -> dict[str, bytes]:
+    """What lies on that disk, by name."""
+    inside = Path(f"/proc/{engine.engine['pid']}/root{folder}")
+    return {path.name: path.read_bytes() for path in inside.rglob("*") if path.is_file()}
 
 
 def small_disk(kilobytes: int) -> str:
-    """An engine whose cache lies on a disk (tmpfs, in a namespace of its own) where no model fits."""
-    with tempfile.TemporaryDirectory() as folder:
-        mount = f'mount -t tmpfs -o size={kilobytes}k none "$0" && exec "$@"'
-        command = ["unshare", "-rm", "sh", "-c", mount, folder, *TINY]
-        environment = {"OMP_NUM_THREADS": "1", "ISEG_CACHE": folder}
-        with EngineClient(command, environment, cache=Path(folder, "models")) as engine:
-            mesh = open_mesh(engine)
-            trained = engine.ask("train", {"mesh": mesh, "preset": "tiny"}, timeout=PATIENT).fields
-            assert "could not be saved" in trained["unsaved"] and "Make room" in trained["unsaved"], trained
-            query(engine, mesh, GOOD)  # the model is in memory, and works
-            inside = Path(f"/proc/{engine.engine['pid']}/root{folder}")
-            left = [path.name for path in inside.rglob("*") if path.is_file()]
-            assert not any(name.endswith((".part", ".iseg")) for name in left), left
+    """No model fits: the reason is said, and the model answers from memory."""
+    with tempfile.TemporaryDirectory() as folder, _engine_on_disk(folder, kilobytes) as engine:
+        mesh = open_mesh(engine)
+        trained = engine.ask("train", {"mesh": mesh, "preset": "tiny"}, timeout=PATIENT).fields
+        assert "could not be saved" in trained["unsaved"] and "Make room" in trained["unsaved"], trained
+        query(engine, mesh, GOOD)
+        left = _files_of(engine, folder)
+        assert not any(name.endswith((".part", ".iseg")) for name in left), left.keys()
         return f"a disk of {kilobytes} kB: {trained['unsaved'].replace(folder, 'CACHE')} No partial file was left."
+
+
+def disk_for_one() -> str:
+    """One model fits, two do not: the second one is refused, the first one stays and answers from the disk as before;
+    where the user makes room, the second one is saved.
+    """
+    second = GOOD | {"seed": 1}
+    with tempfile.TemporaryDirectory() as folder, tiny_engine(Path(folder)) as engine:
+        engine.ask("train", {"mesh": open_mesh(engine), **GOOD}, timeout=PATIENT)
+        (file,) = Path(folder).rglob("*.iseg")
+        kilobytes = int(1.5 * file.stat().st_size / 1000)
+    with tempfile.TemporaryDirectory() as folder, _engine_on_disk(folder, kilobytes) as engine:
+        mesh = open_mesh(engine)
+        assert engine.ask("train", {"mesh": mesh, **GOOD}, timeout=PATIENT).fields["unsaved"] is None
+        before, kept = query(engine, mesh, GOOD), _files_of(engine, folder)  # [V]
+        assert [Path(name).suffix for name in kept] == [".iseg"], kept.keys()
+        said = engine.ask("train", {"mesh": mesh, **second}, timeout=PATIENT).fields["unsaved"]
+        assert "could not be saved" in said and "Make room" in said, said
+        unsaved = query(engine, mesh, second)  # [V]
+        assert _files_of(engine, folder) == kept
+        engine.ask("free", timeout=PATIENT)  # what answers from here on comes from the disk
+        assert np.array_equal(query(engine, mesh, GOOD), before)
+        engine.ask("cache", {"clear": True}, timeout=PATIENT)
+        open_mesh(engine)
+        assert engine.ask("train", {"mesh": mesh, **second}, timeout=PATIENT).fields["unsaved"] is None
+        assert np.array_equal(query(engine, mesh, second), unsaved)
+        return (
+            f"a disk of {kilobytes} kB, with room for 1.5 models: the second was refused, the first is the same file "
+            "and answers the same, no partial file; after Clear the second was saved"
+        )
+
+
+def full_disks(count: int) -> str:
+    return "\n".join([*(small_disk(16 << i) for i in range(count)), disk_for_one()])
 
 
 def long_use(count: int) -> str:

@@ -140,12 +140,13 @@ def resumed(count: int, seed: int = 0, subdivisions: int = 5, preset: str = "sta
     assert all(struck.values()), struck
     most = max(costs, key=lambda c: c.again)
     assert most.again < AGAIN and more < AGAIN, (costs, more)
+    _, lost, again, clock = (max(values) for values in zip(*costs, strict=True))
     return (
         f"{count} kills ({', '.join(f'{n} in {stage}' for stage, n in struck.items())}) of a training of "
         f"{steps[-1].cpu:.0f} s: the same model as without, bit for bit. Done twice because of a kill: at most "
-        f"{most.again:.1f} s (in {STAGES[most.stage]}), {np.median([c.again for c in costs]):.1f} s in the median, "
-        f"of it since the last checkpoint {max(c.lost for c in costs):.1f} s at most; all runs together took {more:.1f} "
-        f"s a kill more than one. All this of the processor; by the clock {max(c.clock for c in costs):.1f} s at most"
+        f"{again:.1f} s (in {STAGES[most.stage]}), {np.median([c.again for c in costs]):.1f} s in the median, of it "
+        f"since the last checkpoint {lost:.1f} s at most; all runs together took {more:.1f} s a kill more than one. "
+        f"All this of the processor; by the clock {clock:.1f} s at most"
     )
 
 

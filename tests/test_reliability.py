@@ -24,14 +24,14 @@ def test_the_engine_follows_its_parent():
 
 @linux
 def test_little_memory_is_said():
-    faults.little_memory((2500,))
+    faults.little_memory(2, around=200)
 
 
 @linux
 def test_a_full_disk_is_said_and_leaves_no_partial_file():
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
         pytest.skip("this system gives no namespace to mount a small disk in")
-    faults.small_disk(64)
+    faults.full_disks(1)
 
 
 @linux
