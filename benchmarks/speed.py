@@ -1,8 +1,9 @@
 """How fast: prints tables, writes JSON. Nothing here is a test; every figure is measured in this run.
 
-python benchmarks/speed.py [--data ../shared/data/psb_dev] [--only training,queries,...] [--meshes 15 92] [-o out/speed]
+python benchmarks/speed.py [--data ../shared/data/psb_dev] [--only starts,training,...] [--meshes 15 92] [-o out/speed]
 
-Sections: training and queries (a made shape of 3000 vertices), statistics (full-batch sufficient statistics against
+Sections: starts (of the command line and of the engine process), training and queries (a made shape of 3000 vertices),
+statistics (full-batch sufficient statistics against
 rendering every view), objectives (votes against the rendered loss at equal time, noisy teacher). The last one needs
 labelled meshes (see `python -m iseg_core bench --help`, which measures quality).
 """
@@ -13,6 +14,7 @@ import multiprocessing
 import os
 import platform
 import resource
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -26,6 +28,7 @@ import iseg_core as iseg
 from iseg_core.bench.dataset import LabelledMesh, find_meshes
 from iseg_core.bench.experiments.common import iou
 from iseg_core.bench.oracle import NoisyOracle, proxy_labels
+from iseg_core.engine.client import EngineClient
 from iseg_core.presets import Settings, get_settings
 from iseg_core.proxy import make_proxy
 from iseg_core.segmenter import prepare
@@ -62,6 +65,43 @@ def table(title: str, rows: list[dict]) -> None:
 def peak_gb() -> float:
     """Most memory that this process has held so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform != "darwin" else 2**30)
+
+
+def starts(repeats: int = 7) -> list[dict]:
+    """Seconds that each costs before the first useful thing happens; files are in the system's cache."""
+    engine = [sys.executable, "-m", "iseg_core", "engine"]
+    mesh = jack(3000)
+    arrays = {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces}
+
+    def run(arguments: list[str]) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        return time.perf_counter() - began
+
+    def first_answer() -> tuple[float, float]:
+        """Until the engine holds the mesh, and until an answer of instant mode is there."""
+        with EngineClient(engine) as client:
+            began = time.perf_counter()
+            mesh = client.ask("open_mesh", arrays=arrays).fields["mesh"]
+            opened = time.perf_counter() - began
+            client.ask("query", {"mesh": mesh, "clicks": [[0, True]], "granularity": "part", "model": None})
+            return opened, time.perf_counter() - began
+
+    commands = {
+        "python -m iseg_core --help": ["-m", "iseg_core", "--help"],
+        "import iseg_core": ["-c", "import iseg_core"],
+        "import torch": ["-c", "import torch"],
+        "import numpy": ["-c", "import numpy"],
+    }
+    rows = [
+        {"start": name, "seconds (median)": float(np.median([run(arguments) for _ in range(repeats)]))}
+        for name, arguments in commands.items()
+    ]
+    opened, answered = np.median([first_answer() for _ in range(repeats)], axis=0)
+    rows.append({"start": "engine, until it holds a mesh of 3000 vertices", "seconds (median)": float(opened)})
+    rows.append({"start": "engine, until its first answer", "seconds (median)": float(answered)})
+    table("Starts", rows)
+    return rows
 
 
 def _train_alone(preset: str, pipe) -> None:
@@ -256,17 +296,23 @@ def objectives(meshes: list[LabelledMesh], budget: float = 20.0) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "psb_dev")
-    parser.add_argument("--only", default="training,queries,statistics,objectives")
+    parser.add_argument("--only", default="starts,training,queries,statistics,objectives")
     parser.add_argument("--meshes", nargs="*", default=["186", "259", "36"], help="names, of the section objectives")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "out" / "speed")
     options = parser.parse_args()
+    from iseg_core.device import pick_device
+
     options.output.mkdir(parents=True, exist_ok=True)
     wanted = options.only.split(",")
     result: dict = {
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "device": str(pick_device()),
+        },
         "engine": iseg.__version__,
     }
-    for section in (training, queries, statistics):
+    for section in (starts, training, queries, statistics):
         if section.__name__ in wanted:
             result[section.__name__] = section()
     if "objectives" in wanted:
