@@ -89,7 +89,8 @@ class Cache:
         return path
 
     def checkpoint(self) -> Checkpoint:
-        """Where a training keeps what it has done."""
+        """Where a training keeps what it has done. Interrupted ones never come to `put`: so make room here, too."""
+        self.trim()
         return Checkpoint(Path(self.folder) / "checkpoints")
 
     def usage(self) -> Usage:

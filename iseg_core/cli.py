@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from .cli_arguments import add_device, add_training, output_file, positive_count
 from .cli_batch import add_batch
 from .cli_segment import add_segment, add_transfer
-from .errors import Cancelled, IsegError, SettingsError
+from .engine import failure
+from .errors import Cancelled, IsegError, ModelFileError, SettingsError
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.strerror is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"error: {where}{error.strerror}. Nothing was written.", FAILURE)
+        return _fail(f"error: {where}{error.strerror}. Nothing was written. {failure.remedy(error)}", FAILURE)
 
 
 def _fail(sentence: str, code: int) -> int:
@@ -121,6 +122,9 @@ def _train(options: argparse.Namespace) -> None:
             )
             seconds = time.perf_counter() - began
             model.save(options.output)
+        except ModelFileError:  # a fit that diverged: its checkpoint would lead there for ever
+            checkpoint.remove()
+            raise
         except KeyboardInterrupt:
             remedy = "The same command goes on from its last checkpoint"
             raise Cancelled(f"Cancelled; no model was written. {remedy}.") from None

@@ -158,6 +158,21 @@ def test_checkpoints_count_and_go_too(tmp_path: Path, monkeypatch: pytest.Monkey
     assert cache.find(*key(make_model())) is not None
 
 
+def test_trainings_that_never_end_stay_within_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    cache, size = Cache(tmp_path), 8 * 10**5
+    monkeypatch.setenv(module.LIMIT_VARIABLE, str(3.5 * size / 1e9))
+    for turn in range(6):
+        checkpoint = cache.checkpoint()
+        assert cache.usage().checkpoints == min(turn, 3)
+        checkpoint.of({"turn": turn})
+        checkpoint.keep("observe", lambda: State({}, {"x": np.zeros(10**5)}), last=True)
+        for path in tmp_path.glob("checkpoints/*/*"):
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 10))
+    found: list[State] = []
+    checkpoint.load("observe", found.append)
+    assert len(found) == 1  # the last
+
+
 def test_what_was_never_completed_goes_after_a_day(tmp_path: Path):
     cache = Cache(tmp_path)
     old, new = tmp_path / ".old.iseg.12345678.part", tmp_path / ".new.iseg.12345678.part"

@@ -7,14 +7,19 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from shapes import dumbbell, tiny_settings
+from shapes import dumbbell, tiny_settings, write_off
 
 import iseg_core as iseg
 from iseg_core import checkpoint as module
+from iseg_core import cli
+from iseg_core.batch.kept import keeping
+from iseg_core.batch.library import FAILED, Entry
+from iseg_core.batch.run import _Run
 from iseg_core.bench.oracle import NoisyOracle
 from iseg_core.checkpoint import Checkpoint, State, UnusableCheckpoint
 from iseg_core.progress import Progress
@@ -213,6 +218,31 @@ def test_no_room_for_a_copy_of_the_state_costs_the_checkpoint_alone(tmp_path):
     checkpoint.of({"mesh": "m"})
     checkpoint.keep("field", full, last=True)
     assert files(tmp_path) == []
+
+
+def test_a_fit_that_diverged_leaves_no_checkpoint(tmp_path, monkeypatch, capsys):
+    """Of the command and of a library's mesh; the engine's is tested with the others of the engine."""
+    path, train = tmp_path / "mesh.off", iseg.train
+    write_off(path, MESH)
+
+    def diverged(mesh: Any, checkpoint: Checkpoint, **_: Any) -> iseg.Model:
+        model = train(mesh, preset=SHORT, checkpoint=checkpoint)
+        assert list(tmp_path.rglob("*.checkpoint"))
+        model.features[:] = np.nan
+        return model
+
+    monkeypatch.setenv("ISEG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(iseg, "train", diverged)
+    assert cli.main(["train", str(path), "-o", str(tmp_path / "model.iseg")]) == 1
+    assert "not finite. Train the mesh again" in capsys.readouterr().err
+
+    with keeping(tmp_path) as kept:
+        model, results = diverged(MESH, kept.place("mesh").checkpoint()), []
+        job = SimpleNamespace(entry=Entry("mesh", path), attempts=1, mesh=MESH)
+        command: Any = SimpleNamespace(folder=tmp_path, kept=kept, _end=results.append)
+        _Run._keep(command, job, model, "host")  # pyright: ignore[reportArgumentType]
+        assert results[0].status == FAILED and "not finite" in results[0].reason
+    assert not list(tmp_path.rglob("*.checkpoint")) and not list(tmp_path.rglob("*.iseg"))
 
 
 TRAIN = """

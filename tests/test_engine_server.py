@@ -1,6 +1,7 @@
 """The server within this process: lanes, latest wins, what errors become, and a fuzz of everything it reads."""
 
 import errno
+import importlib
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ import iseg_core as iseg
 from iseg_core import presets, segmenter
 from iseg_core.cache import Cache
 from iseg_core.engine import server as server_module
+from iseg_core.engine import service as service_module
 from iseg_core.engine.failure import describe
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.engine.server import Server
@@ -29,6 +31,8 @@ from iseg_core.errors import Cancelled, MeshError, WeightsError
 from iseg_core.progress import Progress
 from iseg_core.recent import Recent
 from iseg_core.store import Model
+
+train_module = importlib.import_module("iseg_core.train")  # whose name in the package is the function's
 
 
 class Stub(Service):
@@ -240,15 +244,77 @@ def test_ids_are_used_once_and_queues_end(connect: Callable[[Service], Link], mo
     assert [link.receive().id for _ in range(3)] == [2, 3, 4]
 
 
-def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monkeypatch: pytest.MonkeyPatch):
+def test_no_more_is_taken_in_than_memory_may_hold(connect: Callable[[Service], Link], monkeypatch: pytest.MonkeyPatch):
+    go = threading.Event()
+    monkeypatch.setattr(server_module, "QUEUE_SIZE", 100)
+    link = connect(Stub(wait=lambda job: Answer({"done": go.wait(PATIENT)})))
+    for id, size in ((2, 60), (3, 41), (4, 0), (5, 40)):
+        link.send("wait", id, x=np.zeros(size, np.uint8))
+    refused = link.receive()
+    assert refused.id == 3 and "under way. Wait for answers" in refused.fields["sentence"]
+    go.set()
+    assert [link.receive().id for _ in range(3)] == [2, 4, 5]
+
+
+def test_old_meshes_go_where_new_ones_are_large(connect, monkeypatch: pytest.MonkeyPatch):
+    size = sum(array.nbytes for array in (icosphere()["vertices"].astype(np.float64), icosphere()["faces"]))
+    for limit, left in ((3 * size, 3), (2.5 * size, 2), (size, 1), (0, 1)):  # the newest always stays
+        monkeypatch.setattr(service_module, "MESHES", limit)
+        link, meshes = connect(Service()), []
+        for id in (2, 3, 4):
+            link.send("open_mesh", id, **icosphere(id))
+            meshes.append(link.receive().fields["mesh"])
+        for id, mesh in enumerate(meshes, start=5):
+            link.send("state", id, {"mesh": mesh})
+        assert [link.receive().fields["open"] for _ in meshes] == [False] * (3 - left) + [True] * left
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_no_memory_to_read_with_ends_the_engine_in_words(error: Exception, monkeypatch: pytest.MonkeyPatch):
+    def full(source: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(server_module, "read", full)
+    link = Link(Service())
+    message = link.receive()
+    assert (message.id, message.fields["type"]) == (0, "MemoryError") and "Close other" in message.fields["sentence"]
+    assert link.close() == server_module.BROKEN
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = presets.Settings(
         "tiny", views=4, click_range=(6, 6), second_clicks=1, hidden_targets=1, field_steps=2, decoder_steps=2
     )
     monkeypatch.setitem(presets.PRESETS, "tiny", tiny)
 
+
+def test_a_fit_that_diverged_leaves_no_checkpoint(tmp_path: Path, connect, monkeypatch: pytest.MonkeyPatch, tiny: None):
+    train = train_module.train
+
+    def diverged(*arguments: Any, **settings: Any) -> Model:
+        model = train(*arguments, **settings)
+        assert list(tmp_path.glob("checkpoints/*/decoder"))
+        model.features[:] = np.nan
+        return model
+
+    monkeypatch.setattr(train_module, "train", diverged)
+    service = Service()
+    link = connect(service)
+    service.use_cache(str(tmp_path))
+    link.send("open_mesh", 2, **icosphere())
+    link.send("train", 3, {"mesh": link.receive().fields["mesh"], "preset": "tiny"})
+    while (message := link.receive()).kind == "progress":
+        pass
+    assert message.fields["type"] == "ModelFileError" and "not finite" in message.fields["sentence"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monkeypatch: pytest.MonkeyPatch, tiny: None):
     put, room = Cache.put, 0
 
     def full(self: Cache, model: Model) -> Path:
+        assert service.saving.locked()  # else the process could end in the middle
         if not room:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model")
         return put(self, model)
@@ -257,14 +323,20 @@ def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monke
     service = Service()
     link = connect(service)
     service.use_cache(str(tmp_path))
+    ball = icosphere()["vertices"], icosphere()["faces"]
     link.send("open_mesh", 2, **icosphere())
     mesh = link.receive().fields["mesh"]
     link.send("train", 3, {"mesh": mesh, "preset": "tiny"})
     while (message := link.receive()).kind == "progress":
         pass
     assert "No space left" in message.fields["unsaved"] and "Make room" in message.fields["unsaved"]
-    link.send("query", 4, {"mesh": mesh, "clicks": [[3, True]], "model": {"preset": "tiny"}})
-    assert link.receive().arrays["probability"][3] >= 0.5
+    for id, others in ((4, 0), (20, service_module.SEGMENTERS)):  # it stays, whatever comes after it
+        for seed in range(others):
+            service._segmenters.put((ModelKey(mesh, "geometric", "tiny", seed + 1), "auto"), segmenter.instant(ball))
+        link.send("query", id, {"mesh": mesh, "clicks": [[3, True]], "model": {"preset": "tiny"}})
+        assert link.receive().arrays["probability"][3] >= 0.5
+    link.send("free", 21)
+    assert link.receive().id == 21
     link.send("state", 5, {"mesh": mesh})
     assert [model["preset"] for model in link.receive().fields["models"]] == ["tiny"]
     for id, room in ((6, 0), (7, 1), (8, 1)):  # to train again is to save again

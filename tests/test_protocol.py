@@ -291,6 +291,25 @@ def test_a_message_that_memory_has_no_room_for_is_skipped(monkeypatch: pytest.Mo
     assert same(read(source), GOOD)
 
 
+def test_a_header_that_memory_has_no_room_for_is_skipped(monkeypatch: pytest.MonkeyPatch):
+    """Without taking any for what is skipped."""
+    source = io.BytesIO(
+        raw_frame(declaring(["x", "uint8", [10**6]]) | {"more": "x" * 10**5}, bytes(10**6)) + frame(GOOD)
+    )
+
+    def full(size: int) -> bytearray:
+        if size > PREFIX.size:
+            raise MemoryError
+        return bytearray(size)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(protocol, "bytearray", full, raising=False)
+        with pytest.raises(MessageError, match="memory for the 1 MiB") as caught:
+            read(source)
+    assert caught.value.id == 0
+    assert same(read(source), GOOD)
+
+
 @pytest.mark.parametrize(
     ("message", "word"),
     [

@@ -33,7 +33,7 @@ ARRAYS_LIMIT = 8
 AXES_LIMIT = 4
 TYPES = {"uint8": "|u1", "int32": "<i4", "int64": "<i8", "float32": "<f4", "float64": "<f8"}
 LAST_ID = 2**53  # every JSON reader keeps integers up to here exactly
-CHUNK = 2**20  # bytes skipped at once
+WASTE = memoryview(bytearray(2**16))  # where skipped bytes go: there may be no memory left to take
 
 
 class Message(NamedTuple):
@@ -118,22 +118,23 @@ def read(source: Source) -> Message | None:
             f"A message announces {header_size:,} + {payload:,} bytes; more than {HEADER_LIMIT:,} + {PAYLOAD_LIMIT:,} "
             "are never sent. The connection is damaged: start the engine again."
         )
-    text = bytearray(header_size)
-    if _fill(source, text) < header_size:
-        raise _cut_off()
-    id = 0
+    id, left = 0, header_size + payload
     try:
+        text = bytearray(header_size)
+        if _fill(source, text) < header_size:
+            raise _cut_off()
+        left = payload
         header = _parse(text)
         id = _id(header)
         declared = _check(header, payload)
         arrays = {name: np.empty(shape, dtype) for name, dtype, shape in declared}
     except MessageError as error:
-        _skip(source, payload)
+        _skip(source, left)
         raise MessageError(str(error), id) from None
     except MemoryError:
-        _skip(source, payload)
+        _skip(source, left)
         raise MessageError(
-            f"There is not enough memory for the {payload / 2**20:,.0f} MiB of this message. "
+            f"There is not enough memory for the {(header_size + payload) / 2**20:,.0f} MiB of this message. "
             "Close other programs, or use a mesh of fewer vertices.",
             id,
         ) from None
@@ -225,9 +226,8 @@ def _fill(source: Source, buffer: bytearray | memoryview) -> int:
 
 
 def _skip(source: Source, size: int) -> None:
-    scratch = memoryview(bytearray(min(size, CHUNK)))
     while size > 0:
-        count = _fill(source, scratch[:size])
+        count = _fill(source, WASTE[:size])
         if count == 0:
             raise _cut_off()
         size -= count

@@ -25,10 +25,11 @@ from ..errors import Cancelled, MessageError, ProtocolError, Superseded
 from ..progress import Progress
 from ..version import __version__
 from .failure import describe
-from .protocol import PROTOCOL, Message, encode, mismatch, read, write
+from .protocol import PAYLOAD_LIMIT, PROTOCOL, Message, encode, mismatch, read, write
 from .service import LANES, Job, Later, Service, Work
 
 QUEUE_LIMIT = 1024  # requests that may be under way
+QUEUE_SIZE = 2 * PAYLOAD_LIMIT  # bytes of their arrays
 PROGRESS_INTERVAL = 0.1  # seconds between two reports of one stage
 SAVING = 2.0  # seconds that a model's file gets to be finished when the process ends
 BROKEN = 2  # exit code after input that is not the protocol, or that there was no memory for
@@ -213,6 +214,11 @@ class Server:
             raise MessageError(f"The id {id} is taken. Give every request an id of its own, from 1 on.", 0)
         if len(self._jobs) >= QUEUE_LIMIT:
             raise MessageError(f"{QUEUE_LIMIT} requests are under way. Wait for answers before sending more.", id)
+        size, held = _size(message), sum(_size(job) for job in list(self._jobs.values()))
+        if size and held + size > QUEUE_SIZE:
+            raise MessageError(
+                f"{held / 2**30:.1f} GiB of requests are under way. Wait for answers, then try again.", id
+            )
         lane, work = self._service.works[kind]
         job = Job(kind, id, fields, arrays, self._reporter(id))
         tag = fields.get("supersedes")
@@ -290,6 +296,10 @@ class Server:
             write(self._sink, encode(message))  # pyright: ignore[reportArgumentType] a raw file
         except OSError:
             pass  # nobody listens any more: stdin is about to end
+
+
+def _size(request: Message | Job) -> int:
+    return sum(array.nbytes for array in request.arrays.values())
 
 
 def _is_path(text: str) -> bool:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ..segmenter import Segmenter
     from ..store import Model
 
-MESHES, SEGMENTERS = 16, 4  # held in memory; the least recently used goes first
+MESHES, SEGMENTERS = 2**30, 4  # bytes and number that are held in memory; the least recently used goes first
 LANES = ("query", "prepare", "train", "fetch", "check")
 INSTANT = ("instant", "instant", 0)
 
@@ -108,9 +108,9 @@ class Service:
         self.log: Callable[[str], None] = lambda text: None
         self._folder: Path | None = None
         self._loading, self._torch_defect = threading.Lock(), ""
-        self._meshes: Recent[str, Mesh] = Recent(MESHES)  # by hash
+        self._meshes: Recent[str, Mesh] = Recent(MESHES, _size)  # by hash
         self._segmenters: Recent[tuple[ModelKey, str], Segmenter] = Recent(SEGMENTERS)  # by model and device
-        self._unsaved: set[ModelKey] = set()  # for which there was no room; they are in memory only
+        self._unsaved: dict[ModelKey, Model] = {}  # for which there was no room; they are nowhere else
         self.works: dict[str, tuple[str, Work]] = {  # kind -> lane, what is done there
             "state": ("query", self.state),
             "query": ("query", self.query),
@@ -193,7 +193,7 @@ class Service:
         return Answer({"clicks": clicks, "iou": iou})
 
     def free(self, job: Job) -> Answer:
-        """Forget all meshes and models, and give the memory back. A training goes on."""
+        """Forget all meshes and models but those not saved, and give the memory back. A training goes on."""
         before = _resident()
         self._meshes.clear()
         self._segmenters.clear()
@@ -236,7 +236,8 @@ class Service:
         key, device = _model_key(job, job.fields), job.field("device", str, "auto")
         held = self._held(key, device)
         if held is not None:
-            unsaved = self._save(key, held.model) if key in self._unsaved else None
+            with self.saving:
+                unsaved = self._save(key, held.model) if key in self._unsaved else None
             return Answer(_described(key, held.model, cached=True, unsaved=unsaved))
         mesh = self._mesh(key.mesh)
         return Later("train", lambda job: self._train(job, mesh, key, device))
@@ -279,8 +280,10 @@ class Service:
         return Answer(_described(trained, model, cached=False, unsaved=unsaved))
 
     def _save(self, key: ModelKey, model: "Model", checkpoint: "Checkpoint | None" = None) -> str | None:
-        """Put a model into the cache; returns why it could not be saved, in a sentence, or None."""
-        self._unsaved.discard(key)
+        """Put a model into the cache; returns why it could not be saved, in a sentence, or None.
+
+        Raises ModelFileError where it is none that can be used.
+        """
         try:
             try:
                 self._cache.put(model)
@@ -289,13 +292,18 @@ class Service:
                     raise
                 checkpoint.remove()  # what it takes may be the room that is missing
                 self._cache.put(model)
+        except ModelFileError:
+            if checkpoint is not None:
+                checkpoint.remove()  # it would lead to the same model for ever
+            raise
         except OSError as error:
-            self._unsaved.add(key)
+            self._unsaved[key] = model
             self.log(f"not saved: {error}")
             return (
                 f"The model works, but it could not be saved to {self._cache.folder}: {error.strerror or error}. "
                 "Make room there or choose another folder, then train again before you close Blender."
             )
+        self._unsaved.pop(key, None)
         if checkpoint is not None:
             checkpoint.remove()
         return None
@@ -331,6 +339,7 @@ class Service:
         usage = cache.clear() if clear else cache.usage()
         if clear:
             self._segmenters.drop(lambda named: named[0][1:] != INSTANT)
+            self._unsaved.clear()
             self.log(f"cache cleared: {usage.models} models, {usage.bytes:,} bytes")
         return Answer({"folder": str(cache.folder), "limit": limit(), **usage._asdict()})
 
@@ -345,16 +354,17 @@ class Service:
     def _models(self, mesh: str) -> list[dict[str, Any]]:
         """What is known of the models of a mesh, those in the cache and those that could not be saved."""
         found = {(m["teacher"], m["preset"], m["seed"]): m for m in self._cache.describe(mesh)}
-        for (key, _), segmenter in list(self._segmenters.items()):
+        held = [(key, segmenter.model) for (key, _), segmenter in list(self._segmenters.items())]
+        for key, model in held + list(self._unsaved.items()):
             if key.mesh == mesh and key[1:] != INSTANT:
-                found.setdefault(key[1:], _description(key, segmenter.model))
+                found.setdefault(key[1:], _description(key, model))
         return sorted(found.values(), key=lambda model: model["created"], reverse=True)
 
     def _held(self, key: ModelKey, device: str) -> "Segmenter | None":
         """A trained model that is in memory or in the cache, ready to answer."""
         segmenter = self._segmenters.take((key, device))
         if segmenter is None:
-            model = self._cache.find(*key)
+            model = self._unsaved.get(key) or self._cache.find(*key)
             if model is not None:
                 self.load_torch()
                 from ..segmenter import Segmenter
@@ -362,6 +372,10 @@ class Service:
                 segmenter = Segmenter(model, device)
                 self._segmenters.put((key, device), segmenter)
         return segmenter
+
+
+def _size(mesh: "Mesh") -> int:
+    return mesh.vertices.nbytes + mesh.faces.nbytes
 
 
 def _clicks(job: Job) -> list[tuple[int, bool]]:
