@@ -6,9 +6,10 @@ In background mode there are no timers: operators wait for what they need.
 import traceback
 
 import bpy
+import numpy as np
 from bpy.app.handlers import persistent
 
-from . import history, mesh_io, meshes, queries, session, state
+from . import history, mesh_io, meshes, queries, session, state, training
 from .core import IsegError, State, Superseded
 from .engine import PUMP_INTERVAL, Task
 from .look import Look
@@ -18,8 +19,10 @@ CALM = 0.25  # seconds without a change before the mesh is read again
 _reading: dict[int, Task] = {}  # by session uid of the mesh
 _asking: dict[queries.Query | str, Task] = {}  # by the query; without clicks, by the geometry's name
 _failed: set[queries.Query | str] = set()  # not asked again by themselves
-_noticed: int | None = None  # session uid of the mesh that the sidebar has shown last before anybody had read it
-_written: dict[int, tuple] = {}  # by session uid of the object: what its vertex group was written from last
+_noticed: set[int] = set()  # session uids of meshes that the sidebar has shown before anybody had read them
+_written: dict[
+    tuple[int, str], tuple
+] = {}  # by the object's session uid and the group's name: what it was written from
 
 
 def changed() -> None:
@@ -37,11 +40,10 @@ def retry() -> None:
 
 def notice(thing: bpy.types.Object | None) -> None:
     """The sidebar shows how an object stands. Where nobody has looked at its mesh yet, that is begun."""
-    global _noticed
     if thing is None or mesh_io.refusal(thing) or meshes.known_look(thing) is not None:
         return
-    if thing.data.session_uid != _noticed:
-        _noticed = thing.data.session_uid
+    if thing.data.session_uid not in _noticed:
+        _noticed.add(thing.data.session_uid)
         if not bpy.app.background and not bpy.app.timers.is_registered(_refresh):
             bpy.app.timers.register(_refresh, first_interval=0.0)
 
@@ -97,18 +99,33 @@ def look_at(thing: bpy.types.Object) -> Look | None:
     return meshes.known_look(thing) if uid not in meshes.stale else None
 
 
+def actives() -> list[tuple[bpy.types.Scene, bpy.types.Object]]:
+    """The active object of every window, each once, with the scene whose settings are its."""
+    manager = bpy.context.window_manager
+    shown = [(window.scene, window.view_layer.objects.active) for window in (manager.windows if manager else ())]
+    shown.append((bpy.context.scene, bpy.context.object))  # in background mode there are no windows
+    return list({thing.session_uid: (scene, thing) for scene, thing in shown if thing is not None}.values())
+
+
 def _refresh() -> None:
+    for scene, thing in actives():
+        _refresh_one(scene, thing)
+
+
+def _refresh_one(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
     """Ask for what the active part's clicks mean now, or which models there are, where it is not known. Never waits."""
-    thing = bpy.context.object
-    if thing is None or mesh_io.refusal(thing):
+    if mesh_io.refusal(thing):
         return
     part, trained = state.part_of(thing), bool(state.trained_name(thing))
     known, unread = meshes.known_look(thing), f"mesh {thing.data.session_uid}"
     running = session.engine.state is State.READY
+    if part is None or not any(click.positive for click in part.clicks):
+        _empty_live(scene, thing, part)
     if not trained and (part is None or not len(part.clicks)):
-        if thing.data.session_uid != _noticed:
+        models = queries.models.get(known.hash) if known is not None else None
+        if models is None and (thing.data.session_uid not in _noticed or (known is not None and not running)):
             return
-        if known is not None and (known.hash in queries.models or not running):
+        if models == []:
             return
     if meshes.waits(thing):
         return redraw()  # what is shown is out of date
@@ -123,10 +140,10 @@ def _refresh() -> None:
     if look is None:
         return  # once it has been read, this is called again
     query = queries.query_of(thing, part, look) if part is not None else None
-    if query is None and not trained and not running:
+    if query is None and not trained and not running and look.hash not in queries.models:
         return  # no engine is started for a mesh that nobody has clicked
     if look.hash in queries.models and (query is None or query in queries.answers):
-        return _write_live(thing.session_uid)
+        return _settle(scene, thing)
     asked = query or look.hash
     if asked in _asking or asked in _failed:
         return
@@ -140,39 +157,65 @@ def _refresh() -> None:
             session.problems[look.hash] = str(task.error)
         else:
             session.problems.pop(look.hash, None)
-            _write_live(thing_uid)
+            for scene, thing in actives():
+                if thing.session_uid == uid:
+                    _settle(scene, thing)
         redraw()
 
-    thing_uid = thing.session_uid
+    uid = thing.session_uid
     conversation = queries.finding_models(thing, look)
     if part is not None and query is not None:
-        conversation = queries.answering(thing, part, look, bpy.context.scene.iseg.device, queries.SHOWN)
+        conversation = queries.answering(thing, part, look, scene.iseg.device, f"shown {uid}")
     task = session.engine.start(conversation, ended)
     if not task.ended:
         _asking[asked] = task
         keep_pumping()
 
 
-def _write_live(thing_uid: int) -> None:
-    """Write the vertex group of the active part again, where that is wished and it is another one now."""
-    thing = bpy.context.object
-    if thing is None or thing.session_uid != thing_uid or mesh_io.refusal(thing) or not bpy.context.scene.iseg.live:
+def _settle(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
+    """What an object keeps of what is known of it now."""
+    look = meshes.known_look(thing)
+    if look is None or mesh_io.refusal(thing):
         return
-    part, look = state.part_of(thing), meshes.known_look(thing)
-    query = queries.query_of(thing, part, look) if part is not None and look is not None else None
-    if part is None or look is None or query is None or query not in queries.answers:
+    if queries.models.get(look.hash) and state.trained_name(thing) != look.hash:
+        training.record(thing.session_uid, look)  # a training is no step of undo, and undo has forgotten it
+    part = state.part_of(thing)
+    if part is not None and scene.iseg.live:
+        _write_live(thing, part, look)
+
+
+def _write_live(thing: bpy.types.Object, part: state.Part, look: Look) -> None:
+    """Write the vertex group of the active part again, where it is another one now."""
+    query, name = queries.query_of(thing, part, look), state.title(part)
+    if query is None or query not in queries.answers:
         return
-    name = state.title(part)
-    wanted = (name, query, part.connected and (part.automatic, part.threshold))
-    if _written.get(thing_uid) == wanted:  # writing it changes the mesh, and what changes a mesh leads here
+    key, wanted = (thing.session_uid, name), (query, part.connected and (part.automatic, part.threshold))
+    if _written.get(key) == wanted:  # writing it changes the mesh, and what changes a mesh leads here
         return
     why = mesh_io.group_refusal(thing, name)
+    if not why and name in thing.vertex_groups and part.group != name and key not in _written:
+        why = f"There was a vertex group {name} before: press To Vertex Group to replace it, or rename the part."
     if why:
         session.problems[look.hash] = why
         return redraw()
     session.problems.pop(look.hash, None)
-    _written[thing_uid] = wanted
-    mesh_io.write_group(thing, name, queries.weights_of(thing, part, queries.answers[query]))
+    _written[key] = wanted
+    part.group = mesh_io.write_group(thing, name, queries.weights_of(thing, part, queries.answers[query]))
+
+
+def _empty_live(scene: bpy.types.Scene, thing: bpy.types.Object, part: state.Part | None) -> None:
+    """The group of a part that includes nothing any more, or whose clicks were taken back with the part itself."""
+    for key in list(_written) if scene.iseg.live else ():
+        uid, name = key
+        if uid == thing.session_uid and (part is None or name == state.title(part)) and _written[key]:
+            _written[key] = ()
+            if name in thing.vertex_groups and not mesh_io.group_refusal(thing, name):
+                mesh_io.write_group(thing, name, np.zeros(mesh_io.vertex_count(thing), np.float32))
+
+
+def leave(thing: bpy.types.Object, name: str) -> None:
+    """The part of this name is removed, and its vertex group is to stay as it is."""
+    _written.pop((thing.session_uid, name), None)
 
 
 @persistent
@@ -187,9 +230,9 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
                 meshes.stale.add(mesh.session_uid)
                 meshes.versions[mesh.session_uid] += 1
                 geometry = True
-    thing = bpy.context.object
-    if thing is not None and not mesh_io.refusal(thing) and thing.data.is_editmode:
-        history.begin(thing)
+    for _, thing in actives():
+        if not mesh_io.refusal(thing) and thing.data.is_editmode:
+            history.begin(thing)
     if geometry and not bpy.app.background:
         if bpy.app.timers.is_registered(_refresh):
             bpy.app.timers.unregister(_refresh)
@@ -236,7 +279,5 @@ def stop() -> None:
     for timer in (_pump, _refresh):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
-    for memory in (_reading, _asking, _failed, _written):
+    for memory in (_reading, _asking, _failed, _noticed, _written):
         memory.clear()
-    global _noticed
-    _noticed = None

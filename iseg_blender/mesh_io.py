@@ -30,6 +30,11 @@ def users(mesh: bpy.types.Mesh) -> list[bpy.types.Object]:
     return [thing for thing in bpy.data.objects if thing.data == mesh and thing.library is None]
 
 
+def vertex_count(thing: bpy.types.Object) -> int:
+    """Of the mesh as it is now, also in edit mode."""
+    return len(bmesh.from_edit_mesh(thing.data).verts if thing.data.is_editmode else thing.data.vertices)
+
+
 def flush(thing: bpy.types.Object) -> None:
     """Bring what edit mode has changed into the mesh; edit mode goes on."""
     if thing.data.is_editmode:

@@ -23,6 +23,9 @@ from bpy.props import (
 from . import names
 
 CLICKS_LIMIT, PARTS_LIMIT = 1024, 256
+NAME_LIMIT = 63  # bytes of a vertex group's name
+
+_restoring = False  # while several parts get their names, which are unique at the end
 
 GRANULARITIES = (
     ("fine", "Fine", "The smallest part that the first click can mean"),
@@ -56,6 +59,17 @@ def refresh(self: Any, context: bpy.types.Context) -> None:
     live.changed()
 
 
+def renamed(self: Any, context: bpy.types.Context) -> None:
+    """A part has another name: one that no other part has, for it is that of its vertex group."""
+    if not _restoring:
+        others = [part.name for part in self.id_data.iseg.parts if part != self]
+        name = unique(self.name or "Part", others)
+        if name != self.name:
+            self.name = name  # comes here again
+            return
+    changed(self, context)
+
+
 def changed(self: Any, context: bpy.types.Context) -> None:
     """As `refresh`, and undo in edit mode is to know it."""
     from . import history
@@ -73,8 +87,9 @@ class Click(bpy.types.PropertyGroup):
 
 class Part(bpy.types.PropertyGroup):
     name: StringProperty(
-        name="Name", description="Also the name of its vertex group", default="Part", maxlen=63, update=changed
+        name="Name", description="Also the name of its vertex group", default="Part", maxlen=63, update=renamed
     )
+    group: StringProperty(options={"HIDDEN"})  # the vertex group that was written from it last
     clicks: CollectionProperty(type=Click)
     click_index: IntProperty(name="Active click", min=0, update=refresh)
     granularity: EnumProperty(
@@ -159,6 +174,16 @@ def chosen(index: int, count: int) -> int:
     return max(min(index, count - 1), 0)
 
 
+def unique(name: str, others: Sequence[str]) -> str:
+    """This name, or the next one that no other has, as Blender makes it: Ear.001 after Ear."""
+    base, found, number = re.sub(r"\.\d+$", "", name), name, 0
+    while found in others:
+        number += 1
+        end = f".{number:03}"
+        found = base.encode()[: NAME_LIMIT - len(end)].decode(errors="ignore") + end
+    return found
+
+
 def title(part: Part) -> str:
     """What is made from a part is called so."""
     return part.name or "Part"
@@ -228,7 +253,15 @@ def saved(thing: bpy.types.Object) -> Saved:
 
 def restore(thing: bpy.types.Object, wanted: Saved) -> None:
     """Give an object these parts and no others."""
-    stored = thing.iseg
+    global _restoring
+    _restoring = True
+    try:
+        _restore(thing.iseg, wanted)
+    finally:
+        _restoring = False
+
+
+def _restore(stored: ObjectState, wanted: Saved) -> None:
     while len(stored.parts) > len(wanted.parts):
         stored.parts.remove(len(stored.parts) - 1)
     while len(stored.parts) < len(wanted.parts):
@@ -252,7 +285,7 @@ def mend() -> None:
         stored = thing.iseg
         for owner, kept in (
             (stored, ("topology", "trained", "trained_topology")),
-            *((p, ("name",)) for p in stored.parts),
+            *((p, ("name", "group")) for p in stored.parts),
         ):
             for name in kept:
                 try:

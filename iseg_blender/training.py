@@ -50,12 +50,13 @@ def training_of(thing: bpy.types.Object | None) -> Task | None:
 
 
 def learning(look: Look, teacher: str, preset: str, device: str) -> Conversation:
-    """Train a mesh; its model is the newest afterwards."""
+    """Train a mesh; where the cache has that model already, it is the answer."""
     yield from queries.opening(look)
     reply = yield Ask("train", {"mesh": look.hash, "teacher": teacher, "preset": preset, "device": device, "seed": 0})
     made = queries.Model.of(reply.fields)
     others = [model for model in queries.models[look.hash] if queries.Model.of(model) != made]
-    queries.models[look.hash] = [reply.fields, *others]
+    newest = sorted([reply.fields, *others], key=lambda model: str(model.get("created")), reverse=True)
+    queries.models[look.hash] = newest  # as the engine lists them
     queries.poses[look.topology] = look.hash
     return reply.fields
 

@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
-from .. import mesh_io, meshes, names, state
+from .. import live, mesh_io, meshes, names, state
 from ..look import Look
 from .common import MeshOperator, Refusal
 
@@ -180,6 +180,7 @@ class ISEG_OT_part_remove(MeshOperator):
     def run(self, context):
         stored = context.object.iseg
         index = state.chosen(stored.part_index, len(stored.parts))
+        live.leave(context.object, state.title(stored.parts[index]))
         stored.parts.remove(index)
         stored.part_index = state.chosen(index, len(stored.parts))
         if not any(len(part.clicks) for part in stored.parts):

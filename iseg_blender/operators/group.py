@@ -23,6 +23,8 @@ class ISEG_OT_to_vertex_group(AnswerOperator):
             raise Refusal(why)
         weights = queries.weights_of(thing, part, answer, self.hard)  # [V]
         written = mesh_io.write_group(thing, name, weights)
+        if written == state.title(part):
+            part.group = written  # from now on it is the part's own
         self.report({"INFO"}, f"Vertex group {written}: {int((weights > 0.5).sum()):,} vertices above 0.5.")
 
 

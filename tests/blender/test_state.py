@@ -46,6 +46,30 @@ def test_parts_have_names_of_their_own(empty):
     assert [(part.name, len(part.clicks)) for part in thing.iseg.parts] == [("Ear", 0), ("Ear 3", 1)]
 
 
+def test_a_name_belongs_to_one_part(empty):
+    thing = monkey()
+    for name in ("Ear", "Eye", "Nose"):
+        bpy.ops.iseg.part_add(name=name)
+    ear, eye, nose = thing.iseg.parts
+    eye.name = "Ear"
+    nose.name = "Ear"
+    assert [part.name for part in thing.iseg.parts] == ["Ear", "Ear.001", "Ear.002"]
+    eye.name = "Ear.001"  # its own
+    ear.name = ""
+    nose.name = ""
+    assert [part.name for part in thing.iseg.parts] == ["Part", "Ear.001", "Part.001"]
+    ear.name = eye.name = "ö" * 31  # as long as a name can be
+    assert ear.name == "ö" * 31 and eye.name == "ö" * 29 + ".001"
+    before = empty.state.saved(thing)
+    ear.name, nose.name = "Nose", "Ear"
+    after = empty.state.saved(thing)
+    ear.name, nose.name = "x", "Nose"
+    ear.name = "Ear"
+    for wanted in (after, before):
+        empty.state.restore(thing, wanted)
+        assert empty.state.saved(thing) == wanted
+
+
 def test_every_part_has_its_group(empty, engine):
     thing = monkey()
     for name, vertex in (("Eye", 0), ("Ear", 300)):
