@@ -11,12 +11,13 @@ import random
 import tempfile
 import threading
 import time
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine_support import PATIENT, icosphere, tiny_engine
+from engine_support import PATIENT, alive, icosphere, tiny_engine
 
 from iseg_core.engine import client as client_module
 from iseg_core.engine import server as server_module
@@ -35,13 +36,14 @@ from iseg_core.engine.protocol import (
 )
 from iseg_core.engine.server import Server
 from iseg_core.engine.service import Service
-from iseg_core.errors import MessageError, ProtocolError
+from iseg_core.errors import EngineError, MessageError, ProtocolError
 from iseg_core.mesh import Mesh
 
 SOON = 5.0  # seconds
 BALL = icosphere()
 MESH = Mesh(BALL["vertices"].astype(np.float64), BALL["faces"])  # known to every server here
 STREAM = 20  # frames that follow each other
+PARSED = 30  # bytes of Python for one of JSON, at most
 REQUESTS = ("open_mesh", "state", "query", "propose", "train", "doctor", "cache", "free", "fetch", "cancel", "sing")
 QUICK = ("open_mesh", "state", "query", "propose", "cache", "cancel", "sing")
 ANSWERS = ("result", "error", "progress", "state", "surprise")
@@ -152,29 +154,40 @@ class Drip(io.RawIOBase):
 
 def reader(count: int, seed: int = 0) -> str:
     """What reads frames: a message or a ProtocolError, and no more memory than was announced within the bounds."""
-    dice, ends, slowest = random.Random(seed), Counter[str](), 0.0
+    dice, ends, slowest, most = random.Random(seed), Counter[str](), 0.0, 0
     done = 0
     while done < count:
         stream = b"".join(frame(dice, REQUESTS + ANSWERS) for _ in range(STREAM))
         source, began = Drip(stream, dice), time.monotonic()
-        while True:
-            try:
-                message = read(source)
-                ends["none" if message is None else "message"] += 1
-                if message is None:
-                    break
-            except MessageError:
-                ends["refused"] += 1
-            except ProtocolError:
-                ends["ended"] += 1
-                break
+        tracemalloc.start()
+        try:
+            _read_all(source, ends)
+            taken = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
         done += STREAM
-        slowest = max(slowest, time.monotonic() - began)
+        slowest, most = max(slowest, time.monotonic() - began), max(most, taken)
         assert slowest < SOON, slowest
+        # A header of the greatest size may be announced; an array only of what was sent, for its header must be right.
+        assert taken < HEADER_LIMIT + PARSED * len(stream), (taken, len(stream))
     return (
         f"{done:,} frames: {ends['message']:,} read, {ends['refused']:,} refused, {ends['ended']:,} streams given up, "
-        f"nothing else; a stream of {STREAM} took {slowest * 1e3:.0f} ms at most"
+        f"nothing else; a stream of {STREAM} took {slowest * 1e3:.0f} ms and {most / 2**20:.1f} MiB at most"
     )
+
+
+def _read_all(source: "Drip", ends: Counter[str]) -> None:
+    while True:
+        try:
+            message = read(source)
+            ends["none" if message is None else "message"] += 1
+            if message is None:
+                return
+        except MessageError:
+            ends["refused"] += 1
+        except ProtocolError:
+            ends["ended"] += 1
+            return
 
 
 def server(count: int, seed: int = 0) -> str:
@@ -281,8 +294,10 @@ def client(count: int, seed: int = 0) -> str:
 
 
 def process(count: int, seed: int = 0) -> str:
-    """A real engine: after each stream it answers a click, or has ended with the exit code of a broken protocol."""
-    dice, lived, ended, slowest, done = random.Random(seed), 0, 0, 0.0, 0
+    """A real engine: after each stream it answers a click, has ended in words, or waits for bytes that were announced;
+    then it ends when it is closed.
+    """
+    dice, ends, done = random.Random(seed), Counter[str](), 0
     click = {"mesh": MESH.hash, "clicks": [[3, True]]}
     with tempfile.TemporaryDirectory() as folder, tiny_engine(Path(folder)) as engine:
         engine._ids = itertools.count(10**6)  # none that the stream uses
@@ -293,20 +308,24 @@ def process(count: int, seed: int = 0) -> str:
             stream = b"".join(data for data in frames if b'"id": 1,' not in data)  # the client's own hello
             if broken := dice.random() < 0.2:
                 stream += _prefix(dice)
-            connection, began = engine._connection, time.monotonic()
+            connection = engine._connection
             assert connection is not None
             connection.send([memoryview(stream)])
             asked = engine.request("query", click)
             try:
                 assert engine.wait(asked, SOON).arrays["probability"][3] >= 0.5
-                lived += 1
+                ends["answered"] += 1
             except TimeoutError:
                 assert broken, "the engine hangs"  # it waits for the bytes that were announced
+                pid = engine.engine["pid"]
                 engine.close()
-                ended += 1
-            except Exception as error:
+                assert not alive(pid)
+                ends["waited"] += 1
+            except EngineError as error:
                 assert broken and "Internal" not in str(error), error
-                ended += 1
-            slowest = max(slowest, time.monotonic() - began)
+                ends["ended"] += 1
             done += STREAM
-    return f"{done:,} frames: after {lived:,} streams a click was answered, {ended:,} ended the engine in words"
+    return (
+        f"{done:,} frames: after {ends['answered']:,} streams a click was answered, {ends['ended']:,} ended the engine "
+        f"in words, after {ends['waited']:,} it waited for the bytes that were announced until it was closed"
+    )
