@@ -16,7 +16,7 @@ from .engine import Ask, Conversation, Reply
 from .look import Geometry, Look
 
 ANSWERS_LIMIT, PREVIEWS_LIMIT = 256, 32  # of small meshes; fewer of large ones, of which an answer is megabytes
-SHOWN, PREVIEW = "shown", "preview"  # what an answer can be for
+PREVIEW = "preview"  # a purpose
 
 
 class Model(NamedTuple):

@@ -27,7 +27,6 @@ NAVIGATION = {
 }
 NAVIGATING = ("WHEEL", "NDOF_", "TIMER")  # how the names of more such events begin; a view turns smoothly by a timer
 
-
 _told: tuple[str, int] | None = None  # while somebody clicks: the workspace and the address of the area that say so
 
 
@@ -70,7 +69,8 @@ class ISEG_OT_click(pointer.PointerOperator):
         if event.type == "ESC" and event.value == "PRESS":
             history.restore(thing, self._before)
             return self._end(context, {"CANCELLED"})
-        if event.type == "LEFTMOUSE" and event.value == "RELEASE" and self._stroke is not None:  # wherever that is
+        let_go = event.type == "WINDOW_DEACTIVATE" or (event.type, event.value) == ("LEFTMOUSE", "RELEASE")
+        if let_go and self._stroke is not None:  # wherever the mouse is
             self._stroke = None
             self._remember(thing)
             return {"RUNNING_MODAL"}

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import bpy
+import numpy as np
 import pytest
 from mathutils import Matrix, Vector
 
@@ -81,6 +82,50 @@ def test_what_another_object_hides_is_not_clicked(click, empty, monkeypatch, lim
     assert click((-0.4, -0.4, 0.5)) and made() == [((-0.5, -0.5, 0.5), True)]
 
 
+@pytest.mark.parametrize("limit", [0, 100_000], ids=["by one ray an object", "by the scene's ray"])
+@pytest.mark.parametrize("kind", ["WIRE", "BOUNDS"])
+def test_what_hides_nothing_is_clicked_through(click, empty, monkeypatch, limit, kind):
+    """Cutters of a boolean are shown so; behind them, before the mesh, another object may hide it all the same."""
+    monkeypatch.setattr(empty.operators.aiming, "RAY_LIMIT", limit)
+    for height in (2.0, 2.5):
+        bpy.ops.mesh.primitive_cube_add(size=0.3, location=(0.4, 0.4, height))
+        bpy.context.object.display_type = kind
+    cutter = bpy.context.object
+    bpy.ops.mesh.primitive_plane_add(size=0.3, location=(-0.4, -0.4, 1.0))
+    copy = cutter.copy()
+    copy.location = (-0.4, -0.4, 2.0)
+    bpy.context.scene.collection.objects.link(copy)
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    assert click((0.4, 0.4, 0.5)) and made() == [((0.5, 0.5, 0.5), True)]
+    assert not click((-0.4, -0.4, 0.5))
+
+
+def test_wireframes_have_an_xray_of_their_own(click):
+    """The solid's, which was left on, is not theirs."""
+    bpy.ops.mesh.primitive_plane_add(size=0.6, location=(0.5, 0.5, 2.0))
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    click.shading.type, click.shading.show_xray = "WIREFRAME", True
+    assert not click((0.4, 0.4, 0.5))
+    click.shading.show_xray_wireframe = True
+    assert click((0.4, 0.4, 0.5))
+
+
+def test_each_view_of_four_is_its_own(click, empty):
+    """Quad view: what counts is the view under the mouse; on a sidebar over it, none does."""
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    others = [
+        SimpleNamespace(type="WINDOW", x=100 + SIZE * x, y=50 + SIZE * y, width=SIZE, height=SIZE, data=None)
+        for x, y in ((1, 0), (0, 1), (1, 1))
+    ]
+    click.context.area.regions[:] = [others[0], click.region, *others[1:]]
+    assert click((0.4, 0.3, 0.5)) and made() == [((0.5, 0.5, 0.5), True)]
+    sidebar = SimpleNamespace(type="UI", x=100 + SIZE // 2, y=50, width=SIZE // 2, height=SIZE)
+    click.context.area.regions.append(sidebar)
+    assert not click((0.4, 0.3, 0.5)) and click((-0.4, 0.3, 0.5))
+    sidebar.width = 1  # closed
+    assert click((0.4, 0.3, 0.5))
+
+
 def test_only_a_click_that_is_seen_is_removed(click):
     """The nearest of those near the cursor; one behind the mesh, or behind another object, only with x-ray."""
     bpy.ops.mesh.primitive_grid_add(x_subdivisions=2, y_subdivisions=2, size=2.0, location=(0, 0, 1))
@@ -121,3 +166,244 @@ def test_t_swaps_include_and_exclude(empty):
     assert not pointer.includes(ctrl=False) and pointer.includes(ctrl=True)
     pointer.reset()
     assert pointer.includes(ctrl=False)
+
+
+# The operator behind the button: what it makes of events, one at a time.
+
+
+@pytest.fixture
+def clicking(click, empty):
+    """Begins clicking, and hands out what the modal operator does with an event."""
+    shown = []
+    area = click.context.area
+    area.type, area.as_pointer, area.header_text_set = "VIEW_3D", lambda: 1, shown.append
+    click.context.workspace = SimpleNamespace(name="Layout", status_text_set=shown.append)
+    click.context.window = SimpleNamespace(cursor_modal_set=shown.append)
+    click.context.window_manager = SimpleNamespace(modal_handler_add=shown.append)
+    members = {}
+    for kind in reversed(empty.operators.click.ISEG_OT_click.__mro__):
+        if kind.__module__.startswith(empty.__name__):
+            members |= {name: value for name, value in vars(kind).items() if callable(value)}
+    operator = type("Click", (), members)()
+    operator.said = []
+    operator.report = lambda kind, text: operator.said.append(text)
+
+    def event(kind, value="PRESS", point=None, **keys):
+        click.context.object = bpy.context.object
+        x, y = click.place(point) if point is not None else (0, 0)  # beside the view
+        made = {"ctrl": False, "alt": False, "shift": False, "oskey": False} | keys
+        given = SimpleNamespace(type=kind, value=value, mouse_x=x, mouse_y=y, **made)
+        return operator.modal(click.context, given)
+
+    event.operator, event.click = operator, click
+
+    def begin():
+        click.context.object = bpy.context.object
+        return operator.invoke(click.context, None)
+
+    event.begin = begin
+    yield event
+    empty.operators.click.stop()
+
+
+RUNNING, PASSED = {"RUNNING_MODAL"}, {"PASS_THROUGH"}
+CORNER, OTHER = (0.4, 0.3, 0.5), (-0.4, 0.3, 0.5)
+
+
+def test_a_stroke_ends_wherever_the_button_is_let_go(clicking):
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    assert clicking.begin() == RUNNING
+    assert clicking("LEFTMOUSE", point=CORNER) == RUNNING and len(made()) == 1
+    assert clicking("LEFTMOUSE", "RELEASE") == RUNNING  # beside the view
+    clicking("MOUSEMOVE", "NOTHING", OTHER)
+    assert len(made()) == 1
+    clicking("Z", point=OTHER, ctrl=True)
+    assert made() == []  # the stroke was a step
+    clicking("Z", point=OTHER, ctrl=True, shift=True)
+    assert len(made()) == 1
+
+
+@pytest.mark.parametrize("kind", ["NDOF_BUTTON_FIT", "TIMER1", "NUMPAD_SLASH", "ACCENT_GRAVE", "WHEELUPMOUSE"])
+def test_navigation_passes_through(clicking, kind):
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    clicking.begin()
+    assert clicking(kind, point=CORNER) == PASSED
+    assert clicking("G", point=CORNER) == RUNNING  # would move the object
+
+
+@pytest.mark.parametrize("change", ["another editor", "another area", "no area"])
+def test_clicking_ends_with_its_view(clicking, change):
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    clicking.begin()
+    clicking("LEFTMOUSE", point=CORNER)
+    area = clicking.click.context.area
+    if change == "another editor":
+        area.type = "IMAGE_EDITOR"
+    elif change == "another area":
+        area.as_pointer = lambda: 2
+    else:
+        clicking.click.context.area = None
+    assert clicking("MOUSEMOVE", "NOTHING", OTHER) == {"FINISHED"} and len(made()) == 1
+
+
+def test_after_an_edit_there_is_no_way_back_to_clicks_on_the_old_mesh(clicking, empty):
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    thing = bpy.context.object
+    clicking.begin()
+    clicking("LEFTMOUSE", point=CORNER)
+    clicking("LEFTMOUSE", "RELEASE", CORNER)
+    thing.modifiers.new("Subdivision", "SUBSURF")
+    bpy.ops.object.modifier_apply(modifier="Subdivision")
+    look = empty.meshes.look_at(thing)
+    thing.iseg.topology = look.topology  # as an edit of ours leaves it
+    carried = empty.state.saved(thing)
+    for keys in ({"ctrl": True}, {"ctrl": True, "shift": True}):
+        clicking("Z", point=OTHER, **keys)
+        assert empty.state.saved(thing) == carried
+    clicking("LEFTMOUSE", point=(-0.2, 0.2, 0.4))
+    clicking("LEFTMOUSE", "RELEASE")
+    assert len(made()) == 2
+    assert clicking("ESC") == {"CANCELLED"} and empty.state.saved(thing) == carried
+
+
+def test_esc_brings_back_what_was_cleared_meanwhile(clicking, empty):
+    """The mesh is the same: so the way back is open."""
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    bpy.ops.iseg.click_add(vertex=0)
+    clicking.begin()
+    clicking("MOUSEMOVE", "NOTHING", OTHER)
+    bpy.ops.iseg.click_clear()
+    clicking("MOUSEMOVE", "NOTHING", CORNER)
+    clicking("ESC")
+    assert len(made()) == 1
+
+
+def test_a_mesh_that_cannot_be_read_ends_it_and_says_so_once(clicking, empty, monkeypatch):
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    clicking.begin()
+
+    def failing(thing):
+        raise empty.core.EngineError("No memory.")
+
+    monkeypatch.setattr(empty.operators.click, "surface_known", failing)
+    assert clicking("MOUSEMOVE", "NOTHING", CORNER) == {"FINISHED"}
+    assert clicking.begin() == {"CANCELLED"}
+    assert clicking.operator.said == ["No memory."] * 2
+
+
+def test_clicking_is_begun_once(empty, monkeypatch):
+    kind = empty.operators.click.ISEG_OT_click
+    monkeypatch.setattr(empty.operators.click, "under_way", lambda: True)
+    assert "Enter keeps, Esc restores" in kind.refusal(bpy.context)
+
+
+def test_what_is_hidden_is_not_clicked(empty, engine):
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    thing = bpy.context.object
+    area = next(area for screen in bpy.data.screens for area in screen.areas if area.type == "VIEW_3D")
+    context = SimpleNamespace(object=thing, area=area, space_data=area.spaces[0])
+    refusal = empty.operators.aiming.click_refusal
+    assert refusal(context) == ""
+    thing.hide_set(True)
+    bpy.context.view_layer.update()
+    assert "Cube is hidden in this view" in refusal(context)
+
+
+# Previews.
+
+
+def answered(iseg, query, look, purpose=""):
+    """Ask, and answer in the engine's place."""
+    talk = iseg.queries.asking(query, look, "auto", purpose)
+    try:
+        next(talk)
+        fields = {"threshold": 0.5, "milliseconds": 1.0}
+        talk.send(iseg.engine.Reply(fields, {"probability": np.ones(len(look.vertices), np.float32)}))
+    except StopIteration:
+        pass
+
+
+@pytest.mark.parametrize("purpose", ["preview", ""])
+def test_what_is_shown_outlasts_other_answers(empty, purpose):
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    bpy.ops.iseg.click_add(vertex=0)
+    thing = bpy.context.object
+    part, look = thing.iseg.parts[0], empty.meshes.look_at(thing)
+    query = empty.queries.query_of(thing, part, look)
+    answered(empty, query, look)
+    shown = empty.queries.answer_of(thing, part)
+    assert shown is not None
+    for other in range(1000):
+        answered(empty, query._replace(clicks=((0, True), (other + 1, True))), look, purpose)
+        if not purpose and other % 100 == 0:
+            assert empty.queries.answer_of(thing, part) is shown  # the view draws it
+    assert empty.queries.answer_of(thing, part) is shown
+    assert len(empty.queries.answers) < 300 and len(empty.queries.previews) <= 32
+    empty.queries.forget()
+
+
+def inside(iseg, conversation) -> np.ndarray:
+    """The result of a conversation with the engine."""
+    task = iseg.session.engine.start(conversation)
+    iseg.session.engine.wait(task, 60)
+    assert task.error is None
+    return task.result
+
+
+def test_a_part_that_is_not_there_yet_is_as_new_ones_are(empty):
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    part = empty.state.add_part(bpy.context.object)
+    for name, value in vars(empty.operators.pointer.NEW_PART).items():
+        assert getattr(part, name) == value if name not in ("clicks", "mirror") else not any(getattr(part, name))
+
+
+@pytest.mark.parametrize("before", [[], [(60, True)], [(60, True), (0, False)]], ids=len)
+@pytest.mark.parametrize("settings", [{}, {"mirror": (True, False, False)}, {"connected": True, "automatic": False}])
+def test_a_preview_is_what_the_click_gives(empty, engine, before, settings):
+    """With mirrored clicks, with only what is connected, and where the first click is still to come."""
+    bpy.ops.mesh.primitive_monkey_add()
+    thing = bpy.context.object
+    part = empty.state.add_part(thing) if before or settings else None
+    for name, value in settings.items():
+        setattr(part, name, value)
+    for vertex, positive in before:
+        bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
+    look, pointer = empty.meshes.look_at(thing), empty.operators.pointer
+    preview = inside(empty, pointer.imagining(thing, part or pointer.NEW_PART, look, (0, True), "auto"))
+    bpy.ops.iseg.click_add(vertex=0)
+    part = thing.iseg.parts[0]
+    answer = inside(empty, empty.queries.answering(thing, part, look, "auto"))
+    np.testing.assert_array_equal(preview, empty.queries.inside_of(thing, part, answer))
+    assert preview[0] and not preview.all()
+
+
+def test_a_preview_is_worth_it_where_the_engine_is_quick(empty, engine):
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    thing = bpy.context.object
+    empty.session.close()
+    look, pointer = empty.meshes.look_at(thing), empty.operators.pointer
+    pointer.reset()
+    assert not pointer._worth(thing, pointer.NEW_PART, look)  # no engine is started for it
+    inside(empty, pointer.imagining(thing, pointer.NEW_PART, look, (0, True), "auto"))
+    pointer._preview_took = 1.0
+    assert pointer._worth(thing, pointer.NEW_PART, look)
+    pointer._preview_took = 1e9
+    assert not pointer._worth(thing, pointer.NEW_PART, look)
+    pointer.reset()
+
+
+def test_clicks_that_came_too_fast_are_not_all_answered(empty, engine):
+    """The newest counts, and what it takes the place of is no problem."""
+    bpy.ops.mesh.primitive_monkey_add()
+    thing = bpy.context.object
+    empty.queries.answers.clear()
+    for vertex in range(20, 40):
+        bpy.ops.iseg.click_add(vertex=vertex)
+        empty.live._refresh()
+    wanted = empty.queries.query_of(thing, thing.iseg.parts[0], empty.meshes.known_look(thing))
+    for _ in range(3):  # one that was given up is asked for again, where it is the newest
+        empty.live._refresh()
+        while empty.session.engine.busy:
+            empty.session.engine.pump()
+    assert wanted in empty.queries.answers and len(empty.queries.answers) < 10
+    assert empty.session.problems == {} and not empty.live._failed and not empty.live._asking
