@@ -1,6 +1,7 @@
 """Clicks in a view: what mouse and keys do to them, with stand-ins for a window."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import bpy
 import numpy as np
@@ -184,7 +185,7 @@ def clicking(click, empty):
     for kind in reversed(empty.operators.click.ISEG_OT_click.__mro__):
         if kind.__module__.startswith(empty.__name__):
             members |= {name: value for name, value in vars(kind).items() if callable(value)}
-    operator = type("Click", (), members)()
+    operator: Any = type("Click", (), members)()
     operator.said = []
     operator.report = lambda kind, text: operator.said.append(text)
 
