@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "blender"
-COUNTS = {"sequences": 1000, "cycles": 200, "kills": 100}
+COUNTS = {"sequences": 1000, "cycles": 200, "kills": 100, "orphans": 10}
 BATCH = 50  # sequences
+SOON = 5.0  # seconds within which an engine must have followed its Blender
 
 
 def here(part: str, count: int, seed: int) -> None:
@@ -36,6 +37,8 @@ def here(part: str, count: int, seed: int) -> None:
                 print(f"SEED {number}", flush=True)  # so that a crash says where
                 steps += len(sequences.run(number, Path(conftest.PRIVATE.name)))
             print(f"DONE {steps}")
+        elif part == "orphans":
+            endurance.train_for_ever()
         else:
             print(f"DONE {endurance.cycles(count) if part == 'cycles' else endurance.kills(count, seed)}")
     except (sequences.Wrong, AssertionError) as error:
@@ -60,6 +63,31 @@ def elsewhere(part: str, count: int, seed: int) -> str:
     return done[-1].removeprefix("DONE ")
 
 
+def orphans(count: int) -> str:
+    """Kill Blenders while their engine trains; within SOON it has ended, too."""
+    sys.path[:0] = [str(TESTS.parent), str(TESTS.parent.parent)]
+    from engine_support import alive, until  # pyright: ignore[reportMissingImports]
+
+    times = []
+    for _ in range(count):
+        with tempfile.TemporaryDirectory() as folder:  # a Blender that is killed leaves its files behind
+            command = [sys.executable, __file__, "orphans", "--here"]
+            environment = os.environ | {"TMPDIR": folder}
+            with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as blender:
+                assert blender.stdout is not None
+                said = next((line for line in blender.stdout if line.startswith("ENGINE ")), "ENGINE -1")
+                engine = int(said.split()[1])
+                if not alive(engine):
+                    raise RuntimeError("orphans: no engine trains")
+                began = time.monotonic()
+                blender.kill()
+                until(lambda engine=engine: not alive(engine))
+                times.append(time.monotonic() - began)
+    if max(times) >= SOON:
+        raise RuntimeError(f"orphans: {times}")
+    return f"{count} Blenders killed while their engine trained: it had ended after {max(times):.2f} s at most"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("parts", nargs="*", choices=[[], *COUNTS], metavar="PART", help=", ".join(COUNTS))
@@ -68,12 +96,15 @@ def main() -> int:
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.here:
-        here(given.parts[0], given.count, given.seed)
+        here(given.parts[0], given.count or 0, given.seed)
     bad = 0
     for part in given.parts or COUNTS:
         began, count, steps, said = time.monotonic(), given.count or COUNTS[part], 0, "went wrong"
         for first in range(given.seed, given.seed + count, BATCH if part == "sequences" else count):
             try:
+                if part == "orphans":
+                    said = orphans(count)
+                    continue
                 said = elsewhere(part, min(BATCH, given.seed + count - first) if part == "sequences" else count, first)
             except RuntimeError as error:
                 bad += 1

@@ -1,19 +1,22 @@
 """What the extension goes through at a desk in a long time: enabled and disabled again and again, its engine killed."""
 
+import gc
 import os
 import random
 import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
+from types import FunctionType, MethodType
 from typing import Any
 
 import bpy
 import numpy as np
 
 MODULE = "bl_ext.user_default.iseg"
-ENDED = ("signal 9", "ended in the middle of a message")  # what is noticed first of an engine that is killed
+ENDED = "signal 9"  # the reason where an engine was killed
 PATIENT = 300.0  # seconds after which something hangs, on the slowest of machines
 
 
@@ -26,8 +29,10 @@ def left_behind() -> dict[str, list[str]]:
         if getattr(handler, "__module__", "").startswith(MODULE)
     ]
     configs = bpy.context.window_manager.keyconfigs if bpy.context.window_manager else ()
-    modules = {name: module for name, module in sys.modules.items() if name.startswith(MODULE)}
-    calls = [value for name in ("live", "seen", "managed") for value in vars(modules[f"{MODULE}.{name}"]).values()]
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith(MODULE)]
+    calls = [
+        c for c in gc.get_objects() if isinstance(c, FunctionType | MethodType | partial)
+    ]  # also those in no module
     return {
         "classes": [name for name in dir(bpy.types) if name.lower().startswith("iseg")],
         "operators": dir(bpy.ops.iseg),
@@ -40,10 +45,17 @@ def left_behind() -> dict[str, list[str]]:
             for item in keymap.keymap_items
             if item.idname.startswith("iseg.")
         ],
-        "timers": [c.__name__ for c in calls if callable(c) and bpy.app.timers.is_registered(c)],
-        "drawing": ["view"] if modules[f"{MODULE}.view"]._handle is not None else [],
+        "timers": [repr(c) for c in calls if home_of(c).startswith(MODULE) and bpy.app.timers.is_registered(c)],
+        "drawing": [  # what draw_handler_add gives
+            f"{m.__name__}.{n}" for m in modules for n, v in vars(m).items() if type(v).__name__ == "PyCapsule"
+        ],
         "threads": [thread.name for thread in threading.enumerate() if thread.name.startswith("iseg")],
     }
+
+
+def home_of(call: Any) -> str:
+    """The module that a function is of, also of one whose arguments are given already."""
+    return str(getattr(getattr(call, "func", call), "__module__", ""))
 
 
 def cycles(count: int) -> str:
@@ -56,6 +68,10 @@ def cycles(count: int) -> str:
         if number % 10 == 0:
             bpy.ops.iseg.click_add(vertex=number % 8)
             bpy.ops.iseg.to_vertex_group()
+        iseg: Any = sys.modules[MODULE]
+        for timer in (iseg.live._pump, iseg.live._refresh, iseg.managed._watch, iseg.tool._watch):
+            bpy.app.timers.register(timer, first_interval=60.0, persistent=True)  # as with a window
+        assert len(left_behind()["timers"]) == 4
         bpy.ops.preferences.addon_disable(module=MODULE)
         left = {kind: names for kind, names in left_behind().items() if names}
         assert not left, left
@@ -66,6 +82,7 @@ def cycles(count: int) -> str:
     files, memory = (np.array([row[k] for row in held[len(held) // 2 :]], float) for k in (0, 1))  # 2 x [N]
     assert np.ptp(files) <= 2, files  # a log that is rotated
     slope = np.polyfit(np.arange(len(memory)), memory, 1)[0] * 100 / 1e6 if len(memory) > 2 else 0.0
+    assert count < 100 or slope < 1.0, slope
     return f"{count} cycles, nothing left after any; {files[-1]:.0f} files open, memory {slope:+.1f} MB per 100 cycles"
 
 
@@ -74,42 +91,55 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+KINDS = ("train", "query", "start")  # what is under way when the engine is killed
+
+
 def kills(count: int, seed: int = 0) -> str:
-    """Kill the engine at random moments of training and querying; how it went.
+    """Kill the engine at random moments until `count` kills met one that trains, answers a click or starts, a third
+    each; how it went.
 
     Whatever was under way ends with a reason, what the object had stays, and the next click starts the engine again.
     """
     iseg: Any = sys.modules[MODULE]
-    engine, rng, moments, last = (
-        iseg.session.engine,
-        random.Random(seed),
-        dict.fromkeys(("train", "query", "rest"), 0),
-        0.0,
-    )
-    for number in range(count):
+
+    def under_way(kind: str, task: Any) -> bool:
+        return engine.state.name == "STARTING" if kind == "start" else not task.ended
+
+    engine, rng, longest = iseg.session.engine, random.Random(seed), 0.0
+    met, missed = dict.fromkeys(KINDS, 0), 0
+    lasts = {"train": 4.0, "query": 0.02, "start": 0.3}  # seconds, about
+    while sum(met.values()) < count:
+        assert missed < 20 * count + 20, f"nearly always too late: {met}"
+        kind = KINDS[sum(met.values()) % len(KINDS)]
         bpy.ops.wm.read_homefile(use_empty=True)
-        kind = "query" if number % 2 else "train"
-        if kind == "train":
-            bpy.ops.mesh.primitive_uv_sphere_add(segments=10 + number % 7, ring_count=8)
-        else:  # one that takes some milliseconds
-            bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=40 + number % 7)
+        if kind == "query":  # one that takes some milliseconds
+            bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=40 + missed % 7)
+        else:
+            bpy.ops.mesh.primitive_uv_sphere_add(segments=10 + sum(met.values()) % 7, ring_count=8)
         thing = bpy.context.object
         bpy.context.scene.iseg.preset = "draft"
         bpy.ops.iseg.click_add(vertex=10)
         bpy.ops.iseg.to_vertex_group()
+        bpy.ops.iseg.click_add(vertex=30, positive=False)
         before, look = state_of(iseg, thing), iseg.meshes.look_at(thing)
+        if kind == "start":
+            engine.close()
+        began = time.monotonic()
         if kind == "train":
             task = iseg.training.train(thing, bpy.context.scene.iseg)
         else:
-            bpy.ops.iseg.click_add(vertex=30, positive=False)
-            before = state_of(iseg, thing)
             task = engine.start(iseg.queries.answering(thing, thing.iseg.parts[0], look, "cpu"))
-        moment = time.monotonic() + rng.uniform(0.0, 4.0 if kind == "train" else 0.015)
-        while time.monotonic() < moment and not task.ended:
+        moment = began + rng.random() * lasts[kind]
+        while time.monotonic() < moment and under_way(kind, task) or engine._client.pid is None:
             engine.pump()
             time.sleep(0.001)
-        moments["rest" if task.ended else kind] += 1
-        os.kill(engine.about["pid"], signal.SIGKILL)
+        engine.pump()
+        if under_way(kind, task):
+            met[kind] += 1
+        else:
+            missed += 1
+        lasts[kind] *= 1.1 if under_way(kind, task) else 0.9
+        os.kill(engine._client.pid, signal.SIGKILL)
         began, pumped = time.monotonic(), 0.0
         while not task.ended or engine.reason == "":
             assert time.monotonic() - began < PATIENT, "nobody noticed"
@@ -117,17 +147,34 @@ def kills(count: int, seed: int = 0) -> str:
             engine.pump()
             pumped = max(pumped, time.monotonic() - at)
             time.sleep(0.001)
-        last = max(last, pumped)
-        assert task.error is None or any(words in str(task.error) for words in ENDED), task.error
-        assert any(words in iseg.session.problem_of(thing) for words in ENDED), iseg.session.problem_of(thing)
+        longest = max(longest, pumped)
+        assert task.error is None or ENDED in str(task.error), task.error
+        assert ENDED in iseg.session.problem_of(thing), iseg.session.problem_of(thing)
         assert state_of(iseg, thing) == before, "the object is not what it was"
         iseg.queries.answers.clear()
         bpy.ops.iseg.click_add(vertex=50)
         assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"} and not iseg.session.problem_of(thing)
     return (
-        f"{count} kills ({moments['train']} while training, {moments['query']} while a click was asked, "
-        f"{moments['rest']} with nothing under way), nothing lost; Blender was held up by at most {last * 1e3:.0f} ms"
+        f"{count} kills ({met['train']} while training, {met['query']} while a click was asked, {met['start']} while "
+        f"the engine started) and {missed} with nothing under way, nothing lost; Blender was held up by at most "
+        f"{longest * 1e3:.0f} ms"
     )
+
+
+def train_for_ever() -> None:
+    """Say which process the engine is as soon as it is in the middle of a training, and go on."""
+    iseg: Any = sys.modules[MODULE]
+    bpy.ops.mesh.primitive_monkey_add()
+    bpy.context.scene.iseg.preset = "paper"  # minutes
+    engine, task = iseg.session.engine, iseg.training.train(bpy.context.object, bpy.context.scene.iseg)
+    said = False
+    while not task.ended:
+        engine.pump()
+        if not said and task.progress is not None and task.progress.stage == "observe":
+            print(f"ENGINE {engine.about['pid']}", flush=True)
+            said = True
+        time.sleep(0.01)
+    raise AssertionError(f"the training has ended: {task.error}")
 
 
 def state_of(iseg: Any, thing: bpy.types.Object) -> tuple:
