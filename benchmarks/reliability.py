@@ -35,6 +35,7 @@ PARTS = {
     "meshes": (fuzz_files.meshes, 10_000),
     "models": (fuzz_files.models, 10_000),
     "use": (faults.long_use, 1_000),
+    "use3000": (lambda count: faults.long_use(count, "small", around=55), 200),
 }
 
 

@@ -1,4 +1,4 @@
-"""The engine as tests start it: with a preset that trains in a moment and one that never ends.
+"""The engine as tests start it: with presets that train in a moment and in a few, and one that never ends.
 
 python engine_tiny.py [noisy] [quick] [ADDRESS]
 
@@ -29,6 +29,15 @@ TINY = presets.Settings(
     decoder_steps=3,
 )
 presets.PRESETS["tiny"] = TINY
+presets.PRESETS["small"] = replace(
+    presets.PRESETS["draft"],
+    preset="small",
+    views=10,
+    hidden_targets=4,
+    click_range=(8, 8),
+    field_steps=20,
+    decoder_steps=20,
+)  # draft in little: real networks, real sizes
 presets.PRESETS["endless"] = replace(TINY, preset="endless", field_steps=10**9)
 
 if "quick" in sys.argv:

@@ -230,27 +230,34 @@ def full_disks(count: int) -> str:
     return "\n".join([*(small_disk(16 << i) for i in range(count)), disk_for_one()])
 
 
-def long_use(count: int) -> str:
-    """Trainings and queries, one of each a turn, in one process: memory and open files do not grow."""
-    samples: list[tuple[int, float, int]] = []
-    every = max(count // 40, 1)
+def long_use(count: int, preset: str = "tiny", around: int = 0) -> str:
+    """Trainings and queries, some of each a turn, in one process: memory, open files and threads do not grow.
+
+    around: meshes of around^2 vertices in place of 162.
+    """
+    samples: list[tuple[int, float, int, int]] = []
+    every, held = max(count // 40, 1), 50  # meshes that take turns
     with tempfile.TemporaryDirectory() as folder, tiny_engine(Path(folder)) as engine:
         for turn in range(count):
-            mesh = open_mesh(engine, 1.0 + turn % 50 / 100)
-            engine.ask("train", {"mesh": mesh, "preset": "tiny", "seed": turn // 50}, timeout=PATIENT)
-            query(engine, mesh, GOOD | {"seed": turn // 50})
+            stretch, named = 1.0 + turn % held / 100, GOOD | {"preset": preset, "seed": turn // held}
+            arrays = torus(around, stretch) if around else icosphere(stretch)
+            mesh = engine.ask("open_mesh", arrays=arrays, timeout=PATIENT).fields["mesh"]
+            engine.ask("train", {"mesh": mesh, **named}, timeout=PATIENT)
+            query(engine, mesh, named)
             query(engine, mesh)
             if turn % every == every - 1:
-                pid = engine.engine["pid"]
-                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-                files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-                samples.append((turn + 1, pages * os.sysconf("SC_PAGE_SIZE") / 1e6, files))
-    turns, megabytes, files = np.array(samples).T  # [n] each
+                process = Path(f"/proc/{engine.engine['pid']}")
+                pages = int((process / "statm").read_text().split()[1])
+                files, threads = (len(list((process / name).iterdir())) for name in ("fd", "task"))
+                samples.append((turn + 1, pages * os.sysconf("SC_PAGE_SIZE") / 1e6, files, threads))
+    turns, megabytes, files, threads = np.array(samples).T  # [n] each
     half = len(turns) // 2  # before, caches of bounded size fill
     slope = float(np.polyfit(turns[half:], megabytes[half:], 1)[0]) * 100 if len(turns) - half > 1 else 0.0
     assert len(set(files[half:])) == 1, files
-    assert count < 400 or slope < 1.0, (slope, megabytes.tolist())
+    assert np.ptp(threads[half:]) <= 1, threads  # one may not have ended yet
+    assert count < 200 or slope < 1.0, (slope, megabytes.tolist())
     return (
         f"{count} trainings and {2 * count} queries in one process: {slope:+.2f} MB a 100 in the second half "
-        f"({megabytes[half]:.0f} to {megabytes[-1]:.0f} MB), {int(files[-1])} open files throughout"
+        f"({megabytes[half]:.0f} to {megabytes[-1]:.0f} MB), {int(files[-1])} open files throughout, "
+        f"{int(threads[half:].max())} threads at most"
     )
