@@ -1,12 +1,13 @@
 """Files that nobody should open: meshes and models, mutated from a seed.
 
 Each function tries `count` of them, raises AssertionError where something else comes of it than a result or one of our
-errors, within SOON and within ROOM of address space, and returns the figure in words. See faults.py.
+errors, within SOON, LATE and ROOM of address space, and returns the figure in words. See faults.py.
 """
 
 import json
 import pickle
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from shapes import dumbbell, tiny_settings
-from test_mesh import good_files
+from test_mesh import good_files, outline, tangle
 
 import iseg_core as iseg
 from iseg_core import store
@@ -27,9 +28,11 @@ from iseg_core.errors import ClickError, MeshError, ModelFileError
 from iseg_core.mesh import load_mesh
 
 SOON = 10.0  # seconds of the processor for one file
+LATE = 60.0  # seconds of the clock: what waits for a pipe or a device takes no time of the processor
 ROOM = 4 * 2**30  # bytes of address space beyond what the process has
 IMPORT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "import"
-WORDS = (b"0", b"-1", b"9" * 30, b"nan", b"1e999", b" ", b"\n", b"[", b"{", b'"', b",", b"f 1 1 1\n", b"/", b"\x00\xff")
+WORDS = (b"0", b"-1", b"9" * 8, b"9" * 30, b"nan", b"1e999", b"[", b"{", b'"', b",", b"f 1 1 1\n", b"/", b"\x00\xff")
+WORDS += (b" ", b"\n")
 
 
 @contextmanager
@@ -47,6 +50,38 @@ def bounded() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+class _Late(BaseException):
+    """Not an Exception, which the readers would take for a defect of the file."""
+
+
+@contextmanager
+def watched(seconds: float) -> Iterator[None]:
+    """An error in what is not over by then, also where it waits for something (not on Windows)."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def late(*_: object) -> None:
+        raise _Late(f"not over after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def polygons() -> bytes:
+    """An OBJ file of two large polygons: one concave, one that crosses itself."""
+    lines = []
+    for ring in (outline("gear", 300), tangle(600)):
+        lines += [f"v {x:.3f} {y:.3f} {z:.3f}" for x, y, z in ring]
+        lines.append("f " + " ".join(str(k) for k in range(-len(ring), 0)))
+    return "\n".join(lines).encode()
 
 
 def mutate(data: bytes, dice: random.Random) -> bytes:
@@ -75,10 +110,12 @@ def _try(what: str, work: Callable[[], Any], allowed: tuple[type[Exception], ...
     """Seconds that it took; what it comes to is counted."""
     began = time.process_time()
     try:
-        work()
+        with watched(LATE):
+            work()
         ends["result"] += 1
     except allowed as error:
         assert str(error), what
+        assert not isinstance(error.__cause__, MemoryError), f"{what}: {error}"
         ends[type(error).__name__] += 1
     except BaseException as error:
         raise AssertionError(f"{what}: {error!r}") from error
@@ -89,7 +126,8 @@ def _try(what: str, work: Callable[[], Any], allowed: tuple[type[Exception], ...
 
 def meshes(count: int, seed: int = 0) -> str:
     """Mesh files of every format: those of the tests, and where they are at hand, real ones."""
-    sources = {name: data for name, data in good_files().items()}
+    sources = good_files() | {"polygons.obj": polygons()}
+    made = len(sources)
     real = sorted(IMPORT.glob("*")) if IMPORT.is_dir() else []
     sources |= {path.name: path.read_bytes() for path in real if path.suffix != ".bin"}
     chances = [min(1.0, 2e5 / len(data)) for data in sources.values()]  # large ones take long
@@ -106,7 +144,7 @@ def meshes(count: int, seed: int = 0) -> str:
             what = f"{name}, turn {turn} of seed {seed}"
             slowest = max(slowest, _try(what, lambda path=path: load_mesh(path), (MeshError,), ends))
     return (
-        f"{count:,} mutations of {len(sources)} files ({len(sources) - len(good_files())} of them real): "
+        f"{count:,} mutations of {len(sources)} files ({len(sources) - made} of them real): "
         f"{ends['result']:,} read, {ends['MeshError']:,} refused, nothing else; {slowest:.2f} s (CPU) at most"
     )
 

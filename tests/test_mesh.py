@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from iseg_core.errors import MeshError
 from iseg_core.mesh import Mesh, as_mesh, check, equal_rows, load_mesh, weld
-from iseg_core.polygons import clip_ears, triangulate
+from iseg_core.polygons import LARGEST, clip_ears, triangulate
 
 TRIANGLE = ([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]])
 
@@ -156,6 +157,45 @@ def test_a_polygon_that_crosses_itself_still_gives_triangles():
     star = np.array([[np.cos(4 * np.pi * k / 5), np.sin(4 * np.pi * k / 5), 0] for k in range(5)])
     assert clip_ears(star).shape == (3, 3)
     assert clip_ears(np.zeros((5, 3))).shape == (3, 3)
+
+
+def outline(kind: str, corners: int) -> np.ndarray:
+    """Polygons that do not cross themselves, every other corner of which is reflex or nearly. [corners, 3]"""
+    angle = 2 * np.pi * np.arange(corners) / corners
+    if kind == "gear":
+        radius = 1 + 0.1 * (np.arange(corners) // 2 % 2)
+    elif kind == "star":
+        radius = np.random.default_rng(0).uniform(0.1, 1, corners)
+    else:  # a spiral, outwards and back
+        angle = np.concatenate([np.linspace(7, 40, corners // 2), np.linspace(40, 7, corners // 2)])
+        radius = angle + np.repeat([1, -1], corners // 2)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * angle], axis=1)
+
+
+def tangle(corners: int) -> np.ndarray:
+    """A polygon that crosses itself everywhere. [corners, 3]"""
+    return np.random.default_rng(0).normal(size=(corners, 3)) * [1, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["gear", "star", "spiral"])
+def test_a_concave_polygon_of_thousands_of_corners_is_cut_soon(kind):
+    points = outline(kind, 2000)
+    began = time.process_time()
+    faces = triangulate(points, np.arange(2000), np.array([2000]))
+    assert time.process_time() - began < 5  # 0.2 s on an idle machine
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    doubled = np.cross(b - a, c - a)[:, 2]  # [T]
+    x, y, _ = points.T
+    assert len(faces) == 1998 and (doubled > 0).all()
+    assert doubled.sum() == pytest.approx((x * np.roll(y, -1) - np.roll(x, -1) * y).sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize("corners", [2000, LARGEST + 1, 100_000])
+def test_a_polygon_that_crosses_itself_everywhere_takes_no_longer(corners):
+    began = time.process_time()
+    faces = triangulate(tangle(corners), np.arange(corners), np.array([corners]))
+    assert time.process_time() - began < 5  # 0.2 s on an idle machine
+    assert faces.shape == (corners - 2, 3) and len(np.unique(faces)) == corners
 
 
 # ---- weld and hashes ----
@@ -439,6 +479,12 @@ def test_a_skinned_gltf_mesh_stands_where_its_joints_put_it(tmp_path):
 def good_files() -> dict[str, bytes]:
     gltf = Gltf()
     header = {"meshes": [{"primitives": [primitive(gltf.add(CORNERS), mode=6)]}], "nodes": [{"mesh": 0}]}
+    sparse = Gltf()
+    given = sparse.view(CORNERS[1:3], byteStride=12)
+    where = {"bufferView": sparse.view(np.array([1, 2], np.uint8)), "componentType": 5121}
+    pulled = {"count": 2, "indices": where, "values": {"bufferView": given}}
+    sparse.accessors = [{"componentType": 5126, "count": 3, "type": "VEC3", "sparse": pulled}]  # all else is zero
+    twice = {"meshes": [{"primitives": [primitive(0)]}], "nodes": [{"mesh": 0, "children": [1]}, {"mesh": 0}]}
     box = trimesh.creation.box()
     return {
         "a.obj": SEAMS.encode(),
@@ -448,6 +494,7 @@ def good_files() -> dict[str, bytes]:
         "a.stl": exported(box, "stl"),
         "b.stl": exported(box, "stl_ascii"),
         "a.gltf": gltf.text(**header),
+        "b.gltf": sparse.text(**twice),
         "a.glb": gltf.glb(**header),
     }
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import MeshError
 from .gltf import read_gltf
+from .limits import read_file
 from .ply import read_ply
 
 Polygons = tuple[np.ndarray, np.ndarray, np.ndarray]  # vertices [V, 3] float64, corners [C] int, corners a polygon [F]
@@ -30,18 +31,21 @@ def read(path: str | os.PathLike) -> Polygons:
     if reader is None:
         raise MeshError(f"{path.name}: not a known kind of mesh file. Convert it to one of {', '.join(READERS)}.")
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MeshError(f"{path.name}: cannot be read ({error.strerror or error}). Check the path.") from error
-    if not data.strip():
-        raise MeshError(f"{path.name}: the file is empty. Export the mesh again.")
-    try:
+        data = read_file(path)
+        if not data or data.isspace():
+            raise MeshError("the file is empty. Export the mesh again.")
         vertices, corners, counts = reader(data, path.parent)  # [V, 3], [C], [F]
-        if (counts < 0).any() or counts.sum() != len(corners):
+        outside = (counts < 0) | (counts > len(corners))  # [F] without them the sum is exact
+        if outside.any() or counts.sum() != len(corners):
             raise MeshError("the file is truncated or damaged: faces lack corners. Export the mesh again.")
         return vertices, corners, counts
     except MeshError as error:
         raise MeshError(f"{path.name}: {error}") from error
+    except OSError as error:
+        raise MeshError(f"{path.name}: cannot be read ({error.strerror or error}). Check the path.") from error
+    except MemoryError as error:
+        remedy = "Close other programs, or use a mesh of fewer vertices."
+        raise MeshError(f"{path.name}: there is not enough memory to read it. {remedy}") from error
     except Exception as error:  # whatever a damaged file makes the readers stumble over
         kind = path.suffix[1:].upper()
         reason = f"{type(error).__name__}: {error}"

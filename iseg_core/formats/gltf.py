@@ -8,17 +8,20 @@ import base64
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from ..errors import MeshError
+from .limits import FILE_LIMIT, read_file
 
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 COMPRESSIONS = {"KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression"}
 TRIANGLES, STRIP, FAN = 4, 5, 6
 GLB, JSON, BINARY = b"glTF", 0x4E4F534A, 0x004E4942
+MOST = 30_000_000  # vertices and corners of all nodes: a few bytes can ask for any number
+PRIMITIVE = 100  # as many of them take as long as one more primitive
 
 
 def read_gltf(data: bytes, folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -41,41 +44,53 @@ class _Document:
             raise MeshError(f"the mesh is compressed ({', '.join(compressed)}). Export it without compression.")
         self.nodes: list[dict[str, Any]] = self.header.get("nodes", [])
         self.buffers: dict[int, bytes] = {}
+        self.counted, self.room = 0, FILE_LIMIT
 
     def join(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         world = self._world_transforms()
         vertices, corners, total = [np.zeros((0, 3))], [np.zeros(0, np.int64)], 0  # [0, 3], [0]
         for index, transform in world.items():
             node = self.nodes[index]
-            placed: dict[int, int] = {}  # primitives that share one list of vertices go on sharing it
+            placed: dict[int, tuple[int, int]] = {}  # primitives that share one list of vertices go on sharing it
             for primitive in self.header["meshes"][node["mesh"]]["primitives"] if "mesh" in node else []:
+                self._count(PRIMITIVE)
                 if primitive.get("mode", TRIANGLES) not in (TRIANGLES, STRIP, FAN):
                     continue  # points and lines
                 position = primitive["attributes"]["POSITION"]
-                points = self.accessor(position)  # [V, 3]
                 if position not in placed:
-                    placed[position] = total
+                    points = self.accessor(position)  # [V, 3]
+                    placed[position] = total, len(points)
                     total += len(points)
                     if "skin" in node:
                         points = self._skinned(points, primitive["attributes"], node["skin"], world)  # [V, 3]
                     else:
                         points = points @ transform[:3, :3].T + transform[:3, 3]  # [V, 3]
                     vertices.append(points)
-                corners.append(placed[position] + self._triangles(primitive, len(points)))
+                start, length = placed[position]
+                corners.append(start + self._triangles(primitive, length))
         joined = np.concatenate(corners)  # [C]
-        return np.concatenate(vertices).astype(np.float64), joined, np.full(len(joined) // 3, 3)
+        return np.concatenate(vertices), joined, np.full(len(joined) // 3, 3)
+
+    def _count(self, more: int) -> None:
+        """Before memory is taken for so many more vertices and corners. Errors: MeshError."""
+        self.counted += max(more, 0)
+        if self.counted > MOST:
+            much = f"{MOST:,} vertices and corners, or too many parts"
+            raise MeshError(f"its nodes have more than {much}. Use a mesh of fewer vertices.")
 
     def _triangles(self, primitive: dict[str, Any], vertex_count: int) -> np.ndarray:
         """Corners of the primitive's triangles. [C] int64"""
         if "indices" in primitive:
             order = self.accessor(primitive["indices"])[:, 0].astype(np.int64)  # [N]
         else:
+            self._count(vertex_count)
             order = np.arange(vertex_count)  # [N]
         mode = primitive.get("mode", TRIANGLES)
         if order.size and (order.max() >= vertex_count or order.min() < 0):
             raise MeshError("a face names a vertex that its mesh does not have. Export the mesh again.")
         if mode == TRIANGLES:
             return order[: len(order) // 3 * 3]
+        self._count(3 * len(order))
         step = np.arange(max(len(order) - 2, 0))  # [T]
         if mode == FAN:
             picks = np.stack([np.zeros_like(step), step + 1, step + 2], axis=1)  # [T, 3]
@@ -105,6 +120,7 @@ class _Document:
     ) -> np.ndarray:
         """World positions of a skinned primitive's points [V, 3]: its joints place it, not its own node. [V, 3]"""
         joints = self.header["skins"][skin]["joints"]
+        self._count(len(joints))
         pose = np.stack([world.get(joint, np.eye(4)) for joint in joints])  # [J, 4, 4]
         if "inverseBindMatrices" in self.header["skins"][skin]:
             inverse = self.accessor(self.header["skins"][skin]["inverseBindMatrices"])  # [J, 16]
@@ -114,6 +130,8 @@ class _Document:
         for k in range(sum(name.startswith("JOINTS_") for name in attributes)):
             chosen = self.accessor(attributes[f"JOINTS_{k}"]).astype(np.int64)  # [V, 4]
             weights = self.accessor(attributes[f"WEIGHTS_{k}"])  # [V, 4]
+            if len(chosen) != len(points):
+                raise MeshError("its skin has more or fewer joints than vertices. Export the mesh again.")
             for corner in range(4):
                 placed += weights[:, corner, None] * np.einsum("vij,vj->vi", pose[chosen[:, corner]], local)
             total += weights.sum(axis=1, keepdims=True)
@@ -123,6 +141,7 @@ class _Document:
         """The accessor's values, one row an item; normalised integers as fractions. [N, K] float64"""
         info = self.header["accessors"][index]
         dtype, size, count = np.dtype(COMPONENTS[info["componentType"]]), SIZES[info["type"]], info["count"]
+        self._count(count * -(-size // 3))  # in vertices, which have three values
         if "bufferView" in info:
             values = self._view(info["bufferView"], info.get("byteOffset", 0), dtype, count, size)  # [N, K]
         else:
@@ -131,6 +150,7 @@ class _Document:
             sparse = info["sparse"]
             where, given = sparse["indices"], sparse["values"]
             kind = np.dtype(COMPONENTS[where["componentType"]])
+            self._count(sparse["count"])
             rows = self._view(where["bufferView"], where.get("byteOffset", 0), kind, sparse["count"], 1)[:, 0]  # [S]
             values = values.copy()  # [N, K]
             values[rows] = self._view(given["bufferView"], given.get("byteOffset", 0), dtype, sparse["count"], size)
@@ -143,8 +163,10 @@ class _Document:
         buffer = self._buffer(view["buffer"])
         start, stride = view.get("byteOffset", 0) + offset, view.get("byteStride", dtype.itemsize * size)
         end = start + stride * (count - 1) + dtype.itemsize * size
-        if count < 0 or start < 0 or stride <= 0 or end > len(buffer):
+        if count < 0 or start < 0 or end > len(buffer):
             raise MeshError("the file's data is shorter than it says. Export the mesh again.")
+        if stride < dtype.itemsize * size:
+            raise MeshError("the rows of the file's data overlap. Export the mesh again.")
         return np.ndarray((count, size), dtype, buffer, start, (stride, dtype.itemsize))  # [N, K]
 
     def _buffer(self, index: int) -> bytes:
@@ -155,11 +177,23 @@ class _Document:
             elif uri.startswith("data:"):
                 self.buffers[index] = base64.b64decode(uri.partition(",")[2])
             else:
-                try:
-                    self.buffers[index] = (self.folder / unquote(uri)).read_bytes()
-                except OSError as error:
-                    raise MeshError(f"its data file {uri} cannot be read. Put it beside the .gltf.") from error
+                self.buffers[index] = self._data_file(uri)
         return self.buffers[index]
+
+    def _data_file(self, uri: str) -> bytes:
+        """What the file of that name beside this one holds: a glTF of others must not name all that a user can read."""
+        name, folder = unquote(uri), self.folder.resolve()
+        away = urlsplit(uri).scheme or Path(name).anchor  # told by the name: a look at the path may ask another machine
+        if away or not (folder / name).resolve().is_relative_to(folder):
+            raise MeshError(
+                f"its data file {uri:.80} is elsewhere. Put it beside the .gltf, and its bare name in there."
+            )
+        try:
+            data = read_file(folder / name, self.room)
+        except OSError as error:
+            raise MeshError(f"its data file {uri:.80} cannot be read. Put it beside the .gltf.") from error
+        self.room -= len(data)
+        return data
 
 
 def _split_glb(data: bytes) -> tuple[dict[str, Any], bytes]:
