@@ -103,7 +103,8 @@ def actives() -> list[tuple[bpy.types.Scene, bpy.types.Object]]:
     """The active object of every window, each once, with the scene whose settings are its."""
     manager = bpy.context.window_manager
     shown = [(window.scene, window.view_layer.objects.active) for window in (manager.windows if manager else ())]
-    shown.append((bpy.context.scene, bpy.context.object))  # in background mode there are no windows
+    active = getattr(bpy.context, "object", None)  # there is none while an area is being maximised
+    shown.append((bpy.context.scene, active))  # in background mode there are no windows
     return list({thing.session_uid: (scene, thing) for scene, thing in shown if thing is not None}.values())
 
 

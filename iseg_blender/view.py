@@ -105,7 +105,7 @@ def draw() -> None:
     thing, settings = context.object, context.scene.iseg
     if thing is None or not settings.show or not context.space_data.overlay.show_overlays or mesh_io.refusal(thing):
         return
-    if not thing.visible_in_viewport_get(context.space_data):
+    if not thing.visible_get(viewport=context.space_data):
         return
     part, look = state.part_of(thing), meshes.known_look(thing)
     if part is None or look is None or thing.iseg.topology != look.topology or meshes.waits(thing):

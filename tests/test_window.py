@@ -46,6 +46,12 @@ def tool() -> Any:
     return run("tool", ROOT / "out" / "window-tool")
 
 
+@pytest.fixture(scope="module")
+def views() -> Any:
+    """What the way through changing views has found."""
+    return run("views", ROOT / "out" / "window-views")
+
+
 def run(scenario: str, out: Path) -> Any:
     """The report of a scenario of tests/window/, whose pictures go to `out`."""
     shutil.rmtree(out, ignore_errors=True)  # a model of the last run would need no training
@@ -159,3 +165,27 @@ def test_the_preview_goes_with_the_mouse_behind_the_button_too(tool: Any):
 
 def test_the_tool_goes_with_the_extension(tool: Any):
     assert tool["problems"] == {} and tool["keymaps"] == []
+
+
+def test_clicking_begins_once_and_a_stroke_ends_on_the_sidebar(views: Any):
+    assert views["again"] == [True, False] and views["ended"] == [False, True]
+    assert len(views["stroke"]) == 1
+
+
+def test_clicking_ends_with_its_view(views: Any):
+    assert views["left"] == dict.fromkeys(("other_editor", "maximised", "other_workspace"), [False, None])
+    assert views["disabled"] is None
+
+
+def test_each_view_of_four_picks_what_it_shows(views: Any):
+    assert [count for *_, count in views["quad"]] == [1, 2, 3, 4]
+    for front, picked, _ in views["quad"]:
+        assert math.dist(front, picked) < 0.15
+
+
+def test_what_the_view_does_not_show_hides_nothing_and_is_not_clicked(views: Any):
+    eye, (picked, positive) = views["local"]
+    assert picked == eye and positive
+    assert views["inside"] == "" and views["problems"] == {}
+    for name, thing in (("outside", "Sphere"), ("hidden", "Suzanne")):
+        assert views[name] == f"{thing} is hidden in this view: show it (Alt-H) or leave local view."

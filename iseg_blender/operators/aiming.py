@@ -133,7 +133,7 @@ def hits_on_others(
 def covers(context: bpy.types.Context, other: bpy.types.Object) -> bool:
     """Whether the view shows an object that a ray has met, with faces that hide what is behind them."""
     space = context.space_data
-    outside = space.local_view is not None and not other.local_view_get(space)
+    outside = space.local_view is not None and not other.visible_get(viewport=space)
     return other.display_type not in ("WIRE", "BOUNDS") and not outside
 
 
@@ -146,10 +146,10 @@ def surface_known(thing: bpy.types.Object) -> bool:
 def click_refusal(context: bpy.types.Context) -> str:
     """Why there can be no clicking; empty where there can."""
     thing, space = context.object, context.space_data
-    why = mesh_io.refusal(thing) or prefs.chosen()
+    why = mesh_io.face_refusal(thing) or prefs.chosen()
     if not why and (context.area is None or context.area.type != "VIEW_3D"):
         why = "Clicking needs a 3D viewport: scripts use bpy.ops.iseg.click_add(vertex=, positive=)."
-    if not why and not thing.visible_in_viewport_get(space):
+    if not why and not thing.visible_get(viewport=space):
         why = f"{thing.name} is hidden in this view: show it (Alt-H) or leave local view."
     return why
 
