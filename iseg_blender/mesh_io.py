@@ -10,6 +10,7 @@ import numpy as np
 from .look import Geometry
 
 MODES = ("OBJECT", "EDIT")
+CONVERTIBLE = ("CURVE", "SURFACE", "META", "FONT")
 
 
 def refusal(thing: bpy.types.Object | None) -> str:
@@ -17,12 +18,30 @@ def refusal(thing: bpy.types.Object | None) -> str:
     if thing is None:
         return "There is no active object: select a mesh."
     if thing.type != "MESH":
-        return f"{thing.name} is not a mesh: select one, or convert it (Object > Convert > Mesh)."
+        remedy = "select one."
+        if thing.type in CONVERTIBLE:
+            remedy = "select one, or convert it (Object > Convert > Mesh)."
+        elif thing.instance_type == "COLLECTION":
+            remedy = "select one, or make what it shows real (Object > Apply > Make Instances Real)."
+        return f"{thing.name} is not a mesh: {remedy}"
     if thing.library is not None or thing.data.library is not None:
         return f"{thing.name} is linked from another file: make it local first (Object > Relations > Make Local)."
+    if thing.override_library is not None or thing.data.override_library is not None:
+        menu = "Object > Relations > Make Local > Selected Objects and Data"
+        return f"{thing.name} is a library override: make it local first ({menu})."
     if thing.mode not in MODES:
         return "iSeg works in Object Mode and in Edit Mode: change the mode."
     return ""
+
+
+def face_refusal(thing: bpy.types.Object | None) -> str:
+    """The same, where the engine is to work on the mesh."""
+    why = refusal(thing)
+    if not why and thing is not None:
+        mesh = thing.data
+        if not len(bmesh.from_edit_mesh(mesh).faces if mesh.is_editmode else mesh.polygons):
+            why = f"{thing.name} has no faces: make some, or select another mesh."
+    return why
 
 
 def users(mesh: bpy.types.Mesh) -> list[bpy.types.Object]:

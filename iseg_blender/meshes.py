@@ -20,6 +20,7 @@ SMALL = 200_000  # corners of polygons, or triangles: what is done at once; more
 EDIT_LIMIT = 100_000  # vertices; of a million, Blender's own hand-over of edit mode takes a third of a second
 
 looks: Recent[int, Look] = Recent(LOOKS_LIMIT)
+earlier: Recent[int, Look] = Recent(2)  # of meshes that have changed: undo, and with it each redo, comes back to them
 stale: set[int] = set()  # those that Blender said have changed
 versions: Counter[int] = Counter()  # how often Blender said so, of a mesh or of what modifiers make of it
 
@@ -39,11 +40,14 @@ def looking(thing: bpy.types.Object, fresh: bool = False) -> Conversation:
 
 def keeping(uid: int, geometry: Geometry) -> Conversation:
     """Of a mesh that has been read: what follows from it, made where it is another one than before."""
-    look = looks.get(uid)
-    if look is None or not look.geometry.equals(geometry):
+    known = [look for look in (looks.get(uid), earlier.get(uid)) if look is not None]
+    look = next((look for look in known if look.geometry.equals(geometry)), None)
+    if look is None:
         make = partial(Look, geometry)
         look = make() if len(geometry.corners) <= SMALL else (yield Work(make))
     look.geometry = geometry  # what is hidden may have changed
+    if known and known[0] is not look:
+        earlier.put(uid, known[0])
     looks.put(uid, look)
     return look
 
@@ -77,5 +81,5 @@ def known_look(thing: bpy.types.Object) -> Look | None:
 
 
 def forget() -> None:
-    for memory in (looks, stale, versions):
+    for memory in (looks, earlier, stale, versions):
         memory.clear()

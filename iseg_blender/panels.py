@@ -5,7 +5,7 @@ from typing import Any
 
 import bpy
 
-from . import live, names, prefs, queries, session, state, status, training
+from . import live, names, prefs, queries, selftest, session, state, status, training
 from .operators.edit import ACTIONS
 from .status import Kind
 
@@ -72,6 +72,8 @@ def draw_weights(layout: Any, context: bpy.types.Context, name: str) -> None:
     if name in session.fetches:
         draw_progress(layout, session.fetches[name], names.CANCEL_FETCH)
         return
+    if selftest.has_weights(session.checkup, name):
+        return layout.label(text="Its weights are on this machine", icon="CHECKMARK")
     row = layout.row()
     row.operator(names.FETCH_WEIGHTS, text=f"Fetch Weights ({state.WEIGHTS[name]}, {state.LICENCE})", icon="IMPORT")
     if name in session.problems:

@@ -81,6 +81,12 @@ def engine_command() -> tuple[list[str], dict[str, str]]:
     )
 
 
+def managed() -> bool:
+    """Whether the engine runs in the environment that iSeg makes."""
+    preferences = get()
+    return not overridden() and (preferences is None or preferences.choice == "MANAGED")
+
+
 def chosen() -> str:
     """Why no engine can be started; empty where one is chosen."""
     try:

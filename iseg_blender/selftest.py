@@ -30,6 +30,27 @@ def lacking(report: Mapping[str, Any]) -> str:
     return next((teacher["missing"] for teacher in report["teachers"] if teacher["name"] == "geometric"), "")
 
 
+def has_weights(report: Mapping[str, Any], teacher: str) -> bool:
+    """Whether a report says that the weights of a teacher are there."""
+    topics = {finding["topic"] for finding in report.get("findings", ()) if not finding["remedy"]}
+    return f"weights {teacher}" in topics
+
+
+def teacher_problem(report: Mapping[str, Any], teacher: str, managed: bool) -> str:
+    """Why a SAM teacher cannot teach, and what to do, where a report says so; empty where none does."""
+    needs = () if teacher == "geometric" else (*SAM, f"weights {teacher}")
+    for finding in report.get("findings", ()):
+        if finding["remedy"] and finding["topic"] in needs:
+            if finding["topic"] not in SAM:
+                return "The weights of this teacher are not here: press Fetch Weights."
+            if managed:
+                return "This teacher needs more packages: tick With Segment Anything in the preferences, press Repair."
+            return (
+                f"{finding['topic']}: {finding['value']} {finding['remedy']} Then press Self-Test in the preferences."
+            )
+    return ""
+
+
 class Line(NamedTuple):
     """A line of the report in words."""
 

@@ -16,6 +16,7 @@ trainings: dict[str, Task] = {}  # by the geometry's name
 fetches: dict[str, Task] = {}  # weights that are being fetched, by their name
 problems: dict[str, str] = {}  # what went wrong last, by the geometry's name, or the mesh's that has none yet
 checkup: dict = {}  # the engine's last report on itself
+testing: Task | None = None  # the self-test that is under way
 freed = ""  # what Free Memory did last, in a sentence
 
 
@@ -72,9 +73,10 @@ def problem_of(thing: bpy.types.Object | None) -> str:
 
 def close() -> None:
     """End the engine and forget everything."""
-    global freed
+    global freed, testing
     freed = ""
     engine.close()
+    testing = None
     meshes.forget()
     queries.forget()
     for memory in (trainings, fetches, problems, checkup):

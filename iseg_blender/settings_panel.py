@@ -42,7 +42,7 @@ def draw(preferences: Any, layout: Any) -> None:
         layout.label(text=f"Engine {about.get('version')} on Python {about.get('python')}, {about.get('platform')}")
     if session.freed:
         wrapped(layout, context, session.freed, "INFO")
-    made_here = preferences.choice == "MANAGED" and not overridden  # then it says so itself how it stands
+    made_here = prefs.managed()  # then it says so itself how it stands
     problem = report.get("error") or session.problem_of(None) or ("" if made_here else prefs.chosen())
     if problem:
         wrapped(layout, context, str(problem), "ERROR")
@@ -73,14 +73,13 @@ def draw_weights(layout: Any, context: bpy.types.Context, report: dict) -> None:
     """The weights of the SAM teachers: how large, under which licence, whether they are here, and the button."""
     box = layout.box()
     box.label(text="Weights of Segment Anything, for the SAM teachers only")
-    here = {finding["topic"] for finding in report.get("findings", ()) if not finding.get("remedy")}
     labels = {name: label for name, label, *_ in state.TEACHERS}
     for name, size in state.WEIGHTS.items():
         row = box.row()
         row.label(text=f"{labels[name]}, {size}, licence {state.LICENCE}")
         if name in session.fetches:
             draw_progress(row, session.fetches[name], names.CANCEL_FETCH, name=name)
-        elif f"weights {name}" in here:
+        elif selftest.has_weights(report, name):
             row.label(text="On this machine", icon="CHECKMARK")
         else:
             row.operator(names.FETCH_WEIGHTS, text="Fetch", icon="IMPORT").name = name

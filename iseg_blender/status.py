@@ -28,7 +28,7 @@ class Status(NamedTuple):
 
 def of(thing: bpy.types.Object | None) -> Status:
     """How an object stands, in a sentence."""
-    why = mesh_io.refusal(thing)
+    why = mesh_io.face_refusal(thing)
     if why:
         return Status(Kind.REFUSED, why)
     assert thing is not None
@@ -47,6 +47,8 @@ def of(thing: bpy.types.Object | None) -> Status:
         return Status(Kind.MOVED, "Ready, but vertices moved since the training: train again to be exact")
     if state.trained_name(thing) and thing.iseg.trained_topology != look.topology:
         return Status(Kind.CHANGED, "The mesh has changed since its training: train it again")
+    if look.hash not in queries.models:
+        return Status(Kind.INSTANT, "Not trained in this session: a click finds what was trained before")
     return Status(Kind.INSTANT, "Not trained: its geometry answers")
 
 

@@ -159,9 +159,14 @@ class ISEG_OT_part_add(MeshOperator):
 
     name: StringProperty(name="Name", default="Part", maxlen=63)
 
+    @classmethod
+    def refusal(cls, context):
+        why = mesh_io.refusal(context.object)
+        if not why and len(context.object.iseg.parts) >= state.PARTS_LIMIT:
+            why = f"An object can have {state.PARTS_LIMIT} parts: remove some."
+        return why
+
     def run(self, context):
-        if len(context.object.iseg.parts) >= state.PARTS_LIMIT:
-            raise Refusal(f"An object can have {state.PARTS_LIMIT} parts: remove some.")
         state.add_part(context.object, self.name)
 
 

@@ -43,6 +43,8 @@ class MeshOperator(ReasonedOperator):
         return mesh_io.refusal(context.object)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        if self.options.is_repeat:
+            self.fresh = False  # the panel that adjusts the last operation; with every movement of the mouse
         try:
             with history.step(context.object):
                 self.run(context)
@@ -152,7 +154,7 @@ class AnswerOperator(WaitingOperator):
 
     @classmethod
     def refusal(cls, context: bpy.types.Context) -> str:
-        why = mesh_io.refusal(context.object)
+        why = mesh_io.face_refusal(context.object)
         if why:
             return why
         return status.clicks_problem(context.object, state.part_of(context.object)) or prefs.chosen()

@@ -3,6 +3,7 @@
 import bpy
 import numpy as np
 from bpy.props import EnumProperty, FloatProperty
+from mathutils import Color
 
 from .. import live, marks, mesh_io, meshes, names, queries, session, state, surgery
 from ..engine import Task
@@ -19,7 +20,13 @@ ACTIONS = (
     ("MATERIAL", "Assign Material", "Give the part a material of its own, named as the part", "MATERIAL"),
     ("FACE_SET", "Face Set", "Make the part a face set for sculpting", "FACE_MAPS"),
 )
-COLOUR = (0.15, 0.35, 0.8, 1.0)  # of a new material
+UNSEEN = {  # in object mode
+    "SELECT": "is selected: Tab shows it.",
+    "HIDE": "is hidden: Tab shows it, and Alt-H there brings it back.",
+    "FACE_SET": "is a face set: Sculpt Mode shows it.",
+}
+COLOUR = (0.6, 0.8, 0.8)  # hue, saturation and value of the first new material
+GOLDEN = 0.618  # of the circle of hues, to the next one: no two of a few are alike
 
 
 class ISEG_OT_edit(AnswerOperator):
@@ -52,6 +59,8 @@ class ISEG_OT_edit(AnswerOperator):
         inside = queries.inside_of(thing, part, answer)  # [V]
         if not inside.any():
             raise Refusal("No vertex is in the part: lower its threshold, or add a click.")
+        if thing.mode == "OBJECT" and self.action in UNSEEN:
+            self.report({"INFO"}, f"{state.title(part)} {UNSEEN[self.action]}")
         if self.action == "SELECT":
             marks.select(thing, geometry, inside)
         elif self.action == "HIDE":
@@ -152,6 +161,10 @@ def separate(thing: bpy.types.Object, name: str, geometry: Geometry, faces: np.n
     surgery.delete(new, rest)
     for collection in thing.users_collection:
         collection.objects.link(new)
+    for window in bpy.context.window_manager.windows:
+        for space in (area.spaces.active for area in window.screen.areas if area.type == "VIEW_3D"):
+            if space.local_view is not None and thing.visible_get(viewport=space):
+                new.local_view_set(space, True)  # it is where one looks
     return new
 
 
@@ -163,8 +176,16 @@ def material_slot(thing: bpy.types.Object, name: str) -> int:
             return index
     if not mesh.materials:
         mesh.materials.append(None)  # what is not the part keeps looking as it does
-    material = bpy.data.materials.get(name) or bpy.data.materials.new(name)
-    material.diffuse_color = COLOUR
+    material = bpy.data.materials.get(name)
+    if material is None:
+        hue, saturation, value = COLOUR
+        colour = Color()
+        colour.hsv = (hue + GOLDEN * len(bpy.data.materials)) % 1.0, saturation, value
+        material = bpy.data.materials.new(name)
+        material.diffuse_color = (*colour, 1.0)  # in Solid, and where a material has no nodes
+        for node in material.node_tree.nodes if material.node_tree is not None else ():
+            if node.type == "BSDF_PRINCIPLED":
+                node.inputs["Base Color"].default_value = (*colour, 1.0)
     mesh.materials.append(material)
     return len(mesh.materials) - 1
 

@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import StringProperty
 
-from .. import bug_report, live, names, prefs, queries, session, state
+from .. import bug_report, live, mesh_io, names, prefs, queries, session, state
 from ..core import Cancelled
 from ..engine import Ask, Conversation, Task
 from .common import ReasonedOperator
@@ -40,7 +40,7 @@ class ISEG_OT_fetch_weights(Fetching, ReasonedOperator):
 
         def ended() -> None:
             live.redraw()
-            if name not in session.problems:  # the report says now that they are here
+            if name not in session.problems and not bpy.app.background:  # the report says now that they are here
                 check()
 
         return finish(self, session.fetch(name, ended))
@@ -77,7 +77,7 @@ class EmptyingOperator(ReasonedOperator):
         raise NotImplementedError
 
     def execute(self, context):
-        outcome = finish(self, session.engine.start(self.conversation(), lambda task: live.redraw()))
+        outcome = finish(self, session.engine.start(self.conversation(), lambda task: live.changed()))
         if bpy.app.background and outcome == {"FINISHED"}:
             self.report({"INFO"}, session.freed)  # in a window the preferences say so, once it is done
         return outcome
@@ -94,7 +94,10 @@ class ISEG_OT_free_memory(EmptyingOperator):
         return "" if session.engine.about else "The engine is not running: it holds no memory."
 
     def conversation(self):
-        queries.answers.clear()
+        parts = [(thing, state.part_of(thing)) for _, thing in live.actives() if not mesh_io.refusal(thing)]
+        shown = [id(queries.answer_of(thing, part)) for thing, part in parts if part is not None]
+        queries.answers.drop(lambda query: id(queries.answers[query]) not in shown)
+        queries.previews.clear()
         return session.freeing()
 
 
@@ -106,7 +109,8 @@ class ISEG_OT_clear_cache(EmptyingOperator):
 
     @classmethod
     def refusal(cls, context):
-        return prefs.chosen()
+        busy = "A mesh is being trained: wait for it, or cancel it." if session.trainings else ""
+        return prefs.chosen() or busy
 
     def invoke(self, context, event):
         return context.window_manager.invoke_confirm(self, event)
@@ -153,7 +157,7 @@ class ISEG_OT_check_engine(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return prefs.chosen()
+        return prefs.chosen() or ("It is under way: its report comes here." if session.testing else "")
 
     def execute(self, context):
         return finish(self, check())
@@ -163,12 +167,14 @@ def check() -> Task:
     """Begin to have the engine report on itself; what it says goes to session.checkup."""
 
     def ended(task: Task) -> None:
+        session.testing = None
         if task.error is not None:
             session.checkup["error"] = str(task.error)
         live.redraw()
 
     session.checkup.clear()
     task = session.engine.start(session.checking(), ended)
+    session.testing = None if task.ended else task
     live.keep_pumping()
     return task
 

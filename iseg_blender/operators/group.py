@@ -16,6 +16,13 @@ class ISEG_OT_to_vertex_group(AnswerOperator):
     name: StringProperty(name="Name", description="Of the vertex group; empty: the part's", maxlen=63)
     hard: BoolProperty(name="Hard", description="Weight 1 in the part and none outside", default=False)
 
+    @classmethod
+    def refusal(cls, context):
+        why = super().refusal(context)
+        if not why and context.area is not None and context.area.type == "VIEW_3D":  # a script may name another group
+            why = mesh_io.group_refusal(context.object, state.title(state.part_of(context.object)))
+        return why
+
     def apply(self, context, thing, part, answer):
         name = self.name or state.title(part)
         why = mesh_io.group_refusal(thing, name)

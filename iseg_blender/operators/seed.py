@@ -58,7 +58,7 @@ class ISEG_OT_clicks_from_selection(SeedOperator):
 
     @classmethod
     def refusal(cls, context):
-        why = mesh_io.refusal(context.object)
+        why = mesh_io.face_refusal(context.object)
         if not why and context.object.mode != "EDIT":
             why = "Select the faces of a part in Edit Mode first."
         elif not why and not context.object.data.total_vert_sel:
@@ -77,7 +77,7 @@ class ISEG_OT_clicks_from_group(SeedOperator):
 
     @classmethod
     def refusal(cls, context):
-        why = mesh_io.refusal(context.object)
+        why = mesh_io.face_refusal(context.object)
         if not why and context.object.vertex_groups.active is None:
             why = "There is no vertex group: paint or assign one first."
         return why or prefs.chosen()

@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import StringProperty
 
-from .. import live, mesh_io, names, prefs, session, training
+from .. import live, mesh_io, names, prefs, selftest, session, training
 from .common import ReasonedOperator, WaitingOperator
 
 
@@ -17,7 +17,8 @@ class ISEG_OT_train(WaitingOperator):
 
     @classmethod
     def refusal(cls, context):
-        why = mesh_io.refusal(context.object) or prefs.chosen()
+        why = mesh_io.face_refusal(context.object) or prefs.chosen()
+        why = why or selftest.teacher_problem(session.checkup, context.scene.iseg.teacher, prefs.managed())
         if not why and training.training_of(context.object) is not None:
             return "This mesh is being trained already: wait for it, or cancel it."
         return why
@@ -65,9 +66,7 @@ class ISEG_OT_cancel(ReasonedOperator):
         session.engine.cancel(task)
         session.engine.pump()
         live.redraw()
-        self.report(
-            {"INFO"}, "Cancelled: what was there before is unchanged, and Train goes on from here."
-        )
+        self.report({"INFO"}, "Cancelled: what was there before is unchanged, and Train goes on from here.")
         return {"FINISHED"}
 
 

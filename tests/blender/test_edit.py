@@ -154,6 +154,19 @@ def test_separate(empty, thing):
     assert not new.iseg.parts and "before" in new.vertex_groups
 
 
+def test_what_is_separated_in_local_view_is_seen_there(empty, thing):
+    (window,) = bpy.context.window_manager.windows
+    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
+    with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
+        bpy.ops.view3d.localview(frame_selected=False)
+    bpy.ops.iseg.edit(action="SEPARATE")
+    new, other = bpy.data.objects["Part"], thing.copy()
+    bpy.context.scene.collection.objects.link(other)
+    if not thing.local_view_get(area.spaces.active):
+        pytest.skip("this Blender does not know without a window what is in local view")
+    assert new.local_view_get(area.spaces.active) and not other.local_view_get(area.spaces.active)
+
+
 def test_separate_what_edit_mode_has_not_saved(empty, engine):
     bpy.ops.mesh.primitive_monkey_add()
     thing = bpy.context.object
@@ -180,10 +193,48 @@ def test_material_and_face_set(empty, thing):
     bpy.ops.iseg.edit(action="MATERIAL")
     bpy.ops.iseg.edit(action="FACE_SET")
     bpy.ops.object.mode_set(mode="OBJECT")
-    assert thing.material_slots[1].material.name == "Eye" and thing.material_slots[0].material is None
+    eye = thing.material_slots[1].material
+    assert eye.name == "Eye" and thing.material_slots[0].material is None
+    if eye.node_tree is not None:
+        shader = next(node for node in eye.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+        assert shader.inputs["Base Color"].default_value[:] == pytest.approx(eye.diffuse_color[:])
     assert [list(p.vertices) for p in thing.data.polygons if p.material_index == 1] == whole
     sets = np.array([d.value for d in thing.data.attributes[".sculpt_face_set"].data])
     assert [list(thing.data.polygons[i].vertices) for i in np.flatnonzero(sets == 2)] == whole and set(sets) == {1, 2}
+
+
+def test_materials_keep_their_colour_and_new_ones_have_one_of_their_own(empty, engine):
+    bpy.ops.mesh.primitive_monkey_add()
+    bpy.data.materials.new("Skin").diffuse_color = (0.9, 0.5, 0.4, 1.0)
+    for name in ("Skin", "Eye", "Ear"):
+        bpy.ops.iseg.part_add(name=name)
+        bpy.ops.iseg.click_add(vertex=EYE)
+        bpy.ops.iseg.edit(action="MATERIAL")
+    colours = [tuple(slot.material.diffuse_color) for slot in bpy.context.object.material_slots if slot.material]
+    assert colours[0] == pytest.approx((0.9, 0.5, 0.4, 1.0)) and len(colours) == 3
+    assert max(abs(a - b) for a, b in zip(colours[1], colours[2], strict=True)) > 0.2
+
+
+def test_what_is_not_seen_in_object_mode_is_told(empty, thing, capfd):
+    for action, words in (("SELECT", "selected: Tab shows"), ("HIDE", "hidden: Tab"), ("FACE_SET", "Sculpt Mode")):
+        bpy.ops.iseg.edit(action=action)
+        assert (words in capfd.readouterr().out) == (thing.mode == "OBJECT")
+
+
+def test_an_operation_that_is_adjusted_works_nothing_out_anew(empty, thing, monkeypatch):
+    """As the panel below does it: undo, and the operator with other values; Blender has said then what has changed."""
+    part_of(empty, thing)
+    bpy.ops.ed.undo_push(message="before")
+    looks, make = [], empty.meshes.Look
+    bpy.ops.iseg.edit(action="EXTRUDE", distance=0.1)
+    bpy.ops.ed.undo_push(message="extruded")
+    bpy.ops.ed.undo()
+    monkeypatch.setattr(empty.meshes, "Look", lambda geometry: looks.append(geometry) or make(geometry))
+    monkeypatch.setattr(empty.operators.common.MeshOperator, "fresh", False)
+    before = counts(bpy.context.object)
+    bpy.ops.iseg.edit(action="EXTRUDE", distance=0.3)
+    assert counts(bpy.context.object) > before
+    assert len(looks) == 1  # of the mesh that it has made
 
 
 def test_shape_keys_follow(empty, engine):

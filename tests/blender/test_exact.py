@@ -170,6 +170,11 @@ def test_a_locked_group_is_refused(empty, engine):
     with pytest.raises(RuntimeError, match="is locked: unlock it"):
         bpy.ops.iseg.to_vertex_group()
     assert np.isnan(weights(bpy.context.object, "Part")).all()
+    (window,) = bpy.context.window_manager.windows
+    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
+    with bpy.context.temp_override(window=window, area=area):
+        assert not bpy.ops.iseg.to_vertex_group.poll()  # the button, which names no other
+    assert bpy.ops.iseg.to_vertex_group(name="Other") == {"FINISHED"}
 
 
 def test_hard_and_connected(empty, engine):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import bpy
 import pytest
@@ -126,13 +127,59 @@ def test_the_preferences_choose_the_engine(empty, engine, monkeypatch):
     preferences.choice, preferences.python, preferences.command = "MANAGED", "", ""
 
 
+def test_a_self_test_is_not_begun_twice_nor_the_cache_cleared_under_a_training(empty, engine, monkeypatch):
+    monkeypatch.setitem(empty.session.trainings, "a mesh", object())
+    with pytest.raises(RuntimeError, match="A mesh is being trained: wait for it, or cancel it"):
+        bpy.ops.iseg.clear_cache()
+    task = empty.operators.engine.check()
+    with pytest.raises(RuntimeError, match="It is under way"):
+        bpy.ops.iseg.check_engine()
+    empty.session.engine.wait(task)
+    assert bpy.ops.iseg.check_engine() == {"FINISHED"}
+
+
+def test_a_teacher_that_lacks_something_is_not_begun(empty, engine):
+    """As the last self-test has it; before one, nobody knows."""
+    bpy.ops.mesh.primitive_monkey_add()
+    settings, weights = bpy.context.scene.iseg, {"topic": "weights sam_vit_b", "value": "missing.", "remedy": "Fetch."}
+    packages = {"topic": "torchvision", "value": "missing.", "remedy": "Get it."}
+    settings.teacher = "sam_vit_b"
+    empty.session.checkup["findings"] = [weights]
+    with pytest.raises(RuntimeError, match="weights of this teacher are not here: press Fetch Weights"):
+        bpy.ops.iseg.train()
+    empty.session.checkup["findings"] = [packages, weights]
+    with pytest.raises(RuntimeError, match="torchvision: missing. Get it. Then press Self-Test"):
+        bpy.ops.iseg.train()
+    problem = empty.selftest.teacher_problem
+    assert "tick With Segment Anything" in problem(empty.session.checkup, "sam_vit_b", True)
+    assert problem(empty.session.checkup, "geometric", True) == problem({}, "sam_vit_b", True) == ""
+    assert problem({"findings": [weights]}, "sam_vit_l", True) == ""
+    empty.session.checkup.clear()
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_the_sidebar_says_where_the_weights_are(empty, here):
+    finding = {"topic": "weights sam_vit_b", "value": "", "remedy": None if here else "Fetch."}
+    empty.session.checkup["findings"] = [finding]
+    layout = MagicMock()
+    empty.panels.draw_weights(layout, bpy.context, "sam_vit_b")
+    assert any("on this machine" in str(call) for call in layout.mock_calls) == here
+    assert any(name.endswith("operator") for name, *_ in layout.mock_calls) != here
+    empty.session.checkup.clear()
+
+
 def test_free_memory(empty, engine):
     bpy.ops.mesh.primitive_monkey_add()
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group()
+    bpy.ops.iseg.click_add(vertex=20)
+    bpy.ops.iseg.to_vertex_group()
+    assert len(empty.queries.answers) == 2
     assert bpy.ops.iseg.free_memory() == {"FINISHED"}
     assert "Freed" in empty.session.freed and "MB; the engine holds" in empty.session.freed or sys.platform != "linux"
-    assert not empty.queries.answers
+    thing = bpy.context.object
+    assert len(empty.queries.answers) == 1  # what is shown stays
+    assert empty.queries.answer_of(thing, thing.iseg.parts[0]) is not None
     assert bpy.ops.iseg.to_vertex_group(name="Again") == {"FINISHED"}
 
 

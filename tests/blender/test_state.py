@@ -163,7 +163,14 @@ def test_what_cannot_be_used_says_why(empty):
     with pytest.raises(RuntimeError, match="There is no active object"):
         bpy.ops.iseg.click_add(vertex=1)
     bpy.ops.object.camera_add()
-    with pytest.raises(RuntimeError, match="Camera is not a mesh"):
+    with pytest.raises(RuntimeError, match="Camera is not a mesh: select one\\.$"):
+        bpy.ops.iseg.train()
+    bpy.ops.object.text_add()
+    with pytest.raises(RuntimeError, match="or convert it"):
+        bpy.ops.iseg.train()
+    bpy.ops.object.empty_add()
+    bpy.context.object.instance_type = "COLLECTION"
+    with pytest.raises(RuntimeError, match="Make Instances Real"):
         bpy.ops.iseg.train()
     monkey()
     bpy.ops.object.mode_set(mode="WEIGHT_PAINT")
@@ -209,6 +216,30 @@ def test_linked_meshes_are_refused(empty, tmp_path):
         bpy.ops.iseg.click_add(vertex=1)
 
 
+@pytest.mark.parametrize("kinds", ["object", "object and mesh"])
+def test_library_overrides_are_refused(empty, tmp_path, kinds):
+    monkey()
+    path = str(tmp_path / "library.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(path, link=True) as (source, target):
+        target.objects = source.objects
+    linked = bpy.data.objects["Suzanne"]
+    bpy.context.scene.collection.objects.link(linked)
+    thing = linked.override_create(remap_local_usages=True)
+    bpy.context.view_layer.objects.active = thing
+    thing.select_set(True)
+    if "mesh" in kinds:
+        thing.data.override_create(remap_local_usages=True)
+        with pytest.raises(RuntimeError, match="is a library override: make it local first"):
+            bpy.ops.iseg.click_add(vertex=1)
+    else:
+        with pytest.raises(RuntimeError, match="make it local first"):
+            bpy.ops.iseg.click_add(vertex=1)
+    bpy.ops.object.make_local(type="SELECT_OBDATA")
+    assert bpy.ops.iseg.click_add(vertex=1) == {"FINISHED"}
+
+
 def test_two_objects_with_one_mesh_share_the_group(empty, engine):
     thing = monkey()
     other = thing.copy()
@@ -218,16 +249,29 @@ def test_two_objects_with_one_mesh_share_the_group(empty, engine):
     assert [group.name for group in other.vertex_groups] == ["Part"] and len(other.iseg.parts) == 0
 
 
-def test_a_mesh_without_faces_is_refused_by_the_engine(empty, engine):
+def test_a_mesh_without_faces_is_refused(empty, engine):
     mesh = bpy.data.meshes.new("Points")
     mesh.from_pydata([(0, 0, 0), (1, 0, 0)], [(0, 1)], [])
     thing = bpy.data.objects.new("Points", mesh)
     bpy.context.scene.collection.objects.link(thing)
     bpy.context.view_layer.objects.active = thing
     bpy.ops.iseg.click_add(vertex=1)
-    with pytest.raises(RuntimeError, match="no faces"):
-        bpy.ops.iseg.to_vertex_group()
-    assert len(thing.vertex_groups) == 0
+    for operator in (bpy.ops.iseg.to_vertex_group, bpy.ops.iseg.train, bpy.ops.iseg.click):
+        with pytest.raises(RuntimeError, match="Points has no faces: make some"):
+            operator()
+    assert len(thing.vertex_groups) == 0 and empty.status.of(thing).kind.name == "REFUSED"
+    bpy.ops.iseg.click_clear()
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.primitive_cube_add()
+    assert empty.mesh_io.face_refusal(thing) == ""
+
+
+def test_no_more_parts_than_a_file_may_hold(empty, monkeypatch):
+    monkeypatch.setattr(empty.state, "PARTS_LIMIT", 1)
+    monkey()
+    bpy.ops.iseg.part_add()
+    with pytest.raises(RuntimeError, match="can have 1 parts: remove some"):
+        bpy.ops.iseg.part_add()
 
 
 def test_an_edit_of_a_shared_mesh_takes_the_clicks_of_all_along(empty, engine):
