@@ -160,7 +160,7 @@ def test_what_is_separated_in_local_view_is_seen_there(empty, thing):
     with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
         bpy.ops.view3d.localview(frame_selected=False)
     bpy.ops.iseg.edit(action="SEPARATE")
-    new, other = bpy.data.objects["Part"], thing.copy()
+    new, other = bpy.data.objects["Part"], bpy.data.objects.new("Other", thing.data)
     bpy.context.scene.collection.objects.link(other)
     if not thing.local_view_get(area.spaces.active):
         pytest.skip("this Blender does not know without a window what is in local view")
