@@ -196,6 +196,38 @@ def test_an_engine_that_does_not_run_is_never_ready(iseg, fake, folder):
     assert folder.state(("engine",)) is iseg.folder.State.INCOMPLETE
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["first time", "repair"])
+def test_damaged_packages_are_not_used_again(iseg, fake, folder, before):
+    """They are the same bytes on the disk as those of the environment: what damages one damages the other."""
+    if before:
+        done(begin(iseg, folder))
+    good, packages, interpreter = folder.current(), folder.cache() / "torch", folder.path / "python" / "cpython"
+    for path in (packages, interpreter):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("damaged")
+
+    def check(python, job):
+        if packages.exists():
+            raise iseg.core.EngineError("PyTorch does not load.")
+        return REPORT
+
+    failed(begin(iseg, folder, check=check), "PyTorch does not load.", *["press Remove, then Install"] * before)
+    assert folder.current() == good
+    assert interpreter.exists() == before  # the environment that is in use runs on it
+    done(begin(iseg, folder, check=check))
+    assert folder.state(("engine",)) is iseg.folder.State.READY
+
+
+def test_a_cancelled_test_keeps_what_has_arrived(iseg, fake, folder):
+    def check(python, job):
+        (folder.cache() / "torch").parent.mkdir(parents=True)
+        (folder.cache() / "torch").write_text("whole")
+        raise iseg.core.Cancelled("Stopped.")
+
+    failed(begin(iseg, folder, check=check), "Stopped")
+    assert (folder.cache() / "torch").exists()
+
+
 def test_a_note_that_cannot_be_written(iseg, fake, folder, monkeypatch):
     def full(path):
         raise OSError(28, "No space left on device", str(path))
@@ -280,6 +312,38 @@ def test_killed_in_the_middle(iseg, fake, folder, step):
     finally:
         os.kill(orphan["pid"], signal.SIGKILL)
         os.kill(orphan["child"], signal.SIGKILL)
+
+
+DIES = KILLED.replace(
+    "job.Job(lambda",
+    """
+import os
+reports, report = [], job.Job.report
+def counted(self, stage, fraction):
+    report(self, stage, fraction)
+    reports.append(stage)
+    if len(reports) == int(sys.argv[4]):
+        os._exit(9)
+job.Job.report = counted
+job.Job(lambda""",
+)
+
+
+def test_an_end_at_any_moment(iseg, fake, folder, tmp_path):
+    """Blender ends at the first, second, third... report of how far it is, until there is no such report any more."""
+    State, stages = iseg.folder.State, 0
+    while True:
+        place = iseg.folder.Folder(tmp_path / str(stages) / "engine", folder.locks, "1.0.0")
+        arguments = [str(iseg.place), str(place.path), str(place.locks["engine"]), str(stages + 1)]
+        code = subprocess.run([sys.executable, "-c", DIES, *arguments]).returncode
+        if code == 0:
+            break
+        assert code == 9 and place.state(("engine",)) in (State.NOT_MADE, State.INCOMPLETE)
+        assert place.current() is None and not place.is_held()
+        done(begin(iseg, place))
+        assert place.state(("engine",)) is State.READY
+        stages += 1
+    assert stages >= 3 and place.state(("engine",)) is State.READY
 
 
 def test_a_full_disk_is_said_before_anything_begins(iseg, fake, folder, monkeypatch):
@@ -487,6 +551,25 @@ def test_uv_is_fetched_checked_and_kept(iseg, fake, folder, index, kind):
     assert [path.name for path in (folder.path / "uv" / iseg.uv.VERSION).iterdir()] == ["uv"]
     done(begin(iseg, folder))
     assert len(index.asked) == 2
+
+
+def test_a_kept_uv_that_does_not_run_is_fetched_again(iseg, fake, folder, index, monkeypatch):
+    done(begin(iseg, folder))
+    kept = folder.path / "uv" / iseg.uv.VERSION / "uv"
+    for spoil in (lambda: kept.chmod(0o644), lambda: kept.write_text("#!/nowhere\n")):
+        spoil()
+        asked = len(index.asked)
+        done(begin(iseg, folder))
+        assert len(index.asked) == asked + 2 and os.access(kept, os.X_OK)
+
+
+def test_a_uv_that_is_kept_could_be_run_from_its_first_moment(iseg, fake, folder, index, monkeypatch):
+    replace, modes = os.replace, []
+    monkeypatch.setattr(
+        os, "replace", lambda a, b: (modes.append((Path(b).name, os.access(a, os.X_OK))), replace(a, b))
+    )
+    done(begin(iseg, folder))
+    assert ("uv", True) in modes
 
 
 def test_an_index_with_a_name(iseg, fake, folder, index, monkeypatch):

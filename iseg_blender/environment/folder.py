@@ -158,6 +158,16 @@ class Folder:
             for rest in cache.glob(".tmp*") if cache == self.cache() else [cache]:
                 shutil.rmtree(rest, ignore_errors=True)
 
+    def distrust(self) -> bool:
+        """What the last environment was made from may be damaged: fetch it anew the next time. False where the Python
+        has to stay, because the complete environment runs on it.
+        """
+        shutil.rmtree(self.path / "cache", ignore_errors=True)
+        if self.current() is not None:
+            return False
+        shutil.rmtree(self.path / "python", ignore_errors=True)
+        return True
+
     def remove(self) -> Iterator[float]:
         """Remove everything, yielding the fraction that is done. Raises OSError where something cannot be removed."""
         entries = self._ours()

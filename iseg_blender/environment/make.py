@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..core import EngineError
+from ..core import Cancelled, EngineError, IsegError
 from . import uv
 from .folder import Environment, Folder, python_of, size_of
 from .job import Job
@@ -90,7 +90,14 @@ def _make(folder: Folder, order: Order, program: Path, job: Job) -> Made:
     locks = [argument for part in order.parts for argument in ("-r", folder.locks[part])]
     run("Getting packages", 0.1, 0.8, "pip", "install", "--python", python, "--only-binary", ":all:", *locks)
     job.report("Testing", 0.92)
-    report = order.check(python, job)
+    try:
+        report = order.check(python, job)
+    except Cancelled:
+        raise
+    except IsegError as error:
+        if folder.distrust():
+            raise
+        raise EngineError(f"{error} Where Repair does not help, press Remove, then Install.") from error
     job.check()
     made = folder.complete(new, wanted | {"bytes": size_of(new, job.check)})
     return Made(made, report)

@@ -101,7 +101,7 @@ def obtain(folder: Path, report: Callable[[float], None]) -> Path:
     found = on_path()
     if found is not None:
         return found
-    if kept.is_file():
+    if version_of(kept) is not None:  # else it is damaged, and takes its own place again
         return kept
     if os.environ.get("UV_OFFLINE", "0").lower() not in ("", "0", "false"):
         raise EngineError(f"UV_OFFLINE forbids fetching uv. Set it back, then try again. {BY_HAND}")
@@ -133,7 +133,8 @@ def obtain(folder: Path, report: Callable[[float], None]) -> Path:
         raise EngineError(f"{error} {BY_HAND}") from error
     with zipfile.ZipFile(part) as archive, atomic_write(kept) as file:
         file.write(archive.read(f"uv-{VERSION}.data/scripts/{PROGRAM}"))
-    kept.chmod(0o755)
+        if os.name != "nt":
+            os.fchmod(file.fileno(), 0o755)  # before it has its name: there is never one that cannot be run
     part.unlink()
     return kept
 
@@ -141,16 +142,20 @@ def obtain(folder: Path, report: Callable[[float], None]) -> Path:
 def on_path() -> Path | None:
     """A uv on the user's PATH of at least the pinned version."""
     found = shutil.which("uv")
-    if found is None:
-        return None
+    version = version_of(Path(found)) if found is not None else None
+    wanted = tuple(map(int, VERSION.split(".")))
+    return Path(found) if found is not None and version is not None and version >= wanted else None
+
+
+def version_of(program: Path) -> tuple[int, ...] | None:
+    """What a uv says of itself; None where it is not there, or does not run."""
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     try:
-        said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=5, creationflags=flags)
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=5, creationflags=flags)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     match = re.match(r"uv (\d+)\.(\d+)\.(\d+)", said.stdout)
-    wanted = tuple(map(int, VERSION.split(".")))
-    return Path(found) if match and tuple(map(int, match.groups())) >= wanted else None
+    return tuple(map(int, match.groups())) if match else None
 
 
 def index() -> str:
