@@ -434,6 +434,7 @@ def test_recent_forgets_the_least_recently_used():
         ),
         (ConnectionError(errno.ECONNRESET, "Connection reset"), "OSError", "Connection reset. Check it"),
         (ModuleNotFoundError("x", name="torch"), "ModuleNotFoundError", "torch is missing. Repair"),
+        (ImportError("libgomp.so.1: failed to map segment from shared object"), "ImportError", "Repair"),
         (RuntimeError("shapes do not fit"), "InternalError", "shapes do not fit). Its log tells more: Copy Report"),
         (KeyError("x"), "InternalError", "KeyError"),
     ],
@@ -441,7 +442,7 @@ def test_recent_forgets_the_least_recently_used():
 def test_errors_travel_as_sentences(error: BaseException, type: str, words: str):
     fields = describe(error)
     assert fields["type"] == type and words in fields["sentence"]
-    assert ("traceback" in fields) == (type == "InternalError")
+    assert ("traceback" in fields) == (type in ("InternalError", "ImportError"))
 
 
 # A fuzz of what the server reads: after anything whose frame is whole, it still answers.

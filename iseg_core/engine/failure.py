@@ -15,8 +15,8 @@ OUT_OF_MEMORY += ("can't start new thread",)
 def describe(error: BaseException) -> dict[str, Any]:
     """The fields of an error message. Only iSeg's own sentences are passed on as they are.
 
-    type is the class of an IsegError, MemoryError, OSError or ModuleNotFoundError; InternalError for all others, which
-    are defects and come with a traceback for the log.
+    type is the class of an IsegError, MemoryError, OSError, ModuleNotFoundError or ImportError; InternalError for all
+    others, which are defects. The last two come with a traceback for the log.
     """
     if isinstance(error, IsegError):
         return _fields(type(error).__name__, str(error))
@@ -28,6 +28,9 @@ def describe(error: BaseException) -> dict[str, Any]:
     if isinstance(error, OSError) and error.strerror:
         return _fields("OSError", _system_error(error))
     text = "".join(traceback.format_exception(error))[-TEXT_LIMIT:]
+    if isinstance(error, ImportError):  # a library that is broken or has no room; later it is found half loaded
+        remedy = "Repair the engine's environment, or close other programs where memory is short; then start it again."
+        return _fields("ImportError", f"A library does not load ({str(error)[:200]}). {remedy}") | {"traceback": text}
     defect = f"Internal error of the engine ({type(error).__name__}: {str(error)[:200]})."
     remedy = "Its log tells more: Copy Report, in iSeg's preferences, takes that into a bug report."
     return _fields("InternalError", f"{defect} {remedy}") | {"traceback": text}
