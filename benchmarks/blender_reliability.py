@@ -1,10 +1,10 @@
-"""What docs/reliability.md claims of Blender, measured: random sequences of operators, kills of the engine, long use.
+"""What docs/reliability.md claims of Blender, measured: random operators, strange files, kills, long use.
 
 ISEG_ENGINE="<python with the engine's packages> -m iseg_core engine" \\
     .venv-bpy/bin/python benchmarks/blender_reliability.py                       # everything, as in the document
     .venv-bpy/bin/python benchmarks/blender_reliability.py sequences --count 200 --seed 5000
 
-Each part runs in Blenders of its own (any Python with Blender's module), the sequences in a new one for every 50.
+Each part runs in Blenders of its own (any Python with Blender's module), sequences and files in a new one for every 50.
 """
 
 import argparse
@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "blender"
-COUNTS = {"sequences": 1000, "cycles": 200, "kills": 100, "orphans": 10}
-BATCH = 50  # sequences
+COUNTS = {"sequences": 1000, "files": 100, "cycles": 200, "kills": 100, "orphans": 10}
+MANY = ("sequences", "files")  # parts that consist of seeds
+BATCH = 50  # seeds
 SOON = 5.0  # seconds within which an engine must have followed its Blender
 
 
@@ -26,16 +27,19 @@ def here(part: str, count: int, seed: int) -> None:
     sys.path[:0] = [str(TESTS), str(TESTS.parent.parent)]
     import conftest  # pyright: ignore[reportMissingImports]  # before bpy: a Blender that nobody has used before
     import endurance  # pyright: ignore[reportMissingImports]
+    import hostile  # pyright: ignore[reportMissingImports]
     import sequences  # pyright: ignore[reportMissingImports]
 
     conftest.install()
     failed = False
     try:
-        if part == "sequences":
-            steps = 0
+        if part in MANY:
+            steps, folder = 0, Path(tempfile.mkdtemp(dir=conftest.PRIVATE.name))
+            if part == "files":
+                os.environ["ISEG_ENGINE"] = hostile.quick(os.environ["ISEG_ENGINE"])
             for number in range(seed, seed + count):
                 print(f"SEED {number}", flush=True)  # so that a crash says where
-                steps += len(sequences.run(number, Path(conftest.PRIVATE.name)))
+                steps += len(sequences.run(number, folder)) if part == "sequences" else hostile.run(number, folder)
             print(f"DONE {steps}")
         elif part == "orphans":
             endurance.train_for_ever()
@@ -99,20 +103,19 @@ def main() -> int:
         here(given.parts[0], given.count or 0, given.seed)
     bad = 0
     for part in given.parts or COUNTS:
-        began, count, steps, said = time.monotonic(), given.count or COUNTS[part], 0, "went wrong"
-        for first in range(given.seed, given.seed + count, BATCH if part == "sequences" else count):
-            try:
-                if part == "orphans":
-                    said = orphans(count)
-                    continue
-                said = elsewhere(part, min(BATCH, given.seed + count - first) if part == "sequences" else count, first)
-            except RuntimeError as error:
-                bad += 1
-                print(error, flush=True)
-                continue
-            steps += int(said) if part == "sequences" else 0
-        if part == "sequences":
-            said = f"{count} of seeds {given.seed} on, {steps} steps, {bad} Blenders ended badly"
+        began, count = time.monotonic(), given.count or COUNTS[part]
+        try:
+            if part == "orphans":
+                said = orphans(count)
+            elif part in MANY:
+                starts = range(given.seed, given.seed + count, BATCH)
+                steps = sum(int(elsewhere(part, min(BATCH, given.seed + count - first), first)) for first in starts)
+                said = f"{count} of seeds {given.seed} on, {steps} steps"
+            else:
+                said = elsewhere(part, count, given.seed)
+        except RuntimeError as error:
+            bad += 1
+            said = f"went wrong: {error}"
         print(f"{part}: {said} [{time.monotonic() - began:.0f} s]", flush=True)
     return 1 if bad else 0
 

@@ -2,7 +2,7 @@
 
 python engine_tiny.py [noisy] [quick] [ADDRESS]
 
-noisy: training prints as careless libraries do. quick: the preset draft is the quick one. ADDRESS: of the weights.
+noisy: training prints as careless libraries do. quick: every preset is the quick one. ADDRESS: of the weights.
 """
 
 import ctypes
@@ -41,7 +41,7 @@ presets.PRESETS["small"] = replace(
 presets.PRESETS["endless"] = replace(TINY, preset="endless", field_steps=10**9)
 
 if "quick" in sys.argv:
-    presets.PRESETS["draft"] = replace(TINY, preset="draft")
+    presets.PRESETS.update({name: replace(TINY, preset=name) for name in ("draft", "standard", "paper")})
 
 if "noisy" in sys.argv:
     module = importlib.import_module("iseg_core.train")
