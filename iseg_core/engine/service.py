@@ -197,11 +197,7 @@ class Service:
         before = _resident()
         self._meshes.clear()
         self._segmenters.clear()
-        gc.collect()
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        _trim()
+        _give_back()
         after = _resident()
         freed = max(before - after, 0) if before is not None and after is not None else None
         return Answer({"resident": after, "freed": freed})
@@ -275,8 +271,7 @@ class Service:
         self._segmenters.put((trained, device), segmenter)
         stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in model.info["seconds"].items())
         self.log(f"trained on {model.info['device']}: {stages}")
-        gc.collect()  # a training leaves cycles behind; they would wait for long, and hold much
-        _trim()
+        _give_back()  # a training leaves cycles behind, which would hold much for long, and much of a GPU
         return Answer(_described(trained, model, cached=False, unsaved=unsaved))
 
     def _save(self, key: ModelKey, model: "Model", checkpoint: "Checkpoint | None" = None) -> str | None:
@@ -423,6 +418,15 @@ def _resident() -> int | None:
             return int(file.read().split()[1]) * resource.getpagesize()
     except (ImportError, OSError, ValueError, IndexError):
         return None
+
+
+def _give_back() -> None:
+    """Let the system, and other programs on the GPU, have the memory that nothing here uses."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    _trim()
 
 
 def _trim() -> None:
