@@ -87,7 +87,7 @@ def recall() -> None:
 
 def carried(thing: bpy.types.Object) -> str:
     """The name that the mesh carries; empty where it carries none."""
-    return next((name.removeprefix(LAYER) for name in _layers(thing).keys() if name.startswith(LAYER)), "")
+    return next((layer.name.removeprefix(LAYER) for layer in _ours(thing)), "")
 
 
 def forget() -> None:
@@ -127,9 +127,20 @@ def _layers(thing: bpy.types.Object):
     return thing.data.attributes
 
 
+def _ours(thing: bpy.types.Object) -> list:
+    """The layers that carry a name of ours. A file can hold names that are not UTF-8, which Python cannot read."""
+    found = []
+    for layer in _layers(thing).values():
+        try:
+            found += [layer] if layer.name.startswith(LAYER) else []
+        except UnicodeDecodeError:
+            pass
+    return found
+
+
 def _carry(thing: bpy.types.Object, name: str) -> None:
     layers = _layers(thing)
-    for old in [key for key in layers.keys() if key.startswith(LAYER)]:
+    for old in [layer.name for layer in _ours(thing)]:
         layers.remove(layers[old])
     if thing.data.is_editmode:
         layers.new(LAYER + name)

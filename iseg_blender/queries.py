@@ -5,6 +5,7 @@ Nothing here waits: what is asked is yielded (engine.py). Models and answers are
 """
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import bpy
@@ -17,6 +18,11 @@ from .look import Geometry, Look
 
 ANSWERS_LIMIT, PREVIEWS_LIMIT = 256, 32  # of small meshes; fewer of large ones, of which an answer is megabytes
 PREVIEW = "preview"  # a purpose
+
+# As a part is that the first click will make.
+NEW_PART: Any = SimpleNamespace(
+    clicks=(), granularity="part", automatic=True, threshold=0.5, connected=False, mirror=(False,) * 3
+)
 
 
 class Model(NamedTuple):
@@ -63,6 +69,7 @@ class Proposal(NamedTuple):
 
 
 models: dict[str, list[dict]] = {}  # by the geometry's name; the newest first
+chosen: dict[str, Model] = {}  # by the geometry's name: the one that Train was pressed for last, which need not be new
 poses: dict[str, str] = {}  # names of trained geometries, by their topology
 
 
@@ -81,8 +88,8 @@ def pose_trained(thing: bpy.types.Object, topology: str) -> str:
 
 
 def model_for(thing: bpy.types.Object, look: Look) -> tuple[str, Model | None]:
-    """Which geometry and which of its models answer: the newest one trained for this geometry, else one of another
-    pose of the same mesh, else none (instant mode).
+    """Which geometry and which of its models answer: the one that was trained last for this geometry, else one of
+    another pose of the same mesh, else none (instant mode).
     """
     return newest(look.hash, pose_trained(thing, look.topology))
 
@@ -91,8 +98,13 @@ def newest(name: str, pose: str) -> tuple[str, Model | None]:
     """The same, of a geometry's name and that of the pose that was trained."""
     for known in (name, pose):
         if models.get(known):
-            return known, Model.of(models[known][0])
+            return known, Model.of(report_of(known))
     return name, None
+
+
+def report_of(name: str) -> dict:
+    """What the engine reports on the model of a geometry that answers."""
+    return next((report for report in models[name] if Model.of(report) == chosen.get(name)), models[name][0])
 
 
 def query_of(thing: bpy.types.Object, part: state.Part, look: Look) -> Query | None:
@@ -172,6 +184,9 @@ def carrying(
 
 def finding_models(thing: bpy.types.Object, look: Look) -> Conversation:
     """Learn which models there are of a mesh, and of the pose that it was trained in."""
+    last = state.trained_model(thing)
+    if last is not None:
+        chosen.setdefault(state.trained_name(thing), Model(*last))
     for name in (look.hash, pose_trained(thing, look.topology)):
         if name and name not in models:
             reply = yield Ask("state", {"mesh": name})
@@ -256,5 +271,5 @@ def listed(reply: Reply) -> list[dict]:
 
 
 def forget() -> None:
-    for memory in (models, poses, answers, previews):
+    for memory in (models, chosen, poses, answers, previews):
         memory.clear()

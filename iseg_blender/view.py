@@ -108,14 +108,15 @@ def draw() -> None:
     if not thing.visible_get(viewport=context.space_data):
         return
     part, look = state.part_of(thing), meshes.known_look(thing)
-    if part is None or look is None or thing.iseg.topology != look.topology or meshes.waits(thing):
+    if look is None or meshes.waits(thing):
         return
+    imagined = preview.inside if preview is not None and preview.mesh == look.hash else None  # [V]
+    if (part is None or thing.iseg.topology != look.topology) and imagined is None:  # a preview needs no click before
+        return
+    part = part or queries.NEW_PART
     clicks = state.clicks_of(part, len(look.vertices)).made
     active = part.clicks[state.chosen(part.click_index, len(part.clicks))].vertex if len(part.clicks) else None
     answer = queries.answer_of(thing, part)
-    imagined = None  # [V]
-    if preview is not None and preview.mesh == look.hash:
-        imagined = preview.inside
     surface = seen.surface_of(thing, look)
     shown = _shown.take(thing.session_uid) or Shown()
     _shown.put(thing.session_uid, shown)

@@ -177,6 +177,10 @@ def test_clicking_ends_with_its_view(views: Any):
     assert views["disabled"] is None
 
 
+def test_a_preview_needs_no_click_before(views: Any):
+    assert views["preview"] == [True, True, []]
+
+
 def test_each_view_of_four_picks_what_it_shows(views: Any):
     assert [count for *_, count in views["quad"]] == [1, 2, 3, 4]
     for front, picked, _ in views["quad"]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -17,11 +16,6 @@ from .common import ReasonedOperator, Refusal
 
 SCRIBBLE = 24.0  # pixels between two clicks of a stroke
 QUICK = 50.0  # milliseconds: only then a preview is worth having
-
-# As a part is that the first click will make.
-NEW_PART = SimpleNamespace(
-    clicks=(), granularity="part", automatic=True, threshold=0.5, connected=False, mirror=(False,) * 3
-)
 
 swapped = False  # whether a click excludes, and a Ctrl-click includes
 _hovered: tuple[int | None, bool] | None = None  # what the mouse is over, and whether a click would include it
@@ -146,7 +140,7 @@ def hover(context: bpy.types.Context, mouse: Place | None, positive: bool) -> No
 
 def _imagine(context: bpy.types.Context, vertex: int, positive: bool) -> None:
     thing = context.object
-    part, look = state.part_of(thing) or NEW_PART, meshes.look_at(thing, fresh=False)
+    part, look = state.part_of(thing) or queries.NEW_PART, meshes.look_at(thing, fresh=False)
     if not _worth(thing, part, look):
         return
     view.imagining = wanted = (look.hash, vertex, positive)  # the operator may be gone when the answer comes

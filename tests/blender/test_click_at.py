@@ -354,7 +354,7 @@ def inside(iseg, conversation) -> np.ndarray:
 def test_a_part_that_is_not_there_yet_is_as_new_ones_are(empty):
     bpy.ops.mesh.primitive_cube_add(size=1.0)
     part = empty.state.add_part(bpy.context.object)
-    for name, value in vars(empty.operators.pointer.NEW_PART).items():
+    for name, value in vars(empty.queries.NEW_PART).items():
         assert getattr(part, name) == value if name not in ("clicks", "mirror") else not any(getattr(part, name))
 
 
@@ -370,7 +370,8 @@ def test_a_preview_is_what_the_click_gives(empty, engine, before, settings):
     for vertex, positive in before:
         bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
     look, pointer = empty.meshes.look_at(thing), empty.operators.pointer
-    preview = inside(empty, pointer.imagining(thing, part or pointer.NEW_PART, look, (0, True), "auto"))
+    inside(empty, empty.queries.finding_models(thing, look))  # there are no previews before
+    preview = inside(empty, pointer.imagining(thing, part or empty.queries.NEW_PART, look, (0, True), "auto"))
     bpy.ops.iseg.click_add(vertex=0)
     part = thing.iseg.parts[0]
     answer = inside(empty, empty.queries.answering(thing, part, look, "auto"))
@@ -384,12 +385,12 @@ def test_a_preview_is_worth_it_where_the_engine_is_quick(empty, engine):
     empty.session.close()
     look, pointer = empty.meshes.look_at(thing), empty.operators.pointer
     pointer.reset()
-    assert not pointer._worth(thing, pointer.NEW_PART, look)  # no engine is started for it
-    inside(empty, pointer.imagining(thing, pointer.NEW_PART, look, (0, True), "auto"))
+    assert not pointer._worth(thing, empty.queries.NEW_PART, look)  # no engine is started for it
+    inside(empty, pointer.imagining(thing, empty.queries.NEW_PART, look, (0, True), "auto"))
     pointer._preview_took = 1.0
-    assert pointer._worth(thing, pointer.NEW_PART, look)
+    assert pointer._worth(thing, empty.queries.NEW_PART, look)
     pointer._preview_took = 1e9
-    assert not pointer._worth(thing, pointer.NEW_PART, look)
+    assert not pointer._worth(thing, empty.queries.NEW_PART, look)
     pointer.reset()
 
 
@@ -401,10 +402,9 @@ def test_clicks_that_came_too_fast_are_not_all_answered(empty, engine):
     for vertex in range(20, 40):
         bpy.ops.iseg.click_add(vertex=vertex)
         empty.live._refresh()
-    wanted = empty.queries.query_of(thing, thing.iseg.parts[0], empty.meshes.known_look(thing))
     for _ in range(3):  # one that was given up is asked for again, where it is the newest
         empty.live._refresh()
         while empty.session.engine.busy:
             empty.session.engine.pump()
-    assert wanted in empty.queries.answers and len(empty.queries.answers) < 10
+    assert empty.queries.answer_of(thing, thing.iseg.parts[0]) is not None and len(empty.queries.answers) < 10
     assert empty.session.problems == {} and not empty.live._failed and not empty.live._asking

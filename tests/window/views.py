@@ -48,6 +48,7 @@ def steps():
     iseg = yield from installed()
     yield from monkey()
     engine, click = iseg.session.engine, iseg.operators.click
+    iseg.operators.pointer.QUICK = 1e9  # however busy this machine is
 
     def begun():
         with here():
@@ -122,6 +123,18 @@ def steps():
         with here():
             bpy.ops.iseg.click_clear()
 
+    # A preview needs no click before.
+    yield from begun()
+    while iseg.view.preview is None:  # an engine that is busy is not asked
+        for spot in (place(nearest(CROWN)), eye):
+            move(*spot)
+            yield 1.0
+    yield 0.5
+    shown = iseg.view._shown[thing().session_uid]
+    found["preview"] = [shown.colour == iseg.view.PALE, len(shown.batches._shown.region) > 0, clicks()]
+    shot("3-preview")
+    yield from press("ESC", *eye)
+
     # Quad view: each view picks what it shows.
     area().spaces[0].show_region_ui = False
     with here():
@@ -140,7 +153,7 @@ def steps():
         yield from settled()
         picked = points[clicks()[-1][0]]
         found["quad"].append([front.tolist(), picked.tolist(), len(clicks())])
-    shot("3-quad")
+    shot("4-quad")
     yield from press("RET", *place_in(views()[0], (0, 0, 0)))
     with here():
         bpy.ops.screen.region_quadview()
@@ -161,7 +174,7 @@ def steps():
     yield from press("LEFTMOUSE", *place(nearest(EYE)))
     yield from settled()
     found["local"] = [nearest(EYE), *clicks()]
-    shot("4-local")
+    shot("5-local")
     yield from press("RET", *place(nearest(EYE)))
     window().view_layer.objects.active = sphere
     with here():
@@ -175,7 +188,7 @@ def steps():
     yield 0.5
     with here():
         found["hidden"] = click.ISEG_OT_click.refusal(bpy.context)
-    shot("5-hidden")
+    shot("6-hidden")
     found["problems"] = dict(iseg.session.problems)
     head.hide_set(False)
     sphere.hide_set(True)
@@ -189,7 +202,7 @@ def steps():
     move(*eye)
     yield 0.5
     found["disabled"] = click._told
-    shot("6-disabled")
+    shot("7-disabled")
 
 
 run(steps())
