@@ -134,6 +134,7 @@ class ObjectState(bpy.types.PropertyGroup):
     topology: StringProperty(options={"HIDDEN"})  # of the mesh whose vertices the clicks name
     trained: StringProperty(options={"HIDDEN"})  # the engine's name of the geometry that was trained last
     trained_topology: StringProperty(options={"HIDDEN"})
+    trained_model: StringProperty(options={"HIDDEN"})  # teacher, preset and seed of that training
 
 
 class SceneSettings(bpy.types.PropertyGroup):
@@ -279,12 +280,18 @@ def trained_name(thing: bpy.types.Object) -> str:
     return name if re.fullmatch("[0-9a-f]{64}", name) else ""
 
 
+def trained_model(thing: bpy.types.Object) -> tuple[str, str, int] | None:
+    """Teacher, preset and seed of the model that an object was trained with last."""
+    found = re.fullmatch(r"(\w+) (\w+) (\d{1,9})", thing.iseg.trained_model)
+    return (found[1], found[2], int(found[3])) if found is not None and trained_name(thing) else None
+
+
 def mend() -> None:
     """Empty the strings that are none: Python cannot read bytes that are not UTF-8, and a file can hold such."""
     for thing in bpy.data.objects:
         stored = thing.iseg
         for owner, kept in (
-            (stored, ("topology", "trained", "trained_topology")),
+            (stored, ("topology", "trained", "trained_topology", "trained_model")),
             *((p, ("name", "group")) for p in stored.parts),
         ):
             for name in kept:

@@ -41,7 +41,7 @@ def of(thing: bpy.types.Object | None) -> Status:
         return Status(Kind.TRAINING, "Training")
     name, model = queries.model_for(thing, look)
     if model is not None and name == look.hash:
-        created = str(queries.models[name][0].get("created", ""))[:16].replace("T", " ")
+        created = str(queries.report_of(name).get("created", ""))[:16].replace("T", " ")
         return Status(Kind.READY, f"Ready: {model.teacher}, {model.preset}, {created}")
     if model is not None:
         return Status(Kind.MOVED, "Ready, but vertices moved since the training: train again to be exact")

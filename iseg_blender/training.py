@@ -55,8 +55,7 @@ def learning(look: Look, teacher: str, preset: str, device: str) -> Conversation
     reply = yield Ask("train", {"mesh": look.hash, "teacher": teacher, "preset": preset, "device": device, "seed": 0})
     made = queries.Model.of(reply.fields)
     others = [model for model in queries.models[look.hash] if queries.Model.of(model) != made]
-    newest = sorted([reply.fields, *others], key=lambda model: str(model.get("created")), reverse=True)
-    queries.models[look.hash] = newest  # as the engine lists them
+    queries.models[look.hash], queries.chosen[look.hash] = [reply.fields, *others], made
     queries.poses[look.topology] = look.hash
     return reply.fields
 
@@ -66,3 +65,4 @@ def record(uid: int, look: Look) -> None:
     thing = next((thing for thing in bpy.data.objects if thing.session_uid == uid), None)
     if thing is not None and thing.library is None:
         thing.iseg.trained, thing.iseg.trained_topology = look.hash, look.topology
+        thing.iseg.trained_model = " ".join(map(str, queries.Model.of(queries.report_of(look.hash))))

@@ -31,7 +31,7 @@ def test_a_live_group_is_written_after_every_change(empty, thing):
     settle(empty)
     one = part(thing)
     np.testing.assert_array_equal(one, engine_answer(empty, thing, [(EYE, True)]))
-    bpy.ops.iseg.click_add(vertex=int(np.flatnonzero(one == 0)[0]))
+    bpy.ops.iseg.click_add(vertex=int(one.argmin()))
     settle(empty)
     assert not np.array_equal(part(thing), one)
     bpy.ops.iseg.click_remove()  # its answer is known already

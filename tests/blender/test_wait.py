@@ -75,6 +75,37 @@ def test_a_training_whose_answer_makes_no_sense_is_over(empty, client):
     assert empty.status.of(thing).kind.name == "INSTANT" and "makes no sense" in empty.session.problem_of(thing)
 
 
+def test_the_model_that_was_asked_for_last_answers(empty, client, monkeypatch, tmp_path):
+    """It was in the cache already, and the engine lists a newer one first; also after reload."""
+    old, new = ({"teacher": "geometric", "preset": preset, "seed": 0} for preset in ("draft", "standard"))
+    old["created"], new["created"] = "2026-01-01T00:00", "2026-02-02T00:00"
+    thing = monkey()
+    bpy.ops.iseg.click_add(vertex=100)
+    look = empty.meshes.known_look(thing)
+    empty.training.train(thing, bpy.context.scene.iseg)
+    client.answer(1, mesh=look.hash, models=[new, old])
+    empty.session.engine.pump()
+    client.answer(2, **old)
+    empty.session.engine.pump()
+
+    def known() -> str:
+        thing = bpy.context.object
+        assert empty.status.of(thing).sentence.endswith("draft, 2026-01-01 00:00")
+        return empty.queries.model_for(thing, look)[1].preset
+
+    assert known() == "draft"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "trained.blend"))
+    empty.queries.forget()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "trained.blend"))
+    thing = bpy.context.object
+    empty.session.engine.start(empty.queries.finding_models(thing, empty.meshes.look_at(thing)))
+    client.answer(3, models=[new, old])
+    empty.session.engine.pump()
+    assert known() == "draft"
+    thing.iseg.trained_model = "../../x y z"
+    assert empty.state.trained_model(thing) is None
+
+
 @pytest.mark.parametrize("change", ["deleted", "moved", "another", "loaded"])
 def test_a_training_is_seen_and_cancelled_whatever_is_active(empty, client, change, tmp_path):
     thing = monkey()
