@@ -1,6 +1,7 @@
 """Runs inside a Blender with a window: an artist's way through the extension, with simulated mouse and keys."""
 
 import sys
+import textwrap
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +30,7 @@ from hands import (  # noqa: E402
     until,
 )
 
-TRAIN_BUTTON = 139  # pixels from the sidebar's top to the button
+TRAIN_BUTTON, LINE = 139, 16  # pixels from the sidebar's top to the button; more for each further line above it
 found["slowest_ms"] = {}
 
 
@@ -62,7 +63,8 @@ def steps():
     # Train, by pressing the button.
     bpy.context.scene.iseg.preset = "draft"
     sidebar = region("UI")
-    x, y = sidebar.x + sidebar.width // 2 - 10, sidebar.y + sidebar.height - TRAIN_BUTTON
+    lines = textwrap.wrap(iseg.status.of(thing()).sentence, int((sidebar.width - 80) / 6.2))  # as the panel does
+    x, y = sidebar.x + sidebar.width // 2 - 10, sidebar.y + sidebar.height - TRAIN_BUTTON - LINE * (len(lines) - 1)
     found["sidebar"] = [sidebar.x, sidebar.y, sidebar.width, sidebar.height]
     yield from press("LEFTMOUSE", x, y)
     yield from until(lambda: iseg.session.trainings or iseg.status.of(thing()).kind.value == "ready", 20)
