@@ -1,10 +1,10 @@
-"""What docs/reliability.md claims of Blender, measured: random operators, strange files, kills, long use.
+"""What docs/reliability.md claims of Blender, measured: random operators, files and answers, kills, long use.
 
 ISEG_ENGINE="<python with the engine's packages> -m iseg_core engine" \\
     .venv-bpy/bin/python benchmarks/blender_reliability.py                       # everything, as in the document
     .venv-bpy/bin/python benchmarks/blender_reliability.py sequences --count 200 --seed 5000
 
-Each part runs in Blenders of its own (any Python with Blender's module), sequences and files in a new one for every 50.
+Each part runs in Blenders of its own (any Python with Blender's module), those of seeds in a new one for every 50.
 """
 
 import argparse
@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "blender"
-COUNTS = {"sequences": 1000, "files": 100, "cycles": 200, "kills": 100, "orphans": 10}
-MANY = ("sequences", "files")  # parts that consist of seeds
+COUNTS = {"sequences": 1000, "files": 100, "replies": 500, "cycles": 200, "kills": 100, "orphans": 10}
+MANY = ("sequences", "files", "replies")  # parts that consist of seeds
 BATCH = 50  # seeds
 SOON = 5.0  # seconds within which an engine must have followed its Blender
 
@@ -28,6 +28,7 @@ def here(part: str, count: int, seed: int) -> None:
     import conftest  # pyright: ignore[reportMissingImports]  # before bpy: a Blender that nobody has used before
     import endurance  # pyright: ignore[reportMissingImports]
     import hostile  # pyright: ignore[reportMissingImports]
+    import replies  # pyright: ignore[reportMissingImports]
     import sequences  # pyright: ignore[reportMissingImports]
 
     conftest.install()
@@ -35,11 +36,16 @@ def here(part: str, count: int, seed: int) -> None:
     try:
         if part in MANY:
             steps, folder = 0, Path(tempfile.mkdtemp(dir=conftest.PRIVATE.name))
+            one = {
+                "sequences": lambda seed: len(sequences.run(seed, folder)),
+                "files": lambda seed: hostile.run(seed, folder),
+                "replies": replies.run,
+            }[part]
             if part == "files":
                 os.environ["ISEG_ENGINE"] = hostile.quick(os.environ["ISEG_ENGINE"])
             for number in range(seed, seed + count):
                 print(f"SEED {number}", flush=True)  # so that a crash says where
-                steps += len(sequences.run(number, folder)) if part == "sequences" else hostile.run(number, folder)
+                steps += one(number)
             print(f"DONE {steps}")
         elif part == "orphans":
             endurance.train_for_ever()
