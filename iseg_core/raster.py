@@ -88,8 +88,8 @@ class EmbreeRasterizer:
             from embreex.mesh_construction import TriangleMesh
         except ImportError as error:
             raise SettingsError(
-                f"The ray caster embreex cannot be loaded ({error}). Install it with `pip install embreex`; where memory "
-                "is short, close other programs."
+                f"The ray caster embreex cannot be loaded ({error}). Install it with `pip install embreex`; "
+                "where memory is short, close other programs."
             ) from error
 
         self.vertices = np.ascontiguousarray(vertices, dtype=np.float32)  # [V, 3]

@@ -177,7 +177,7 @@ class Viewer:
         self.votes.see(drawn.index, matrix)
         pixels, shown = clicked_pixels(raster, drawn.view.camera, self._vertices, self._faces)  # [P, 2], [P]
         seen = np.flatnonzero(shown[self._clickable])  # [Q]
-        count, points = len(seen), pixels[self._clickable[seen]].astype(np.float32)  # [Q, 2]
+        count, points = len(seen), pixels[self._clickable[seen]]  # [Q, 2]
         if not count:
             nothing = np.zeros((0, 3, len(raster.covered)), dtype=bool)  # [0, 3, p]
             self._open[drawn.index] = _Open(raster, matrix, embedding, points, seen, nothing, None)
@@ -201,7 +201,7 @@ def clicked_pixels(
     some pixel must show one of its faces: the view is fine enough to tell the vertex from others.
     """
     size = raster.face_id.shape[0]
-    pixels = camera.project(vertices, size)  # [P, 2]
+    pixels = camera.project(vertices, size).astype(np.float32)  # [P, 2] as the teacher is told: rounding moves some on
     column, row = np.clip(pixels.astype(np.int64), 0, size - 1).T  # [P] each
     face, weights = raster.face_id[row, column], raster.barycentrics[row, column]  # [P], [P, 3]
     drawn = np.zeros(len(vertices), dtype=bool)  # [P]

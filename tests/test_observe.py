@@ -227,6 +227,25 @@ def test_a_clicked_pixel_shows_its_vertex():
         assert np.linalg.norm(point - VERTICES[shown], axis=1).max() < 0.25
 
 
+def test_a_vertex_at_the_border_of_two_pixels_is_clicked_where_the_teacher_is_asked():
+    """It is told single precision, which rounds such a place into the next pixel: that one must show the mesh."""
+    raster, rounded = RASTERIZER.rasterize(CAMERAS[0], SIDE), 0
+    for side in (0, 1):  # of the column, of the row
+
+        class Near(type(CAMERAS[0])):
+            def project(self, vertices, size):
+                exact = super().project(vertices, size)
+                exact[:, side] = np.floor(exact[:, side]) + 1 - 1e-9  # noqa: B023
+                return exact
+
+        camera = Near(**vars(CAMERAS[0]))
+        pixels, shown = clicked_pixels(raster, camera, VERTICES, FACES)
+        column, row = pixels[shown].astype(np.float32).astype(int).T
+        assert (raster.face_id[row, column] >= 0).all() and shown.any()
+        rounded += (raster.face_id[row, column - 1] < 0).sum() + (raster.face_id[row - 1, column] < 0).sum()
+    assert rounded  # some of these pixels lie at the silhouette
+
+
 def second_answers(teacher: PartTeacher, allow: Callable | None = None) -> dict[tuple, np.ndarray]:
     """The votes [2, 3, P] of every pair that the rules allow, from what the teacher was asked, one by one."""
     votes: dict[tuple, np.ndarray] = {}
