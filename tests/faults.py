@@ -159,13 +159,13 @@ def little_memory(count: int, around: int = 1000) -> str:
                 still_good(engine)
     wrong = [outcome for outcomes in said.values() for outcome in outcomes if not _says_what_to_do(outcome)]
     assert not wrong, "\n".join(wrong)
-    text = []
+    text = [f"{count} limits from the start, {count} of a running engine"]
     for kind, outcomes in said.items():
         refused = {k: n for k, n in outcomes.items() if k != DONE and UNKNOWN not in k}
         assert refused or kind not in ("query", "train"), f"no {kind} was refused: this has shown nothing"
-        sentences = "; ".join(f"{n} x {sentence[:110]}" for sentence, n in refused.items())
-        text.append(f"{kind}: {outcomes[DONE]} done, {sum(refused.values())} refused ({sentences})")
-    return "; the last good model as before.\n".join(text)
+        sentences = [f"    {n} x {sentence[:110]}" for sentence, n in refused.items()]
+        text += [f"{kind}: {outcomes[DONE]} done, {sum(refused.values())} refused", *sentences]
+    return "\n".join([*text, "the last good model as before"])
 
 
 @contextmanager
