@@ -3,6 +3,8 @@
 It is the base mesh, the one that vertex groups belong to; seen.py knows what modifiers make of it.
 """
 
+from typing import Any
+
 import bmesh
 import bpy
 import numpy as np
@@ -11,6 +13,14 @@ from .look import Geometry
 
 MODES = ("OBJECT", "EDIT")
 CONVERTIBLE = ("CURVE", "SURFACE", "META", "FONT")
+
+
+def name_of(thing: Any) -> str:
+    """What an object, group or attribute is called. Files can hold names that are not UTF-8, unreadable to Python."""
+    try:
+        return thing.name
+    except UnicodeDecodeError:
+        return "(a name that cannot be read)"
 
 
 def refusal(thing: bpy.types.Object | None) -> str:
@@ -23,12 +33,12 @@ def refusal(thing: bpy.types.Object | None) -> str:
             remedy = "select one, or convert it (Object > Convert > Mesh)."
         elif thing.instance_type == "COLLECTION":
             remedy = "select one, or make what it shows real (Object > Apply > Make Instances Real)."
-        return f"{thing.name} is not a mesh: {remedy}"
+        return f"{name_of(thing)} is not a mesh: {remedy}"
     if thing.library is not None or thing.data.library is not None:
-        return f"{thing.name} is linked from another file: make it local first (Object > Relations > Make Local)."
+        return f"{name_of(thing)} is linked from another file: make it local first (Object > Relations > Make Local)."
     if thing.override_library is not None or thing.data.override_library is not None:
         menu = "Object > Relations > Make Local > Selected Objects and Data"
-        return f"{thing.name} is a library override: make it local first ({menu})."
+        return f"{name_of(thing)} is a library override: make it local first ({menu})."
     if thing.mode not in MODES:
         return "iSeg works in Object Mode and in Edit Mode: change the mode."
     return ""
@@ -40,7 +50,7 @@ def face_refusal(thing: bpy.types.Object | None) -> str:
     if not why and thing is not None:
         mesh = thing.data
         if not len(bmesh.from_edit_mesh(mesh).faces if mesh.is_editmode else mesh.polygons):
-            why = f"{thing.name} has no faces: make some, or select another mesh."
+            why = f"{name_of(thing)} has no faces: make some, or select another mesh."
     return why
 
 
@@ -147,7 +157,7 @@ def write_group(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:
     if thing.data.is_editmode:
         return _write_in_edit_mode(thing, name, weights)
     groups, old, active = thing.vertex_groups, thing.vertex_groups.get(name), thing.data.attributes.active
-    active_name = active.name if active is not None else None
+    active_name = name_of(active) if active is not None else None
     place = old.index if old is not None else len(groups)
     by_number = _users_by_number(thing, name)
     if old is not None:

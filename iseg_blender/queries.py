@@ -13,7 +13,7 @@ import numpy as np
 
 from . import meshes, region, state
 from .core import EngineError, ModelFileError, Recent, UnknownMeshError
-from .engine import Ask, Conversation, Reply
+from .engine import NONSENSE, Ask, Conversation, Reply
 from .look import Geometry, Look
 
 ANSWERS_LIMIT, PREVIEWS_LIMIT = 256, 32  # of small meshes; fewer of large ones, of which an answer is megabytes
@@ -34,8 +34,11 @@ class Model(NamedTuple):
 
     @classmethod
     def of(cls, report: dict) -> "Model":
-        """The one that the engine reports on."""
-        return cls(report["teacher"], report["preset"], report["seed"])
+        """The one that the engine reports on. Raises EngineError where that is none."""
+        model = cls(*(report.get(field) for field in cls._fields))
+        if [type(value) for value in model] != [str, str, int]:
+            raise EngineError(NONSENSE)
+        return model
 
 
 class Query(NamedTuple):

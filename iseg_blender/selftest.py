@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .core import EngineClient, EngineError
-from .engine import Ask, Conversation, Reply
+from .engine import NONSENSE, Ask, Conversation, Reply
 
 SAM = ("segment-anything", "torchvision")
 PATIENCE = 0.2  # seconds between two looks at whether to go on
@@ -17,11 +17,22 @@ def examining() -> Conversation:
     """Ask for the report. Returns it: findings and teachers (iseg_core/doctor.py, engine/service.py) and, where nothing
     that is required is missing, `click`: the milliseconds that a click took.
     """
-    report = dict((yield Ask("doctor")).fields)
+    told = (yield Ask("doctor")).fields
+    try:  # the report is kept and shown for long
+        report: dict[str, Any] = {
+            "findings": [
+                {key: str(finding[key] or "") for key in ("topic", "value", "remedy")}
+                | {"required": bool(finding["required"])}
+                for finding in told.get("findings", ())
+            ],
+            "teachers": [{key: str(teacher[key] or "") for key in ("name", "missing")} for teacher in told["teachers"]],
+        }
+    except (LookupError, TypeError) as error:
+        raise EngineError(NONSENSE) from error
     if not lacking(report):
         mesh = (yield Ask("open_mesh", {}, ring())).fields["mesh"]
         reply = yield Ask("query", {"mesh": mesh, "clicks": [[0, True]], "granularity": "part", "model": None})
-        report["click"] = reply.fields["milliseconds"]
+        report["click"] = float(reply.fields["milliseconds"])
     return report
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import bpy
 
-from . import meshes, queries, state
+from . import mesh_io, meshes, queries, state
 from .core import Cancelled
 from .engine import Ask, Conversation, Task
 from .look import Look
@@ -37,7 +37,7 @@ def train(
         then()
 
     task = engine.start(learning(look, settings.teacher, settings.preset, settings.device), ended)
-    task.title = thing.name
+    task.title = mesh_io.name_of(thing)
     if not task.ended:
         trainings[name] = task
     return task

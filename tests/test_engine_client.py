@@ -214,3 +214,12 @@ print(*sorted(name.removeprefix(prefix) for name in sys.modules if name.startswi
     assert result.returncode == 0, result.stderr
     engine = {"engine", "engine.client", "engine.connection", "engine.log", "engine.protocol"}
     assert set(result.stdout.split()) == engine | {"errors", "progress", "version"}
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [("", "gave no reason"), ("\0\u202e ", "gave no reason"), ("No\0.\nDo.", "^No.\nDo.$")]
+)
+def test_an_error_always_says_something_that_can_be_shown(said, shown):
+    error = as_error(Message("error", 1, {"type": "EngineError", "sentence": said}, {}))
+    with pytest.raises(EngineError, match=shown):
+        raise error

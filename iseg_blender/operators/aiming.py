@@ -150,7 +150,7 @@ def click_refusal(context: bpy.types.Context) -> str:
     if not why and (context.area is None or context.area.type != "VIEW_3D"):
         why = "Clicking needs a 3D viewport: scripts use bpy.ops.iseg.click_add(vertex=, positive=)."
     if not why and not thing.visible_get(viewport=space):
-        why = f"{thing.name} is hidden in this view: show it (Alt-H) or leave local view."
+        why = f"{mesh_io.name_of(thing)} is hidden in this view: show it (Alt-H) or leave local view."
     return why
 
 

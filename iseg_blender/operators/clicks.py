@@ -15,7 +15,9 @@ def add_click(thing: bpy.types.Object, vertex: int, positive: bool, fresh: bool 
     look = meshes.look_at(thing, fresh)
     stored = thing.iseg
     if not 0 <= vertex < len(look.vertices):
-        raise Refusal(f"There is no vertex {vertex}: {thing.name} has the vertices 0 to {len(look.vertices) - 1}.")
+        raise Refusal(
+            f"There is no vertex {vertex}: {mesh_io.name_of(thing)} has the vertices 0 to {len(look.vertices) - 1}."
+        )
     check_topology(thing, look)
     stored.topology = look.topology
     part = state.part_of(thing)

@@ -86,7 +86,9 @@ class ISEG_OT_clicks_from_group(SeedOperator):
         group = thing.vertex_groups.active
         inside = mesh_io.read_group(thing, group.index) >= HELD  # [V]
         if not inside.any():
-            raise Refusal(f"No vertex has a weight of {HELD} or more in {group.name}: choose another vertex group.")
+            raise Refusal(
+                f"No vertex has a weight of {HELD} or more in {mesh_io.name_of(group)}: choose another vertex group."
+            )
         return inside
 
 

@@ -3,7 +3,7 @@
 import bpy
 from bpy.props import BoolProperty
 
-from .. import history, live, meshes, names, state, tool, view
+from .. import history, live, mesh_io, meshes, names, state, tool, view
 from ..core import IsegError
 from . import pointer
 from .aiming import aimed, surface_known
@@ -74,7 +74,7 @@ class ISEG_OT_click_at(ToolOperator):
         live.changed()
         if thing is None or state.saved(thing) == self._before:
             if thing is not None and self._released and not self._path and not self._stroke.met:
-                self.report({"INFO"}, f"There is nothing of {thing.name} under the cursor.")
+                self.report({"INFO"}, f"There is nothing of {mesh_io.name_of(thing)} under the cursor.")
             return {"CANCELLED"}
         history.note(thing)
         return {"FINISHED"}

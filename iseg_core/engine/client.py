@@ -264,4 +264,5 @@ def as_error(event: Event) -> IsegError:
     kind = getattr(errors, event.fields["type"], None)
     if not (isinstance(kind, type) and issubclass(kind, IsegError)):
         kind = EngineError
-    return kind(event.fields["sentence"])
+    printable = "".join(c for c in event.fields["sentence"] if c.isprintable() or c == "\n").strip()
+    return kind(printable or "The engine gave no reason. Copy Report, in iSeg's preferences, has what its log says.")

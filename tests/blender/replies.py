@@ -103,7 +103,7 @@ class Client:
         if fate < 0.3:
             return answer
         if fate < 0.45:
-            sentence = dice.choice(["It did not work. Try again.", "x" * 3000, "\u202e"])
+            sentence = dice.choice(["It did not work. Try again.", "x" * 3000, "\u202e", "", "\0"])
             return SimpleNamespace(
                 kind="error", id=answer.id, fields={"type": dice.choice(ERRORS), "sentence": sentence}, arrays={}
             )

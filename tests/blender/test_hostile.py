@@ -10,7 +10,6 @@ def test_a_file_can_hold_anything(empty, engine, tmp_path, monkeypatch, seed):
     assert hostile.run(seed, tmp_path, names=False)
 
 
-@pytest.mark.xfail(reason="training.train, operators.seed and mesh_io.write_group read names that are no UTF-8")
 def test_names_can_be_anything(empty, engine, tmp_path, monkeypatch):
     monkeypatch.setenv("ISEG_ENGINE", hostile.quick(engine))
     for seed in range(8):
