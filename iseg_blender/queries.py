@@ -35,10 +35,10 @@ class Model(NamedTuple):
     @classmethod
     def of(cls, report: dict) -> "Model":
         """The one that the engine reports on. Raises EngineError where that is none."""
-        model = cls(*(report.get(field) for field in cls._fields))
-        if [type(value) for value in model] != [str, str, int]:
+        teacher, preset, seed = (report.get(field) for field in cls._fields)
+        if not isinstance(teacher, str) or not isinstance(preset, str) or type(seed) is not int:
             raise EngineError(NONSENSE)
-        return model
+        return cls(teacher, preset, seed)
 
 
 class Query(NamedTuple):
