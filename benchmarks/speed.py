@@ -106,6 +106,8 @@ def starts(repeats: int = 7) -> list[dict]:
 
 def _train_alone(preset: str, pipe) -> None:
     """In a process of its own, so that the peak memory is this run's."""
+    from iseg_core import fit, observe, raster  # noqa: F401  with torch, which is imported where it is needed first
+
     mesh = jack(3000)
     began = time.perf_counter()
     model = iseg.train(mesh, preset=preset)
