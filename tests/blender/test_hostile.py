@@ -4,13 +4,21 @@ import hostile
 import pytest
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_file_can_hold_anything(empty, engine, tmp_path, monkeypatch, seed):
+@pytest.fixture(autouse=True)
+def quick_engine(empty, engine, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("ISEG_ENGINE", hostile.quick(engine))
+    monkeypatch.setenv(
+        "ISEG_CACHE", str(tmp_path_factory.mktemp("cache"))
+    )  # what it trains is of no use to other tests
+    yield
+    empty.session.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_file_can_hold_anything(tmp_path, seed):
     assert hostile.run(seed, tmp_path, names=False)
 
 
-def test_names_can_be_anything(empty, engine, tmp_path, monkeypatch):
-    monkeypatch.setenv("ISEG_ENGINE", hostile.quick(engine))
+def test_names_can_be_anything(tmp_path):
     for seed in range(8):
         assert hostile.run(seed, tmp_path)
