@@ -38,7 +38,7 @@ class ISEG_OT_train(WaitingOperator):
         if task.error is not None:
             raise task.error
         if task.result.get("unsaved"):
-            self.report({"WARNING"}, task.result["unsaved"])
+            self.report({"WARNING"}, str(task.result["unsaved"]))
 
 
 class ISEG_OT_cancel(ReasonedOperator):

@@ -4,6 +4,6 @@ import pytest
 import replies
 
 
-@pytest.mark.parametrize("first", range(0, 40, 10))
+@pytest.mark.parametrize("first", (0, 10, 20, 30, 60))
 def test_whatever_the_engine_answers(empty, first):
     assert sum(replies.run(seed) for seed in range(first, first + 10))
