@@ -1,5 +1,12 @@
 """Every error that iSeg raises on purpose. The message names the defect and the remedy."""
 
+import errno
+
+# What libraries say in a RuntimeError where there is no memory, in lower case; a thread needs some, too, and CUDA's
+# library for products says that it was not initialised.
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "allocate memory", "alloc_failed", "bad_alloc")
+OUT_OF_MEMORY += ("can't start new thread", "cublas_status_not_initialized")
+
 
 class IsegError(Exception):
     """Base of all errors that iSeg raises on purpose."""
@@ -58,3 +65,12 @@ class UnknownMeshError(EngineError):
 
 class Superseded(Cancelled):
     """A newer request of the same kind took this one's place before it was begun."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Also torch's: a class of its own for some GPUs, a plain RuntimeError for the others and the processor."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)

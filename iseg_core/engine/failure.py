@@ -4,12 +4,9 @@ import errno
 import traceback
 from typing import Any
 
-from ..errors import IsegError
+from ..errors import IsegError, is_out_of_memory
 
 TEXT_LIMIT = 20_000  # characters
-# What libraries say in a RuntimeError where there is no memory, in lower case; a thread needs some, too.
-OUT_OF_MEMORY = ("out of memory", "not enough memory", "allocate memory", "alloc_failed", "bad_alloc")
-OUT_OF_MEMORY += ("can't start new thread",)
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -20,7 +17,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     """
     if isinstance(error, IsegError):
         return _fields(type(error).__name__, str(error))
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return _fields("MemoryError", "There is not enough memory. Close other programs or choose the preset draft.")
     if isinstance(error, ModuleNotFoundError) and error.name:
         remedy = "Repair the engine's environment"
@@ -38,15 +35,6 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 def _fields(kind: str, sentence: str) -> dict[str, Any]:
     return {"type": kind, "sentence": sentence[:TEXT_LIMIT]}
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Also torch's: a class of its own for some GPUs, a plain RuntimeError for the others and the processor."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)
 
 
 def _system_error(error: OSError) -> str:

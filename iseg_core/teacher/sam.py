@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..device import has_fast_bf16, pick_device
-from ..errors import IsegError, SettingsError, WeightsError
+from ..errors import IsegError, SettingsError, WeightsError, is_out_of_memory
 from ..progress import ProgressCallback
 from ..weights import WeightsFile, locate
 from . import SCALES, Embedding, Prediction, RenderedView
@@ -211,7 +211,7 @@ class Batches:
                 begin = end
                 continue
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if end - begin == 1:
                     raise IsegError(
@@ -255,9 +255,3 @@ def _load(registry: dict[str, Callable[[], "Sam"]], weights: WeightsFile, path: 
     sam.pixel_mean = torch.tensor(PIXEL_MEAN)[:, None, None]  # [3, 1, 1]
     sam.pixel_std = torch.tensor(PIXEL_STD)[:, None, None]  # [3, 1, 1]
     return sam
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    words = ("out of memory", "can't allocate memory", "not enough memory")  # CUDA and MPS; the processor's allocator
-    words += ("status_alloc_failed", "cublas_status_not_initialized")  # CUDA's libraries, where they find no room
-    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error).lower() for word in words)
