@@ -17,7 +17,7 @@ from .cli_arguments import add_device, add_training, output_file, positive_count
 from .cli_batch import add_batch
 from .cli_segment import add_segment, add_transfer
 from .engine import failure
-from .errors import Cancelled, IsegError, ModelFileError, SettingsError
+from .errors import Cancelled, IsegError, ModelFileError, SettingsError, is_out_of_memory
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -43,18 +43,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"error: {error}", USAGE_ERROR)
     except IsegError as error:
         return _fail(f"error: {error}", FAILURE)
-    except MemoryError:
-        return _fail("error: there is not enough memory. Close other programs, or use `--preset draft`.", FAILURE)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] == __package__:
+    except (MemoryError, RuntimeError, OSError, ModuleNotFoundError) as error:
+        sentence = _known(error)
+        if sentence is None:
             raise
+        return _fail(f"error: {sentence}", FAILURE)
+
+
+def _known(error: Exception) -> str | None:
+    """What to do about an error that is not ours and no defect of ours; None of any other."""
+    if is_out_of_memory(error):
+        return "there is not enough memory. Close other programs, or use `--preset draft`."
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] != __package__:
         remedy = "`python -m iseg_core doctor` says how to get what is missing"
-        return _fail(f"error: the Python package {error.name} is missing; {remedy}.", FAILURE)
-    except OSError as error:
-        if error.strerror is None:
-            raise
+        return f"the Python package {error.name} is missing; {remedy}."
+    if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"error: {where}{error.strerror}. Nothing was written. {failure.remedy(error)}", FAILURE)
+        return f"{where}{error.strerror}. Nothing was written. {failure.remedy(error)}"
+    return None
 
 
 def _fail(sentence: str, code: int) -> int:

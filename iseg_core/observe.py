@@ -7,6 +7,7 @@ inside = sum B'm and seen = sum B'1, which bound the decoder's loss (equation 7)
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -60,6 +61,28 @@ class Observations:
         A, b = (self.A + other.A).tocsr(), self.b + other.b
         return Observations(A, b, self.c + other.c, self.pixels + other.pixels, click_sets, inside, seen, views)
 
+    def state(self) -> State:
+        """What `restore` needs; the views that were asked for are no part of it."""
+        record = {"c": self.c, "pixels": self.pixels, "click_sets": self.click_sets}
+        matrix = {"values": self.A.data, "columns": self.A.indices, "rows": self.A.indptr}
+        return State(record, {**matrix, "b": self.b, "inside": self.inside, "seen": self.seen})
+
+    @classmethod
+    def restore(cls, state: State, vertex_count: int, feature_dim: int) -> "Observations":
+        """The observations of a state. Raises ValueError or another error where it is of another mesh."""
+        record, arrays = state
+        A = sp.csr_matrix((arrays["values"], arrays["columns"], arrays["rows"]), shape=(vertex_count, vertex_count))
+        click_sets = _click_sets(record)
+        shape = (len(click_sets), 3, vertex_count)
+        if (
+            not arrays["b"].shape == (vertex_count, feature_dim)
+            or not arrays["inside"].shape == arrays["seen"].shape == shape
+        ):
+            raise ValueError("observations of another mesh")
+        return cls(
+            A, arrays["b"], float(record["c"]), int(record["pixels"]), click_sets, arrays["inside"], arrays["seen"]
+        )
+
     def field_loss(self, f: np.ndarray) -> float:
         """Equation 3 of features f [P, d]: squared error of the rendered features, mean over pixels and channels."""
         total = (f * (self.A @ f)).sum() - 2 * (f * self.b).sum() + self.c
@@ -99,14 +122,20 @@ def observe(
     questions = Questions(teacher, vertices, faces, settings, len(cameras), rng)
     viewer = Viewer(teacher, rasterizer, cameras, vertices, faces, questions.clickable, keep_views)
     checkpoint = checkpoint if checkpoint is not None and not keep_views else Checkpoint()
-    done = 0
+    done, whole = 0, None
 
     def restore(state: State) -> None:
-        nonlocal done
+        nonlocal done, whole
+        if "pixels" in state.record:  # all views had been summed up
+            done, whole = len(cameras), Observations.restore(state, len(vertices), teacher.feature_dim)
+            return
         questions.restore(state)
         done = restore_sums(viewer, state, len(questions.click_sets), questions.order)
 
     checkpoint.load("observe", restore)
+    if whole is not None:
+        step(1.0)
+        return whole
     viewer.look_again(questions.order[:done])
     step(done / len(cameras))
 
@@ -116,15 +145,22 @@ def observe(
             viewer.count(index, *questions.keep(first, ask, viewer.ask(index, ask)))
         viewer.close(index)
         done += 1
-        checkpoint.keep("observe", lambda: _state(questions, viewer), last=done == len(cameras))
+        checkpoint.keep("observe", lambda: _state(questions, viewer))
         step(done / len(cameras))
-    return questions.sum_up(viewer.field.total(), viewer.votes, teacher)
+    whole = questions.sum_up(viewer.field.total(), viewer.votes, teacher)
+    checkpoint.keep("observe", whole.state, last=True)
+    return whole
 
 
 def _state(questions: "Questions", viewer: Viewer) -> State:
     """All that later views depend on, but for what is drawn again."""
     record, arrays = sums_state(viewer, len(questions.click_sets))
     return State(record | {"click_sets": questions.click_sets, "rng": questions.rng.bit_generator.state}, arrays)
+
+
+def _click_sets(record: dict[str, Any]) -> list[Clicks]:
+    """As they were before they were JSON."""
+    return [tuple((int(v), bool(sign)) for v, sign in clicks) for clicks in record["click_sets"]]
 
 
 class Questions:
@@ -174,9 +210,7 @@ class Questions:
 
     def restore(self, state: State) -> None:
         """Go on after a view whose state was kept."""
-        self.click_sets[:] = [
-            tuple((int(v), bool(sign)) for v, sign in clicks) for clicks in state.record["click_sets"]
-        ]
+        self.click_sets[:] = _click_sets(state.record)
         self._rows.update((clicks, row) for row, clicks in enumerate(self.click_sets))
         self._pairs.restore(self.click_sets, self.clickable)
         self.rng.bit_generator.state = state.record["rng"]

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .errors import ModelFileError
+from .errors import MeshError, ModelFileError
 from .files import atomic_write
 from .mesh import Mesh
 from .proxy import Proxy
@@ -122,6 +122,16 @@ class Model:
             **self.networks,
         }
         return {name: np.asarray(array, order="C") for name, array in tensors.items()}
+
+
+def check_size(mesh: Mesh) -> None:
+    """Raises MeshError for a mesh that no model file can hold: better before a training than after it."""
+    arrays = [mesh.vertices.nbytes, mesh.faces.nbytes, 24 * len(mesh.vertices)]  # the last: how answers are carried
+    if sum(arrays) > FILE_LIMIT - HEADER_LIMIT:
+        raise MeshError(
+            f"A mesh of {len(mesh.vertices):,} vertices and {len(mesh.faces):,} triangles is larger than a model file "
+            f"may be ({FILE_LIMIT:,} bytes, some 14 million vertices). Simplify a copy of it, or train its parts."
+        )
 
 
 def load(path: str | os.PathLike) -> Model:

@@ -13,7 +13,7 @@ from .mesh import Mesh, as_mesh
 from .presets import Settings, get_settings
 from .progress import ProgressCallback, Reporter
 from .segmenter import prepare
-from .store import Model
+from .store import Model, check_size
 from .teacher import Teacher
 from .version import __version__
 
@@ -53,6 +53,7 @@ def train(
     """
     settings = preset if isinstance(preset, Settings) else get_settings(preset)
     mesh = as_mesh(mesh)
+    check_size(mesh)
     heavy = not isinstance(teacher, str) or teacher != GEOMETRIC
     shares = {"surface": 5.0, "observe": 400.0 if heavy else 35.0, "field": 15.0, "decoder": 45.0}
     report = Reporter(shares, progress, cancel)

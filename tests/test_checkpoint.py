@@ -23,6 +23,7 @@ from iseg_core.batch.run import _Run
 from iseg_core.bench.oracle import NoisyOracle
 from iseg_core.checkpoint import Checkpoint, State, UnusableCheckpoint
 from iseg_core.progress import Progress
+from iseg_core.teacher.geometric import GeometricTeacher
 
 MESH = dumbbell(2)
 SHORT = tiny_settings()
@@ -100,6 +101,13 @@ def test_votes_of_a_teacher_that_proposes_pairs_come_back(tmp_path):
     plain = iseg.train(MESH, **changes)
     assert run(tmp_path, ("observe", 7), **changes)[0] is None
     assert_same(run(tmp_path, **changes)[0], plain)
+
+
+def test_once_the_views_are_summed_up_the_teacher_is_not_asked_again(tmp_path, whole, monkeypatch):
+    assert run(tmp_path, ("field", 2))[0] is None
+    for question in ("look", "predict", "regions"):
+        monkeypatch.setattr(GeometricTeacher, question, lambda *_: pytest.fail("it was asked"))
+    assert_same(run(tmp_path)[0], whole)
 
 
 def test_little_is_written_and_nothing_is_left(tmp_path, monkeypatch):

@@ -147,6 +147,8 @@ def test_train_defaults_and_weights_by_path(tmp_path: Path, replace, capsys: pyt
         (OSError(28, "No space left on device"), 1, "error: No space left on device. Nothing was written."),
         (PermissionError(13, "Permission denied", "x.obj"), 1, "error: x.obj: Permission denied."),
         (MemoryError(), 1, "error: there is not enough memory."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: ..."), 1, "error: there is not enough memory."),
+        (OSError(12, "Cannot allocate memory"), 1, "error: there is not enough memory."),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 1, "error: the Python package torch is missing"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
-from iseg_core import files, store
-from iseg_core.errors import ModelFileError
+from iseg_core import files, store, train
+from iseg_core.errors import MeshError, ModelFileError
 from iseg_core.files import atomic_write
 from iseg_core.mesh import Mesh
 from iseg_core.proxy import Proxy
@@ -235,6 +235,13 @@ def test_a_model_that_could_not_be_read_is_not_saved(path: Path, monkeypatch: py
     with pytest.raises(ModelFileError, match="cannot be saved.*fewer vertices"):
         make_model(1).save(path)
     assert path.read_bytes() == before
+
+
+def test_a_mesh_whose_model_could_not_be_saved_is_not_trained(monkeypatch: pytest.MonkeyPatch):
+    mesh = make_model(1).mesh
+    monkeypatch.setattr(store, "FILE_LIMIT", store.HEADER_LIMIT + mesh.vertices.nbytes)
+    with pytest.raises(MeshError, match="larger than a model file may be.*Simplify"):
+        train(mesh, progress=lambda progress: pytest.fail("it had begun"))
 
 
 def test_the_model_of_three_million_vertices_is_far_from_too_large():
