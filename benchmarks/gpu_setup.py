@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from iseg_core.batches import VoteBatches
+from iseg_core.batches import Ahead, VoteBatches
 from iseg_core.descent import Descent
 from iseg_core.fit import decoder_gradients
 from iseg_core.model import Decoder
@@ -89,7 +89,7 @@ def decoding(
     decoder = Decoder(dim, scale.settings.decoder_widths, draws).to(device)
     source = VoteBatches(observations, vertices, scale.settings, draws)
     descent = Descent("decoder", decoder, scale.settings.decoder_rate, 1, draws, source.pool)
-    return decoder_gradients(decoder, features, source, descent, replayed)
+    return decoder_gradients(decoder, features, Ahead(source), descent, replayed)
 
 
 def random_sam(architecture: str) -> Any:

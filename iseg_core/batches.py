@@ -4,7 +4,8 @@ Two sources, one for each objective of fit.py. Draws are made on the CPU from on
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -161,3 +162,43 @@ class ViewBatches:
 
     def learn(self, batch: ViewBatch, logits: Tensor) -> None:
         """Nothing: the published objective corrects no clicks."""
+
+
+class Ahead:
+    """Draws of a source: a thread learns from one batch and draws the next, while that one's gradients are computed.
+
+    The draws are the same as without. A context: the thread ends with it.
+    """
+
+    def __init__(self, source: VoteBatches | ViewBatches):
+        self.source = source
+        self._thread = ThreadPoolExecutor(1, "batches", torch.set_num_threads, (1,))  # its products are small
+        self._next: Future[Any] | None = None
+        self._before = source.generator.get_state()
+
+    def __enter__(self) -> "Ahead":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def draw(self) -> Any:
+        """A batch of the source's kind; once for each call of `learn`."""
+        drawn, self._next = self._next, None
+        return self.source.draw() if drawn is None else drawn.result()
+
+    def learn(self, batch: Any, logits: Tensor) -> None:
+        """Have the source learn from the logits of a batch."""
+        self._next = self._thread.submit(self._prepare, batch, logits)
+
+    def generator_state(self) -> Tensor:
+        """Of the source's generator, as it was before the next batch: who goes on from there draws that again."""
+        if self._next is None:
+            return self.source.generator.get_state()
+        self._next.result()
+        return self._before
+
+    def _prepare(self, batch: Any, logits: Tensor) -> Any:
+        self.source.learn(batch, logits)
+        self._before = self.source.generator.get_state()
+        return self.source.draw()

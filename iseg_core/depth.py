@@ -46,12 +46,12 @@ class Depth:
 
     def greatest(self, inside: np.ndarray) -> float:
         """Greatest depth in a region [P] bool: 0 where it is empty, infinite where it is everything."""
-        found = np.flatnonzero(inside)  # [n]
+        (found,) = inside.nonzero()  # [n]
         if len(found) in (0, len(inside)):
             return np.inf if len(found) else 0.0
         sample = spread(found, SAMPLE)  # [m]
         columns = self._columns.copy()  # [4, C]
-        columns[3, inside[self._coarse]] = np.inf
+        np.putmask(columns[3], inside[self._coarse], np.inf)
         rows, step = self._rows[sample], BLOCK // len(self._coarse)  # [m, 4]
         nearest = [(rows[k : k + step] @ columns).min(axis=1) for k in range(0, len(rows), step)]
         depth = np.concatenate(nearest) + self._squares[sample]  # [m] squared
@@ -66,7 +66,7 @@ class Depth:
         The first is 1 - depth / greatest depth: 0 in the middle, 1 at the border. Where everything is inside there is
         no border: 0 and infinite.
         """
-        depth = float(self._from(vertex).min(where=~inside, initial=np.inf))
+        depth = float(np.where(inside, np.inf, self._from(vertex)).min())  # faster than min(where=...)
         if np.isinf(depth):
             return 0.0, depth
         return 1 - depth / max(self.greatest(inside), depth, 1e-30), depth

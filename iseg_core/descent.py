@@ -45,10 +45,14 @@ class Descent:
         steps: int,
         generator: torch.Generator,
         pool: list[tuple[int, Clicks]] | None = None,
+        generator_state: Callable[[], Tensor] | None = None,
     ):
-        """peak: of the learning rate. generator: where the losses draw from. pool: what they keep for replay."""
+        """peak: of the learning rate. generator: where the losses draw from. pool: what they keep for replay.
+        generator_state: where the next gradients begin to draw, if that is not where the generator stands.
+        """
         self.stage, self.network, self.peak, self.steps, self.done = stage, network, peak, steps, 0
         self.generator, self.pool = generator, [] if pool is None else pool
+        self._generator_state = generator_state or generator.get_state
         self.parameters: list[Tensor] = list(network.parameters())
         self.moments = {name: [torch.zeros_like(p) for p in self.parameters] for name in ("mean", "square")}
         self.counts = [torch.zeros((), device=p.device) for p in self.parameters]  # of steps
@@ -99,7 +103,7 @@ class Descent:
 
     def _state(self) -> State:
         arrays = {name: tensor.cpu().numpy() for name, tensor in self._tensors().items()}
-        arrays["generator"] = self.generator.get_state().numpy()
+        arrays["generator"] = self._generator_state().numpy()
         return State({"done": self.done, "pool": self.pool}, arrays)
 
     def _restore(self, state: State) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, pad
 
-from .batches import ClickBatch, ViewBatches, VoteBatches, bound
+from .batches import Ahead, ClickBatch, ViewBatches, VoteBatches, bound
 from .checkpoint import Checkpoint
 from .descent import Descent, Gradients, Step
 from .device import reduced_precision, threads_for
@@ -71,10 +71,11 @@ def fit_decoder(
     features = features.detach().to(device)  # [P, d]
     decoder = Decoder(features.shape[1], settings.decoder_widths, generator).to(device)
     source = _source(objective, observations, vertices, settings, generator)
-    descent = Descent("decoder", decoder, settings.decoder_rate, settings.decoder_steps, generator, source.pool)
     rows = settings.decoder_sets * (settings.decoder_vertices if objective == "votes" else len(features))
-    gradients = decoder_gradients(decoder, features, source, descent, replayed=features.is_cuda)
-    with threads_for(rows * max(settings.decoder_widths) ** 2):
+    rate, steps = settings.decoder_rate, settings.decoder_steps
+    with threads_for(rows * max(settings.decoder_widths) ** 2), Ahead(source) as batches:
+        descent = Descent("decoder", decoder, rate, steps, generator, source.pool, batches.generator_state)
+        gradients = decoder_gradients(decoder, features, batches, descent, replayed=features.is_cuda)
         descent.run(gradients, step, checkpoint)
     return decoder.eval()
 
@@ -183,23 +184,26 @@ def _source(
     raise SettingsError(f"Unknown objective {objective!r}. Choose one of: votes, rendered.")
 
 
-def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches) -> Tensor:
-    """Loss of one batch, on features [P, d]."""
-    batch: Any = source.draw()  # of the kind that its own source understands
+def _decoder_loss(
+    decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches, batches: Ahead | None = None
+) -> Tensor:
+    """Loss of one batch of the source, on features [P, d]; drawn ahead where asked for."""
+    batch: Any = (batches or source).draw()  # of the kind that its own source understands
     logits = _logits(decoder, features, batch.clicks, batch.vertices)  # [K, N]
     loss = source.loss(batch, logits)
-    source.learn(batch, logits)
+    (batches or source).learn(batch, logits)
     return loss
 
 
 def decoder_gradients(
-    decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches, descent: Descent, replayed: bool
+    decoder: Decoder, features: Tensor, batches: Ahead, descent: Descent, replayed: bool
 ) -> Gradients:
     """Gradients of one batch after the other, on features [P, d]. replayed: those of votes as one CUDA graph, since the
     kernels of a step are many and small.
     """
+    source = batches.source
     if not replayed or not isinstance(source, VoteBatches):
-        return lambda: descent.gradients(_decoder_loss(decoder, features, source))
+        return lambda: descent.gradients(_decoder_loss(decoder, features, source, batches))
 
     def run(vertices: Tensor, clicked: Tensor, signs: Tensor, scale: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         logits = _logits(decoder, features, ClickBatch(clicked, signs, scale), vertices)  # [K, N]
@@ -209,10 +213,10 @@ def decoder_gradients(
     most = max(source.settings.max_clicks, *(len(clicks) for clicks in source.sets))  # a graph has one shape
 
     def gradients() -> Sequence[Tensor]:
-        batch = source.draw()
+        batch = batches.draw()
         clicked, signs = (pad(t, (0, most - t.shape[1])) for t in batch.clicks[:2])  # [K, most] each
         logits, *found = recorded(batch.vertices, clicked, signs, batch.clicks.scale, batch.target)
-        source.learn(batch, logits)
+        batches.learn(batch, logits)
         return found
 
     return gradients

@@ -85,10 +85,13 @@ class InteractiveAttention(nn.Module):
         return keys, values
 
     def weights(self, scores: Tensor, signs: Tensor) -> Tensor:
-        """Softmax of the scaled scores [K, N, n] over the clicks; padding (sign 0) weighs nothing. [K, N, n]"""
-        padding = (signs == 0)[:, None]  # [K, 1, n]
-        scores = scores / math.sqrt(self.query.out_features)  # [K, N, n]
-        return scores.masked_fill(padding, -torch.inf).softmax(dim=-1)  # [K, N, n]
+        """Softmax of the scaled scores [K, n, N] over the clicks; padding (sign 0) weighs nothing. [K, n, N]
+
+        The vertices come last: a softmax over few clicks is several times faster across than along the memory.
+        """
+        padding = (signs == 0)[:, :, None]  # [K, n, 1]
+        scores = scores / math.sqrt(self.query.out_features)  # [K, n, N]
+        return scores.masked_fill(padding, -torch.inf).softmax(dim=1)  # [K, n, N]
 
     def forward(self, vertices: Tensor, features: Tensor, signs: Tensor, scale: Tensor) -> Tensor:
         """Conditioned features G (equation 5).
@@ -96,8 +99,8 @@ class InteractiveAttention(nn.Module):
         vertices [K, N, d] or [N, d]; features [K, n, d], signs [K, n] and scale [K] of the clicks -> [K, N, d].
         """
         keys, values = self.clicks(features, signs, scale)
-        scores = self.query(vertices) @ keys.transpose(-1, -2)  # [K, N, n]
-        return self.weights(scores, signs) @ values  # [K, N, d]
+        scores = keys @ self.query(vertices).transpose(-1, -2)  # [K, n, N]
+        return self.weights(scores, signs).transpose(-1, -2) @ values  # [K, N, d]
 
 
 class Prepared(NamedTuple):
@@ -146,10 +149,10 @@ class Decoder(nn.Module):
         """
         keys, values = self.attention.clicks(features, signs, scale)
         query, (linear, activation, norm) = self.attention.query, self._first
-        scores = prepared.vertices @ (keys @ query.weight).transpose(-1, -2)  # [K, N, n]
-        weights = self.attention.weights(scores + (keys @ query.bias)[:, None], signs)  # [K, N, n]
+        scores = (keys @ query.weight) @ prepared.vertices.transpose(-1, -2)  # [K, n, N]
+        weights = self.attention.weights(scores + (keys @ query.bias)[:, :, None], signs)  # [K, n, N]
         click_share = values @ linear.weight[:, values.shape[-1] :].T  # [K, n, h]
-        x = norm(activation(torch.baddbmm(prepared.base, weights, click_share)))  # [K, N, h]
+        x = norm(activation(torch.baddbmm(prepared.base, weights.transpose(-1, -2), click_share)))  # [K, N, h]
         for layer in list(self.hidden)[1:]:
             x = layer(x)  # [K, N, h]
         weight, bias = (

@@ -29,6 +29,7 @@ TOO_LARGE_PENALTY = 9.0
 LEAST_CHANGE = 1e-6  # of the surface: less is no region
 CRUMB = 0.01  # pieces of less than this fraction of the surface, without a click, are flipped
 
+BLOCK = 250_000  # multiplications in a product; more would wake threads, which then spin beside the student
 REMEMBERED = 4096  # answers kept: those to all training clicks of a mesh, which every view asks again
 
 Click = tuple[int, bool]  # vertex, True to include
@@ -143,20 +144,36 @@ def _likeliest(
     """
     order = [len(steps) - 1, *range(len(steps) - 1)]  # the last click tells most
     weights = [1.0] + [EARLIER] * (len(steps) - 1)
-    heap = [(energy, place, 0, answer) for place, (answer, energy) in enumerate(answers)]
+    found = list(answers)  # N
+    if not found:
+        return None
+    regions = np.array([answer for answer, _ in found])  # [N, P]
+    apart = _areas_apart(surface, regions)  # [N, N]
+    heap = [(energy, place, 0) for place, (_, energy) in enumerate(found)]
     heapq.heapify(heap)
-    begun: list[np.ndarray] = []
+    begun: list[int] = []
     while heap:
-        cost, place, done, answer = heapq.heappop(heap)
+        cost, place, done = heapq.heappop(heap)
         if done == len(steps):
-            return answer
+            return regions[place]
         if done == 0:
-            if any((answer != other) @ surface.mass < alike for other in begun):
+            if (apart[place, begun] < alike).any():
                 continue
-            begun.append(answer)
-        cost += weights[done] * _doubt(surface, answer, steps[order[done]])
-        heapq.heappush(heap, (cost, place, done + 1, answer))
+            begun.append(place)
+        cost += weights[done] * _doubt(surface, regions[place], steps[order[done]])
+        heapq.heappush(heap, (cost, place, done + 1))
     return None
+
+
+def _areas_apart(surface: Surface, regions: np.ndarray) -> np.ndarray:
+    """Area in which each two of the regions [N, P] bool differ. [N, N]"""
+    members = regions.astype(np.float64)  # [N, P]
+    weighted = members * surface.mass  # [N, P]
+    shared, step = np.zeros((len(regions), len(regions))), max(BLOCK // len(regions) ** 2, 1)  # [N, N]
+    for k in range(0, members.shape[1], step):
+        shared += members[:, k : k + step] @ weighted[:, k : k + step].T
+    own = shared.diagonal()  # [N]
+    return own[:, None] + own - 2 * shared
 
 
 def _doubt(surface: Surface, answer: np.ndarray, step: Step) -> float:

@@ -107,7 +107,7 @@ def region_score(cut: np.ndarray, area: np.ndarray) -> np.ndarray:
 def by_closeness(fields: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The vertices `members` [n], closest first by each field [T, P]: [T, n]; and the place of every vertex there, n
     for those that are no members: [T, P]."""
-    order = members[np.argsort(-fields.take(members, axis=1), axis=1, kind="stable")]  # [T, n]
+    order = members[np.argsort(-fields.take(members, axis=1), axis=1)]  # [T, n] a stable sort takes thrice as long
     ranks = np.full(fields.shape, len(members))  # [T, P]
     for rank, vertices in zip(ranks, order, strict=True):
         rank[vertices] = np.arange(len(members))

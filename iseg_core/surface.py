@@ -53,7 +53,8 @@ class Surface:
         """Components connected by the edges kept [E] bool: how many, and which one each vertex is in. [P] int32"""
         start, other, edge = self._incidence
         kept = kept[edge]  # [E]
-        before = np.concatenate([[0], np.cumsum(kept)])  # [E + 1]
+        before = np.zeros(len(kept) + 1, dtype=np.int32)  # [E + 1] how many are kept before each
+        np.cumsum(kept, out=before[1:])
         graph = sp.csr_matrix((np.ones(before[-1]), other[kept], before[start]), shape=(self.vertex_count,) * 2)
         return connected_components(graph, directed=False)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shapes import dumbbell, tiny_settings
 from torch import Tensor
 
-from iseg_core.batches import ViewBatches, VoteBatches, pad
+from iseg_core.batches import Ahead, ViewBatches, VoteBatches, pad
 from iseg_core.bench.oracle import Noise, NoisyOracle
 from iseg_core.descent import Descent
 from iseg_core.errors import SettingsError
@@ -306,13 +306,38 @@ def test_replayed_gradients_are_those_of_the_loss(taught, device):
         decoder = Decoder(8, SHORT.decoder_widths, seeded(1)).to(device)
         source = VoteBatches(taught.observations, taught.vertices, SHORT, seeded(2))
         descent = Descent("decoder", decoder, 1e-3, 3, source.generator, source.pool)
-        with patch("iseg_core.fit.reduced_precision", lambda device: nullcontext()):
-            gradients = decoder_gradients(decoder, features, source, descent, replayed)
+        with patch("iseg_core.fit.reduced_precision", lambda device: nullcontext()), Ahead(source) as batches:
+            gradients = decoder_gradients(decoder, features, batches, descent, replayed)
             found.append([[g.clone() for g in gradients()] for _ in range(3)])
     for ours, theirs in zip(*found, strict=True):
         for a, b in zip(ours, theirs, strict=True):
             torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
     assert not torch.equal(found[0][0][0], found[0][1][0])  # another batch, another gradient
+
+
+def test_what_is_drawn_ahead_is_what_would_be_drawn_now(taught):
+    """And what was learned from the batch before counts; who goes on from the generator's state draws that again."""
+
+    def source() -> VoteBatches:
+        return VoteBatches(taught.observations, taught.vertices, SHORT, seeded(2))
+
+    plain, noise = source(), seeded(3)
+    with Ahead(source()) as batches:
+        for _ in range(6):
+            one, two = plain.draw(), batches.draw()
+            assert one.sources == two.sources and torch.equal(one.vertices, two.vertices)
+            logits = torch.randn(one.vertices.shape, generator=noise)  # [K, N]
+            plain.learn(one, logits)
+            batches.learn(two, logits)
+            assert torch.equal(batches.generator_state(), plain.generator.get_state())
+        assert plain.pool and plain.pool == batches.source.pool
+
+
+def test_what_fails_in_the_thread_is_raised(taught):
+    source = VoteBatches(taught.observations, taught.vertices, SHORT, seeded(2))
+    with Ahead(source) as batches, pytest.raises(AttributeError):
+        batches.learn(None, torch.zeros(1))
+        batches.draw()
 
 
 def test_a_fit_is_ready_to_answer_and_remembers_the_size_of_the_features(taught):

@@ -1,6 +1,7 @@
 """The embedded teacher: parts by geometry alone, no download, no GPU. It sees through the same 2D path as SAM does."""
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from ..raster import Raster
 from ..refine import Click, Corrections, first_included
@@ -47,9 +48,7 @@ class GeometricTeacher:
     ) -> Prediction:
         """Masks of Q prompt sets; `prior` is not needed, since the answers to earlier clicks are remembered."""
         raster, matrix, visible, pixels = embedding.data
-        asked, place = np.unique(points.reshape(-1, 2), axis=0, return_inverse=True)  # [U, 2], [Q N]
-        distance = ((asked[:, None] - pixels) ** 2).sum(axis=2)  # [U, n]
-        nearest = visible[distance.argmin(axis=1)][place].reshape(points.shape[:2])  # [Q, N]
+        nearest = visible[KDTree(pixels).query(points.reshape(-1, 2))[1]].reshape(points.shape[:2])  # [Q, N]
         sets = [
             tuple((int(v), bool(label)) for v, label in zip(vertices, signs, strict=True) if label >= 0)
             for vertices, signs in zip(nearest, labels, strict=True)
