@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -332,6 +334,24 @@ def test_a_worker_computes_with_its_own_cores_only(ray):
         return torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
 
     assert ray.get(ray.remote(num_cpus=1)(threads).remote()) == (1, "1")
+
+
+def test_a_worker_reads_the_weights_of_a_library_once(monkeypatch):
+    from iseg_core.batch import pool
+    from iseg_core.version import __version__
+
+    read, taught = [], []
+    monkeypatch.setattr("iseg_core.teacher.sam.SamTeacher.from_weights", lambda *asked: read.append(asked) or object())
+    module = import_module("iseg_core.train")  # the package's attribute of that name is the function
+    monkeypatch.setattr(module, "train", lambda mesh, teacher, **_: taught.append(teacher))
+    monkeypatch.setattr(pool, "settle", lambda *_: None)  # it would settle this process
+    place, mesh = SimpleNamespace(checkpoint=lambda: None), dumbbell(1)
+    for weights in ("sam_vit_b", "sam_vit_b", "other.pth", "geometric"):
+        arguments = {"teacher": weights, "preset": SHORT, "seed": 0}
+        pool.train_one("part", mesh.vertices, mesh.faces, arguments, place, 1, 0, None, __version__)  # pyright: ignore[reportArgumentType]
+    assert read == [("sam_vit_b", "cpu"), ("other.pth", "cpu")]
+    assert taught[0] is taught[1] is not taught[2] and taught[3] == "geometric"
+    pool.held_teacher.cache_clear()
 
 
 def test_a_worker_with_another_iseg_is_refused():

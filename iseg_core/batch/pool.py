@@ -7,6 +7,7 @@ import socket
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ..version import __version__
 
 if TYPE_CHECKING:
     from ..store import Model
+    from ..teacher import Teacher
     from .kept import Place
 
 STARTS = 3  # times that a pool on this machine is tried: Ray gives itself 30 s, which a busy machine may need
@@ -144,6 +146,14 @@ def settle(version: str, cores: int, gpu: float) -> None:
         torch.cuda.set_per_process_memory_fraction(gpu)
 
 
+@lru_cache(maxsize=1)
+def held_teacher(weights: str, device: str) -> "Teacher":
+    """The teacher with these weights of SAM, read once a worker: a library has many meshes, and ViT-H 2.6 GB."""
+    from ..teacher.sam import SamTeacher
+
+    return SamTeacher.from_weights(weights, device)
+
+
 def train_one(
     name: str,
     vertices: np.ndarray,
@@ -173,10 +183,12 @@ def train_one(
     try:
         settle(version, cores, gpu)
         from ..mesh import Mesh
-        from ..train import train
+        from ..train import GEOMETRIC, train
 
         mesh = Mesh(vertices.copy(), faces.copy())  # Ray's arrays are read-only
         device = "cuda" if gpu else "cpu"
+        if arguments["teacher"] != GEOMETRIC:
+            arguments = arguments | {"teacher": held_teacher(arguments["teacher"], device)}
         model = train(mesh, device=device, progress=tell, checkpoint=place.checkpoint(), **arguments)
         return model, host
     except IsegError as error:
