@@ -323,6 +323,32 @@ def test_what_this_machine_lacks_is_said_before_the_work(ray, tmp_path, share, s
         train_library(ray, library(tmp_path, 1), tmp_path / "out", TRAINING, share)
 
 
+def test_a_spread_mesh_whose_worker_was_killed_is_begun_anew(ray, tmp_path, monkeypatch):
+    from iseg_core.batch import spread
+
+    mark, share = tmp_path / "killed", spread.Share
+
+    class Mortal(share):
+        """Ends in the middle of its views; once, or in each of the workers at once."""
+
+        def look(self, *asked):
+            import os
+            import signal
+
+            seen = share.look(self, *asked)
+            if not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return seen
+
+    monkeypatch.setattr(spread, "Share", Mortal)
+    entries = library(tmp_path, 2)
+    results = by_name(train_library(ray, entries, tmp_path / "out", TRAINING, spread=2))
+    assert mark.exists() and [result.status for result in results.values()] == [TRAINED] * 2
+    assert [results[name].attempts for name in ("part0", "part1")] == [2, 1]
+    assert all(iseg.load(entry.model(tmp_path / "out")).networks for entry in entries)
+
+
 def test_a_worker_computes_with_its_own_cores_only(ray):
     def threads() -> tuple[int, str | None]:
         import torch
