@@ -47,7 +47,7 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
         column.prop(settings, "preset")
         column.prop(settings, "device")
 
-        if settings.teacher != "geometric":
+        if settings.teacher in state.WEIGHTS:  # the value that a file holds may be none of the menu
             draw_weights(layout, context, settings.teacher)
         if task is not None:
             draw_progress(layout, task, names.CANCEL)

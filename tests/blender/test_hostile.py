@@ -22,3 +22,8 @@ def test_a_file_can_hold_anything(tmp_path, seed):
 def test_names_can_be_anything(tmp_path):
     for seed in range(8):
         assert hostile.run(seed, tmp_path)
+
+
+def test_settings_can_be_none_of_their_menus(tmp_path, monkeypatch):
+    monkeypatch.setattr(hostile, "fields", lambda rng: {"teacher": 77, "preset": -1, "device": 9})
+    assert hostile.run(0, tmp_path, names=False)
