@@ -173,8 +173,7 @@ class Ahead:
     def __init__(self, source: VoteBatches | ViewBatches):
         self.source = source
         self._thread = ThreadPoolExecutor(1, "batches", torch.set_num_threads, (1,))  # its products are small
-        self._next: Future[Any] | None = None
-        self._before = source.generator.get_state()
+        self._next: Future[tuple[Tensor, Any]] | None = None  # the generator's state before it, and the next batch
 
     def __enter__(self) -> "Ahead":
         return self
@@ -185,7 +184,10 @@ class Ahead:
     def draw(self) -> Any:
         """A batch of the source's kind; once for each call of `learn`."""
         drawn, self._next = self._next, None
-        return self.source.draw() if drawn is None else drawn.result()
+        return self.source.draw() if drawn is None else drawn.result()[1]
+
+    def loss(self, batch: Any, logits: Tensor) -> Tensor:
+        return self.source.loss(batch, logits)
 
     def learn(self, batch: Any, logits: Tensor) -> None:
         """Have the source learn from the logits of a batch."""
@@ -193,12 +195,8 @@ class Ahead:
 
     def generator_state(self) -> Tensor:
         """Of the source's generator, as it was before the next batch: who goes on from there draws that again."""
-        if self._next is None:
-            return self.source.generator.get_state()
-        self._next.result()
-        return self._before
+        return self.source.generator.get_state() if self._next is None else self._next.result()[0]
 
-    def _prepare(self, batch: Any, logits: Tensor) -> Any:
+    def _prepare(self, batch: Any, logits: Tensor) -> tuple[Tensor, Any]:
         self.source.learn(batch, logits)
-        self._before = self.source.generator.get_state()
-        return self.source.draw()
+        return self.source.generator.get_state(), self.source.draw()

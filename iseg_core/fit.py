@@ -184,14 +184,12 @@ def _source(
     raise SettingsError(f"Unknown objective {objective!r}. Choose one of: votes, rendered.")
 
 
-def _decoder_loss(
-    decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches, batches: Ahead | None = None
-) -> Tensor:
-    """Loss of one batch of the source, on features [P, d]; drawn ahead where asked for."""
-    batch: Any = (batches or source).draw()  # of the kind that its own source understands
+def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches | Ahead) -> Tensor:
+    """Loss of one batch, on features [P, d]."""
+    batch: Any = source.draw()  # of the kind that its own source understands
     logits = _logits(decoder, features, batch.clicks, batch.vertices)  # [K, N]
     loss = source.loss(batch, logits)
-    (batches or source).learn(batch, logits)
+    source.learn(batch, logits)
     return loss
 
 
@@ -203,7 +201,7 @@ def decoder_gradients(
     """
     source = batches.source
     if not replayed or not isinstance(source, VoteBatches):
-        return lambda: descent.gradients(_decoder_loss(decoder, features, source, batches))
+        return lambda: descent.gradients(_decoder_loss(decoder, features, batches))
 
     def run(vertices: Tensor, clicked: Tensor, signs: Tensor, scale: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         logits = _logits(decoder, features, ClickBatch(clicked, signs, scale), vertices)  # [K, N]

@@ -127,7 +127,7 @@ def observe(
     def restore(state: State) -> None:
         nonlocal done, whole
         if "pixels" in state.record:  # all views had been summed up
-            done, whole = len(cameras), Observations.restore(state, len(vertices), teacher.feature_dim)
+            whole = Observations.restore(state, len(vertices), teacher.feature_dim)
             return
         questions.restore(state)
         done = restore_sums(viewer, state, len(questions.click_sets), questions.order)
