@@ -41,14 +41,14 @@ class GeometricTeacher:
         visible = np.flatnonzero(view.raster.visible & shown)
         visible = visible if len(visible) else np.flatnonzero(shown)  # [n]
         pixels = view.camera.project(self._finder.surface.vertices[visible], side)  # [n, 2]
-        return Embedding(features.T.reshape(FEATURES, side, side), (view.raster, matrix, visible, pixels))
+        return Embedding(features.T.reshape(FEATURES, side, side), (view.raster, matrix, visible, KDTree(pixels)))
 
     def predict(
         self, embedding: Embedding, points: np.ndarray, labels: np.ndarray, prior: np.ndarray | None = None
     ) -> Prediction:
         """Masks of Q prompt sets; `prior` is not needed, since the answers to earlier clicks are remembered."""
-        raster, matrix, visible, pixels = embedding.data
-        nearest = visible[KDTree(pixels).query(points.reshape(-1, 2))[1]].reshape(points.shape[:2])  # [Q, N]
+        raster, matrix, visible, tree = embedding.data
+        nearest = visible[tree.query(points.reshape(-1, 2))[1]].reshape(points.shape[:2])  # [Q, N]
         sets = [
             tuple((int(v), bool(label)) for v, label in zip(vertices, signs, strict=True) if label >= 0)
             for vertices, signs in zip(nearest, labels, strict=True)
