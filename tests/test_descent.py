@@ -58,6 +58,21 @@ def test_precision_is_reduced_only_where_that_is_fast(device):
     torch.testing.assert_close(found.float(), layer(points), atol=0.05, rtol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("name", "amx", "avx512", "fast"),
+    [
+        ("Intel Xeon", True, True, True),
+        ("Intel Xeon", False, True, False),  # half as fast as float32
+        ("AMD EPYC", False, True, True),
+        ("AMD EPYC", False, False, False),
+    ],
+)
+def test_the_processor_says_whether_reduced_precision_is_fast(monkeypatch, name, amx, avx512, fast):
+    has = {"cpu_name": name, "amx_bf16": amx, "avx512_bf16": avx512}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert has_fast_bf16("cpu") is fast
+
+
 def test_another_processor_computes_in_single_precision(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "aarch64"})
     with reduced_precision("cpu"):
