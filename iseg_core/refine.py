@@ -6,12 +6,12 @@ Of these answers the one is taken for which all clicks made so far lie best in t
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from .regions import PartFinder, border_energy, by_closeness, lowest_within, sweep
+from .regions import PartFinder, border_energy, by_closeness, cheapest, lowest_within, sweep
 from .surface import Surface
 
 SIZE_PRIOR = (0.2, 0.2, 0.4)  # weight of the expected size of a change: at the second click, the third, all others
@@ -122,10 +122,11 @@ def correct(
     away = surface.distances(vertex)  # [P]
     expected = Size(expected_change(surface, region, steps[-1].click, away), prior)
     orders = np.array([*fields, *_along_border(surface, region == label, away)]) if len(clicks) > 2 else fields
-    answers = list(_growths(surface, region, clicks, orders, expected))
+    answers, energies = _growths(surface, region, clicks, orders, expected)  # [N, P], [N]
     if rivals is not None:
-        answers += _rivals_that_hold(surface, region, clicks, rivals(), expected)
-    best = _likeliest(surface, answers, steps, ALIKE * expected.area)
+        others, costs = _rivals_that_hold(surface, region, clicks, rivals(), expected)  # [n, P], [n]
+        answers, energies = np.concatenate([answers, others]), np.append(energies, costs)  # [N + n, P], [N + n]
+    best = _likeliest(surface, answers, energies, steps, ALIKE * expected.area)
     if best is None:  # the click is alone on its shell: it is all that can change
         best = region.copy()
     best = remove_crumbs(surface, best, clicks)
@@ -134,9 +135,9 @@ def correct(
 
 
 def _likeliest(
-    surface: Surface, answers: Iterable[tuple[np.ndarray, float]], steps: Sequence[Step], alike: float
+    surface: Surface, answers: np.ndarray, energies: np.ndarray, steps: Sequence[Step], alike: float
 ) -> np.ndarray | None:
-    """The answer [P] bool of least energy and doubt; None where there are none.
+    """Of the answers [N, P] bool the one of least energy [N] and doubt; None where there are none. [P] bool
 
     Doubts are costly to compute and never negative: the answer that is cheapest so far is always the next to be doubted
     for one more step (best-first search, Hart, Nilsson and Raphael 1968). Of answers that differ by less than the area
@@ -144,23 +145,19 @@ def _likeliest(
     """
     order = [len(steps) - 1, *range(len(steps) - 1)]  # the last click tells most
     weights = [1.0] + [EARLIER] * (len(steps) - 1)
-    found = list(answers)  # N
-    if not found:
-        return None
-    regions = np.array([answer for answer, _ in found])  # [N, P]
-    apart = _areas_apart(surface, regions)  # [N, N]
-    heap = [(energy, place, 0) for place, (_, energy) in enumerate(found)]
+    apart = _areas_apart(surface, answers)  # [N, N]
+    heap = [(energy, place, 0) for place, energy in enumerate(energies.tolist())]
     heapq.heapify(heap)
     begun: list[int] = []
     while heap:
         cost, place, done = heapq.heappop(heap)
         if done == len(steps):
-            return regions[place]
+            return answers[place]
         if done == 0:
             if (apart[place, begun] < alike).any():
                 continue
             begun.append(place)
-        cost += weights[done] * _doubt(surface, regions[place], steps[order[done]])
+        cost += weights[done] * _doubt(surface, answers[place], steps[order[done]])
         heapq.heappush(heap, (cost, place, done + 1))
     return None
 
@@ -169,7 +166,7 @@ def _areas_apart(surface: Surface, regions: np.ndarray) -> np.ndarray:
     """Area in which each two of the regions [N, P] bool differ. [N, N]"""
     members = regions.astype(np.float64)  # [N, P]
     weighted = members * surface.mass  # [N, P]
-    shared, step = np.zeros((len(regions), len(regions))), max(BLOCK // len(regions) ** 2, 1)  # [N, N]
+    shared, step = np.zeros((len(regions), len(regions))), max(BLOCK // max(len(regions), 1) ** 2, 1)  # [N, N]
     for k in range(0, members.shape[1], step):
         shared += members[:, k : k + step] @ weighted[:, k : k + step].T
     own = shared.diagonal()  # [N]
@@ -185,9 +182,10 @@ def _doubt(surface: Surface, answer: np.ndarray, step: Step) -> float:
     region, (vertex, label) = step
     if region[vertex] == label or answer[vertex] != label:
         return 0.0  # no error was clicked; or a later click has taken this one back
-    error = answer != region  # [P]
-    off, depth = surface.depth.off_middle(error & (answer == label), vertex)
-    other = surface.depth.greatest(error & (answer != label))
+    gained, lost = answer > region, answer < region  # [P] each
+    clicked, not_clicked = (gained, lost) if label else (lost, gained)  # [P] each
+    off, depth = surface.depth.off_middle(clicked, vertex)
+    other = surface.depth.greatest(not_clicked)
     deeper = np.log(other / max(depth, 1e-30)) if other > depth else 0.0
     return OFF_MIDDLE * off + DEEPER_ERROR * float(deeper)
 
@@ -224,8 +222,8 @@ def _growths(
     clicks: Sequence[Click],
     orders: np.ndarray,
     expected: Size,
-) -> Iterator[tuple[np.ndarray, float]]:
-    """For each order (a closeness; [T, P]), the answers [P] bool at which the change may stop, with their energies."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Answers at which the change may stop of each order (a closeness; [T, P]); their energies. [N, P] bool, [N]"""
     vertex, label = clicks[-1]
     free = np.flatnonzero((surface.shells == surface.shells[vertex]) & (region != label))  # [n]
     barred = np.zeros(surface.vertex_count, dtype=bool)  # [P]
@@ -235,32 +233,21 @@ def _growths(
     changes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
     before = region @ surface.mass
     energies = _energy(cuts, before + changes if label else before - changes, changes, expected)  # [T, n]
-    for rank, change, energy, stop in zip(ranks, changes, energies, _first(barred[order]), strict=True):
-        if stop == 0:
-            continue
-        change, energy = change[:stop], energy[:stop]  # [m]
-        ends = lowest_within(np.log(np.maximum(change, 1e-9)), energy, WINDOW)  # [e]
-        ends = ends[np.isfinite(energy[ends])]
-        for end in ends[np.argsort(energy[ends], kind="stable")][:PER_FIELD]:
-            answer = region.copy()  # [P]
-            answer[rank <= end] = label
-            yield answer, float(energy[end])
-
-
-def _first(true: np.ndarray) -> np.ndarray:
-    """Place of the first True of each row [T, n]; n where there is none. [T]"""
-    ended = np.concatenate([true, np.ones((len(true), 1), dtype=bool)], axis=1)  # [T, n + 1]
-    return ended.argmax(axis=1)  # [T]
+    energies[np.logical_or.accumulate(barred[order], axis=1)] = np.inf  # no further than a click of the other kind
+    rows, ends = lowest_within(np.log(np.maximum(changes, 1e-9)), energies, WINDOW)  # [e] each
+    found = energies[rows, ends]  # [e]
+    kept = cheapest(rows, found, PER_FIELD)  # [N]
+    return np.where(ranks[rows[kept]] <= ends[kept, None], label, region), found[kept]
 
 
 def _rivals_that_hold(
     surface: Surface, region: np.ndarray, clicks: Sequence[Click], rivals: np.ndarray, expected: Size
-) -> Iterator[tuple[np.ndarray, float]]:
-    """The rivals [N, P] that honour every click, with the energies of taking them instead."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rivals [N, P] that honour every click, and the energies of taking them instead. [n, P] bool, [n]"""
     rivals = rivals[(rivals[:, [v for v, _ in clicks]] == [positive for _, positive in clicks]).all(axis=1)]  # [n, P]
     energy = _energy(surface.cut(rivals), rivals @ surface.mass, (rivals != region) @ surface.mass, expected)  # [n]
-    for k in np.flatnonzero(np.isfinite(energy)):
-        yield rivals[k], float(energy[k])
+    possible = np.isfinite(energy)  # [n]
+    return rivals[possible], energy[possible]
 
 
 def _energy(cut: np.ndarray, area: np.ndarray, change: np.ndarray, expected: Size) -> np.ndarray:

@@ -78,11 +78,10 @@ def find_candidates(surface: Surface, vertex: int, fields: np.ndarray) -> Candid
     order, ranks = by_closeness(fields, shell)  # [T, n], [T, P]
     cuts = sweep(surface, order, ranks, nothing)  # [T, n]
     sizes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
-    for rank, cut, area, energy in zip(ranks, cuts, sizes, border_energy(cuts, sizes), strict=True):
-        ends = local_minima(area, energy)  # [<= PER_FIELD]
-        regions.extend(rank <= end for end in ends)
-        scores.extend(region_score(cut[ends], area[ends]))
-        areas.extend(area[ends])
+    rows, ends = local_minima(sizes, border_energy(cuts, sizes))  # [n] each
+    regions.extend(ranks[rows] <= ends[:, None])
+    scores.extend(region_score(cuts[rows, ends], sizes[rows, ends]))
+    areas.extend(sizes[rows, ends])
     if not regions:  # a border that is nowhere cheap: the smallest honest answer is the click's whole shell
         regions, scores, areas = [surface.shells == surface.shells[vertex]], [0.0], [1.0]
     off = np.array([surface.depth.off_middle(region, vertex)[0] for region in regions])  # [N]
@@ -133,24 +132,42 @@ def sweep(surface: Surface, order: np.ndarray, ranks: np.ndarray, region: np.nda
     return np.maximum(surface.boundary_cost[crossing].sum() + np.cumsum(steps, axis=1), 0.0)  # [T, n]
 
 
-def local_minima(area: np.ndarray, energy: np.ndarray) -> np.ndarray:
-    """Prefixes whose energy is the lowest within WINDOW of logit area, best score first. [<= PER_FIELD] int
+def local_minima(area: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Prefixes whose energy [T, n] is the lowest within WINDOW of logit area [T, n]: rows and ends, best scores first.
 
-    The logit treats a region and what it leaves alike: nearly everything but a handle is as distinct as the handle.
+    At most PER_FIELD of each row. The logit treats a region and what it leaves alike: nearly everything but a handle is
+    as distinct as the handle.
     """
-    clipped = np.clip(area, 1e-12, 1 - 1e-9)  # [n] ascending
-    lowest = lowest_within(np.log(clipped / (1 - clipped)), energy, WINDOW)  # [m]
-    ends = lowest[(area[lowest] > AREA_RANGE[0]) & (area[lowest] < AREA_RANGE[1])]
-    return ends[np.argsort(energy[ends] + size_cost(area[ends]), kind="stable")][:PER_FIELD]
+    clipped = np.clip(area, 1e-12, 1 - 1e-9)  # [T, n] ascending
+    rows, ends = lowest_within(np.log(clipped / (1 - clipped)), energy, WINDOW)  # [m] each
+    size = area[rows, ends]  # [m]
+    fits = (size > AREA_RANGE[0]) & (size < AREA_RANGE[1])  # [m]
+    rows, ends, size = rows[fits], ends[fits], size[fits]  # [m] each
+    kept = cheapest(rows, energy[rows, ends] + size_cost(size), PER_FIELD)  # [e]
+    return rows[kept], ends[kept]
 
 
-def lowest_within(place: np.ndarray, energy: np.ndarray, window: float) -> np.ndarray:
-    """Where energy [n] is the lowest of all within `window` of its ascending place [n]. [<= n] int"""
+def lowest_within(place: np.ndarray, energy: np.ndarray, window: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where energy [T, n] is finite and the lowest of all in its row within `window` of its ascending place [T, n].
+
+    Rows and columns, [m] int each, in their order.
+    """
+    rows, count = place.shape
+    apart = np.arange(rows)[:, None] * (np.ptp(place) + 2 * window if count else 0.0)  # [T, 1] so that rows never meet
+    place, energy = (place + apart).ravel(), energy.ravel()  # [T n] each
     # Most are not even lower than their neighbours.
-    first = np.append((place[:-1] + window < place[1:]) | (energy[:-1] <= energy[1:]), True)  # [n]
-    second = np.append(True, (place[1:] - window > place[:-1]) | (energy[1:] <= energy[:-1]))  # [n]
-    at = np.flatnonzero(first & second)  # [m]
+    first = np.append((place[:-1] + window < place[1:]) | (energy[:-1] <= energy[1:]), True)  # [T n]
+    second = np.append(True, (place[1:] - window > place[:-1]) | (energy[1:] <= energy[:-1]))  # [T n]
+    at = np.flatnonzero((first & second)[: len(place)] & np.isfinite(energy))  # [m]
     low = np.searchsorted(place, place[at] - window)  # [m] first of each window
     high = np.searchsorted(place, place[at] + window, side="right")  # [m] one past the last
     ends = np.stack([low, high], axis=1).ravel()  # [2 m]
-    return at[energy[at] <= np.minimum.reduceat(np.append(energy, np.inf), ends)[::2]]
+    at = at[energy[at] <= np.minimum.reduceat(np.append(energy, np.inf), ends)[::2]]
+    return np.divmod(at, max(count, 1))
+
+
+def cheapest(rows: np.ndarray, cost: np.ndarray, count: int) -> np.ndarray:
+    """Of the entries [n] of each row (ascending numbers [n]) at most `count` of least cost [n], those first. [m] int"""
+    order = np.lexsort((cost, rows))  # [n] stable
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows)  # [n] in its row
+    return order[place < count]

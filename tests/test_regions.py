@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapes import bottom, dumbbell, join, moved, sphere, top
 
-from iseg_core.regions import PartFinder, border_energy, by_closeness, find_candidates, lowest_within, sweep
+from iseg_core.regions import (
+    PartFinder,
+    border_energy,
+    by_closeness,
+    cheapest,
+    find_candidates,
+    lowest_within,
+    sweep,
+)
 from iseg_core.surface import Surface, measure_surface
 
 
@@ -42,12 +50,32 @@ def test_closest_first_and_others_last():
     assert ranks.tolist() == [[3, 0, 1, 2], [3, 2, 1, 0]]
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0, np.inf])), min_size=1, max_size=40))
-def test_the_lowest_within_a_window(pairs):
-    place, energy = np.array(sorted(p for p, _ in pairs)), np.array([e for _, e in pairs])
-    near = (place >= place[:, None] - 0.1) & (place <= place[:, None] + 0.1)
-    lowest = np.where(near, energy, np.inf).min(axis=1)
-    assert np.array_equal(lowest_within(place, energy, 0.1), np.flatnonzero(energy <= lowest))
+@given(
+    st.integers(1, 40).flatmap(
+        lambda n: st.lists(
+            st.lists(st.tuples(st.integers(0, 64), st.sampled_from([0.0, 0.5, 1.0, np.inf])), min_size=n, max_size=n),
+            min_size=1,
+            max_size=3,
+        )
+    )
+)
+def test_the_lowest_within_a_window(rows):
+    place = np.array([sorted(p for p, _ in row) for row in rows]) / 64  # [T, n] never exactly 0.1 apart
+    energy = np.array([[e for _, e in row] for row in rows])  # [T, n]
+    near = np.abs(place[:, :, None] - place[:, None]) <= 0.1  # [T, n, n]
+    lowest = np.where(near, energy[:, None], np.inf).min(axis=2)  # [T, n]
+    found = lowest_within(place, energy, 0.1)
+    assert np.array_equal(found, np.nonzero((energy <= lowest) & np.isfinite(energy)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0, 2.0])), max_size=20), st.integers(1, 3))
+def test_the_cheapest_of_each_row(entries, count):
+    rows = np.array(sorted(row for row, _ in entries), dtype=int)
+    cost = np.array([c for _, c in entries])
+    expected = [
+        k for row in range(4) for k in sorted(np.flatnonzero(rows == row), key=lambda k: cost[k])[:count]
+    ]  # sorted() is stable
+    assert cheapest(rows, cost, count).tolist() == expected
 
 
 def test_a_region_and_its_complement_have_the_same_energy():
