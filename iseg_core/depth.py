@@ -5,13 +5,16 @@ space, as in the protocol of simulated users (AGILE3D).
 """
 
 from functools import lru_cache, partial
+from itertools import pairwise
 
 import numpy as np
 from scipy.spatial import KDTree
 
 SAMPLE = 64  # vertices of a region among which the deepest is looked for
 COARSE = 2000  # points to which its depth is measured: regions are judged by the hundred
-BLOCK = 1 << 16  # pairs compared at once: they stay in the processor's cache, and no threads are woken for them
+EVERY = 4  # of so many of these points one is among the few that tell first how deep a vertex may lie
+BLOCKS = (0, 8, 32, SAMPLE)  # whose depth is measured at once, those first which may lie deepest: small products wake
+# no threads, and mostly the first few settle it
 CLICKS = 8  # vertices whose distances are remembered
 
 
@@ -36,7 +39,9 @@ class Depth:
 
     def __init__(self, points: np.ndarray):
         self._points = points - points.mean(axis=0)  # [P, 3] so that single precision does
-        self._coarse = spread(np.arange(len(points)), COARSE)  # [C]
+        coarse = spread(np.arange(len(points)), COARSE)  # [C]
+        self._coarse = np.concatenate([coarse[::EVERY], np.delete(coarse, np.s_[::EVERY])])  # [C] the few come first
+        self._few = len(coarse[::EVERY])
         q = self._points[self._coarse].T  # [3, C]
         # |q - p|^2 - |p|^2 of all pairs is one product of rows and columns.
         self._columns = np.concatenate([-2 * q, (q * q).sum(axis=0)[None]]).astype(np.float32)  # [4, C]
@@ -44,21 +49,28 @@ class Depth:
         self._squares = (self._points**2).sum(axis=1)  # [P]
         self._from = lru_cache(maxsize=CLICKS)(partial(_distances, self._points))  # vertex -> [P]
 
-    def greatest(self, inside: np.ndarray) -> float:
-        """Greatest depth in a region [P] bool: 0 where it is empty, infinite where it is everything."""
+    def greatest(self, inside: np.ndarray, least: float = 0.0) -> float:
+        """Greatest depth in a region [P] bool, or `least` where none is greater; infinite where it is everything."""
         (found,) = inside.nonzero()  # [n]
         if len(found) in (0, len(inside)):
-            return np.inf if len(found) else 0.0
+            return np.inf if len(found) else least
         sample = spread(found, SAMPLE)  # [m]
         columns = self._columns.copy()  # [4, C]
         np.putmask(columns[3], inside[self._coarse], np.inf)
-        rows, step = self._rows[sample], BLOCK // len(self._coarse)  # [m, 4]
-        nearest = [(rows[k : k + step] @ columns).min(axis=1) for k in range(0, len(rows), step)]
-        depth = np.concatenate(nearest) + self._squares[sample]  # [m] squared
-        deepest = float(depth.max())
-        if np.isinf(deepest):  # what is outside is less than the coarse points
-            return float(depths(self._points, inside, sample).max())
-        return max(deepest, 0.0) ** 0.5
+        rows, squares = self._rows.take(sample, axis=0), self._squares.take(sample)  # [m, 4], [m]
+        # Squared. The nearest point of all is no farther than the nearest of a few.
+        most = (rows @ columns[:, : self._few]).min(axis=1) + squares  # [m]
+        order = (-most).argsort()  # [m]
+        deepest = least**2
+        for begin, end in pairwise(BLOCKS):
+            some = order[begin:end]  # [n]
+            some = some[most[some] > deepest]  # [n]
+            if len(some) == 0:
+                break
+            deepest = max(deepest, ((rows[some] @ columns).min(axis=1) + squares[some]).max())
+        if deepest == np.inf > least:  # what is outside is less than the coarse points
+            return max(float(depths(self._points, inside, sample).max()), least)
+        return max(float(deepest) ** 0.5, least)
 
     def off_middle(self, inside: np.ndarray, vertex: int) -> tuple[float, float]:
         """How far off the middle of a region [P] bool a click on `vertex` in it lies, and how deep.
@@ -69,7 +81,7 @@ class Depth:
         depth = float(np.where(inside, np.inf, self._from(vertex)).min())  # faster than min(where=...)
         if np.isinf(depth):
             return 0.0, depth
-        return 1 - depth / max(self.greatest(inside), depth, 1e-30), depth
+        return 1 - depth / max(self.greatest(inside, depth), 1e-30), depth
 
 
 def _distances(points: np.ndarray, vertex: int) -> np.ndarray:

@@ -6,7 +6,7 @@ Of these answers the one is taken for which all clicks made so far lie best in t
 """
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -140,25 +140,23 @@ def _likeliest(
     """Of the answers [N, P] bool the one of least energy [N] and doubt; None where there are none. [P] bool
 
     Doubts are costly to compute and never negative: the answer that is cheapest so far is always the next to be doubted
-    for one more step (best-first search, Hart, Nilsson and Raphael 1968). Of answers that differ by less than the area
+    a little more (best-first search, Hart, Nilsson and Raphael 1968). Of answers that differ by less than the area
     `alike` only the first counts.
     """
-    order = [len(steps) - 1, *range(len(steps) - 1)]  # the last click tells most
-    weights = [1.0] + [EARLIER] * (len(steps) - 1)
     apart = _areas_apart(surface, answers)  # [N, N]
-    heap = [(energy, place, 0) for place, energy in enumerate(energies.tolist())]
+    heap = [(energy, place) for place, energy in enumerate(energies.tolist())]
     heapq.heapify(heap)
-    begun: list[int] = []
+    begun: dict[int, Iterator[float]] = {}
     while heap:
-        cost, place, done = heapq.heappop(heap)
-        if done == len(steps):
-            return answers[place]
-        if done == 0:
-            if (apart[place, begun] < alike).any():
+        cost, place = heapq.heappop(heap)
+        if place not in begun:
+            if (apart[place, list(begun)] < alike).any():
                 continue
-            begun.append(place)
-        cost += weights[done] * _doubt(surface, answers[place], steps[order[done]])
-        heapq.heappush(heap, (cost, place, done + 1))
+            begun[place] = _doubts(surface, answers[place], steps)
+        doubt = next(begun[place], None)
+        if doubt is None:
+            return answers[place]
+        heapq.heappush(heap, (cost + doubt, place))
     return None
 
 
@@ -173,21 +171,23 @@ def _areas_apart(surface: Surface, regions: np.ndarray) -> np.ndarray:
     return own[:, None] + own - 2 * shared
 
 
-def _doubt(surface: Surface, answer: np.ndarray, step: Step) -> float:
-    """How hard it is to believe that a user who wants `answer` [P] bool made this click.
+def _doubts(surface: Surface, answer: np.ndarray, steps: Sequence[Step]) -> Iterator[float]:
+    """How hard it is to believe that a user who wants `answer` [P] bool made these clicks: terms of a sum.
 
-    It is to lie in the middle of an error of its kind (the first one of all that is wanted), and no error of the other
-    kind is to lie deeper.
+    Each is to lie in the middle of an error of its kind (the first one of all that is wanted), and no error of the
+    other kind is to lie deeper. The last click tells most.
     """
-    region, (vertex, label) = step
-    if region[vertex] == label or answer[vertex] != label:
-        return 0.0  # no error was clicked; or a later click has taken this one back
-    gained, lost = answer > region, answer < region  # [P] each
-    clicked, not_clicked = (gained, lost) if label else (lost, gained)  # [P] each
-    off, depth = surface.depth.off_middle(clicked, vertex)
-    other = surface.depth.greatest(not_clicked)
-    deeper = np.log(other / max(depth, 1e-30)) if other > depth else 0.0
-    return OFF_MIDDLE * off + DEEPER_ERROR * float(deeper)
+    for k in (-1, *range(len(steps) - 1)):
+        region, (vertex, label) = steps[k]
+        if region[vertex] == label or answer[vertex] != label:
+            continue  # no error was clicked; or a later click has taken this one back
+        weight = 1.0 if k < 0 else EARLIER
+        gained, lost = answer > region, answer < region  # [P] each
+        clicked, other = (gained, lost) if label else (lost, gained)  # [P] each
+        off, depth = surface.depth.off_middle(clicked, vertex)
+        yield weight * OFF_MIDDLE * off
+        deepest = surface.depth.greatest(other, depth)
+        yield weight * DEEPER_ERROR * float(np.log(deepest / max(depth, 1e-30))) if deepest > depth else 0.0
 
 
 def expected_change(surface: Surface, region: np.ndarray, click: Click, away: np.ndarray) -> float:

@@ -11,6 +11,8 @@ from iseg_core.depth import COARSE, SAMPLE, Depth, depths, spread
 MESH = sphere(2)  # 162 vertices
 POINTS = MESH.vertices
 DEPTH = Depth(POINTS)
+MANY = dumbbell(4).vertices  # [P, 3] more than the coarse points
+MANY_DEPTH = Depth(MANY)
 regions = st.lists(st.booleans(), min_size=len(POINTS), max_size=len(POINTS)).map(np.array)
 
 
@@ -54,6 +56,7 @@ def test_everything_has_no_border_and_nothing_no_depth():
     everything = np.ones(len(POINTS), dtype=bool)  # [P]
     assert DEPTH.off_middle(everything, 3) == (0.0, np.inf)
     assert DEPTH.greatest(~everything) == 0
+    assert DEPTH.greatest(~everything, 0.5) == 0.5
     assert DEPTH.greatest(everything) == np.inf
 
 
@@ -77,11 +80,26 @@ def test_the_greatest_depth_of_few_points_is_exact(inside):
     assert found <= expected * (1 + 1e-5) if sampled else found == pytest.approx(expected, rel=1e-5)
 
 
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.floats(-1, 1), st.floats(0, 2))
+def test_looking_first_at_what_may_lie_deepest_misses_nothing(seed, height, least):
+    rng = np.random.default_rng(seed)
+    inside = (MANY @ rng.standard_normal(3) > height) & (rng.random(len(MANY)) < 0.98)  # [P]
+    at = spread(np.flatnonzero(inside), SAMPLE)  # [m]
+    coarse = spread(np.arange(len(MANY)), COARSE)  # [C]
+    outside = MANY[coarse[~inside[coarse]]]  # [Q, 3]
+    apart = np.linalg.norm(MANY[at][:, None] - outside, axis=2)  # [m, Q]
+    expected = apart.min(axis=1).max(initial=0.0)
+    assert MANY_DEPTH.greatest(inside) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert MANY_DEPTH.greatest(inside, least) == pytest.approx(max(expected, least), rel=1e-4, abs=1e-4)
+
+
 @pytest.mark.parametrize("left", [1, 4, 40])
 def test_nearly_everything_has_a_depth_though_no_coarse_point_is_outside(left):
-    many = dumbbell(4).vertices  # [P, 3]
-    assert len(many) > COARSE
-    inside = np.ones(len(many), dtype=bool)  # [P]
-    inside[np.setdiff1d(np.arange(len(many)), spread(np.arange(len(many)), COARSE))[:left]] = False
+    assert len(MANY) > COARSE
+    inside = np.ones(len(MANY), dtype=bool)  # [P]
+    inside[np.setdiff1d(np.arange(len(MANY)), spread(np.arange(len(MANY)), COARSE))[:left]] = False
     at = spread(np.flatnonzero(inside), SAMPLE)  # [m]
-    assert Depth(many).greatest(inside) == pytest.approx(depths(many, inside, at).max())
+    expected = depths(MANY, inside, at).max()
+    assert MANY_DEPTH.greatest(inside) == MANY_DEPTH.greatest(inside, expected / 2) == pytest.approx(expected)
+    assert MANY_DEPTH.greatest(inside, 2 * expected) == 2 * expected

@@ -77,3 +77,9 @@ def test_the_whole_mesh_and_a_part_too_thin_to_own_a_vertex(mesh: iseg.Mesh):
     assert not thin.vertices.any()
     [(vertex, _), *_], _ = propose(thin, near(mesh, 0.01))
     assert vertex in mesh.faces[7]
+
+
+def test_a_part_that_owns_no_vertex_ends_where_its_click_would_be_taken_back(mesh: iseg.Mesh):
+    thin = Target(mesh, np.arange(len(mesh.faces)) == 7)
+    scores, clicks = simulate(thin, iseg.instant(mesh).segment, count=5)
+    assert len(scores) == 5 and len(dict(clicks)) == len(clicks)
