@@ -49,6 +49,13 @@ class Size(NamedTuple):
     weight: float  # how much that counts: first corrections still choose between parts, later ones mend borders
 
 
+class Judged(NamedTuple):
+    """An answer and what it costs to believe in it."""
+
+    region: np.ndarray  # [P] bool
+    cost: float
+
+
 def first_included(clicks: tuple[Click, ...]) -> int:
     """The first vertex that is to be included; there is one."""
     return next(vertex for vertex, include in clicks if include)
@@ -58,17 +65,17 @@ class Corrections:
     """Answers to sequences of clicks, each built on the answer to the clicks before it.
 
     Every prefix is remembered, so that taking a click back gives the very answer that was there before it.
-    propose(clicks) -> [P] bool answers the clicks up to the first positive one; rivals(clicks) -> [N, P] bool are
-    further regions that may take over later.
+    propose(clicks) -> [P] bool answers the clicks up to the first positive one; student(clicks) -> [P] bool is a region
+    that may take over later, beside the first positive click's candidates. It is waited for as late as can be.
     """
 
     def __init__(
         self,
         finder: PartFinder,
         propose: Callable[[tuple[Click, ...]], np.ndarray],
-        rivals: Callable[[tuple[Click, ...]], np.ndarray],
+        student: Callable[[tuple[Click, ...]], np.ndarray] | None = None,
     ):
-        self._finder, self._propose, self._rivals = finder, propose, rivals
+        self._finder, self._propose, self._student = finder, propose, student
         self._answers: dict[tuple[Click, ...], np.ndarray] = {}
 
     def answer(self, clicks: tuple[Click, ...]) -> np.ndarray:
@@ -97,8 +104,10 @@ class Corrections:
         return region
 
     def _correct(self, steps: list[Step], clicks: tuple[Click, ...]) -> np.ndarray:
-        fields = self._finder.fields(clicks[-1][0])  # [T, P]
-        return correct(self._finder.surface, steps, clicks, fields, lambda: self._rivals(clicks))
+        finder, student = self._finder, self._student
+        rivals = finder.candidates(first_included(clicks)).regions  # [N, P]
+        late = (lambda: student(clicks)) if student else None
+        return correct(finder.surface, steps, clicks, finder.fields(clicks[-1][0]), rivals, late)
 
 
 def correct(
@@ -106,14 +115,15 @@ def correct(
     steps: Sequence[Step],
     clicks: Sequence[Click],
     fields: np.ndarray,
-    rivals: Callable[[], np.ndarray] | None = None,
+    rivals: np.ndarray | None = None,
+    late: Callable[[], np.ndarray] | None = None,
 ) -> np.ndarray:
     """The region that answers the last of `steps`. [P] bool
 
     steps: the clicks so far with the regions that they were made on; the earlier ones say what is likely. clicks: all
-    that must hold, the last step's among them. fields [T, P]: of that click. rivals() -> [N, P] bool: other
-    regions that may take over where they honour every click (this is how a click switches scale); asked late, since a
-    student may still be at work on them. Nothing changes where the region is right at the click already.
+    that must hold, the last step's among them. fields [T, P]: of that click. rivals [N, P] bool: other regions that may
+    take over where they honour every click (this is how a click switches scale). late() -> [P] bool: one more, of a
+    student that may still be at work on it. Nothing changes where the region is right at the click already.
     """
     region, (vertex, label) = steps[-1]
     if region[vertex] == label:
@@ -124,30 +134,40 @@ def correct(
     orders = np.array([*fields, *_along_border(surface, region == label, away)]) if len(clicks) > 2 else fields
     answers, energies = _growths(surface, region, clicks, orders, expected)  # [N, P], [N]
     if rivals is not None:
-        others, costs = _rivals_that_hold(surface, region, clicks, rivals(), expected)  # [n, P], [n]
+        others, costs = _rivals_that_hold(surface, region, clicks, rivals, expected)  # [n, P], [n]
         answers, energies = np.concatenate([answers, others]), np.append(energies, costs)  # [N + n, P], [N + n]
     best = _likeliest(surface, answers, energies, steps, ALIKE * expected.area)
-    if best is None:  # the click is alone on its shell: it is all that can change
-        best = region.copy()
-    best = remove_crumbs(surface, best, clicks)
-    best[[v for v, _ in clicks]] = [positive for _, positive in clicks]
-    return best
+    if late is not None:
+        answers, energies = _rivals_that_hold(surface, region, clicks, late()[None], expected)  # [n, P], [n] 1 or none
+        best = _likeliest(surface, answers, energies, steps, ALIKE * expected.area, best)
+    # Where there is none, the click is alone on its shell: it is all that can change.
+    found = remove_crumbs(surface, region if best is None else best.region, clicks)  # [P]
+    found[[v for v, _ in clicks]] = [positive for _, positive in clicks]
+    return found
 
 
 def _likeliest(
-    surface: Surface, answers: np.ndarray, energies: np.ndarray, steps: Sequence[Step], alike: float
-) -> np.ndarray | None:
-    """Of the answers [N, P] bool the one of least energy [N] and doubt; None where there are none. [P] bool
+    surface: Surface,
+    answers: np.ndarray,
+    energies: np.ndarray,
+    steps: Sequence[Step],
+    alike: float,
+    best: Judged | None = None,
+) -> Judged | None:
+    """Of the answers [N, P] bool and the best one so far the one of least energy [N] and doubt; None if there are none.
 
     Doubts are costly to compute and never negative: the answer that is cheapest so far is always the next to be doubted
     a little more (best-first search, Hart, Nilsson and Raphael 1968). Of answers that differ by less than the area
     `alike` only the first counts.
     """
-    apart = _areas_apart(surface, answers)  # [N, N]
+    if best is not None:
+        new = (answers != best.region) @ surface.mass >= alike  # [N]
+        answers, energies = answers[new], energies[new]  # [n, P], [n]
+    apart = _areas_apart(surface, answers)  # [n, n]
     heap = [(energy, place) for place, energy in enumerate(energies.tolist())]
     heapq.heapify(heap)
     begun: dict[int, Iterator[float]] = {}
-    while heap:
+    while heap and (best is None or heap[0][0] < best.cost):
         cost, place = heapq.heappop(heap)
         if place not in begun:
             if (apart[place, list(begun)] < alike).any():
@@ -155,9 +175,9 @@ def _likeliest(
             begun[place] = _doubts(surface, answers[place], steps)
         doubt = next(begun[place], None)
         if doubt is None:
-            return answers[place]
+            return Judged(answers[place], cost)
         heapq.heappush(heap, (cost + doubt, place))
-    return None
+    return best
 
 
 def _areas_apart(surface: Surface, regions: np.ndarray) -> np.ndarray:

@@ -96,11 +96,7 @@ class Student:
             finder.candidates(first_included(clicks))  # and remembered, while the student is at work
             return snap(finder, first_included(clicks), self.probability(clicks, granularity), self._trusted)
 
-        def rivals(clicks: tuple[Click, ...]) -> np.ndarray:
-            known = finder.candidates(first_included(clicks)).regions  # [N, P]
-            return np.concatenate([known, self.probability(clicks, granularity)[None] >= 0.5])  # [N + 1, P]
-
-        return Corrections(finder, propose, rivals)
+        return Corrections(finder, propose, lambda clicks: self.probability(clicks, granularity) >= 0.5)
 
 
 def snap(finder: PartFinder, vertex: int, probability: np.ndarray, trusted: bool) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Later clicks correct the answer."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import bottom, dumbbell, join, moved, sphere, top
@@ -68,6 +69,27 @@ def test_corrections_stay_on_the_shell_of_the_click():
     clicks = [(0, True), (200, True)]
     after = correct(surface, [Step(region, clicks[1])], clicks, surface.fields(200))
     assert after[200] and after[surface.shells == surface.shells[0]].all()
+
+
+@pytest.mark.parametrize(
+    ("late", "expected"),
+    [
+        ([0, 1, 2], [0, 1, 2]),  # takes over
+        ([2], [0, 2]),  # leaves out what an earlier click includes
+        ([0, 2], [0, 2]),  # what the growth found already
+        ([0, 1, 2, 3], [0, 2]),  # too large to be meant
+    ],
+)
+def test_a_students_region_may_take_over_as_any_other_where_it_honours_the_clicks(late, expected):
+    balls = join(*(moved(sphere(2), (3 * k, 0, 0)) for k in range(4)))
+    surface = measure_surface(balls.vertices / 10, balls.faces)
+    first, second = (int(np.flatnonzero(surface.shells == k)[0]) for k in (0, 2))
+    clicks = [(first, True), (second, True)]
+    steps = [Step(np.zeros_like(surface.shells, dtype=bool), clicks[0]), Step(surface.shells == 0, clicks[1])]
+    region, fields = np.isin(surface.shells, late), surface.fields(second)
+    after = correct(surface, steps, clicks, fields, late=lambda: region)
+    assert np.unique(surface.shells[after]).tolist() == expected
+    assert np.array_equal(after, correct(surface, steps, clicks, fields, rivals=region[None]))
 
 
 def change(surface, region, click) -> float:

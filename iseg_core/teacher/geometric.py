@@ -97,11 +97,7 @@ class GeometricTeacher:
 
 def propose_parts(finder: PartFinder, granularity: str) -> Corrections:
     """Answers by geometry alone: the first click's best candidate, corrected by the later clicks."""
-    return Corrections(
-        finder,
-        propose=lambda clicks: finder.candidates(first_included(clicks)).pick(granularity),
-        rivals=lambda clicks: finder.candidates(first_included(clicks)).regions,
-    )
+    return Corrections(finder, lambda clicks: finder.candidates(first_included(clicks)).pick(granularity))
 
 
 def _number(items: list) -> tuple[list, np.ndarray]:
