@@ -136,10 +136,14 @@ def correct(
     if rivals is not None:
         others, costs = _rivals_that_hold(surface, region, clicks, rivals, expected)  # [n, P], [n]
         answers, energies = np.concatenate([answers, others]), np.append(energies, costs)  # [N + n, P], [N + n]
-    best = _likeliest(surface, answers, energies, steps, ALIKE * expected.area)
+    alike = ALIKE * expected.area
+    best = _likeliest(surface, answers, energies, steps, alike)
     if late is not None:
-        answers, energies = _rivals_that_hold(surface, region, clicks, late()[None], expected)  # [n, P], [n] 1 or none
-        best = _likeliest(surface, answers, energies, steps, ALIKE * expected.area, best)
+        others, costs = _rivals_that_hold(surface, region, clicks, late()[None], expected)  # [n, P], [n] one or none
+        for other, cost in zip(others, costs, strict=True):
+            cheaper = answers[energies <= cost]  # [m, P]
+            if ((cheaper != other) @ surface.mass >= alike).all():
+                best = _likeliest(surface, others, costs, steps, alike, best)
     # Where there is none, the click is alone on its shell: it is all that can change.
     found = remove_crumbs(surface, region if best is None else best.region, clicks)  # [P]
     found[[v for v, _ in clicks]] = [positive for _, positive in clicks]
@@ -158,12 +162,9 @@ def _likeliest(
 
     Doubts are costly to compute and never negative: the answer that is cheapest so far is always the next to be doubted
     a little more (best-first search, Hart, Nilsson and Raphael 1968). Of answers that differ by less than the area
-    `alike` only the first counts.
+    `alike` only that of the least energy counts.
     """
-    if best is not None:
-        new = (answers != best.region) @ surface.mass >= alike  # [N]
-        answers, energies = answers[new], energies[new]  # [n, P], [n]
-    apart = _areas_apart(surface, answers)  # [n, n]
+    apart = _areas_apart(surface, answers)  # [N, N]
     heap = [(energy, place) for place, energy in enumerate(energies.tolist())]
     heapq.heapify(heap)
     begun: dict[int, Iterator[float]] = {}

@@ -92,6 +92,17 @@ def test_a_students_region_may_take_over_as_any_other_where_it_honours_the_click
     assert np.array_equal(after, correct(surface, steps, clicks, fields, rivals=region[None]))
 
 
+@pytest.mark.parametrize(("first", "second"), [(30, 151), (159, 279), (TOP, BOTTOM), (300, 40)])
+def test_a_students_region_that_is_known_already_changes_nothing(first, second):
+    found = FINDER.candidates(first)
+    clicks = [(first, True), (second, not found.pick()[second])]
+    steps = [Step(np.zeros(COUNT, dtype=bool), clicks[0]), Step(found.pick(), clicks[1])]
+    surface, fields = FINDER.surface, FINDER.fields(second)
+    expected = correct(surface, steps, clicks, fields, found.regions)
+    for region in found.regions:
+        assert np.array_equal(correct(surface, steps, clicks, fields, found.regions, lambda r=region: r), expected)
+
+
 def change(surface, region, click) -> float:
     return expected_change(surface, region, click, surface.distances(click[0]))
 
