@@ -13,8 +13,9 @@ from scipy.spatial import KDTree
 SAMPLE = 64  # vertices of a region among which the deepest is looked for
 COARSE = 2000  # points to which its depth is measured: regions are judged by the hundred
 EVERY = 4  # of so many of these points one is among the few that tell first how deep a vertex may lie
-BLOCKS = (0, 8, 32, SAMPLE)  # whose depth is measured at once, those first which may lie deepest: small products wake
-# no threads, and mostly the first few settle it
+# Vertices are measured from one of these places to the next, those first that may lie deepest: mostly that settles it, and
+# small products wake no threads.
+BLOCKS = (0, 8, 32, SAMPLE)
 CLICKS = 8  # vertices whose distances are remembered
 
 
@@ -68,7 +69,7 @@ class Depth:
             if len(some) == 0:
                 break
             deepest = max(deepest, ((rows[some] @ columns).min(axis=1) + squares[some]).max())
-        if deepest == np.inf > least:  # what is outside is less than the coarse points
+        if np.isinf(deepest) and not np.isinf(least):  # nothing of the coarse points is outside
             return max(float(depths(self._points, inside, sample).max()), least)
         return max(float(deepest) ** 0.5, least)
 
