@@ -13,8 +13,8 @@ from scipy.spatial import KDTree
 SAMPLE = 64  # vertices of a region among which the deepest is looked for
 COARSE = 2000  # points to which its depth is measured: regions are judged by the hundred
 EVERY = 4  # of so many of these points one is among the few that tell first how deep a vertex may lie
-# Vertices are measured from one of these places to the next, those first that may lie deepest: mostly that settles it, and
-# small products wake no threads.
+# Vertices are measured from one of these places to the next, those first that may lie deepest: mostly that settles it.
+# And small products wake no threads.
 BLOCKS = (0, 8, 32, SAMPLE)
 CLICKS = 8  # vertices whose distances are remembered
 
