@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from shapes import dumbbell, tiny_settings
-from test_formats import good_files
+from test_mesh_files import good_files
 from test_mesh import outline, tangle
 
 import iseg_core as iseg
