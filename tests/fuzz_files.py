@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 from shapes import dumbbell, tiny_settings
-from test_mesh_files import good_files
 from test_mesh import outline, tangle
+from test_mesh_files import good_files
 
 import iseg_core as iseg
 from iseg_core import store

@@ -9,7 +9,7 @@ from pathlib import Path
 import fuzz_files
 import numpy as np
 import pytest
-from test_mesh import CORNERS, Gltf, primitive
+from test_mesh_files import CORNERS, Gltf, primitive
 
 from iseg_core import formats
 from iseg_core.errors import MeshError
