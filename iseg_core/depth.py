@@ -69,7 +69,7 @@ class Depth:
             if len(some) == 0:
                 break
             deepest = max(deepest, ((rows[some] @ columns).min(axis=1) + squares[some]).max())
-        if np.isinf(deepest) and not np.isinf(least):  # nothing of the coarse points is outside
+        if np.isinf(deepest):  # none of the coarse points is outside
             return max(float(depths(self._points, inside, sample).max()), least)
         return max(float(deepest) ** 0.5, least)
 

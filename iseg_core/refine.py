@@ -141,7 +141,7 @@ def correct(
     if late is not None:
         others, costs = _rivals_that_hold(surface, region, clicks, late()[None], expected)  # [n, P], [n] one or none
         for other, cost in zip(others, costs, strict=True):
-            cheaper = answers[energies <= cost]  # [m, P]
+            cheaper = answers[energies <= cost]  # [m, P] of those alike the cheapest counts, as among the others
             if ((cheaper != other) @ surface.mass >= alike).all():
                 best = _likeliest(surface, others, costs, steps, alike, best)
     # Where there is none, the click is alone on its shell: it is all that can change.

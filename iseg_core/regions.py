@@ -153,17 +153,17 @@ def lowest_within(place: np.ndarray, energy: np.ndarray, window: float) -> tuple
     Rows and columns, [m] int each, in their order.
     """
     rows, count = place.shape
-    apart = np.arange(rows)[:, None] * (np.ptp(place) + 2 * window if count else 0.0)  # [T, 1] so that rows never meet
+    apart = np.arange(rows)[:, None] * (np.ptp(place) + 2 * window)  # [T, 1] so that rows never meet
     place, energy = (place + apart).ravel(), energy.ravel()  # [T n] each
     # Most are not even lower than their neighbours.
     first = np.append((place[:-1] + window < place[1:]) | (energy[:-1] <= energy[1:]), True)  # [T n]
     second = np.append(True, (place[1:] - window > place[:-1]) | (energy[1:] <= energy[:-1]))  # [T n]
-    at = np.flatnonzero((first & second)[: len(place)] & np.isfinite(energy))  # [m]
+    at = np.flatnonzero(first & second & np.isfinite(energy))  # [m]
     low = np.searchsorted(place, place[at] - window)  # [m] first of each window
     high = np.searchsorted(place, place[at] + window, side="right")  # [m] one past the last
     ends = np.stack([low, high], axis=1).ravel()  # [2 m]
     at = at[energy[at] <= np.minimum.reduceat(np.append(energy, np.inf), ends)[::2]]
-    return np.divmod(at, max(count, 1))
+    return np.divmod(at, count)
 
 
 def cheapest(rows: np.ndarray, cost: np.ndarray, count: int) -> np.ndarray:
