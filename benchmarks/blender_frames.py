@@ -157,14 +157,14 @@ def phases(clock: Clock, rows: list[dict[str, Any]]) -> Iterator[None]:
             bpy.ops.iseg.train("INVOKE_DEFAULT")
 
         def trained(thing: Any = thing, iseg: Any = iseg) -> bool:
-            return iseg.status.of(thing).kind.value == "ready"
+            return iseg.engine.status.of(thing).kind.value == "ready"
 
-        def answered(engine: Any = iseg.session.engine) -> bool:
+        def answered(engine: Any = iseg.engine.session.engine) -> bool:
             return not engine.busy
 
         yield from during(900.0, trained)
         note(f"{count}: training")
-        assert trained(), iseg.session.problem_of(thing)
+        assert trained(), iseg.engine.session.problem_of(thing)
         clock.start()
         with here:
             bpy.ops.iseg.click("INVOKE_DEFAULT")
@@ -176,7 +176,7 @@ def phases(clock: Clock, rows: list[dict[str, Any]]) -> Iterator[None]:
             yield from during(60.0, answered)
             yield from during(1.0)
         made = len(thing.iseg.parts[0].clicks)
-        assert made == 4 and iseg.queries.answer_of(thing, thing.iseg.parts[0]) is not None, f"{made} clicks"
+        assert made == 4 and iseg.engine.queries.answer_of(thing, thing.iseg.parts[0]) is not None, f"{made} clicks"
         note(f"{count}: four clicks, first overlay")
         for step in range(40):
             window.event_simulate(type="MOUSEMOVE", value="NOTHING", x=x - 5 * step, y=y + 2 * step)
@@ -212,19 +212,19 @@ def add_mesh(side: int) -> None:
 def watched(clock: Clock) -> Any:
     """The extension, with everything of it that Blender calls on its main thread being watched."""
     iseg = sys.modules[MODULE]
-    iseg.live.stop()
-    iseg.view.stop()
+    iseg.live.handlers.stop()
+    iseg.viewport.draw.stop()
     for name in ("_pump", "_refresh"):
-        clock.watch(iseg.live, name, name)
-    clock.watch(iseg.view, "draw", "drawing the view")
-    for panel in iseg.panels.CLASSES[:3]:
+        clock.watch(iseg.live.answers, name, name)
+    clock.watch(iseg.viewport.draw, "draw", "drawing the view")
+    for panel in iseg.ui.sidebar.CLASSES[:3]:
         clock.watch(panel, "draw", panel.bl_label)
-    operators = sys.modules[f"{MODULE}.operators.click"].ISEG_OT_click, sys.modules[f"{MODULE}.operators.common"]
+    operators = sys.modules[f"{MODULE}.operators.click_modal"].ISEG_OT_click, sys.modules[f"{MODULE}.operators.base"]
     for owner, label in ((operators[0], "Click"), (operators[1].WaitingOperator, "Train")):
         clock.watch(owner, "invoke", f"{label} pressed")
         clock.watch(owner, "modal", f"{label}, an event")
-    iseg.live.start()
-    iseg.view.start()
+    iseg.live.handlers.start()
+    iseg.viewport.draw.start()
     return iseg
 
 

@@ -52,12 +52,12 @@ def click_to_overlay(iseg: Any, clicks: int = 12) -> float:
     for number, vertex in enumerate(np.linspace(0, len(thing.data.vertices) - 1, clicks + 1, dtype=int).tolist()):
         began = time.perf_counter()
         bpy.ops.iseg.click_add(vertex=vertex, positive=number % 3 != 2)
-        part, look = thing.iseg.parts[0], iseg.meshes.look_at(thing, fresh=False)
-        task = iseg.session.engine.start(iseg.queries.answering(thing, part, look, "cpu"))
-        iseg.session.engine.wait(task)
-        inside = iseg.queries.inside_of(thing, part, task.result)  # [V]
-        surface = iseg.overlay.Surface(look.vertices, look.faces)
-        iseg.overlay.build(surface, inside, iseg.state.clicks_of(part, len(look.vertices)).made)
+        part, look = thing.iseg.parts[0], iseg.mesh.cache.look_at(thing, fresh=False)
+        task = iseg.engine.session.engine.start(iseg.engine.queries.answering(thing, part, look, "cpu"))
+        iseg.engine.session.engine.wait(task)
+        inside = iseg.engine.queries.inside_of(thing, part, task.result)  # [V]
+        surface = iseg.viewport.overlay.Surface(look.vertices, look.faces)
+        iseg.viewport.overlay.build(surface, inside, iseg.document.parts.clicks_of(part, len(look.vertices)).made)
         times.append((time.perf_counter() - began) * 1e3)
     return float(np.median(times[1:]))  # the first one starts the engine and prepares the mesh
 
@@ -68,11 +68,11 @@ def part_of(iseg: Any, side: int, mode: str) -> bpy.types.Object:
     bpy.ops.object.mode_set(mode=mode)
     for vertex, positive in ((side * side // 2, True), (0, False)):
         bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
-    part, look = thing.iseg.parts[0], iseg.meshes.look_at(thing)
-    iseg.queries.models[look.hash] = []
+    part, look = thing.iseg.parts[0], iseg.mesh.cache.look_at(thing)
+    iseg.engine.models.models[look.hash] = []
     inside = (np.abs(look.vertices[:, :2]) < 0.35).all(axis=1)  # [V]
-    answer = iseg.queries.Answer(np.where(inside, 0.9, 0.1).astype(np.float32), 0.5, 1.0)
-    iseg.queries.answers.put(iseg.queries.query_of(thing, part, look), answer)
+    answer = iseg.engine.queries.Answer(np.where(inside, 0.9, 0.1).astype(np.float32), 0.5, 1.0)
+    iseg.engine.queries.answers.put(iseg.engine.queries.query_of(thing, part, look), answer)
     return thing
 
 
@@ -82,7 +82,7 @@ def edits(iseg: Any, side: int, runs: int = 2) -> dict[str, list[float]]:
 
     By the step: in object mode, in edit mode, milliseconds, the least of some runs; NaN where there is no such step.
     """
-    common = iseg.operators.common.MeshOperator
+    common = iseg.operators.base.MeshOperator
     rows: dict[str, list[float]] = {}
     rng = np.random.default_rng(0)
 
@@ -91,32 +91,32 @@ def edits(iseg: Any, side: int, runs: int = 2) -> dict[str, list[float]]:
         for _ in range(runs):
             thing = part_of(iseg, side, ("OBJECT", "EDIT")[column])
             if "Group" in label:
-                iseg.mesh_io.write_group(thing, "Part", rng.random(side * side).astype(np.float32))
+                iseg.mesh.vertex_groups.write_group(thing, "Part", rng.random(side * side).astype(np.float32))
             common.fresh = False  # as in a window
             began = time.thread_time()
             work(thing)
             rows[label][column] = float(np.nanmin([rows[label][column], (time.thread_time() - began) * 1e3]))
             common.fresh = True
-            while iseg.session.engine.busy:
-                iseg.session.engine.pump()
+            while iseg.engine.session.engine.busy:
+                iseg.engine.session.engine.pump()
 
-    settle = iseg.operators.edit.settle
-    iseg.operators.edit.settle = lambda task: None  # in a window the names of the new mesh are worked out by a thread
+    settle = iseg.live.follow.settle
+    iseg.live.follow.settle = lambda task: None  # in a window the names of the new mesh are worked out by a thread
     try:
         for column in (0, 1):
             for action, label, *_ in iseg.operators.edit.ACTIONS:
                 timed(label, column, lambda thing, action=action: bpy.ops.iseg.edit(action=action))
-            timed("From Group", column, lambda thing: iseg.mesh_io.read_group(thing, 0))
-        timed("From Selection", 1, iseg.mesh_io.selected)
+            timed("From Group", column, lambda thing: iseg.mesh.vertex_groups.read_group(thing, 0))
+        timed("From Selection", 1, iseg.mesh.arrays.selected)
     finally:
-        iseg.operators.edit.settle = settle
+        iseg.live.follow.settle = settle
     return rows
 
 
 def under_cursor(iseg: Any, solid: Any, matrix: np.ndarray) -> None:
     cursor = (700.0, 500.0)
-    near = iseg.picking.near(solid, matrix, 1920, 1080, cursor)
-    assert iseg.picking.meant(near.screen, near.faces, cursor) is not None
+    near = iseg.mesh.picking.near(solid, matrix, 1920, 1080, cursor)
+    assert iseg.mesh.picking.meant(near.screen, near.faces, cursor) is not None
 
 
 def main() -> None:
@@ -130,21 +130,25 @@ def main() -> None:
         thing = grid(side)
         count = len(thing.data.vertices)
         weights = generator.random(count, np.float32)  # [V]
-        geometry = iseg.mesh_io.read(thing)
-        look = iseg.look.Look(geometry)
+        geometry = iseg.mesh.arrays.read(thing)
+        look = iseg.mesh.snapshot.Look(geometry)
         inside = weights > 0.5  # [V]
-        surface = iseg.overlay.Surface(look.vertices, look.faces)
+        surface = iseg.viewport.overlay.Surface(look.vertices, look.faces)
         rows = {
-            "mesh to arrays": best(lambda thing=thing: iseg.mesh_io.read(thing)),
+            "mesh to arrays": best(lambda thing=thing: iseg.mesh.arrays.read(thing)),
             "compared with those before": best(lambda g=geometry: g.equals(g._replace(vertices=g.vertices.copy()))),
-            "triangles and names *": best(lambda g=geometry: iseg.look.Look(g)),
-            "weights back, object mode": best(lambda t=thing, w=weights: iseg.mesh_io.write_group(t, "Part", w)),
+            "triangles and names *": best(lambda g=geometry: iseg.mesh.snapshot.Look(g)),
+            "weights back, object mode": best(
+                lambda t=thing, w=weights: iseg.mesh.vertex_groups.write_group(t, "Part", w)
+            ),
             "what is under the cursor": best(lambda s=look.solid: under_cursor(iseg, s, matrix)),
-            "overlay's arrays *": best(lambda s=surface, i=inside: iseg.overlay.build(s, i, ())),
+            "overlay's arrays *": best(lambda s=surface, i=inside: iseg.viewport.overlay.build(s, i, ())),
         }
         bpy.ops.object.mode_set(mode="EDIT")
-        rows["weights back, edit mode"] = best(lambda t=thing, w=weights: iseg.mesh_io.write_group(t, "Part", w), 2)
-        rows["mesh to arrays, edit mode"] = best(lambda t=thing: iseg.mesh_io.read(t), 2)
+        rows["weights back, edit mode"] = best(
+            lambda t=thing, w=weights: iseg.mesh.vertex_groups.write_group(t, "Part", w), 2
+        )
+        rows["mesh to arrays, edit mode"] = best(lambda t=thing: iseg.mesh.arrays.read(t), 2)
         rows["  of it Blender's own hand-over"] = best(lambda t=thing: t.update_from_editmode(), 2)
         bpy.ops.object.mode_set(mode="OBJECT")
         print(f"{count:,} vertices")
@@ -156,7 +160,7 @@ def main() -> None:
         print(f"  {label:<32} {plain:8.1f} {editing:10.1f}")
     if os.environ["ISEG_ENGINE"] != "none":
         print(f"7,958 vertices\n  {'click to overlay':<32} {click_to_overlay(iseg):8.1f}")
-        iseg.session.close()
+        iseg.engine.session.close()
     sys.stdout.flush()
     os._exit(0)  # before Blender's own clean-up
 

@@ -76,7 +76,10 @@ def elsewhere(part: str, count: int, seed: int) -> str:
 def orphans(count: int) -> str:
     """Kill Blenders while their engine trains; within SOON it has ended, too."""
     sys.path[:0] = [str(TESTS.parent), str(TESTS.parent.parent)]
-    from engine_support import alive, until  # pyright: ignore[reportMissingImports]
+    from engine_support import (
+        alive,
+        until,  # pyright: ignore[reportMissingImports]
+    )
 
     times = []
     for _ in range(count):

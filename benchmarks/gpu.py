@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 import iseg_core as iseg
-from iseg_core.device import pick_device
 from iseg_core.errors import SettingsError
+from iseg_core.system.device import pick_device
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from gpu_checks import check_answers, check_gradients, check_rasters, check_replayed, check_sam  # noqa: E402

@@ -11,18 +11,20 @@ from gpu_setup import Clock, Scale, decoding, observed, random_sam
 from speed import jack
 
 import iseg_core as iseg
-from iseg_core.batches import VoteBatches
 from iseg_core.errors import SettingsError
-from iseg_core.fit import FieldLoss, fit_field
-from iseg_core.model import Decoder, FeatureField
-from iseg_core.observe import Observations
-from iseg_core.presets import Settings
-from iseg_core.raster import Agreement, EmbreeRasterizer, agreement, make_rasterizer
-from iseg_core.segmenter import prepare
-from iseg_core.teacher import RenderedView
-from iseg_core.teacher.sam import SamTeacher
-from iseg_core.train import train
-from iseg_core.views import sphere_cameras
+from iseg_core.network import Decoder, FeatureField
+from iseg_core.render.backends import make_rasterizer
+from iseg_core.render.camera import sphere_cameras
+from iseg_core.render.embree import EmbreeRasterizer
+from iseg_core.render.raster import Agreement, agreement
+from iseg_core.storage.prepare import prepare
+from iseg_core.teachers.sam import SamTeacher
+from iseg_core.teachers.teacher import RenderedView
+from iseg_core.training.batches import VoteBatches
+from iseg_core.training.fit import FieldLoss, fit_field
+from iseg_core.training.observations import Observations
+from iseg_core.training.settings import Settings
+from iseg_core.training.train import train
 
 GRADIENT, FIELD, FIELD_LOSS = 1e-3, 5e-2, 0.25  # relative errors
 ANSWER = 0.98  # share of the vertices on the same side
@@ -70,7 +72,7 @@ def check_gradients(device: torch.device, scale: Scale) -> list[dict]:
     compare("gradient of the decoder", decoder_gradient, 10 * GRADIENT)
 
     def one_step(where: torch.device) -> torch.Tensor:
-        with mock.patch("iseg_core.fit.reduced_precision", nullcontext):  # bf16 has gone its own way by then
+        with mock.patch("iseg_core.training.fit.reduced_precision", nullcontext):  # bf16 has gone its own way by then
             return _field(observations, vertices, replace(scale.settings, field_steps=1), where)
 
     def loss(where: torch.device) -> torch.Tensor:
@@ -93,7 +95,7 @@ def _field(observations: Observations, vertices: np.ndarray, settings: Settings,
 def check_replayed(device: torch.device, scale: Scale) -> list[dict]:
     """Gradients of the decoder as one CUDA graph against those computed kernel by kernel, in single precision."""
     seen, found = observed(scale), []
-    with mock.patch("iseg_core.fit.reduced_precision", nullcontext):
+    with mock.patch("iseg_core.training.fit.reduced_precision", nullcontext):
         for replayed in (False, True):
             gradients = decoding(seen, device, scale, replayed)
             found.append([torch.cat([g.flatten() for g in gradients()]).clone() for _ in range(3)])

@@ -11,12 +11,12 @@ from speed import jack
 from torch.utils.flop_counter import FlopCounterMode
 
 import iseg_core as iseg
-from iseg_core.graphs import Replayed
-from iseg_core.model import Decoder
-from iseg_core.store import Model
-from iseg_core.teacher import RenderedView
-from iseg_core.teacher.sam import SamTeacher
-from iseg_core.train import train
+from iseg_core.network import Decoder
+from iseg_core.storage.trained_model import Model
+from iseg_core.teachers.sam import SamTeacher
+from iseg_core.teachers.teacher import RenderedView
+from iseg_core.training.cuda_graph import Replayed
+from iseg_core.training.train import train
 
 
 def limits(device: torch.device, scale: Scale) -> list[dict]:

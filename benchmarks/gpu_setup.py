@@ -10,19 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from iseg_core.batches import Ahead, VoteBatches
-from iseg_core.descent import Descent
-from iseg_core.fit import decoder_gradients
-from iseg_core.model import Decoder
-from iseg_core.observe import Observations, observe
-from iseg_core.presets import get_settings
-from iseg_core.raster import make_rasterizer
-from iseg_core.segmenter import prepare
-from iseg_core.store import Model
-from iseg_core.teacher import SCALES, Embedding, Prediction, RenderedView
-from iseg_core.teacher.sam import SamTeacher
-from iseg_core.train import make_teacher
-from iseg_core.views import sphere_cameras
+from iseg_core.clicks.click import SCALES
+from iseg_core.network import Decoder
+from iseg_core.render.backends import make_rasterizer
+from iseg_core.render.camera import sphere_cameras
+from iseg_core.storage.prepare import prepare
+from iseg_core.storage.trained_model import Model
+from iseg_core.teachers.registry import make_teacher
+from iseg_core.teachers.sam import SamTeacher
+from iseg_core.teachers.teacher import Embedding, Prediction, RenderedView
+from iseg_core.training.batches import Ahead, VoteBatches
+from iseg_core.training.fit import decoder_gradients
+from iseg_core.training.observations import Observations
+from iseg_core.training.observe import observe
+from iseg_core.training.optimizer import Descent
+from iseg_core.training.settings import get_settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from speed import jack  # noqa: E402

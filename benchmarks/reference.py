@@ -29,21 +29,22 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from iseg_core.batches import ViewBatches
 from iseg_core.bench.dataset import LabelledMesh, find_meshes
 from iseg_core.bench.experiments.common import iou
 from iseg_core.bench.oracle import NoisyOracle, proxy_labels
-from iseg_core.device import has_fast_bf16, reduced_precision
-from iseg_core.fit import fit_decoder, fit_field
-from iseg_core.model import Decoder, FeatureField
-from iseg_core.observe import Observations, observe
-from iseg_core.presets import Settings, get_settings
-from iseg_core.raster import make_rasterizer
-from iseg_core.segmenter import prepare
-from iseg_core.store import Model
-from iseg_core.teacher import Embedding, RenderedView
-from iseg_core.teacher.sam import SamTeacher
-from iseg_core.views import sphere_cameras
+from iseg_core.network import Decoder, FeatureField
+from iseg_core.render.backends import make_rasterizer
+from iseg_core.render.camera import sphere_cameras
+from iseg_core.storage.prepare import prepare
+from iseg_core.storage.trained_model import Model
+from iseg_core.system.device import has_fast_bf16, reduced_precision
+from iseg_core.teachers.sam import SamTeacher
+from iseg_core.teachers.teacher import Embedding, RenderedView
+from iseg_core.training.batches import ViewBatches
+from iseg_core.training.fit import fit_decoder, fit_field
+from iseg_core.training.observations import Observations
+from iseg_core.training.observe import observe
+from iseg_core.training.settings import Settings, get_settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from speed import CONSOLE, table  # noqa: E402

@@ -20,10 +20,11 @@ from speed import ROOT, peak_gb, table
 
 import iseg_core as iseg
 from iseg_core.bench.dataset import LabelledFile, find_meshes
-from iseg_core.mesh import as_mesh
-from iseg_core.proxy import make_proxy
-from iseg_core.segmenter import INSTANT_VERTICES, Segmenter, prepare
-from iseg_core.simulate import Target, first_click
+from iseg_core.clicks.simulated_user import Target, first_click
+from iseg_core.formats.load import as_mesh
+from iseg_core.geometry.proxy import make_proxy
+from iseg_core.inference.segmenter import Segmenter
+from iseg_core.storage.prepare import INSTANT_VERTICES, prepare
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does; before torch is imported
 VERTICES = (3_000, 30_000, 300_000, 1_000_000, 3_000_000)

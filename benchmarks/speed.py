@@ -29,10 +29,10 @@ from iseg_core.bench.dataset import LabelledMesh, find_meshes
 from iseg_core.bench.experiments.common import iou
 from iseg_core.bench.oracle import NoisyOracle, proxy_labels
 from iseg_core.engine.client import EngineClient
-from iseg_core.presets import Settings, get_settings
-from iseg_core.proxy import make_proxy
-from iseg_core.segmenter import prepare
-from iseg_core.surface import Surface
+from iseg_core.geometry.proxy import make_proxy
+from iseg_core.parts.surface import Surface
+from iseg_core.storage.prepare import prepare
+from iseg_core.training.settings import Settings, get_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSOLE = Console()
@@ -106,7 +106,7 @@ def starts(repeats: int = 7) -> list[dict]:
 
 def _train_alone(preset: str, pipe) -> None:
     """In a process of its own, so that the peak memory is this run's."""
-    from iseg_core import fit, observe, raster  # noqa: F401  with torch, which is imported where it is needed first
+    from iseg_core.render import raster  # noqa: F401  with torch, which is imported where it is needed first
 
     mesh = jack(3000)
     began = time.perf_counter()
@@ -174,11 +174,11 @@ def statistics() -> list[dict]:
     """One gradient of equation 3 over all views: by A, b, c, and by rendering every view."""
     import torch
 
-    from iseg_core.fit import FieldLoss
-    from iseg_core.observe import observe
-    from iseg_core.raster import make_rasterizer
-    from iseg_core.train import make_teacher
-    from iseg_core.views import sphere_cameras
+    from iseg_core.render.backends import make_rasterizer
+    from iseg_core.render.camera import sphere_cameras
+    from iseg_core.teachers.registry import make_teacher
+    from iseg_core.training.fit import FieldLoss
+    from iseg_core.training.observe import observe
 
     model = prepare(jack(3000), 5000)
     vertices, faces = model.proxy.vertices, model.proxy.faces
@@ -237,10 +237,11 @@ def _compare(item: LabelledMesh, budget: float) -> dict:
     """One mesh of `objectives`."""
     import torch
 
-    from iseg_core.fit import fit_decoder, fit_field
-    from iseg_core.observe import Observations, observe
-    from iseg_core.raster import make_rasterizer
-    from iseg_core.views import sphere_cameras
+    from iseg_core.render.backends import make_rasterizer
+    from iseg_core.render.camera import sphere_cameras
+    from iseg_core.training.fit import fit_decoder, fit_field
+    from iseg_core.training.observations import Observations
+    from iseg_core.training.observe import observe
 
     model, settings = prepare(item.mesh, 3000), get_settings("standard")
     vertices, faces, mass = model.proxy.vertices, model.proxy.faces, model.surface["mass"]
@@ -302,7 +303,7 @@ def main() -> None:
     parser.add_argument("--meshes", nargs="*", default=["186", "259", "36"], help="names, of the section objectives")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "out" / "speed")
     options = parser.parse_args()
-    from iseg_core.device import pick_device
+    from iseg_core.system.device import pick_device
 
     options.output.mkdir(parents=True, exist_ok=True)
     wanted = options.only.split(",")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from iseg_core.draw import contact_sheet, draw_views
-from iseg_core.files import atomic_write
+from iseg_core.render.figures import contact_sheet, draw_views
+from iseg_core.system.atomic_file import atomic_write
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -2,28 +2,34 @@
 
 import bpy
 
-from . import history, live, managed, operators, panels, prefs, session, state, tool, view
+from . import operators
+from .document import properties, undo
+from .engine import session
+from .engine.environment import manager
+from .live import handlers
+from .ui import preferences, sidebar
+from .viewport import draw, tool
 
-CLASSES = (prefs.Preferences, *state.CLASSES, *operators.CLASSES, *panels.CLASSES)
+CLASSES = (preferences.Preferences, *properties.CLASSES, *operators.CLASSES, *sidebar.CLASSES)
 
 
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    state.add_properties()
-    live.start()
-    view.start()
+    properties.add_properties()
+    handlers.start()
+    draw.start()
     tool.start()
 
 
 def unregister() -> None:
     operators.click.stop()
     tool.stop()
-    managed.stop()
+    manager.stop()
     session.close()  # what is under way ends, and says so to those below
-    view.stop()
-    live.stop()
-    history.forget()
-    state.remove_properties()
+    draw.stop()
+    handlers.stop()
+    undo.forget()
+    properties.remove_properties()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

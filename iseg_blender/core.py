@@ -17,11 +17,11 @@ if TYPE_CHECKING:
         Superseded,
         UnknownMeshError,
     )
-    from iseg_core.files import atomic_write
-    from iseg_core.mesh import Mesh
+    from iseg_core.geometry.mesh import Mesh
     from iseg_core.progress import Progress
-    from iseg_core.recent import Recent
-    from iseg_core.transfer import download, read_page
+    from iseg_core.system.atomic_file import atomic_write
+    from iseg_core.system.download import download, read_page
+    from iseg_core.system.lru import Recent
     from iseg_core.version import __version__
 else:
     from .iseg_core.engine.client import EngineClient, State, as_error, as_progress
@@ -35,11 +35,11 @@ else:
         Superseded,
         UnknownMeshError,
     )
-    from .iseg_core.files import atomic_write
-    from .iseg_core.mesh import Mesh
+    from .iseg_core.geometry.mesh import Mesh
     from .iseg_core.progress import Progress
-    from .iseg_core.recent import Recent
-    from .iseg_core.transfer import download, read_page
+    from .iseg_core.system.atomic_file import atomic_write
+    from .iseg_core.system.download import download, read_page
+    from .iseg_core.system.lru import Recent
     from .iseg_core.version import __version__
 
 __all__ = [

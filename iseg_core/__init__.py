@@ -10,25 +10,17 @@ Importing the package imports nothing heavy: what a name needs is imported when 
 import os
 import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .errors import (
-    Cancelled,
-    ClickError,
-    IsegError,
-    MeshError,
-    ModelFileError,
-    SettingsError,
-    WeightsError,
-)
+from .errors import Cancelled, ClickError, IsegError, MeshError, ModelFileError, SettingsError, WeightsError
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .mesh import Mesh, load_mesh
-    from .segmenter import Segmenter, instant
-    from .store import Model, load
-    from .train import train
+    from .formats.load import load_mesh
+    from .geometry.mesh import Mesh
+    from .inference.segmenter import Segmenter, instant
+    from .storage.trained_model import Model, load
+    from .training.train import train
 
 if sys.platform == "darwin":  # torch reads it when it is imported: what Apple's MPS cannot do, the processor does
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
@@ -52,13 +44,13 @@ __all__ = [
 ]
 
 _HOME = {
-    "Mesh": "mesh",
-    "load_mesh": "mesh",
-    "Model": "store",
-    "load": "store",
-    "Segmenter": "segmenter",
-    "instant": "segmenter",
-    "train": "train",
+    "Mesh": "geometry.mesh",
+    "load_mesh": "formats.load",
+    "Model": "storage.trained_model",
+    "load": "storage.trained_model",
+    "Segmenter": "inference.segmenter",
+    "instant": "inference.segmenter",
+    "train": "training.train",
 }
 
 
@@ -72,15 +64,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Package(ModuleType):
-    """Python binds a submodule to its package's name; `train` stays the function that the module train defines."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "train" and isinstance(value, ModuleType):
-            value = value.train
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -89,7 +89,7 @@ def _embree() -> Finding:
     try:
         import numpy as np
 
-        from .raster import EmbreeRasterizer
+        from .render.embree import EmbreeRasterizer
 
         triangle = np.array([[-1.0, -1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 1.0, 0.0]])  # [3, 3]
         caster = EmbreeRasterizer(triangle, np.array([[0, 1, 2]]))
@@ -111,7 +111,8 @@ def _nvdiffrast() -> Finding:
 def _files() -> list[Finding]:
     """The cache folder and the weights in it."""
     try:
-        from .weights import REGISTRY, cache_folder, weights_folder
+        from .system.folders import cache_folder
+        from .teachers.sam_weights import REGISTRY, weights_folder
     except ModuleNotFoundError as error:
         return [Finding("cache", f"unknown, for {error.name} is missing.", REINSTALL)]
     findings = []

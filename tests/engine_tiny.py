@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from iseg_core import presets
 from iseg_core.engine import server
+from iseg_core.training import settings as training_settings
 
-TINY = presets.Settings(
+TINY = training_settings.Settings(
     preset="tiny",
     proxy_vertices=200,
     views=6,
@@ -28,9 +28,9 @@ TINY = presets.Settings(
     decoder_widths=(16, 16),
     decoder_steps=3,
 )
-presets.PRESETS["tiny"] = TINY
-presets.PRESETS["small"] = replace(
-    presets.PRESETS["draft"],
+training_settings.PRESETS["tiny"] = TINY
+training_settings.PRESETS["small"] = replace(
+    training_settings.PRESETS["draft"],
     preset="small",
     views=10,
     hidden_targets=4,
@@ -38,13 +38,13 @@ presets.PRESETS["small"] = replace(
     field_steps=20,
     decoder_steps=20,
 )  # draft in little: real networks, real sizes
-presets.PRESETS["endless"] = replace(TINY, preset="endless", field_steps=10**9)
+training_settings.PRESETS["endless"] = replace(TINY, preset="endless", field_steps=10**9)
 
 if "quick" in sys.argv:
-    presets.PRESETS.update({name: replace(TINY, preset=name) for name in ("draft", "standard", "paper")})
+    training_settings.PRESETS.update({name: replace(TINY, preset=name) for name in ("draft", "standard", "paper")})
 
 if "noisy" in sys.argv:
-    module = importlib.import_module("iseg_core.train")
+    module = importlib.import_module("iseg_core.training.train")
     quiet = module.train
 
     def noisy(*arguments, **settings):
@@ -59,8 +59,8 @@ if "noisy" in sys.argv:
 
 for argument in sys.argv[1:]:
     if argument.startswith("http"):
-        from iseg_core import weights
+        from iseg_core.teachers import sam_weights
 
-        weights.BASE_URL = argument
+        sam_weights.BASE_URL = argument
 
 server.main()

@@ -15,11 +15,11 @@ def content(name: str) -> bytes:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from iseg_core import weights
     from iseg_core.engine import server
+    from iseg_core.teachers import sam_weights
 
-    weights.BASE_URL = sys.argv[1]
-    for name, official in weights.REGISTRY.items():
+    sam_weights.BASE_URL = sys.argv[1]
+    for name, official in sam_weights.REGISTRY.items():
         digest = hashlib.sha256(content(name)).hexdigest()
-        weights.REGISTRY[name] = replace(official, bytes=SIZE, sha256=digest)
+        sam_weights.REGISTRY[name] = replace(official, bytes=SIZE, sha256=digest)
     server.main()

@@ -22,7 +22,7 @@ from engine_support import PATIENT, TINY, alive, icosphere, parent_of_an_engine,
 
 from iseg_core.engine.client import EngineClient, State
 from iseg_core.errors import EngineError, IsegError
-from iseg_core.mesh import as_mesh
+from iseg_core.formats.load import as_mesh
 
 SOON = 5.0  # seconds within which something must have ended
 GOOD = {"teacher": "geometric", "preset": "tiny", "seed": 0}

@@ -24,9 +24,9 @@ from test_mesh import outline, tangle
 from test_mesh_files import good_files
 
 import iseg_core as iseg
-from iseg_core import store
 from iseg_core.errors import ClickError, MeshError, ModelFileError
-from iseg_core.mesh import load_mesh
+from iseg_core.formats.load import load_mesh
+from iseg_core.storage import tensor_file
 
 SOON = 10.0  # seconds of the processor for one file
 LATE = 60.0  # seconds of the clock: what waits for a pipe or a device takes no time of the processor
@@ -168,7 +168,7 @@ def models(count: int, seed: int = 0) -> str:
         path, sprung = Path(folder) / "model.iseg", Path(folder) / "sprung"
         model.save(path)
         good = path.read_bytes()
-        record, tensors = store._read(path)
+        record, tensors = tensor_file.read(path)
         for turn in range(count):
             if dice.random() < 0.02:
                 data = pickle.dumps(_Trap(sprung))
@@ -221,5 +221,5 @@ def _sealed(record: dict[str, Any], tensors: dict[str, np.ndarray], dice: random
             part = dice.choice(("settings", "info"))
             key = dice.choice(sorted(record[part]))
             record[part][key] = dice.choice((None, 0, -1, 10**9, "x", [], [1], [10**6], [-1], [[1]], {}, 1e308, True))
-    record["sha256"] = store.checksum({k: v for k, v in record.items() if k != "sha256"}, tensors)
+    record["sha256"] = tensor_file.checksum({k: v for k, v in record.items() if k != "sha256"}, tensors)
     return save({name: np.asarray(array, order="C") for name, array in tensors.items()}, {"iseg": json.dumps(record)})

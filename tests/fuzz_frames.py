@@ -19,25 +19,16 @@ from typing import Any
 import numpy as np
 from engine_support import PATIENT, alive, icosphere, tiny_engine
 
-from iseg_core.engine import client as client_module
-from iseg_core.engine import server as server_module
+from iseg_core.engine import client as engine_client
+from iseg_core.engine import process as engine_process
+from iseg_core.engine import server as engine_server
 from iseg_core.engine.client import EngineClient, State
 from iseg_core.engine.connection import Connection
-from iseg_core.engine.protocol import (
-    HEADER_LIMIT,
-    MAGIC,
-    PAYLOAD_LIMIT,
-    PREFIX,
-    PROTOCOL,
-    TYPES,
-    Message,
-    encode,
-    read,
-)
+from iseg_core.engine.protocol import HEADER_LIMIT, MAGIC, PAYLOAD_LIMIT, PREFIX, PROTOCOL, TYPES, Message, encode, read
 from iseg_core.engine.server import Server
 from iseg_core.engine.service import Service
 from iseg_core.errors import EngineError, MessageError, ProtocolError
-from iseg_core.mesh import Mesh
+from iseg_core.geometry.mesh import Mesh
 
 SOON = 5.0  # seconds
 BALL = icosphere()
@@ -193,8 +184,8 @@ def _read_all(source: "Drip", ends: Counter[str]) -> None:
 def server(count: int, seed: int = 0) -> str:
     """The dispatcher within this process: every answer is a result or one of our sentences, and it always ends."""
     dice, kinds, slowest, done = random.Random(seed), Counter[str](), 0.0, 0
-    keep, server_module._warm_up = server_module._warm_up, lambda service: None
-    keep_log, server_module.log = server_module.log, lambda text: None
+    keep, engine_server._warm_up = engine_server._warm_up, lambda service: None
+    keep_log, engine_process.log = engine_process.log, lambda text: None
     try:
         with tempfile.TemporaryDirectory() as folder:
             service = _Harmless()
@@ -215,7 +206,7 @@ def server(count: int, seed: int = 0) -> str:
                 slowest = max(slowest, time.monotonic() - began)
             assert not any(Path(folder).rglob("*")), "something was written"
     finally:
-        server_module._warm_up, server_module.log = keep, keep_log
+        engine_server._warm_up, engine_process.log = keep, keep_log
     said = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
     return f"{done:,} frames: {said}; a stream of {STREAM} took {slowest:.2f} s at most"
 
@@ -258,7 +249,7 @@ class _Process:
 def client(count: int, seed: int = 0) -> str:
     """The client: whatever an engine says, a request ends with an answer or an EngineError, and the state says why."""
     dice, states, raised, done, slowest = random.Random(seed), Counter[str](), list[Any](), 0, 0.0
-    keep, client_module.Connection = client_module.Connection, _Fake
+    keep, engine_client.Connection = engine_client.Connection, _Fake
     hook, threading.excepthook = threading.excepthook, raised.append
     try:
         while done < count:
@@ -288,7 +279,7 @@ def client(count: int, seed: int = 0) -> str:
             slowest = max(slowest, time.monotonic() - began)
         assert not raised, raised[0]
     finally:
-        client_module.Connection, threading.excepthook = keep, hook
+        engine_client.Connection, threading.excepthook = keep, hook
     ends = ", ".join(f"{number:,} {state}" for state, number in states.most_common())
     return f"{done:,} frames, three requests a stream: {ends}; a stream took {slowest:.2f} s at most"
 

@@ -79,5 +79,5 @@ def install(
     monkeypatch.setitem(sys.modules, "nvdiffrast", package)
     monkeypatch.setitem(sys.modules, "nvdiffrast.torch", fake)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("iseg_core.raster_nvdiffrast.DEVICE", "cpu")
-    monkeypatch.setattr("iseg_core.raster_nvdiffrast.LARGEST", finest)
+    monkeypatch.setattr("iseg_core.render.nvdiffrast.DEVICE", "cpu")
+    monkeypatch.setattr("iseg_core.render.nvdiffrast.LARGEST", finest)

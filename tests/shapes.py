@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from iseg_core.mesh import Mesh
-from iseg_core.presets import Settings, get_settings
+from iseg_core.geometry.mesh import Mesh
+from iseg_core.training.settings import Settings, get_settings
 
 
 def sphere(subdivisions: int = 3) -> Mesh:

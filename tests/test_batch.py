@@ -17,12 +17,14 @@ from engine_support import until
 from shapes import dumbbell, moved, tiny_settings, write_off
 
 import iseg_core as iseg
-from iseg_core import cli, presets
-from iseg_core.batch import kept, report
+from iseg_core.batch import checkpoints, report
 from iseg_core.batch.library import FAILED, PRESENT, TRAINED, Entry, Result, Training, find_library, is_present
 from iseg_core.batch.run import Running, Share, State, alone, train_library
-from iseg_core.checkpoint import State as Stage
+from iseg_core.cli import arguments as cli_arguments
+from iseg_core.cli import main
 from iseg_core.errors import SettingsError
+from iseg_core.storage.checkpoint import State as Stage
+from iseg_core.training import settings
 
 SHORT = tiny_settings()
 TRAINING = Training("geometric", SHORT, 3)
@@ -121,9 +123,9 @@ def watched(folder: Path, killed: dict[str, int]) -> Callable:
         import os
         import signal
 
-        from iseg_core import fit
         from iseg_core.batch.pool import train_one
-        from iseg_core.teacher.geometric import GeometricTeacher
+        from iseg_core.teachers.geometric import GeometricTeacher
+        from iseg_core.training import fit
 
         def note(what: str) -> list[str]:
             with open(folder / what, "a") as file:
@@ -232,15 +234,15 @@ def test_a_worker_that_always_ends_is_given_up_and_the_next_command_goes_on(ray,
     assert list((tmp_path / "out").rglob("*.checkpoint")) and not list((tmp_path / "out").rglob("*.mark"))
     (result,) = train_library(ray, entries, tmp_path / "out", TRAINING)
     assert result.status == TRAINED and noted(tmp_path, "looks") == {"part0": SHORT.views}
-    assert not (tmp_path / "out" / kept.FOLDER).exists()
+    assert not (tmp_path / "out" / checkpoints.FOLDER).exists()
 
 
 def test_a_machine_that_does_not_share_the_folder_keeps_nothing_there(tmp_path):
     (tmp_path / "out").mkdir()
     state = Stage({}, {"x": np.zeros(1)})
-    with kept.keeping(tmp_path / "out") as command:
+    with checkpoints.keeping(tmp_path / "out") as command:
         here = command.place("deep/part")
-        elsewhere = here._replace(mark=here.mark.with_name("another" + kept.MARK))
+        elsewhere = here._replace(mark=here.mark.with_name("another" + checkpoints.MARK))
         for place, keeps in ((elsewhere, False), (here, True)):
             checkpoint = place.checkpoint()
             checkpoint.of({"mesh": "m"})
@@ -248,7 +250,7 @@ def test_a_machine_that_does_not_share_the_folder_keeps_nothing_there(tmp_path):
             assert here.folder.exists() == keeps
     assert here.folder.exists() and not here.mark.exists()  # the training did not end
     here.mark.touch()  # a command that was killed leaves it
-    with kept.keeping(tmp_path / "out") as command:
+    with checkpoints.keeping(tmp_path / "out") as command:
         assert command.place("deep/part") != here and not here.mark.exists()
         assert command.place("deep/part").folder == here.folder != command.place("deep").folder
         command.remove("deep/part")
@@ -260,7 +262,7 @@ def test_a_defect_is_told_with_its_place(ray, tmp_path, monkeypatch):
         return 1 / 0
 
     monkeypatch.setattr("iseg_core.batch.run.train_one", broken)
-    monkeypatch.setattr("iseg_core.batch.spread.train_spread", lambda *inputs, **keywords: 1 / 0)
+    monkeypatch.setattr("iseg_core.batch.split_views.train_spread", lambda *inputs, **keywords: 1 / 0)
     for spread in (None, 1):
         (result,) = train_library(ray, library(tmp_path, 1), tmp_path / "out", TRAINING, retries=1, spread=spread)
         assert result.status == FAILED and result.attempts == 2
@@ -324,9 +326,9 @@ def test_what_this_machine_lacks_is_said_before_the_work(ray, tmp_path, share, s
 
 
 def test_a_spread_mesh_whose_worker_was_killed_is_begun_anew(ray, tmp_path, monkeypatch):
-    from iseg_core.batch import spread
+    from iseg_core.batch import split_views
 
-    mark, share = tmp_path / "killed", spread.Share
+    mark, share = tmp_path / "killed", split_views.Share
 
     class Mortal(share):
         """Ends in the middle of its views; once, or in each of the workers at once."""
@@ -341,7 +343,7 @@ def test_a_spread_mesh_whose_worker_was_killed_is_begun_anew(ray, tmp_path, monk
                 os.kill(os.getpid(), signal.SIGKILL)
             return seen
 
-    monkeypatch.setattr(spread, "Share", Mortal)
+    monkeypatch.setattr(split_views, "Share", Mortal)
     entries = library(tmp_path, 2)
     results = by_name(train_library(ray, entries, tmp_path / "out", TRAINING, spread=2))
     assert mark.exists() and [result.status for result in results.values()] == [TRAINED] * 2
@@ -367,8 +369,8 @@ def test_a_worker_reads_the_weights_of_a_library_once(monkeypatch):
     from iseg_core.version import __version__
 
     read, taught = [], []
-    monkeypatch.setattr("iseg_core.teacher.sam.SamTeacher.from_weights", lambda *asked: read.append(asked) or object())
-    module = import_module("iseg_core.train")  # the package's attribute of that name is the function
+    monkeypatch.setattr("iseg_core.teachers.sam.SamTeacher.from_weights", lambda *asked: read.append(asked) or object())
+    module = import_module("iseg_core.training.train")  # the package's attribute of that name is the function
     monkeypatch.setattr(module, "train", lambda mesh, teacher, **_: taught.append(teacher))
     monkeypatch.setattr(pool, "settle", lambda *_: None)  # it would settle this process
     place, mesh = SimpleNamespace(checkpoint=lambda: None), dumbbell(1)
@@ -453,30 +455,33 @@ def test_the_command(ray, tmp_path, monkeypatch, capsys, spread):
         yield ray
 
     monkeypatch.setattr("iseg_core.batch.pool.ray_pool", connected)
-    monkeypatch.setitem(presets.PRESETS, "draft", SHORT)
+    monkeypatch.setitem(settings.PRESETS, "draft", SHORT)
     library(tmp_path, 1)
     (tmp_path / "meshes" / "broken.off").write_text("OFF\nnonsense\n")
     out = tmp_path / "out"
     command = ["batch", str(tmp_path / "meshes"), "-o", str(out), "--preset", "draft", *spread]
-    assert cli.main(command) == cli.FAILURE  # one failed
+    assert main.main(command) == cli_arguments.FAILURE  # one failed
     printed, said = capsys.readouterr()
     assert "1 trained, 0 there already, 1 failed." in printed and "broken.off" in printed
     assert "/2 part0: trained" in said and "/2 broken: failed" in said
     assert iseg.load(out / "part0.iseg").info["preset"] == "draft"
     assert {mesh["name"] for mesh in json.loads((out / "batch.json").read_text())["meshes"]} == {"part0", "broken"}
     (tmp_path / "meshes" / "broken.off").unlink()
-    assert cli.main(command) == 0
+    assert main.main(command) == 0
     assert "0 trained, 1 there already, 0 failed." in capsys.readouterr().out
 
 
 def test_wrong_arguments(tmp_path, capsys):
     for wrong in (["--gpu", "much"], ["--gpu", "1.5"], ["--cores", "0"], ["--retries", "-1"], ["--spread", "0"]):
         with pytest.raises(SystemExit):
-            cli.main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), *wrong])
-    assert cli.main(["batch", str(tmp_path / "nothing"), "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+            main.main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), *wrong])
+    assert main.main(["batch", str(tmp_path / "nothing"), "-o", str(tmp_path / "out")]) == cli_arguments.USAGE_ERROR
     assert "cannot be read" in capsys.readouterr().err
     (tmp_path / "a.off").touch()
-    assert cli.main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--preset", "best"]) == cli.USAGE_ERROR
+    assert (
+        main.main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--preset", "best"])
+        == cli_arguments.USAGE_ERROR
+    )
     assert "draft, standard, paper" in capsys.readouterr().err
 
 
@@ -516,5 +521,5 @@ def test_the_end_of_ray_is_a_sentence(monkeypatch):
 def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     (tmp_path / "a.off").touch()
-    assert cli.main(["batch", str(tmp_path), "-o", str(tmp_path / "out")]) == cli.USAGE_ERROR
+    assert main.main(["batch", str(tmp_path), "-o", str(tmp_path / "out")]) == cli_arguments.USAGE_ERROR
     assert 'pip install "iseg-core[cluster]"' in capsys.readouterr().err

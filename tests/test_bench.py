@@ -9,14 +9,15 @@ import pytest
 from rich.console import Console
 from shapes import bottom, dumbbell, tiny_settings, write_off
 
-from iseg_core.bench import protocol, run
+from iseg_core.bench import run
 from iseg_core.bench.dataset import LabelledMesh, find_meshes
 from iseg_core.bench.experiment import Experiment, Report, Setup, Table
+from iseg_core.bench.experiments import clicks as experiments_clicks
 from iseg_core.bench.report import markdown, write_report
-from iseg_core.cli import main
+from iseg_core.cli.main import main
+from iseg_core.clicks.simulated_user import Target, simulate
 from iseg_core.errors import Cancelled, SettingsError
-from iseg_core.presets import PRESETS
-from iseg_core.simulate import Target, simulate
+from iseg_core.training.settings import PRESETS
 
 PSB = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "psb_dev"
 
@@ -116,7 +117,7 @@ def test_a_perfect_answer_scores_one_and_needs_one_click():
     target = Target(item.mesh, item.parts[0])
     found, clicks = simulate(target, lambda clicks: target.vertices.astype(float), 20)
     assert found[0] == pytest.approx(1, abs=0.05)
-    assert protocol.clicks_to_reach(found, 0.85) == 1
+    assert experiments_clicks.clicks_to_reach(found, 0.85) == 1
 
 
 def test_best_person_is_the_one_whose_part_fits_best():
@@ -124,25 +125,25 @@ def test_best_person_is_the_one_whose_part_fits_best():
     target = Target(item.mesh, item.parts[0])
     vertex = bottom(item.mesh)
     answer = target.vertices.astype(float)  # [V]
-    assert protocol.best_person(item, target, vertex, answer) == target.iou(answer)
+    assert experiments_clicks.best_person(item, target, vertex, answer) == target.iou(answer)
     everything = np.ones(len(answer))  # [V] about what the other person takes for the part
-    assert protocol.best_person(item, target, vertex, everything) > target.iou(everything)
+    assert experiments_clicks.best_person(item, target, vertex, everything) > target.iou(everything)
 
 
 def test_record_of_a_mesh(tmp_path, tiny):
     setup = Setup(tmp_path, preset=tiny)
     item = labelled()
-    record = protocol.measure(item, setup)
+    record = experiments_clicks.measure(item, setup)
     json.dumps(record, default=float)
     assert len(record["parts"]) == 2
     for part in record["parts"]:
-        assert set(part["methods"]) == set(protocol.METHODS)
+        assert set(part["methods"]) == set(experiments_clicks.METHODS)
         for method in part["methods"].values():
-            assert len(method["iou"]) == protocol.LIMIT
+            assert len(method["iou"]) == experiments_clicks.LIMIT
             assert all(0 <= value <= 1 for value in method["iou"])
         assert part["methods"]["trained"]["broken"] == part["methods"]["instant"]["broken"] == 0
-        assert part["methods"]["shell"]["iou"] == pytest.approx([part["area"]] * protocol.LIMIT, abs=1e-5)
-    again = protocol.measure(item, setup)  # from the stored model
+        assert part["methods"]["shell"]["iou"] == pytest.approx([part["area"]] * experiments_clicks.LIMIT, abs=1e-5)
+    again = experiments_clicks.measure(item, setup)  # from the stored model
     assert again["parts"] == record["parts"]
     assert len(list((tmp_path / "models").iterdir())) == 1
 
@@ -150,7 +151,7 @@ def test_record_of_a_mesh(tmp_path, tiny):
 def test_scores_are_means_over_parts():
     iou = [[0.5] * 3 + [0.9] * 17, [0.7] * 20]
     record = {"parts": [{"methods": {"trained": {"iou": row, "best person": 0.8}}} for row in iou]}
-    found = protocol.scores(record, "trained")
+    found = experiments_clicks.scores(record, "trained")
     assert found["@1"] == pytest.approx(0.6)
     assert found["@10"] == pytest.approx(0.8)
     assert found["NoC@85"] == pytest.approx((4 + 20) / 2)
@@ -178,7 +179,7 @@ def test_a_mesh_is_measured_in_a_process_of_its_own(tmp_path):
 
 def test_command_measures_reports_and_resumes(tmp_path, tiny, capsys, monkeypatch):
     monkeypatch.setattr(run, "_measure_apart", measure_here)
-    monkeypatch.setattr(protocol, "LIMIT", 10)
+    monkeypatch.setattr(experiments_clicks, "LIMIT", 10)
     data, out = write_princeton(tmp_path / "data"), tmp_path / "report"
     # A mesh whose labels do not fit: it fails, and the other one is measured.
     (data / "seg" / "22" / "22_1.seg").write_text("1\n2\n")

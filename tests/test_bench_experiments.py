@@ -10,20 +10,21 @@ import pytest
 from PIL import Image
 from shapes import dumbbell, tiny_settings, write_off
 
-from iseg_core import presets
-from iseg_core.batches import VoteBatches
 from iseg_core.bench.dataset import find_meshes
 from iseg_core.bench.experiment import MACHINE, Record, Setup
 from iseg_core.bench.experiments import EXPERIMENTS, common, fidelity, occluded, otsu, stability, transfer
-from iseg_core.mesh import Mesh
-from iseg_core.observe import Observations, observe
-from iseg_core.presets import Settings
-from iseg_core.raster import make_rasterizer
-from iseg_core.segmenter import otsu as otsu_threshold
-from iseg_core.segmenter import prepare
-from iseg_core.store import Model
-from iseg_core.train import make_teacher
-from iseg_core.views import sphere_cameras
+from iseg_core.geometry.mesh import Mesh
+from iseg_core.inference.threshold import otsu as otsu_threshold
+from iseg_core.render.backends import make_rasterizer
+from iseg_core.render.camera import sphere_cameras
+from iseg_core.storage.prepare import prepare
+from iseg_core.storage.trained_model import Model
+from iseg_core.teachers.registry import make_teacher
+from iseg_core.training import settings as training_settings
+from iseg_core.training.batches import VoteBatches
+from iseg_core.training.observations import Observations
+from iseg_core.training.observe import observe
+from iseg_core.training.settings import Settings
 
 
 def write_mesh(folder: Path, name: str, mesh: Mesh) -> None:
@@ -38,7 +39,7 @@ def write_mesh(folder: Path, name: str, mesh: Mesh) -> None:
 def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
     """Two labelled shapes, and the shortest trainings that go through every stage."""
     for preset in ("standard", "draft"):
-        monkeypatch.setitem(presets.PRESETS, preset, tiny_settings(preset=preset, views=8))
+        monkeypatch.setitem(training_settings.PRESETS, preset, tiny_settings(preset=preset, views=8))
     for key, value in {"proxy_vertices": 500, "field_steps": 4, "decoder_steps": 6}.items():
         monkeypatch.setitem(common.REDUCED, key, value)
     monkeypatch.setattr(fidelity, "VIEWS", (4, 6))
@@ -158,7 +159,7 @@ def test_clicks_trained_on_are_those_of_the_training():
 
 
 def test_at_most_two_clicks_are_trained_on(monkeypatch: pytest.MonkeyPatch):
-    from iseg_core.train import train
+    from iseg_core.training.train import train
 
     lengths: list[int] = []
     draw = VoteBatches.draw

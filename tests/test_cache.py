@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from test_store import assert_equal, make_model
 
-from iseg_core import cache as module
-from iseg_core import cli
-from iseg_core.cache import Cache
-from iseg_core.checkpoint import State
-from iseg_core.store import Model
+from iseg_core.cli import main
+from iseg_core.storage import cache as storage_cache
+from iseg_core.storage.cache import Cache
+from iseg_core.storage.checkpoint import State
+from iseg_core.storage.trained_model import Model
 
 
 def named(preset: str = "draft", seed: int = 0) -> Model:
@@ -37,7 +37,7 @@ def put_at(cache: Cache, model: Model, seconds_ago: float) -> Path:
 
 def limit_to(monkeypatch: pytest.MonkeyPatch, count: float, path: Path) -> None:
     """Room for so many models of the size of this one."""
-    monkeypatch.setenv(module.LIMIT_VARIABLE, str(count * path.stat().st_size / 1e9))
+    monkeypatch.setenv(storage_cache.LIMIT_VARIABLE, str(count * path.stat().st_size / 1e9))
 
 
 def test_what_is_put_is_found_and_nothing_else(tmp_path: Path):
@@ -108,7 +108,7 @@ WRITER = """
 import sys
 sys.path[:0] = sys.argv[1:3]
 from pathlib import Path
-from iseg_core.cache import Cache
+from iseg_core.storage.cache import Cache
 from test_store import make_model
 for turn in range(40):
     Cache(Path(sys.argv[3])).put(make_model())
@@ -160,7 +160,7 @@ def test_checkpoints_count_and_go_too(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_trainings_that_never_end_stay_within_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     cache, size = Cache(tmp_path), 8 * 10**5
-    monkeypatch.setenv(module.LIMIT_VARIABLE, str(3.5 * size / 1e9))
+    monkeypatch.setenv(storage_cache.LIMIT_VARIABLE, str(3.5 * size / 1e9))
     for turn in range(6):
         checkpoint = cache.checkpoint()
         assert cache.usage().checkpoints == min(turn, 3)
@@ -178,7 +178,7 @@ def test_what_was_never_completed_goes_after_a_day(tmp_path: Path):
     old, new = tmp_path / ".old.iseg.12345678.part", tmp_path / ".new.iseg.12345678.part"
     old.touch()
     new.touch()
-    begun = time.time() - module.STALE - 60
+    begun = time.time() - storage_cache.STALE - 60
     os.utime(old, (begun, begun))
     cache.put(make_model())
     assert not old.exists() and new.exists()
@@ -186,17 +186,17 @@ def test_what_was_never_completed_goes_after_a_day(tmp_path: Path):
 
 @pytest.mark.parametrize("value", ["", "much", "-1", "nan", "1e400"])
 def test_a_limit_that_is_no_number_is_not_one(monkeypatch: pytest.MonkeyPatch, value: str):
-    monkeypatch.setenv(module.LIMIT_VARIABLE, value)
-    assert module.limit() == module.LIMIT * 1e9
-    monkeypatch.setenv(module.LIMIT_VARIABLE, "0.25")
-    assert module.limit() == 25e7
+    monkeypatch.setenv(storage_cache.LIMIT_VARIABLE, value)
+    assert storage_cache.limit() == storage_cache.LIMIT * 1e9
+    monkeypatch.setenv(storage_cache.LIMIT_VARIABLE, "0.25")
+    assert storage_cache.limit() == 25e7
 
 
 def test_the_command_says_what_is_there_and_clears_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("ISEG_CACHE", str(tmp_path))
-    monkeypatch.setenv(module.LIMIT_VARIABLE, "2")
+    monkeypatch.setenv(storage_cache.LIMIT_VARIABLE, "2")
     cache = Cache.of_user()
     cache.put(make_model())
     assert cache.folder == tmp_path / "models"
@@ -204,10 +204,10 @@ def test_the_command_says_what_is_there_and_clears_it(
     weights.parent.mkdir()
     weights.touch()
     (cache.folder / ".x.iseg.12345678.part").touch()
-    assert cli.main(["cache"]) == 0
+    assert main.main(["cache"]) == 0
     assert f"{cache.folder}: 1 model and 0 checkpoints, 0.0 MB of at most 2 GB." in capsys.readouterr().out
-    assert cli.main(["cache", "--clear"]) == 0
+    assert main.main(["cache", "--clear"]) == 0
     assert capsys.readouterr().out == "Removed 1 model and 0 checkpoints, 0.0 MB.\n"
     assert list(cache.folder.glob("*")) == [] and weights.exists()
-    assert cli.main(["cache"]) == 0
+    assert main.main(["cache"]) == 0
     assert "0 models" in capsys.readouterr().out

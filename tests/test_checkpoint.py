@@ -15,15 +15,15 @@ import pytest
 from shapes import dumbbell, tiny_settings, write_off
 
 import iseg_core as iseg
-from iseg_core import checkpoint as module
-from iseg_core import cli
-from iseg_core.batch.kept import keeping
+from iseg_core.batch.checkpoints import keeping
 from iseg_core.batch.library import FAILED, Entry
 from iseg_core.batch.run import _Run
 from iseg_core.bench.oracle import NoisyOracle
-from iseg_core.checkpoint import Checkpoint, State, UnusableCheckpoint
+from iseg_core.cli import main
 from iseg_core.progress import Progress
-from iseg_core.teacher.geometric import GeometricTeacher
+from iseg_core.storage import checkpoint as storage_checkpoint
+from iseg_core.storage.checkpoint import Checkpoint, State, UnusableCheckpoint
+from iseg_core.teachers.geometric import GeometricTeacher
 
 MESH = dumbbell(2)
 SHORT = tiny_settings()
@@ -33,7 +33,7 @@ STAGES = ("observe", "field", "decoder")
 @pytest.fixture(autouse=True)
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write after every step, so that each is a place to go on from."""
-    monkeypatch.setattr(module, "INTERVAL", 0.0)
+    monkeypatch.setattr(storage_checkpoint, "INTERVAL", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +111,12 @@ def test_once_the_views_are_summed_up_the_teacher_is_not_asked_again(tmp_path, w
 
 
 def test_little_is_written_and_nothing_is_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "INTERVAL", 1e9)
+    monkeypatch.setattr(storage_checkpoint, "INTERVAL", 1e9)
     writes: list[str] = []
-    write = module._write
-    monkeypatch.setattr(module, "_write", lambda path, state: (writes.append(path.name), write(path, state)))
+    write = storage_checkpoint._write
+    monkeypatch.setattr(
+        storage_checkpoint, "_write", lambda path, state: (writes.append(path.name), write(path, state))
+    )
     checkpoint = Checkpoint(tmp_path)
     iseg.train(MESH, preset=SHORT, checkpoint=checkpoint)
     assert writes == list(STAGES)  # the end of each
@@ -125,8 +127,8 @@ def test_little_is_written_and_nothing_is_left(tmp_path, monkeypatch):
 
 def test_it_is_time_when_the_next_step_would_end_too_late(tmp_path, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(module, "INTERVAL", 10.0)
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(storage_checkpoint, "INTERVAL", 10.0)
+    monkeypatch.setattr(storage_checkpoint.time, "monotonic", lambda: now[0])
     checkpoint, written = Checkpoint(tmp_path), []
     checkpoint.of({})
 
@@ -186,9 +188,9 @@ def test_a_checkpoint_that_fits_nothing_is_removed_and_the_run_begins_anew(tmp_p
     for state in (
         State({}, {}),
         State({"done": "x", "click_sets": [[1]], "groups": 3}, {"generator": np.zeros(3)}),
-        State(module._read(path).record, {}),  # pyright: ignore[reportOptionalMemberAccess]
+        State(storage_checkpoint._read(path).record, {}),  # pyright: ignore[reportOptionalMemberAccess]
     ):
-        module._write(path, state)
+        storage_checkpoint._write(path, state)
         model, reports = run(tmp_path)
         assert_same(model, whole)
         assert reports.count("observe") >= SHORT.views + 2 and reports.count("decoder") >= SHORT.decoder_steps + 2
@@ -213,7 +215,7 @@ def test_no_room_costs_the_checkpoint_alone(tmp_path, whole, monkeypatch, failur
     def full(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr("iseg_core.files.os.fsync", full)
+    monkeypatch.setattr("iseg_core.system.atomic_file.os.fsync", full)
     assert_same(run(tmp_path)[0], whole)
     assert files(tmp_path) == []
 
@@ -241,7 +243,7 @@ def test_a_fit_that_diverged_leaves_no_checkpoint(tmp_path, monkeypatch, capsys)
 
     monkeypatch.setenv("ISEG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(iseg, "train", diverged)
-    assert cli.main(["train", str(path), "-o", str(tmp_path / "model.iseg")]) == 1
+    assert main.main(["train", str(path), "-o", str(tmp_path / "model.iseg")]) == 1
     assert "not finite. Train the mesh again" in capsys.readouterr().err
 
     with keeping(tmp_path) as kept:

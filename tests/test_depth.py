@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import bottom, dumbbell, sphere, top
 
-from iseg_core.depth import COARSE, SAMPLE, Depth, depths, spread
+from iseg_core.geometry.depth import COARSE, SAMPLE, Depth, depths, spread
 
 MESH = sphere(2)  # 162 vertices
 POINTS = MESH.vertices

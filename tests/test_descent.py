@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from iseg_core.descent import BETAS, EPSILON, START, WARM_UP, WEIGHT_DECAY, Descent, learning_rate
-from iseg_core.device import SMALL, has_fast_bf16, reduced_precision, threads_for
+from iseg_core.system.device import SMALL, has_fast_bf16, reduced_precision, threads_for
+from iseg_core.training.optimizer import BETAS, EPSILON, START, WARM_UP, WEIGHT_DECAY, Descent, learning_rate
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"))]
 

@@ -7,9 +7,9 @@ import pytest
 import trimesh
 from PIL import Image
 
-from iseg_core import draw
-from iseg_core.draw import GREEN, RED, contact_sheet, draw_views, write_ply
-from iseg_core.mesh import Mesh
+from iseg_core.geometry.mesh import Mesh
+from iseg_core.render import figures
+from iseg_core.render.figures import GREEN, RED, contact_sheet, draw_views, write_ply
 
 SIZE = 64
 
@@ -89,9 +89,9 @@ def test_flipped_faces_and_seams_do_not_show(sphere: Mesh):
 
 def test_sharp_edges_stay_sharp_and_round_ones_round(sphere: Mesh):
     cube = trimesh.creation.box()
-    normals = draw._corner_normals(np.array(cube.vertices), np.array(cube.faces))  # [12, 3, 3]
+    normals = figures._corner_normals(np.array(cube.vertices), np.array(cube.faces))  # [12, 3, 3]
     np.testing.assert_allclose(normals, np.repeat(cube.face_normals[:, None], 3, axis=1), atol=1e-6)
-    normals = draw._corner_normals(sphere.vertices, sphere.faces)  # [F, 3, 3]
+    normals = figures._corner_normals(sphere.vertices, sphere.faces)  # [F, 3, 3]
     np.testing.assert_allclose(normals, sphere.vertices[sphere.faces], atol=0.02)
 
 
@@ -150,7 +150,7 @@ def test_ply_is_written_whole_or_not_at_all(sphere: Mesh, tmp_path: Path, monkey
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iseg_core.files.os.fsync", interrupt)
+    monkeypatch.setattr("iseg_core.system.atomic_file.os.fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_ply(tmp_path / "part.ply", sphere, np.zeros(len(sphere.vertices)))
     assert not list(tmp_path.iterdir())

@@ -27,6 +27,7 @@ from engine_support import (
 )
 
 import iseg_core as iseg
+from iseg_core.clicks.simulated_user import Target
 from iseg_core.engine.client import EngineClient, State
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.errors import (
@@ -39,8 +40,7 @@ from iseg_core.errors import (
     SettingsError,
     UnknownMeshError,
 )
-from iseg_core.segmenter import otsu
-from iseg_core.simulate import Target
+from iseg_core.inference.threshold import otsu
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are inspected and killed as POSIX does")
 SOON = 5.0  # seconds within which the engine has ended: a promise

@@ -19,20 +19,22 @@ from hypothesis import strategies as st
 from test_protocol import arrays, header_like, json_values, raw_frame
 
 import iseg_core as iseg
-from iseg_core import presets, segmenter
-from iseg_core.cache import Cache
-from iseg_core.engine import server as server_module
-from iseg_core.engine import service as service_module
-from iseg_core.engine.failure import describe
+from iseg_core.engine import server
+from iseg_core.engine import service as engine_service
+from iseg_core.engine.error_fields import describe
+from iseg_core.engine.jobs import Answer, Job, Later, ModelKey
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.engine.server import Server
-from iseg_core.engine.service import INSTANT, Answer, Job, Later, ModelKey, Service
+from iseg_core.engine.service import INSTANT, Service
 from iseg_core.errors import Cancelled, MeshError, WeightsError
+from iseg_core.inference import segmenter
 from iseg_core.progress import Progress
-from iseg_core.recent import Recent
-from iseg_core.store import Model
+from iseg_core.storage.cache import Cache
+from iseg_core.storage.trained_model import Model
+from iseg_core.system.lru import Recent
+from iseg_core.training import settings as training_settings
 
-train_module = importlib.import_module("iseg_core.train")  # whose name in the package is the function's
+train_module = importlib.import_module("iseg_core.training.train")  # whose name in the package is the function's
 
 
 class Stub(Service):
@@ -86,7 +88,7 @@ class Link:
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_warm_up", lambda service: None)
+    monkeypatch.setattr(server, "_warm_up", lambda service: None)
 
 
 @pytest.fixture
@@ -217,7 +219,7 @@ def test_progress_is_sent_at_most_ten_times_a_second(connect: Callable[[Service]
     clock = iter(np.arange(0.0, 1000.0, 0.01).tolist())
 
     def report(job: Job) -> Answer:
-        monkeypatch.setattr(server_module.time, "monotonic", lambda: next(clock))
+        monkeypatch.setattr(server.time, "monotonic", lambda: next(clock))
         for i in range(1000):  # 10 s on this clock
             job.report(Progress("first" if i < 500 else "second", i / 1000, None))
         monkeypatch.undo()
@@ -233,7 +235,7 @@ def test_progress_is_sent_at_most_ten_times_a_second(connect: Callable[[Service]
 
 def test_ids_are_used_once_and_queues_end(connect: Callable[[Service], Link], monkeypatch: pytest.MonkeyPatch):
     go = threading.Event()
-    monkeypatch.setattr(server_module, "QUEUE_LIMIT", 3)
+    monkeypatch.setattr(server, "QUEUE_LIMIT", 3)
     link = connect(Stub(wait=lambda job: Answer({"done": go.wait(PATIENT)})))
     for id in (2, 3, 4, 4, 0, 5):
         link.send("wait", id)
@@ -246,7 +248,7 @@ def test_ids_are_used_once_and_queues_end(connect: Callable[[Service], Link], mo
 
 def test_no_more_is_taken_in_than_memory_may_hold(connect: Callable[[Service], Link], monkeypatch: pytest.MonkeyPatch):
     go = threading.Event()
-    monkeypatch.setattr(server_module, "QUEUE_SIZE", 100)
+    monkeypatch.setattr(server, "QUEUE_SIZE", 100)
     link = connect(Stub(wait=lambda job: Answer({"done": go.wait(PATIENT)})))
     for id, size in ((2, 60), (3, 41), (4, 0), (5, 40)):
         link.send("wait", id, x=np.zeros(size, np.uint8))
@@ -259,7 +261,7 @@ def test_no_more_is_taken_in_than_memory_may_hold(connect: Callable[[Service], L
 def test_old_meshes_go_where_new_ones_are_large(connect, monkeypatch: pytest.MonkeyPatch):
     size = sum(array.nbytes for array in (icosphere()["vertices"].astype(np.float64), icosphere()["faces"]))
     for limit, left in ((3 * size, 3), (2.5 * size, 2), (size, 1), (0, 1)):  # the newest always stays
-        monkeypatch.setattr(service_module, "MESHES", limit)
+        monkeypatch.setattr(engine_service, "MESHES", limit)
         link, meshes = connect(Service()), []
         for id in (2, 3, 4):
             link.send("open_mesh", id, **icosphere(id))
@@ -274,19 +276,19 @@ def test_no_memory_to_read_with_ends_the_engine_in_words(error: Exception, monke
     def full(source: Any) -> None:
         raise error
 
-    monkeypatch.setattr(server_module, "read", full)
+    monkeypatch.setattr(server, "read", full)
     link = Link(Service())
     message = link.receive()
     assert (message.id, message.fields["type"]) == (0, "MemoryError") and "Close other" in message.fields["sentence"]
-    assert link.close() == server_module.BROKEN
+    assert link.close() == server.BROKEN
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny = presets.Settings(
+    tiny = training_settings.Settings(
         "tiny", views=4, click_range=(6, 6), second_clicks=1, hidden_targets=1, field_steps=2, decoder_steps=2
     )
-    monkeypatch.setitem(presets.PRESETS, "tiny", tiny)
+    monkeypatch.setitem(training_settings.PRESETS, "tiny", tiny)
 
 
 def test_a_fit_that_diverged_leaves_no_checkpoint(tmp_path: Path, connect, monkeypatch: pytest.MonkeyPatch, tiny: None):
@@ -330,7 +332,7 @@ def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monke
     while (message := link.receive()).kind == "progress":
         pass
     assert "No space left" in message.fields["unsaved"] and "Make room" in message.fields["unsaved"]
-    for id, others in ((4, 0), (20, service_module.SEGMENTERS)):  # it stays, whatever comes after it
+    for id, others in ((4, 0), (20, engine_service.SEGMENTERS)):  # it stays, whatever comes after it
         for seed in range(others):
             service._segmenters.put((ModelKey(mesh, "geometric", "tiny", seed + 1), "auto"), segmenter.instant(ball))
         link.send("query", id, {"mesh": mesh, "clicks": [[3, True]], "model": {"preset": "tiny"}})

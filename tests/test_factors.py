@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from iseg_core.factors import Factor
+from iseg_core.geometry.sparse_lu import Factor
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -58,7 +58,7 @@ def test_another_thread_may_drop_them():
 def test_a_process_ends_well_with_factors_in_use():
     code = """
 import scipy.sparse as sp
-from iseg_core.factors import Factor
+from iseg_core.geometry.sparse_lu import Factor
 held = Factor(sp.csc_matrix(sp.eye(9)))
 print(1)
 """

@@ -14,16 +14,24 @@ from hypothesis import strategies as st
 from shapes import dumbbell, tiny_settings
 from torch import Tensor
 
-from iseg_core.batches import Ahead, ViewBatches, VoteBatches, pad
 from iseg_core.bench.oracle import Noise, NoisyOracle
-from iseg_core.descent import Descent
 from iseg_core.errors import SettingsError
-from iseg_core.fit import FieldLoss, decoder_gradients, fit_decoder, fit_field, fit_joint, least_squares_features
-from iseg_core.model import Decoder, FeatureField
-from iseg_core.observe import Observations, observe
-from iseg_core.raster import make_rasterizer
-from iseg_core.segmenter import prepare
-from iseg_core.views import sphere_cameras
+from iseg_core.network import Decoder, FeatureField
+from iseg_core.render.backends import make_rasterizer
+from iseg_core.render.camera import sphere_cameras
+from iseg_core.storage.prepare import prepare
+from iseg_core.training.batches import Ahead, ViewBatches, VoteBatches, pad
+from iseg_core.training.fit import (
+    FieldLoss,
+    decoder_gradients,
+    fit_decoder,
+    fit_field,
+    fit_joint,
+    least_squares_features,
+)
+from iseg_core.training.observations import Observations
+from iseg_core.training.observe import observe
+from iseg_core.training.optimizer import Descent
 
 SHORT = tiny_settings(views=8, click_range=(16, 16), second_clicks=1, fourier_frequencies=32, field_batch=128)
 
@@ -306,7 +314,7 @@ def test_replayed_gradients_are_those_of_the_loss(taught, device):
         decoder = Decoder(8, SHORT.decoder_widths, seeded(1)).to(device)
         source = VoteBatches(taught.observations, taught.vertices, SHORT, seeded(2))
         descent = Descent("decoder", decoder, 1e-3, 3, source.generator, source.pool)
-        with patch("iseg_core.fit.reduced_precision", lambda device: nullcontext()), Ahead(source) as batches:
+        with patch("iseg_core.training.fit.reduced_precision", lambda device: nullcontext()), Ahead(source) as batches:
             gradients = decoder_gradients(decoder, features, batches, descent, replayed)
             found.append([[g.clone() for g in gradients()] for _ in range(3)])
     for ours, theirs in zip(*found, strict=True):

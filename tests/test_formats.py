@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from test_mesh_files import CORNERS, Gltf, primitive
 
-from iseg_core import formats
 from iseg_core.errors import MeshError
-from iseg_core.formats import gltf as gltf_module
-from iseg_core.formats import limits
-from iseg_core.mesh import load_mesh
+from iseg_core.formats import common, load
+from iseg_core.formats import gltf as formats_gltf
+from iseg_core.formats.load import load_mesh
 
 pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
 
@@ -88,7 +87,7 @@ def test_pipes_and_devices_are_not_opened(tmp_path):
 
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path):
     with open(tmp_path / "a.obj", "wb") as file:
-        file.truncate(limits.FILE_LIMIT + 1)  # a hole: no disk is written
+        file.truncate(common.FILE_LIMIT + 1)  # a hole: no disk is written
     tracemalloc.start()
     with pytest.raises(MeshError, match=r"a\.obj: .*1,073,741,824 bytes.*fewer vertices"):
         load_mesh(tmp_path / "a.obj")
@@ -104,9 +103,9 @@ def test_the_data_files_of_a_gltf_count_together(tmp_path, monkeypatch):
     header["buffers"] = [{"byteLength": len(gltf.data), "uri": "data.bin"}] * 2
     (tmp_path / "a.gltf").write_bytes(gltf.text(**header))
     (tmp_path / "data.bin").write_bytes(gltf.data)
-    monkeypatch.setattr(gltf_module, "FILE_LIMIT", 2 * len(gltf.data))
+    monkeypatch.setattr(formats_gltf, "FILE_LIMIT", 2 * len(gltf.data))
     assert len(load_mesh(tmp_path / "a.gltf").vertices) == 8
-    monkeypatch.setattr(gltf_module, "FILE_LIMIT", 2 * len(gltf.data) - 1)
+    monkeypatch.setattr(formats_gltf, "FILE_LIMIT", 2 * len(gltf.data) - 1)
     with pytest.raises(MeshError, match="fewer vertices"):
         load_mesh(tmp_path / "a.gltf")
 
@@ -124,7 +123,7 @@ def test_few_bytes_of_gltf_do_not_take_gigabytes(tmp_path):
 
 def counted(case: str) -> tuple[bytes, int]:
     """A file, and what it comes to: vertices, corners, values by threes, and PRIMITIVE for each primitive."""
-    gltf, part = Gltf(), gltf_module.PRIMITIVE
+    gltf, part = Gltf(), formats_gltf.PRIMITIVE
     many = gltf.add(np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32))
     if case == "nodes":
         return gltf.text(**scene(gltf, primitive(many), nodes=20)), 20 * (part + 300 + 300)
@@ -163,9 +162,9 @@ def counted(case: str) -> tuple[bytes, int]:
 def test_whatever_gltf_repeats_is_counted(tmp_path, monkeypatch, case):
     content, number = counted(case)
     (tmp_path / "a.gltf").write_bytes(content)
-    monkeypatch.setattr(gltf_module, "MOST", number)
+    monkeypatch.setattr(formats_gltf, "MOST", number)
     load_mesh(tmp_path / "a.gltf")
-    monkeypatch.setattr(gltf_module, "MOST", number - 1)
+    monkeypatch.setattr(formats_gltf, "MOST", number - 1)
     with pytest.raises(MeshError, match="Use a mesh of fewer vertices"):
         load_mesh(tmp_path / "a.gltf")
 
@@ -201,10 +200,10 @@ def test_corners_whose_sum_overflows_are_refused(tmp_path):
 
 
 def test_too_little_memory_is_said_with_its_own_remedy(tmp_path, monkeypatch):
-    def read(data: bytes, folder: Path) -> formats.Polygons:
+    def read(data: bytes, folder: Path) -> common.Polygons:
         raise MemoryError
 
-    monkeypatch.setitem(formats.READERS, ".obj", read)
+    monkeypatch.setitem(load.READERS, ".obj", read)
     (tmp_path / "a.obj").write_text("v 0 0 0")
     with pytest.raises(MeshError, match=r"a\.obj: .*not enough memory.*Close other programs.*fewer vertices") as caught:
         load_mesh(tmp_path / "a.obj")

@@ -3,13 +3,14 @@
 import numpy as np
 from shapes import dumbbell, top
 
-from iseg_core.raster import make_rasterizer, shade
-from iseg_core.regions import PartFinder
-from iseg_core.segmenter import prepare
-from iseg_core.surface import Surface
-from iseg_core.teacher import RenderedView
-from iseg_core.teacher.geometric import GeometricTeacher
-from iseg_core.views import sphere_cameras
+from iseg_core.parts.candidates import PartFinder
+from iseg_core.parts.surface import Surface
+from iseg_core.render.backends import make_rasterizer
+from iseg_core.render.camera import sphere_cameras
+from iseg_core.render.shading import shade
+from iseg_core.storage.prepare import prepare
+from iseg_core.teachers.geometric import GeometricTeacher
+from iseg_core.teachers.teacher import RenderedView
 
 MODEL = prepare(dumbbell(), 5000)
 VERTICES, FACES = MODEL.proxy.vertices, MODEL.proxy.faces

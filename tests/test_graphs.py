@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from iseg_core.graphs import WARM_UP, Replayed
+from iseg_core.training.cuda_graph import WARM_UP, Replayed
 
 CPU = torch.device("cpu")
 

@@ -35,7 +35,7 @@ def test_the_refusal_works(package: str):
 
 
 @pytest.mark.parametrize(
-    "module", ["iseg_core", "iseg_core.errors", "iseg_core.mesh", "iseg_core.progress", "iseg_core.version"]
+    "module", ["iseg_core", "iseg_core.errors", "iseg_core.geometry.mesh", "iseg_core.progress", "iseg_core.version"]
 )
 def test_imports_with_numpy_alone(module: str):
     result = run(f"import {module}")

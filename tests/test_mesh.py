@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from iseg_core.errors import MeshError
-from iseg_core.mesh import as_mesh, check, equal_rows, weld
-from iseg_core.polygons import LARGEST, clip_ears, triangulate
+from iseg_core.formats.load import as_mesh
+from iseg_core.geometry.mesh import check, equal_rows, weld
+from iseg_core.geometry.triangulate import LARGEST, clip_ears, triangulate
 
 TRIANGLE = ([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]])
 

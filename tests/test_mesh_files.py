@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iseg_core.errors import MeshError
-from iseg_core.mesh import Mesh, check, face_areas, load_mesh
+from iseg_core.formats.load import load_mesh
+from iseg_core.geometry.mesh import Mesh, check, face_areas
 
 
 def exported(mesh: trimesh.Trimesh, kind: str) -> bytes:

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from iseg_core.batches import pad
-from iseg_core.model import REACH, Decoder, FeatureField, InteractiveAttention
-from iseg_core.presets import get_settings
+from iseg_core.network import REACH, Decoder, FeatureField, InteractiveAttention
+from iseg_core.training.batches import pad
+from iseg_core.training.settings import get_settings
 
 DIM, COUNT = 12, 30
 close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-5)

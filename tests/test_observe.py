@@ -9,12 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import dumbbell, tiny_settings
 
-from iseg_core.observe import MIN_SCORE, Observations, observe
-from iseg_core.raster import Raster, make_rasterizer
-from iseg_core.sequences import farthest_points, simulate
-from iseg_core.teacher import Embedding, Prediction, RenderedView
-from iseg_core.viewer import MAX_IOU, clicked_pixels
-from iseg_core.views import sphere_cameras
+from iseg_core.clicks.training_sequences import farthest_points, simulate
+from iseg_core.render.backends import make_rasterizer
+from iseg_core.render.camera import sphere_cameras
+from iseg_core.render.click_pixels import clicked_pixels
+from iseg_core.render.raster import Raster
+from iseg_core.teachers.teacher import Embedding, Prediction, RenderedView
+from iseg_core.training.observations import Observations
+from iseg_core.training.observe import observe
+from iseg_core.training.second_clicks import MIN_SCORE
+from iseg_core.training.view_pass import MAX_IOU
 
 MESH = dumbbell(2)
 VERTICES, FACES = MESH.vertices / 1.7, MESH.faces  # [P, 3], [F, 3]

@@ -12,8 +12,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from iseg_core.errors import SettingsError
-from iseg_core.mesh import Mesh, check, load_mesh, weld
-from iseg_core.proxy import Proxy, _Fans, clean_faces, make_proxy, normalise
+from iseg_core.formats.load import load_mesh
+from iseg_core.geometry.closest_point import Fans
+from iseg_core.geometry.decimate import clean_faces
+from iseg_core.geometry.mesh import Mesh, check, weld
+from iseg_core.geometry.proxy import Proxy, make_proxy, normalise
 
 
 def shells_of(mesh: Mesh) -> np.ndarray:
@@ -296,7 +299,7 @@ def test_the_closest_point_of_a_triangle_is_the_closest(seed):
     random = np.random.default_rng(seed)
     corners = random.normal(size=(3, 3)) * 10.0 ** random.integers(-3, 1, size=(3, 1))
     points = random.normal(size=(20, 3))
-    fans = _Fans(corners, np.array([[0, 1, 2]]))
+    fans = Fans(corners, np.array([[0, 1, 2]]))
     distance, index, weight = fans.closest(points, np.zeros(20, dtype=np.int64))
     np.testing.assert_array_equal(index, np.tile([0, 1, 2], (20, 1)))
     found = weight @ corners

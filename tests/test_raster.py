@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from shapes import dumbbell, sphere
 
 from iseg_core.errors import SettingsError
-from iseg_core.raster import BACKENDS, EmbreeRasterizer, Raster, make_rasterizer, shade
-from iseg_core.views import Camera, sphere_cameras
+from iseg_core.render.backends import BACKENDS, make_rasterizer
+from iseg_core.render.camera import Camera, sphere_cameras
+from iseg_core.render.embree import EmbreeRasterizer
+from iseg_core.render.raster import Raster
+from iseg_core.render.shading import shade
 
 DUMBBELL = dumbbell(2)
 VERTICES, FACES = DUMBBELL.vertices / 1.7, DUMBBELL.faces  # [V, 3] in the unit sphere, [F, 3]

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import bottom, dumbbell, join, moved, sphere, top
 
-from iseg_core.refine import Step, correct, expected_change, remove_crumbs
-from iseg_core.regions import PartFinder
-from iseg_core.surface import measure_surface
-from iseg_core.teacher.geometric import propose_parts
+from iseg_core.parts.candidates import PartFinder
+from iseg_core.parts.corrections import Step, correct, expected_change, propose_parts, remove_crumbs
+from iseg_core.parts.measure import measure_surface
 
 MESH = dumbbell()
 FINDER = PartFinder(measure_surface(MESH.vertices / 2, MESH.faces))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapes import bottom, dumbbell, join, moved, sphere, top
 
-from iseg_core.regions import (
+from iseg_core.parts.candidates import (
     PartFinder,
     border_energy,
     by_closeness,
@@ -15,7 +15,8 @@ from iseg_core.regions import (
     lowest_within,
     sweep,
 )
-from iseg_core.surface import Surface, measure_surface
+from iseg_core.parts.measure import measure_surface
+from iseg_core.parts.surface import Surface
 
 
 @st.composite

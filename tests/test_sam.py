@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sam_support import import_segment_anything, tiny_sam
 
-from iseg_core import weights
-from iseg_core.device import pick_device
 from iseg_core.errors import IsegError, SettingsError, WeightsError
-from iseg_core.teacher import Embedding, RenderedView
-from iseg_core.teacher.fused import FusedAttention, fuse_attention
-from iseg_core.teacher.sam import PIXEL_MEAN, PIXEL_STD, VIEW_RESOLUTION, SamTeacher
+from iseg_core.system.device import pick_device
+from iseg_core.teachers import sam_weights
+from iseg_core.teachers.sam import PIXEL_MEAN, PIXEL_STD, VIEW_RESOLUTION, SamTeacher
+from iseg_core.teachers.sam_attention import FusedAttention, fuse_attention
+from iseg_core.teachers.teacher import Embedding, RenderedView
 
 segment_anything = import_segment_anything()
 
@@ -35,7 +35,7 @@ def picture(seed=0, side=VIEW_RESOLUTION):
 def float32_on_the_processor():
     """Whatever this processor is good at: float32 can be compared with the official code to 1e-4."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("iseg_core.teacher.sam.has_fast_bf16", lambda device: device.type == "cuda")
+        patch.setattr("iseg_core.teachers.sam.has_fast_bf16", lambda device: device.type == "cuda")
         yield
 
 
@@ -245,7 +245,7 @@ def test_other_errors_pass(teacher, embedding):
 def bf16_teacher():
     """What a GPU, or a processor that is good at it, does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("iseg_core.teacher.sam.has_fast_bf16", lambda device: True)
+        patch.setattr("iseg_core.teachers.sam.has_fast_bf16", lambda device: True)
         return SamTeacher(tiny_sam(), "sam_tiny", "no file", "cpu")
 
 
@@ -289,7 +289,7 @@ def test_cuda_stays_close(teacher, embedding):
 
 @pytest.mark.parametrize("name", ["sam_vit_b", "sam_vit_l", "sam_vit_h"])
 def test_official_architectures_fit_the_official_files(name):
-    entry = weights.REGISTRY[name]
+    entry = sam_weights.REGISTRY[name]
     with torch.device("meta"):
         sam = segment_anything.sam_model_registry[entry.architecture]()
     state = sam.state_dict()
@@ -310,15 +310,17 @@ def test_official_architectures_fit_the_official_files(name):
 def official_file(tmp_path, monkeypatch):
     """Makes a file the official one of an architecture `tiny`, in a cache of our own; returns the function for that."""
     monkeypatch.setenv("ISEG_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "REGISTRY", dict(weights.REGISTRY))
+    monkeypatch.setattr(sam_weights, "REGISTRY", dict(sam_weights.REGISTRY))
     monkeypatch.setitem(segment_anything.sam_model_registry, "tiny", tiny_sam)
 
     def make(state):
-        path = weights.weights_folder() / "tiny.pth"
+        path = sam_weights.weights_folder() / "tiny.pth"
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(state, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        weights.REGISTRY["sam_tiny"] = weights.WeightsFile("sam_tiny", "tiny", path.name, path.stat().st_size, digest)
+        sam_weights.REGISTRY["sam_tiny"] = sam_weights.WeightsFile(
+            "sam_tiny", "tiny", path.name, path.stat().st_size, digest
+        )
         return path
 
     return make
@@ -330,7 +332,7 @@ def test_from_weights(official_file):
     expected = SamTeacher(trained, "sam_tiny", "no file", "cpu").look(picture())
     for given_as in ("sam_tiny", path, str(path)):
         teacher = SamTeacher.from_weights(given_as, "cpu")
-        assert teacher.name == "sam_tiny" and teacher.fingerprint == weights.REGISTRY["sam_tiny"].sha256
+        assert teacher.name == "sam_tiny" and teacher.fingerprint == sam_weights.REGISTRY["sam_tiny"].sha256
         np.testing.assert_array_equal(teacher.look(picture()).features, expected.features)
     assert not any(p.requires_grad for p in teacher._sam.parameters())
 
@@ -387,7 +389,7 @@ def test_missing_package(monkeypatch, missing):
     for name in [name for name in sys.modules if name.split(".")[0] in ("segment_anything", missing)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.setattr("iseg_core.teacher.sam.locate", lambda *asked: (None, None))  # the weights are there
+    monkeypatch.setattr("iseg_core.teachers.sam.locate", lambda *asked: (None, None))  # the weights are there
     with pytest.raises(SettingsError, match=r"pip install iseg-core\[sam\]"):
         SamTeacher.from_weights("sam_vit_b", "cpu")
 
@@ -401,7 +403,7 @@ def test_torchvision_of_another_torch(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "segment_anything"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-    monkeypatch.setattr("iseg_core.teacher.sam.locate", lambda *asked: (None, None))
+    monkeypatch.setattr("iseg_core.teachers.sam.locate", lambda *asked: (None, None))
     with pytest.raises(SettingsError, match="does not fit torch"):
         SamTeacher.from_weights("sam_vit_b", "cpu")
 

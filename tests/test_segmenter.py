@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from shapes import bottom, dumbbell, sphere, tiny_settings, top
 
 import iseg_core as iseg
-from iseg_core.segmenter import agree, otsu
+from iseg_core.inference.segmenter import agree
+from iseg_core.inference.threshold import otsu
 
 MESH = dumbbell()
 COUNT = len(MESH.vertices)

@@ -5,7 +5,7 @@ import pytest
 from engine_support import icosphere
 
 import iseg_core as iseg
-from iseg_core.simulate import ENOUGH, MOST, Target, propose, simulate
+from iseg_core.clicks.simulated_user import ENOUGH, MOST, Target, propose, simulate
 
 
 @pytest.fixture(scope="module")

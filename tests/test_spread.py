@@ -11,12 +11,14 @@ from shapes import dumbbell, tiny_settings
 
 import iseg_core as iseg
 from iseg_core.bench.oracle import NoisyOracle
-from iseg_core.observe import Observations, observe
-from iseg_core.presets import Settings
-from iseg_core.raster import make_rasterizer
-from iseg_core.store import Model
-from iseg_core.train import make_teacher, train
-from iseg_core.views import sphere_cameras
+from iseg_core.render.backends import make_rasterizer
+from iseg_core.render.camera import sphere_cameras
+from iseg_core.storage.trained_model import Model
+from iseg_core.teachers.registry import make_teacher
+from iseg_core.training.observations import Observations
+from iseg_core.training.observe import observe
+from iseg_core.training.settings import Settings
+from iseg_core.training.train import train
 
 MESH = dumbbell(2)
 SETTINGS = tiny_settings(views=7, click_range=(20, 20), second_clicks=3)
@@ -59,18 +61,18 @@ def alone(teacher, settings: Settings, keep_views: bool) -> Observations:
 @pytest.mark.parametrize("teacher", ["geometric", noisy], ids=["answers in 3D", "answers in 2D"])
 @pytest.mark.parametrize(("workers", "keep_views"), [(2, False), (1, True)])
 def test_spread_views_add_up_to_those_of_one_process(ray, monkeypatch, teacher, workers, keep_views):
-    from iseg_core.batch import spread
+    from iseg_core.batch import split_views
 
     kept: list[Observations] = []
-    whole = spread.observe_spread
+    whole = split_views.observe_spread
 
     def watched(*inputs, **keywords) -> Observations:
         kept.append(whole(*inputs, **keywords))
         return kept[-1]
 
-    monkeypatch.setattr(spread, "observe_spread", watched)
+    monkeypatch.setattr(split_views, "observe_spread", watched)
     fractions: list[float] = []
-    model = spread.train_spread(
+    model = split_views.train_spread(
         ray,
         MESH,
         workers,
@@ -99,7 +101,7 @@ def test_spread_views_add_up_to_those_of_one_process(ray, monkeypatch, teacher, 
 def test_a_worker_that_ends_ends_the_run(ray):
     from ray.exceptions import RayError
 
-    from iseg_core.batch.spread import train_spread
+    from iseg_core.batch.split_views import train_spread
 
     make = noisy  # a name of this function, so that it travels with it
 
@@ -117,7 +119,7 @@ def test_a_worker_that_ends_ends_the_run(ray):
 
 
 def test_cancel_frees_the_workers(ray):
-    from iseg_core.batch.spread import train_spread
+    from iseg_core.batch.split_views import train_spread
 
     with pytest.raises(iseg.Cancelled):
         train_spread(ray, MESH, 2, "geometric", SETTINGS, progress=(told := []).append, cancel=lambda: len(told) > 3)
@@ -137,7 +139,7 @@ def test_the_seed_decides_and_not_the_number_of_views_at_once():
             Many.shown.append(len(views))
             return [self.look(view) for view in views]
 
-    from iseg_core.segmenter import prepare
+    from iseg_core.storage.prepare import prepare
 
     model = prepare(MESH, SETTINGS.proxy_vertices)
     vertices, faces = model.proxy.vertices, model.proxy.faces

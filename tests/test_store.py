@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
-from iseg_core import files, store, train
 from iseg_core.errors import MeshError, ModelFileError
-from iseg_core.files import atomic_write
-from iseg_core.mesh import Mesh
-from iseg_core.proxy import Proxy
-from iseg_core.store import Model, check_mesh
+from iseg_core.geometry.mesh import Mesh
+from iseg_core.geometry.proxy import Proxy
+from iseg_core.storage import tensor_file, trained_model
+from iseg_core.storage.trained_model import Model, check_mesh
+from iseg_core.system import atomic_file
+from iseg_core.system.atomic_file import atomic_write
+from iseg_core.training import train
 
 
 def make_model(seed: int = 0) -> Model:
@@ -139,7 +141,7 @@ def test_a_file_that_grew_is_refused(path: Path):
 def rewrite(path: Path, tensors: dict[str, np.ndarray], **changes: object) -> None:
     """Write a file whose checksum is right, whatever else is not."""
     record = {"format": 1, "engine": "0.1.0", "mesh": make_model().mesh.hash, "settings": {}, "info": {}} | changes
-    record["sha256"] = store.checksum(record, tensors)
+    record["sha256"] = tensor_file.checksum(record, tensors)
     path.write_bytes(save(tensors, {"iseg": json.dumps(record)}))
 
 
@@ -207,7 +209,7 @@ def test_what_is_written_is_what_safetensors_writes(path: Path):
     kinds = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "uint16", "bool")
     tensors = {f"of {kind}": random.integers(0, 2, (2, 3)).astype(kind) for kind in kinds}
     tensors |= {"": np.zeros(0), "ü": np.asarray(7), "turned": np.asarray(random.random((3, 4)), order="F")}
-    store.write(path, {"name": "Stühle"}, tensors)
+    tensor_file.write(path, {"name": "Stühle"}, tensors)
     loaded = load_file(path)
     assert loaded.keys() == tensors.keys()
     for name, array in tensors.items():
@@ -215,7 +217,7 @@ def test_what_is_written_is_what_safetensors_writes(path: Path):
     with safe_open(path, "numpy") as file:
         assert json.loads(file.metadata()["iseg"]) == {"name": "Stühle"}
     of_64_bits = {name: array for name, array in tensors.items() if array.dtype == "float64"}
-    store.write(path, {}, of_64_bits)
+    tensor_file.write(path, {}, of_64_bits)
     assert path.read_bytes() == save({k: np.ascontiguousarray(a) for k, a in of_64_bits.items()}, {"iseg": "{}"})
 
 
@@ -223,14 +225,14 @@ def test_writing_and_summing_up_take_no_copy(path: Path):
     tensors = {name: np.zeros((2000, 1000)) for name in "abc"}
     tracemalloc.start()
     try:
-        store.write(path, {"sha256": store.checksum({}, tensors)}, tensors)
+        tensor_file.write(path, {"sha256": tensor_file.checksum({}, tensors)}, tensors)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
 
 
 def test_a_model_that_could_not_be_read_is_not_saved(path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(store, "FILE_LIMIT", store.HEADER_LIMIT + 100)
+    monkeypatch.setattr(trained_model, "FILE_LIMIT", tensor_file.HEADER_LIMIT + 100)
     before = path.read_bytes()
     with pytest.raises(ModelFileError, match="cannot be saved.*fewer vertices"):
         make_model(1).save(path)
@@ -239,7 +241,7 @@ def test_a_model_that_could_not_be_read_is_not_saved(path: Path, monkeypatch: py
 
 def test_a_mesh_whose_model_could_not_be_saved_is_not_trained(monkeypatch: pytest.MonkeyPatch):
     mesh = make_model(1).mesh
-    monkeypatch.setattr(store, "FILE_LIMIT", store.HEADER_LIMIT + mesh.vertices.nbytes)
+    monkeypatch.setattr(trained_model, "FILE_LIMIT", tensor_file.HEADER_LIMIT + mesh.vertices.nbytes)
     with pytest.raises(MeshError, match="larger than a model file may be.*Simplify"):
         train(mesh, progress=lambda progress: pytest.fail("it had begun"))
 
@@ -248,9 +250,9 @@ def test_the_model_of_three_million_vertices_is_far_from_too_large():
     lengths: dict[str | int, int] = {"V": 3_000_000, "F": 6_000_000, "P": 5000, "G": 10_000, "E": 15_000, "d": 256}
     lengths |= {1: 1, 2: 2, 3: 3}
     size = 4 * 3_000_000  # the networks, by far
-    for kind, shape in store._REQUIRED.values():
+    for kind, shape in trained_model._REQUIRED.values():
         size += np.dtype(kind).itemsize * math.prod(lengths[n] for n in shape)
-    assert 4 * size < store.FILE_LIMIT
+    assert 4 * size < tensor_file.FILE_LIMIT
 
 
 def test_a_model_that_does_not_fit_is_not_saved(path: Path):
@@ -271,11 +273,11 @@ def test_other_files_are_refused(path: Path, content: bytes):
         Model.load(path)
 
 
-@pytest.mark.parametrize("size", [0, 1, store.HEADER_LIMIT + 1, 2**40, 2**64 - 1])
+@pytest.mark.parametrize("size", [0, 1, tensor_file.HEADER_LIMIT + 1, 2**40, 2**64 - 1])
 def test_a_header_of_absurd_size_is_refused_before_it_is_read(path: Path, size: int):
     content = io.BytesIO(size.to_bytes(8, "little") + b"{" + bytes(1000))
     with pytest.raises(ModelFileError, match=f"announces a header of {size:,} bytes"):
-        store.read_header(path, content)
+        tensor_file.read_header(path, content)
     assert content.tell() == 9
 
 
@@ -298,7 +300,7 @@ class Trap:
 
 def test_a_file_larger_than_any_model_is_refused_unread(path: Path):
     with open(path, "r+b") as file:
-        file.truncate(store.FILE_LIMIT + 1)  # takes no room on the disk
+        file.truncate(tensor_file.FILE_LIMIT + 1)  # takes no room on the disk
     with pytest.raises(ModelFileError, match="more than any model"):
         Model.load(path)
 
@@ -336,7 +338,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(path: Path, failu
     def fail(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(files.os, "fsync", fail)
+    monkeypatch.setattr(atomic_file.os, "fsync", fail)
     with pytest.raises(type(failure) if isinstance(failure, Exception) else failure):
         make_model(1).save(path)
     assert path.read_bytes() == before
@@ -365,12 +367,12 @@ def test_a_file_that_is_read_is_replaced_when_it_is_closed(path: Path, monkeypat
             raise PermissionError(13, "Access is denied")
         rename(*names)
 
-    monkeypatch.setattr(files.os, "replace", refuse)
-    monkeypatch.setattr(files, "PATIENCE", PATIENT)
+    monkeypatch.setattr(atomic_file.os, "replace", refuse)
+    monkeypatch.setattr(atomic_file, "PATIENCE", PATIENT)
     make_model(1).save(path)
     assert len(tries) == 4
     assert_equal(make_model(1), Model.load(path))
-    monkeypatch.setattr(files, "PATIENCE", 0.0)
+    monkeypatch.setattr(atomic_file, "PATIENCE", 0.0)
     with pytest.raises(PermissionError, match="Access is denied"):
         make_model(2).save(path)
     assert list(path.parent.iterdir()) == [path]

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from shapes import dumbbell, join, moved, sphere
 
-from iseg_core.raster import EmbreeRasterizer
-from iseg_core.segmenter import prepare
-from iseg_core.surface import Surface, measure_surface, orient
+from iseg_core.parts.measure import measure_surface
+from iseg_core.parts.orientation import orient
+from iseg_core.parts.surface import Surface
+from iseg_core.render.embree import EmbreeRasterizer
+from iseg_core.storage.prepare import prepare
 
 
 def surface_of(mesh):

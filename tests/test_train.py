@@ -38,7 +38,7 @@ def test_a_saved_model_answers_bit_for_bit(tmp_path):
 def test_the_saved_field_gives_the_saved_features(tmp_path):
     import torch
 
-    from iseg_core.model import FeatureField
+    from iseg_core.network import FeatureField
 
     model = iseg.train(MESH, preset=SHORT)
     field = FeatureField(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iseg_core.views import FOV, RADIUS, Camera, sphere_cameras
+from iseg_core.render.camera import FOV, RADIUS, Camera, sphere_cameras
 
 COUNTS = [2, 6, 40, 100, 200]
 POLES = [(0.0, 2.0, 0.0), (0.0, -2.0, 0.0), (1e-9, 2.0, 0.0), (0.05, 1.9993, 0.0), (0.09, -1.998, 1e-3)]

@@ -5,11 +5,11 @@ import pytest
 from shapes import bottom, dumbbell, join, moved, sphere, top
 
 from iseg_core.bench.votes import Votes
-from iseg_core.mesh import Mesh
-from iseg_core.segmenter import prepare
-from iseg_core.store import Model
-from iseg_core.teacher import Embedding, Prediction, RenderedView
-from iseg_core.train import make_teacher
+from iseg_core.geometry.mesh import Mesh
+from iseg_core.storage.prepare import prepare
+from iseg_core.storage.trained_model import Model
+from iseg_core.teachers.registry import make_teacher
+from iseg_core.teachers.teacher import Embedding, Prediction, RenderedView
 
 FEATURES = np.zeros((1, 1, 1), dtype=np.float32)
 

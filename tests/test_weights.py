@@ -19,11 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from iseg_core import transfer, weights
 from iseg_core.errors import Cancelled, WeightsError
+from iseg_core.system import download, folders
+from iseg_core.teachers import sam_weights
 
 CONTENT = random.Random(0).randbytes(400_000)
-TINY = weights.WeightsFile("tiny", "vit_b", "tiny.pth", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+TINY = sam_weights.WeightsFile("tiny", "vit_b", "tiny.pth", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 
 
 @dataclass
@@ -114,9 +115,9 @@ def folder(tmp_path, monkeypatch):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("ISEG_CACHE", str(tmp_path / "cache with späce"))
-    monkeypatch.setattr(weights, "REGISTRY", {"tiny": TINY, "sam_vit_b": weights.REGISTRY["sam_vit_b"]})
-    monkeypatch.setattr(transfer, "PAUSE", 0.0)
-    return weights.weights_folder()
+    monkeypatch.setattr(sam_weights, "REGISTRY", {"tiny": TINY, "sam_vit_b": sam_weights.REGISTRY["sam_vit_b"]})
+    monkeypatch.setattr(download, "PAUSE", 0.0)
+    return sam_weights.weights_folder()
 
 
 def arrived(folder):
@@ -127,41 +128,41 @@ def arrived(folder):
 def refused(server, folder, match, **keywords):
     """fetch must refuse, and the file must not be there under its name."""
     with pytest.raises(WeightsError, match=match) as error:
-        weights.fetch("tiny", base_url=server.url, **keywords)
+        sam_weights.fetch("tiny", base_url=server.url, **keywords)
     assert not (folder / TINY.file).exists()
     return str(error.value)
 
 
 def test_official_files():
-    from iseg_core.weights import BASE_URL
+    from iseg_core.teachers.sam_weights import BASE_URL
 
     assert BASE_URL.startswith("https://")
     for name in ("sam_vit_b",):
-        assert weights.REGISTRY[name].url == BASE_URL + "sam_vit_b_01ec64.pth"
-        assert weights.REGISTRY[name].size == "375 MB"
-    assert weights.readable_size(2_564_550_879) == "2.6 GB"
+        assert sam_weights.REGISTRY[name].url == BASE_URL + "sam_vit_b_01ec64.pth"
+        assert sam_weights.REGISTRY[name].size == "375 MB"
+    assert sam_weights.readable_size(2_564_550_879) == "2.6 GB"
 
 
 def test_whole_file_then_no_second_download(server, folder):
     server.script = [answer()]
     seen = []
-    path = weights.fetch("tiny", progress=seen.append, base_url=server.url)
+    path = sam_weights.fetch("tiny", progress=seen.append, base_url=server.url)
     assert path == folder / TINY.file and arrived(folder)
     assert not list(folder.glob("*.part"))
     assert {p.stage for p in seen} == {"download", "check"}
     fractions = [p.fraction for p in seen]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
-    assert weights.fetch("tiny", base_url=server.url) == path
+    assert sam_weights.fetch("tiny", base_url=server.url) == path
     assert server.ranges == [None]
-    assert weights.locate("tiny") == (TINY, path)
-    assert weights.locate(path) == (TINY, path)
+    assert sam_weights.locate("tiny") == (TINY, path)
+    assert sam_weights.locate(path) == (TINY, path)
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["cut", "stalled"])
 def test_broken_connection_goes_on(server, folder, monkeypatch, silent):
-    monkeypatch.setattr(transfer, "TIMEOUT", 0.3)
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
     server.script = [answer(cut=150_000, silent=silent), answer()]
-    weights.fetch("tiny", base_url=server.url)
+    sam_weights.fetch("tiny", base_url=server.url)
     assert arrived(folder)
     assert server.ranges == [None, "bytes=150000-"]
 
@@ -171,9 +172,9 @@ def test_connection_that_never_holds(server, folder):
     message = refused(server, folder, "the next attempt goes on")
     assert "38%" in message
     assert (folder / "tiny.pth.part").stat().st_size == 150_000
-    assert len(server.ranges) == 1 + transfer.ATTEMPTS
+    assert len(server.ranges) == 1 + download.ATTEMPTS
     server.script, server.ranges = [answer()], []
-    weights.fetch("tiny", base_url=server.url)
+    sam_weights.fetch("tiny", base_url=server.url)
     assert arrived(folder) and server.ranges == ["bytes=150000-"]
 
 
@@ -181,7 +182,7 @@ def test_nobody_there(folder):
     with socket.socket() as unused:  # bound but not listening: a port where connections are refused
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(WeightsError, match="Check the connection and the proxy"):
-            weights.fetch("tiny", base_url=f"http://127.0.0.1:{unused.getsockname()[1]}/")
+            sam_weights.fetch("tiny", base_url=f"http://127.0.0.1:{unused.getsockname()[1]}/")
     assert not (folder / TINY.file).exists()
 
 
@@ -200,17 +201,17 @@ def test_cancel_while_the_server_is_silent(server, folder, sent):
         return reached.is_set() if sent is None else part.exists() and part.stat().st_size > 0
 
     with pytest.raises(Cancelled):
-        weights.fetch("tiny", cancel=cancel, base_url=server.url)
+        sam_weights.fetch("tiny", cancel=cancel, base_url=server.url)
     assert not server.release.is_set() and not (folder / TINY.file).exists()
     server.release.set()
     server.script = [answer()]
-    weights.fetch("tiny", base_url=server.url)  # the lock was let go
+    sam_weights.fetch("tiny", base_url=server.url)  # the lock was let go
     assert arrived(folder)
 
 
 def test_server_without_ranges(server, folder):
     server.script = [answer(cut=250_000, ranges=False), answer(ranges=False)]
-    weights.fetch("tiny", base_url=server.url)
+    sam_weights.fetch("tiny", base_url=server.url)
     assert arrived(folder) and server.ranges == [None, "bytes=250000-"]
 
 
@@ -223,7 +224,7 @@ def test_server_that_does_not_resume(server, folder, fault):
         handler.wfile.write(CONTENT[7:])
 
     server.script = [answer(cut=100), answer(status=416, content=b"") if fault == "416" else other_range, answer()]
-    weights.fetch("tiny", base_url=server.url)
+    sam_weights.fetch("tiny", base_url=server.url)
     assert arrived(folder) and server.ranges == [None, "bytes=100-", None]
 
 
@@ -238,7 +239,7 @@ def test_redirect_elsewhere_is_refused(server, folder, target):
 
 def test_redirect_within_the_host_is_followed(server, folder):
     server.script = [redirect("/elsewhere"), answer()]
-    weights.fetch("tiny", base_url=server.url)
+    sam_weights.fetch("tiny", base_url=server.url)
     assert arrived(folder) and server.paths == ["/tiny.pth", "/elsewhere"]
 
 
@@ -278,7 +279,7 @@ def test_damaged_beginning_from_an_earlier_run(server, folder):
     for left in (b"x" * 1000, b"x" * len(CONTENT), b"x" * (len(CONTENT) + 1)):
         (folder / "tiny.pth.part").write_bytes(left)
         server.script = [answer()]
-        weights.fetch("tiny", base_url=server.url)
+        sam_weights.fetch("tiny", base_url=server.url)
         assert arrived(folder)
         (folder / TINY.file).unlink()
 
@@ -287,9 +288,9 @@ def test_damaged_final_file_is_replaced(server, folder):
     folder.mkdir(parents=True)
     (folder / TINY.file).write_bytes(b"x" * len(CONTENT))
     with pytest.raises(WeightsError, match="fetch tiny` replaces it"):
-        weights.locate("tiny")
+        sam_weights.locate("tiny")
     server.script = [answer()]
-    weights.fetch("tiny", base_url=server.url)
+    sam_weights.fetch("tiny", base_url=server.url)
     assert arrived(folder)
 
 
@@ -320,20 +321,20 @@ def test_folder_that_cannot_be_made(server, folder):
 )
 def test_only_https(folder, address):
     with pytest.raises(WeightsError, match="HTTPS"):
-        weights.fetch("tiny", base_url=address)
+        sam_weights.fetch("tiny", base_url=address)
 
 
 def test_user_proxy_for_http(server, folder, monkeypatch):
     monkeypatch.setenv("http_proxy", server.url)
     server.script = [answer()]
-    weights.fetch("tiny", base_url="http://localhost:1/")  # nobody listens there
+    sam_weights.fetch("tiny", base_url="http://localhost:1/")  # nobody listens there
     assert arrived(folder) and server.paths == ["http://localhost:1/tiny.pth"]
 
 
 def test_user_proxy_for_the_official_address(server, folder, monkeypatch):
     monkeypatch.setenv("https_proxy", server.url)
     with pytest.raises(WeightsError, match="403"):
-        weights.fetch("tiny")
+        sam_weights.fetch("tiny")
     assert set(server.paths) == {"dl.fbaipublicfiles.com:443"}
 
 
@@ -350,7 +351,7 @@ def test_certificate_that_nobody_signed(folder, tmp_path):
     thread.start()
     try:
         with pytest.raises(WeightsError, match="SSL_CERT_FILE"):
-            weights.fetch("tiny", base_url=f"https://127.0.0.1:{web.server_address[1]}/")
+            sam_weights.fetch("tiny", base_url=f"https://127.0.0.1:{web.server_address[1]}/")
     finally:
         web.shutdown()
         thread.join()
@@ -367,11 +368,11 @@ def test_any_sequence_of_cuts_ends_well(server, folder, cuts, healed):
     server.script = [answer(cut=cut, ranges=ranges, length=length) for cut, ranges, length in cuts]
     server.script.append(answer() if healed else answer(cut=0))
     try:
-        weights.fetch("tiny", base_url=server.url)
+        sam_weights.fetch("tiny", base_url=server.url)
     except WeightsError as error:
         assert "the next attempt goes on" in str(error) and not (folder / TINY.file).exists()
         server.script = [answer()]
-        weights.fetch("tiny", base_url=server.url)
+        sam_weights.fetch("tiny", base_url=server.url)
     assert arrived(folder)
     (folder / TINY.file).unlink()
 
@@ -412,15 +413,15 @@ def test_killed_process_leaves_what_arrived(server, folder):
     process.communicate()
     assert not (folder / TINY.file).exists()
     have = part.stat().st_size
-    weights.fetch("tiny", base_url=server.url)
+    sam_weights.fetch("tiny", base_url=server.url)
     assert arrived(folder) and server.ranges == [None, f"bytes={have}-"]
 
 
 @pytest.fixture
 def hashed(monkeypatch):
     """The paths that were hashed."""
-    paths, real = [], weights._sha256
-    monkeypatch.setattr(weights, "_sha256", lambda path, report: paths.append(path) or real(path, report))
+    paths, real = [], sam_weights._sha256
+    monkeypatch.setattr(sam_weights, "_sha256", lambda path, report: paths.append(path) or real(path, report))
     return paths
 
 
@@ -428,29 +429,29 @@ def test_a_checked_file_is_not_hashed_again(tmp_path, hashed):
     path = tmp_path / "mine.pth"
     path.write_bytes(CONTENT)
     for _ in range(3):
-        assert weights.verify(path) == TINY
+        assert sam_weights.verify(path) == TINY
     assert hashed == [path]
     os.utime(path, ns=(0, 12345))
-    assert weights.verify(path) == TINY
+    assert sam_weights.verify(path) == TINY
     assert hashed == [path] * 2
     path.write_bytes(b"x" + CONTENT[1:])
     with pytest.raises(WeightsError, match="none of the official files"):
-        weights.verify(path)
+        sam_weights.verify(path)
     with pytest.raises(WeightsError):  # a refusal is not noted either
-        weights.verify(path)
+        sam_weights.verify(path)
     assert hashed == [path] * 4
 
 
 def test_a_note_about_another_file_is_worth_nothing(tmp_path, folder, hashed):
     path = tmp_path / "mine.pth"
     path.write_bytes(CONTENT)
-    weights.verify(path)
+    sam_weights.verify(path)
     (note,) = (folder / "checked").iterdir()
     good = json.loads(note.read_bytes())
     for junk in (b"", b"\xff", b"[]", b"null", b"12", json.dumps(good | {"path": "/else"}).encode()):
         hashed.clear()
         note.write_bytes(junk)
-        assert weights.verify(path) == TINY
+        assert sam_weights.verify(path) == TINY
         assert hashed == [path]
 
 
@@ -459,7 +460,7 @@ def test_cache_that_cannot_be_written_only_costs_time(tmp_path, monkeypatch, has
     path.write_bytes(CONTENT)
     blocked.write_bytes(b"")
     monkeypatch.setenv("ISEG_CACHE", str(blocked))
-    assert weights.verify(path) == weights.verify(path) == TINY
+    assert sam_weights.verify(path) == sam_weights.verify(path) == TINY
     assert hashed == [path] * 2
 
 
@@ -467,31 +468,31 @@ def test_check_can_be_cancelled(tmp_path):
     path = tmp_path / "mine.pth"
     path.write_bytes(CONTENT)
     with pytest.raises(Cancelled):
-        weights.verify(path, cancel=lambda: True)
+        sam_weights.verify(path, cancel=lambda: True)
 
 
 def test_missing_weights_say_how_to_get_them(folder):
     with pytest.raises(WeightsError) as error:
-        weights.locate("sam_vit_b")
+        sam_weights.locate("sam_vit_b")
     for words in ("python -m iseg_core fetch sam_vit_b", "375 MB", "Apache-2.0", "--teacher geometric"):
         assert words in str(error.value)
 
 
 def test_unknown_names_and_foreign_files(tmp_path):
     with pytest.raises(WeightsError, match="tiny, sam_vit_b"):
-        weights.locate("sam_vit_x")
+        sam_weights.locate("sam_vit_x")
     with pytest.raises(WeightsError, match="tiny, sam_vit_b"):
-        weights.fetch("sam_vit_x")
+        sam_weights.fetch("sam_vit_x")
     with pytest.raises(WeightsError, match="cannot be read"):
-        weights.verify(tmp_path / "missing")
+        sam_weights.verify(tmp_path / "missing")
     for content in (b"", b"x", b"x" * len(CONTENT)):
         path = tmp_path / "foreign.pth"
         path.write_bytes(content)
         with pytest.raises(WeightsError, match="not opened"):
-            weights.locate(str(path))
+            sam_weights.locate(str(path))
 
 
 def test_cache_folder(monkeypatch, tmp_path):
-    assert weights.cache_folder() == tmp_path / "cache with späce"
+    assert folders.cache_folder() == tmp_path / "cache with späce"
     monkeypatch.delenv("ISEG_CACHE")
-    assert weights.cache_folder().name.lower() in ("iseg", "cache")
+    assert folders.cache_folder().name.lower() in ("iseg", "cache")

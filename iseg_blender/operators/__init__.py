@@ -1,15 +1,15 @@
 """The operators, by what they are about."""
 
-from . import click, clicks, edit, engine, environment, group, seed, tool, train
+from . import click_modal, click_tool, clicks, clicks_from, edit, engine, environment, train, vertex_group
 
 CLASSES = (
     *train.CLASSES,
     *engine.CLASSES,
     *environment.CLASSES,
-    *click.CLASSES,
-    *tool.CLASSES,
+    *click_modal.CLASSES,
+    *click_tool.CLASSES,
     *clicks.CLASSES,
-    *seed.CLASSES,
-    *group.CLASSES,
+    *clicks_from.CLASSES,
+    *vertex_group.CLASSES,
     *edit.CLASSES,
 )

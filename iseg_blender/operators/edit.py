@@ -5,10 +5,14 @@ import numpy as np
 from bpy.props import EnumProperty, FloatProperty
 from mathutils import Color
 
-from .. import live, marks, mesh_io, meshes, names, queries, session, state, surgery
-from ..engine import Task
-from ..look import Geometry, topology
-from .common import AnswerOperator, Refusal
+from .. import names
+from ..document import parts
+from ..engine import queries
+from ..live.follow import changed
+from ..mesh import arrays, attributes, cache, editing
+from ..mesh.geometry import Geometry
+from ..tasks import Refusal
+from .base import AnswerOperator
 
 ACTIONS = (
     ("SELECT", "Select", "Select the part in edit mode", "RESTRICT_SELECT_OFF"),
@@ -55,32 +59,32 @@ class ISEG_OT_edit(AnswerOperator):
             self.layout.prop(self, "factor")
 
     def apply(self, context, thing, part, answer):
-        geometry = meshes.look_at(thing, fresh=False).geometry  # as it was when it was asked about
+        geometry = cache.look_at(thing, fresh=False).geometry  # as it was when it was asked about
         inside = queries.inside_of(thing, part, answer)  # [V]
         if not inside.any():
             raise Refusal("No vertex is in the part: lower its threshold, or add a click.")
         if thing.mode == "OBJECT" and self.action in UNSEEN:
-            self.report({"INFO"}, f"{state.title(part)} {UNSEEN[self.action]}")
+            self.report({"INFO"}, f"{parts.title(part)} {UNSEEN[self.action]}")
         if self.action == "SELECT":
-            marks.select(thing, geometry, inside)
+            attributes.select(thing, geometry, inside)
         elif self.action == "HIDE":
-            marks.hide(thing, geometry, inside)
+            attributes.hide(thing, geometry, inside)
         elif self.action == "SHRINK":
             shrink(thing, geometry, inside, self.factor)
             changed(thing, None, part, answer)
         else:
             faces = faces_of(geometry, inside)  # [N]
             if self.action == "MATERIAL":
-                marks.assign_material(thing, faces, material_slot(thing, state.title(part)))
+                attributes.assign_material(thing, faces, material_slot(thing, parts.title(part)))
             elif self.action == "FACE_SET":
-                marks.assign_face_set(thing, faces)
+                attributes.assign_face_set(thing, faces)
             elif self.action == "EXTRUDE":
                 steps = geometry.normals(faces) * self.distance  # [V, 3]
-                changed(thing, surgery.extrude(thing, faces, steps), part, answer)
+                changed(thing, editing.extrude(thing, faces, steps), part, answer)
             else:
                 if self.action == "SEPARATE":
-                    separate(thing, state.title(part), geometry, faces)
-                changed(thing, surgery.delete(thing, faces))
+                    separate(thing, parts.title(part), geometry, faces)
+                changed(thing, editing.delete(thing, faces))
 
 
 def faces_of(geometry: Geometry, inside: np.ndarray) -> np.ndarray:
@@ -96,56 +100,7 @@ def shrink(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray, fact
     vertices = np.flatnonzero(inside)  # [N]
     places = geometry.vertices[vertices].astype(np.float64)  # [N, 3]
     centre = places.mean(axis=0)  # [3]
-    surgery.move(thing, vertices, centre + (places - centre) * factor)
-
-
-def changed(
-    thing: bpy.types.Object,
-    after: np.ndarray | None,
-    part: state.Part | None = None,
-    answer: queries.Answer | None = None,
-) -> None:
-    """A mesh has another shape: what is known of it is to follow.
-
-    after [V] int: where each vertex is now, -1 for those that have gone; None where all are where they were. answer:
-    that of the part, which is to stay the one that was edited.
-    """
-    if after is not None:
-        for user in mesh_io.users(thing.data):
-            follow(user, after)
-    geometry, uid = mesh_io.read(thing), thing.data.session_uid
-    name = topology(geometry)
-    for user in mesh_io.users(thing.data):
-        if user.iseg.topology:
-            user.iseg.topology = name  # the clicks have followed their vertices
-    conversation = meshes.keeping(uid, geometry)
-    if part is not None and answer is not None:
-        conversation = queries.carrying(thing, part, geometry, name, answer, after)
-    meshes.stale.discard(uid)
-    task = session.engine.start(conversation)
-    if not task.ended:
-        meshes.looks.pop(uid, None)  # until then nobody is to take it for what it was
-        live.keep_pumping()
-    settle(task)
-
-
-def settle(task: Task) -> None:
-    """A script goes on when everything is done."""
-    if bpy.app.background:
-        session.engine.wait(task)
-
-
-def follow(thing: bpy.types.Object, after: np.ndarray) -> None:
-    """Let the clicks follow their vertices to where they are [V] int; those whose vertex has gone go, too."""
-    for part in thing.iseg.parts:
-        for index in reversed(range(len(part.clicks))):
-            click = part.clicks[index]
-            place = int(after[click.vertex]) if 0 <= click.vertex < len(after) else -1
-            if place >= 0:
-                click.vertex = place
-            else:
-                part.clicks.remove(index)
-        part.click_index = state.chosen(part.click_index, len(part.clicks))
+    editing.move(thing, vertices, centre + (places - centre) * factor)
 
 
 def separate(thing: bpy.types.Object, name: str, geometry: Geometry, faces: np.ndarray) -> bpy.types.Object:
@@ -153,12 +108,12 @@ def separate(thing: bpy.types.Object, name: str, geometry: Geometry, faces: np.n
     rest = np.setdiff1d(np.arange(len(geometry.starts)), faces)  # [M]
     if not len(rest):
         raise Refusal("The part is the whole mesh: there is nothing to separate it from.")
-    mesh_io.flush(thing)  # a copy has nothing of what edit mode has not brought into the mesh
+    arrays.flush(thing)  # a copy has nothing of what edit mode has not brought into the mesh
     new = thing.copy()
     new.data = thing.data.copy()
     new.name = new.data.name = name
     new.iseg.parts.clear()
-    surgery.delete(new, rest)
+    editing.delete(new, rest)
     for collection in thing.users_collection:
         collection.objects.link(new)
     for window in bpy.context.window_manager.windows:

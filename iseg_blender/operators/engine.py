@@ -3,10 +3,15 @@
 import bpy
 from bpy.props import StringProperty
 
-from .. import bug_report, live, mesh_io, names, prefs, queries, session, state
+from .. import names, redraw
 from ..core import Cancelled
-from ..engine import Ask, Conversation, Task
-from .common import ReasonedOperator
+from ..document import choices
+from ..document import parts as document_parts
+from ..engine import bug_report, choice, models, pump, queries, session
+from ..live import answers
+from ..mesh import usable
+from ..tasks import Ask, Conversation, Task
+from .base import ReasonedOperator
 from .environment import OFFLINE
 
 
@@ -30,16 +35,16 @@ class ISEG_OT_fetch_weights(Fetching, ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return prefs.chosen() if bpy.app.online_access else OFFLINE
+        return choice.chosen() if bpy.app.online_access else OFFLINE
 
     def execute(self, context):
         name = self.teacher(context)
-        if name not in state.WEIGHTS:
-            self.report({"ERROR"}, f"The {name} teacher needs no weights; {', '.join(state.WEIGHTS)} do.")
+        if name not in choices.WEIGHTS:
+            self.report({"ERROR"}, f"The {name} teacher needs no weights; {', '.join(choices.WEIGHTS)} do.")
             return {"CANCELLED"}
 
         def ended() -> None:
-            live.redraw()
+            redraw.redraw()
             if name not in session.problems and not bpy.app.background:  # the report says now that they are here
                 check()
 
@@ -63,7 +68,7 @@ class ISEG_OT_cancel_fetch(Fetching, ReasonedOperator):
             return {"CANCELLED"}
         session.engine.cancel(session.fetches[self.teacher(context)])
         session.engine.pump()
-        live.redraw()
+        redraw.redraw()
         return {"FINISHED"}
 
 
@@ -77,7 +82,7 @@ class EmptyingOperator(ReasonedOperator):
         raise NotImplementedError
 
     def execute(self, context):
-        outcome = finish(self, session.engine.start(self.conversation(), lambda task: live.changed()))
+        outcome = finish(self, session.engine.start(self.conversation(), lambda task: answers.changed()))
         if bpy.app.background and outcome == {"FINISHED"}:
             self.report({"INFO"}, session.freed)  # in a window the preferences say so, once it is done
         return outcome
@@ -94,7 +99,7 @@ class ISEG_OT_free_memory(EmptyingOperator):
         return "" if session.engine.about else "The engine is not running: it holds no memory."
 
     def conversation(self):
-        parts = [(thing, state.part_of(thing)) for _, thing in live.actives() if not mesh_io.refusal(thing)]
+        parts = [(thing, document_parts.part_of(thing)) for _, thing in answers.actives() if not usable.refusal(thing)]
         shown = [id(queries.answer_of(thing, part)) for thing, part in parts if part is not None]
         queries.answers.drop(lambda query: id(queries.answers[query]) not in shown)
         queries.previews.clear()
@@ -110,7 +115,7 @@ class ISEG_OT_clear_cache(EmptyingOperator):
     @classmethod
     def refusal(cls, context):
         busy = "A mesh is being trained: wait for it, or cancel it." if session.trainings else ""
-        return prefs.chosen() or busy
+        return choice.chosen() or busy
 
     def invoke(self, context, event):
         return context.window_manager.invoke_confirm(self, event)
@@ -122,8 +127,8 @@ class ISEG_OT_clear_cache(EmptyingOperator):
 def clearing() -> Conversation:
     """Have the engine clear its cache; what that did goes to session.freed."""
     fields = (yield Ask("cache", {"clear": True})).fields
-    for name in queries.models:
-        queries.models[name] = []
+    for name in models.models:
+        models.models[name] = []
     queries.answers.clear()
     count, kept = fields["models"], fields["checkpoints"]
     session.freed = f"Deleted {count} trained model{'s' * (count != 1)}, {fields['bytes'] / 1e6:,.1f} MB." + (
@@ -157,7 +162,7 @@ class ISEG_OT_check_engine(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return prefs.chosen() or ("It is under way: its report comes here." if session.testing else "")
+        return choice.chosen() or ("It is under way: its report comes here." if session.testing else "")
 
     def execute(self, context):
         return finish(self, check())
@@ -170,18 +175,18 @@ def check() -> Task:
         session.testing = None
         if task.error is not None:
             session.checkup["error"] = str(task.error)
-        live.redraw()
+        redraw.redraw()
 
     session.checkup.clear()
     task = session.engine.start(session.checking(), ended)
     session.testing = None if task.ended else task
-    live.keep_pumping()
+    pump.keep_pumping()
     return task
 
 
 def finish(operator: bpy.types.Operator, task: Task) -> set[str]:
     """The end of an operator that has begun a task: in background mode once the task has ended."""
-    live.keep_pumping()
+    pump.keep_pumping()
     if bpy.app.background:
         session.engine.wait(task)
     if task.error is not None and not isinstance(task.error, Cancelled):

@@ -2,11 +2,13 @@
 
 import bpy
 
-from .. import managed, names, session
+from .. import names
 from ..core import Cancelled, IsegError
-from ..environment.folder import State
-from ..environment.job import Job
-from .common import ReasonedOperator
+from ..engine import session
+from ..engine.environment import manager
+from ..engine.environment.folder import State
+from ..engine.environment.job import Job
+from .base import ReasonedOperator
 
 OFFLINE = "Blender is offline: allow online access in Edit > Preferences > System > Network."
 
@@ -27,20 +29,20 @@ class Work(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        if managed.working():
+        if manager.working():
             return "It is being made or removed already: wait for that, or cancel it."
-        if managed.folder() is None:
+        if manager.folder() is None:
             return "This Blender has no folder for the files of iSeg: install the extension from its zip."
-        return cls.unfit(managed.look()[1])
+        return cls.unfit(manager.look()[1])
 
     def execute(self, context):
         try:
             self.begin()
             if not bpy.app.background:
                 return {"FINISHED"}
-            managed.wait()
-            if managed.job is not None and managed.job.error is not None:
-                raise managed.job.error
+            manager.wait()
+            if manager.job is not None and manager.job.error is not None:
+                raise manager.job.error
         except IsegError as error:
             self.report({"WARNING"} if isinstance(error, Cancelled) else {"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -62,7 +64,7 @@ class ISEG_OT_environment_install(Work):
             return "Another Blender is making or removing it: wait for that."
         return "" if bpy.app.online_access else OFFLINE
 
-    begin = staticmethod(managed.install)
+    begin = staticmethod(manager.install)
 
 
 class ISEG_OT_environment_repair(Work):
@@ -77,7 +79,7 @@ class ISEG_OT_environment_repair(Work):
             return "There is nothing to repair yet: press Install."
         return ISEG_OT_environment_install.unfit(State.INCOMPLETE if state is not State.MAKING else state)
 
-    begin = staticmethod(managed.install)
+    begin = staticmethod(manager.install)
 
 
 class ISEG_OT_environment_remove(Work):
@@ -88,14 +90,14 @@ class ISEG_OT_environment_remove(Work):
 
     @classmethod
     def unfit(cls, state):
-        place = managed.folder()
+        place = manager.folder()
         if place is None or place.is_empty():
             return "There is nothing to remove."
         if session.trainings:
             return "A mesh is being trained: wait for it, or cancel it."
         return "Another Blender is making or removing it: wait for that." if state is State.MAKING else ""
 
-    begin = staticmethod(managed.remove)
+    begin = staticmethod(manager.remove)
 
 
 class ISEG_OT_environment_cancel(ReasonedOperator):
@@ -107,11 +109,11 @@ class ISEG_OT_environment_cancel(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return "" if managed.working() else "Nothing is being made or removed."
+        return "" if manager.working() else "Nothing is being made or removed."
 
     def execute(self, context):
-        assert managed.job is not None  # else poll has refused
-        managed.job.cancel()
+        assert manager.job is not None  # else poll has refused
+        manager.job.cancel()
         return {"FINISHED"}
 
 

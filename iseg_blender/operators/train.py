@@ -3,8 +3,11 @@
 import bpy
 from bpy.props import StringProperty
 
-from .. import live, mesh_io, names, prefs, selftest, session, training
-from .common import ReasonedOperator, WaitingOperator
+from .. import names, redraw
+from ..engine import choice, pump, selftest, session, training
+from ..live import answers
+from ..mesh import usable
+from .base import ReasonedOperator, WaitingOperator
 
 
 class ISEG_OT_train(WaitingOperator):
@@ -17,8 +20,8 @@ class ISEG_OT_train(WaitingOperator):
 
     @classmethod
     def refusal(cls, context):
-        why = mesh_io.face_refusal(context.object) or prefs.chosen()
-        why = why or selftest.teacher_problem(session.checkup, context.scene.iseg.teacher, prefs.managed())
+        why = usable.face_refusal(context.object) or choice.chosen()
+        why = why or selftest.teacher_problem(session.checkup, context.scene.iseg.teacher, choice.managed())
         if not why and training.training_of(context.object) is not None:
             return "This mesh is being trained already: wait for it, or cancel it."
         return why
@@ -28,8 +31,8 @@ class ISEG_OT_train(WaitingOperator):
         return thing.session_uid if thing is not None else None  # parts and clicks do not matter
 
     def run(self, context):
-        task = training.train(context.object, context.scene.iseg, live.changed, self.fresh)
-        live.keep_pumping()
+        task = training.train(context.object, context.scene.iseg, answers.changed, self.fresh)
+        pump.keep_pumping()
         if not bpy.app.background:
             if task.error is not None:
                 raise task.error
@@ -65,7 +68,7 @@ class ISEG_OT_cancel(ReasonedOperator):
             return {"CANCELLED"}
         session.engine.cancel(task)
         session.engine.pump()
-        live.redraw()
+        redraw.redraw()
         self.report({"INFO"}, "Cancelled: what was there before is unchanged, and Train goes on from here.")
         return {"FINISHED"}
 

@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import ModelFileError, SettingsError
-from ..formats import READERS
-from ..mesh import Mesh
-from ..presets import Settings
-from ..store import SUFFIX, Model
+from ..formats.load import READERS
+from ..geometry.mesh import Mesh
+from ..storage.trained_model import SUFFIX, Model
+from ..training.settings import Settings
 
 TRAINED, PRESENT, FAILED = "trained", "there already", "failed"
 
@@ -51,7 +51,7 @@ class Training:
         """What the info of such a model says. Raises WeightsError where the weights are not there."""
         name = self.teacher
         if name != "geometric":
-            from ..weights import locate
+            from ..teachers.sam_weights import locate
 
             name = locate(self.teacher)[0].name
         return {"teacher": name, "preset": self.settings.preset, "seed": self.seed}

@@ -17,9 +17,9 @@ from ..errors import IsegError, SettingsError
 from ..version import __version__
 
 if TYPE_CHECKING:
-    from ..store import Model
-    from ..teacher import Teacher
-    from .kept import Place
+    from ..storage.trained_model import Model
+    from ..teachers.teacher import Teacher
+    from .checkpoints import Place
 
 STARTS = 3  # times that a pool on this machine is tried: Ray gives itself 30 s, which a busy machine may need
 OBJECT_STORE = 256 * 2**20  # bytes of shared memory on one machine; what does not fit goes to the disk
@@ -132,7 +132,7 @@ def settle(version: str, cores: int, gpu: float) -> None:
     """
     import torch
 
-    from ..device import pick_device
+    from ..system.device import pick_device
 
     if version != __version__:
         raise SettingsError(
@@ -149,7 +149,7 @@ def settle(version: str, cores: int, gpu: float) -> None:
 @lru_cache(maxsize=1)
 def held_teacher(weights: str, device: str) -> "Teacher":
     """The teacher with these weights of SAM, read once a worker: a library has many meshes, and ViT-H 2.6 GB."""
-    from ..teacher.sam import SamTeacher
+    from ..teachers.sam import SamTeacher
 
     return SamTeacher.from_weights(weights, device)
 
@@ -182,8 +182,9 @@ def train_one(
 
     try:
         settle(version, cores, gpu)
-        from ..mesh import Mesh
-        from ..train import GEOMETRIC, train
+        from ..geometry.mesh import Mesh
+        from ..teachers.registry import GEOMETRIC
+        from ..training.train import train
 
         mesh = Mesh(vertices.copy(), faces.copy())  # Ray's arrays are read-only
         device = "cuda" if gpu else "cpu"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic_write
+from ..system.atomic_file import atomic_write
 from ..version import __version__
 from .library import FAILED, PRESENT, TRAINED, Result, Training
 from .run import State

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import IsegError, ModelFileError, SettingsError
-from ..mesh import load_mesh
+from ..formats.load import load_mesh
 from ..version import __version__
-from .kept import Kept, keeping
+from .checkpoints import Kept, keeping
 from .library import FAILED, PRESENT, TRAINED, Entry, Result, Training, is_present
 from .pool import check_resources, explain, make_board, read_board, slots, train_one
 
@@ -229,7 +229,7 @@ class _SpreadRun(_Run):
             self._begin(entry)
 
     def _submit(self, job: _Job) -> None:
-        from .spread import train_spread
+        from .split_views import train_spread
 
         host, pid = socket.gethostname(), os.getpid()
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SettingsError
-from ..formats import READERS, read
-from ..mesh import Mesh, face_areas, load_mesh
+from ..formats.load import READERS, load_mesh, read
+from ..geometry.mesh import Mesh, face_areas
 
 LABELS = (".seg", ".txt", ".labels")  # line i is the part of face i
 LEAST_AREA = 0.01  # of the mesh: smaller parts are left out

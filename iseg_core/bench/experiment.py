@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..presets import Settings, get_settings
+from ..training.settings import Settings, get_settings
 from ..version import __version__
 
 if TYPE_CHECKING:
-    from ..mesh import Mesh
-    from ..store import Model
+    from ..geometry.mesh import Mesh
+    from ..storage.trained_model import Model
     from .dataset import LabelledMesh
 
 Record = dict[str, Any]  # what was measured on one mesh: JSON, without the times, which go under "machine"
@@ -50,8 +50,8 @@ class Setup:
         joint: the ablation of supplementary C.
         """
         from ..errors import ModelFileError
-        from ..store import Model
-        from ..train import train
+        from ..storage.trained_model import Model
+        from ..training.train import train
 
         settings = replace(self.settings, **changes)
         run = json.dumps([self.teacher, asdict(settings), self.seed, joint, __version__], sort_keys=True)

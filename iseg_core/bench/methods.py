@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ..segmenter import Segmenter
-from ..simulate import Answer, Click
-from ..store import Model
-from ..surface import Surface
-from ..train import make_teacher
+from ..clicks.simulated_user import Answer, Click
+from ..inference.segmenter import Segmenter
+from ..parts.surface import Surface
+from ..storage.trained_model import Model
+from ..teachers.registry import make_teacher
 from .experiment import Setup
 from .votes import Votes
 

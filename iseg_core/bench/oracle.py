@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ..raster import Raster
-from ..store import Model
-from ..surface import Surface
-from ..teacher import SCALES, Embedding, Prediction, RenderedView
+from ..clicks.click import SCALES
+from ..parts.surface import Surface
+from ..render.raster import Raster
+from ..storage.trained_model import Model
+from ..teachers.teacher import Embedding, Prediction, RenderedView
 
 FEATURES = 64
 SCORE = 0.9

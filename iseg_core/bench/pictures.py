@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..draw import contact_sheet, draw_from
-from ..raster import EmbreeRasterizer
-from ..simulate import Target
-from ..views import sphere_cameras
+from ..clicks.simulated_user import Target
+from ..render.camera import sphere_cameras
+from ..render.embree import EmbreeRasterizer
+from ..render.figures import contact_sheet, draw_from
 from .dataset import LabelledMesh
 from .plots import INK, colour, figure, legend, save
 

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as TerminalTable
 
-from ..files import atomic_write
+from ..system.atomic_file import atomic_write
 from ..version import __version__
 from .experiment import MACHINE, Record, Report, Setup, Table
 from .run import Failures, experiments

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Cancelled, IsegError, SettingsError
-from ..files import atomic_write
-from ..presets import get_settings
 from ..progress import Progress
+from ..system.atomic_file import atomic_write
+from ..training.settings import get_settings
 from ..version import __version__
 from .dataset import LabelledFile, find_meshes
 from .experiment import Experiment, Record, Setup
@@ -30,7 +30,7 @@ Failures = dict[str, str]  # mesh: why it has no record
 def experiments() -> dict[str, Experiment]:
     """All of them, by name."""
     from .experiments import EXPERIMENTS
-    from .protocol import CLICKS
+    from .experiments.clicks import CLICKS
 
     return {CLICKS.name: CLICKS, **EXPERIMENTS}
 
@@ -85,7 +85,7 @@ def bench(
 
 def default_workers(device: str) -> int:
     """One process a core where the processor computes; a GPU serves one at a time."""
-    from ..device import pick_device
+    from ..system.device import pick_device
 
     return (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..raster import make_rasterizer, shade
-from ..refine import Click
-from ..store import Model
-from ..teacher import SCALES, Embedding, RenderedView, Teacher
-from ..viewer import clicked_pixels
-from ..views import sphere_cameras
+from ..clicks.click import SCALES, Click
+from ..render.backends import make_rasterizer
+from ..render.camera import sphere_cameras
+from ..render.click_pixels import clicked_pixels
+from ..render.shading import shade
+from ..storage.trained_model import Model
+from ..teachers.teacher import Embedding, RenderedView, Teacher
 
 VIEWS = 100  # the paper's number
 BATCH = 128  # clicks asked at once: a teacher remembers what it knows of a few hundred

@@ -17,16 +17,18 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn
 
 from ..errors import Cancelled, MessageError, ProtocolError, Superseded
 from ..progress import Progress
 from ..version import __version__
-from .failure import describe
+from .error_fields import describe
+from .jobs import Job, Later, Work
+from .lanes import Lane
+from .process import die_with_parent, log, take_streams
 from .protocol import PAYLOAD_LIMIT, PROTOCOL, Message, encode, mismatch, read, write
-from .service import LANES, Job, Later, Service, Work
+from .service import LANES, Service
 
 QUEUE_LIMIT = 1024  # requests that may be under way
 QUEUE_SIZE = 2 * PAYLOAD_LIMIT  # bytes of their arrays
@@ -39,8 +41,8 @@ def main() -> NoReturn:
     """Serve stdin and stdout until stdin ends. The process ends here."""
     if sys.stdin is not None and sys.stdin.isatty():
         sys.exit("This command talks to programs, not to people: Blender starts it by itself.")
-    source, sink = _take_streams()
-    _die_with_parent()
+    source, sink = take_streams()
+    die_with_parent()
     faulthandler.enable()  # where a library crashes, the log says so
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; we follow when it ends
     service = Service()
@@ -48,84 +50,6 @@ def main() -> NoReturn:
     service.saving.acquire(timeout=SAVING)
     sys.stderr.flush()
     os._exit(code)  # without waiting for lanes that work on
-
-
-def _take_streams() -> tuple[BinaryIO, BinaryIO]:
-    """stdin and stdout for the frames alone: who else reads finds nothing, and what prints goes to stderr."""
-    if os.name == "nt":
-        import msvcrt
-
-        for descriptor in (0, 1):
-            msvcrt.setmode(descriptor, os.O_BINARY)  # pyright: ignore
-    source, sink = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    return source, sink  # pyright: ignore[reportReturnType] raw files
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        import ctypes
-
-        PR_SET_PDEATHSIG = 1
-        try:
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        except (OSError, AttributeError):
-            pass  # a C library without it: the end of stdin remains
-
-
-def log(text: str) -> None:
-    """One line of the log. Nobody may be left to read it."""
-    try:
-        print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
-    except (OSError, ValueError):
-        pass
-
-
-class Lane:
-    """A thread that does one job after the other."""
-
-    def __init__(self, name: str, do: Callable[[Job, Work], None]):
-        self._do, self._waiting = do, deque[tuple[Job, Work]]()
-        self._changed, self._ended, self.busy = threading.Condition(), False, False
-        threading.Thread(target=self._run, name=name, daemon=True).start()
-
-    def put(self, job: Job, work: Work) -> bool:
-        """Do this after all that came before; True where it has to wait for something."""
-        with self._changed:
-            waits = self.busy or bool(self._waiting)
-            self._waiting.append((job, work))
-            self._changed.notify()
-        return waits
-
-    def withdraw(self, match: Callable[[Job], bool]) -> list[Job]:
-        """Take the matching jobs out that have not begun."""
-        with self._changed:
-            out = [job for job, _ in self._waiting if match(job)]
-            self._waiting = deque(item for item in self._waiting if item[0] not in out)
-        return out
-
-    def end(self) -> None:
-        """Begin no further job."""
-        with self._changed:
-            self._waiting.clear()
-            self._ended = True
-            self._changed.notify()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self.busy = False
-                self._changed.wait_for(lambda: self._waiting or self._ended)
-                if self._ended:
-                    return
-                job, work = self._waiting.popleft()
-                self.busy = True
-            self._do(job, work)
-            del job, work  # else what they hold stays until the next one comes
 
 
 class Server:
@@ -320,12 +244,12 @@ def _error(id: int, error: BaseException) -> Message:
 def _warm_up(service: Service) -> None:
     """Import what the first query and the first training will need; it takes seconds."""
     try:
-        from .. import segmenter  # noqa: F401
+        from ..inference import segmenter  # noqa: F401
 
         service.load_torch()
         import torch
 
-        from ..device import pick_device
+        from ..system.device import pick_device
 
         log(f"torch {torch.__version__}, device {pick_device()}")
     except Exception as error:  # missing or broken: who needs it, says so

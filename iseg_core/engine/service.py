@@ -22,82 +22,30 @@ Work is done in lanes, one thing after the other in each: `query` for what is an
 seconds on a large mesh, `train`, `fetch` and `check`. A request may go from lane to lane.
 """
 
-import gc
-import re
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import Cancelled, ClickError, EngineError, MessageError, ModelFileError, UnknownMeshError
-from ..progress import Progress, ProgressCallback
-from ..recent import Recent
+from ..progress import Progress
+from ..system.lru import Recent
+from ..system.memory import give_back, resident
+from .jobs import Answer, Job, Later, ModelKey, Work
 
 if TYPE_CHECKING:
-    from ..cache import Cache
-    from ..checkpoint import Checkpoint
-    from ..mesh import Mesh
-    from ..segmenter import Segmenter
-    from ..store import Model
+    from ..geometry.mesh import Mesh
+    from ..inference.segmenter import Segmenter
+    from ..storage.cache import Cache
+    from ..storage.checkpoint import Checkpoint
+    from ..storage.trained_model import Model
 
 MESHES, SEGMENTERS = 2**30, 4  # bytes and number that are held in memory; the least recently used goes first
 LANES = ("query", "prepare", "train", "fetch", "check")
 INSTANT = ("instant", "instant", 0)
-
-T = TypeVar("T")
-
-
-class Job:
-    """A request under way."""
-
-    def __init__(
-        self, kind: str, id: int, fields: dict[str, Any], arrays: dict[str, np.ndarray], report: ProgressCallback
-    ):
-        self.kind, self.id, self.fields, self.arrays, self.report = kind, id, fields, arrays, report
-        self.cancelled = threading.Event()
-
-    def field(self, name: str, kind: type[T], default: T | None = None) -> T:
-        """A field of the request, of the right type; without a default it must be there."""
-        value = self.fields.get(name, default)
-        if type(value) is not kind:
-            raise MessageError(f"The request {self.kind} needs {name}, a {kind.__name__}.", self.id)
-        return value
-
-    def mesh_hash(self) -> str:
-        value = self.field("mesh", str)
-        if not re.fullmatch("[0-9a-f]{64}", value):
-            raise MessageError(f"The request {self.kind} needs mesh, a hash that open_mesh gave.", self.id)
-        return value
-
-
-class Answer(NamedTuple):
-    """The result of a request."""
-
-    fields: dict[str, Any]
-    arrays: dict[str, np.ndarray] = {}
-
-
-class Later(NamedTuple):
-    """The rest of a request, to be done in another lane."""
-
-    lane: str
-    work: Callable[[Job], "Answer | Later"]
-
-
-Work = Callable[[Job], Answer | Later]
-
-
-class ModelKey(NamedTuple):
-    """What distinguishes the models in a cache."""
-
-    mesh: str
-    teacher: str
-    preset: str
-    seed: int
 
 
 class Service:
@@ -129,7 +77,7 @@ class Service:
 
     @property
     def _cache(self) -> "Cache":
-        from ..cache import Cache
+        from ..storage.cache import Cache
 
         return Cache.of_user() if self._folder is None else Cache(self._folder)
 
@@ -161,7 +109,7 @@ class Service:
         began = time.perf_counter()
         probability = segmenter.segment(clicks, granularity=granularity)  # [V]
         milliseconds = (time.perf_counter() - began) * 1e3
-        from ..segmenter import otsu
+        from ..inference.threshold import otsu
 
         return Answer({"threshold": otsu(probability), "milliseconds": milliseconds}, {"probability": probability})
 
@@ -173,8 +121,8 @@ class Service:
         segmenter = self._segmenters.take(_queried(job))
         if segmenter is None:
             return Later("prepare", self._prepare)
-        from ..segmenter import otsu
-        from ..simulate import Target, propose
+        from ..clicks.simulated_user import Target, propose
+        from ..inference.threshold import otsu
 
         mesh, chosen = segmenter.model.mesh, job.arrays.get("chosen")
         if chosen is None or chosen.dtype != np.uint8 or chosen.shape != (len(mesh.vertices),):
@@ -194,18 +142,18 @@ class Service:
 
     def free(self, job: Job) -> Answer:
         """Forget all meshes and models but those not saved, and give the memory back. A training goes on."""
-        before = _resident()
+        before = resident()
         self._meshes.clear()
         self._segmenters.clear()
-        _give_back()
-        after = _resident()
+        give_back()
+        after = resident()
         freed = max(before - after, 0) if before is not None and after is not None else None
         return Answer({"resident": after, "freed": freed})
 
     # lane prepare
 
     def open_mesh(self, job: Job) -> Answer:
-        from ..mesh import check
+        from ..geometry.mesh import check
 
         if job.arrays.keys() != {"vertices", "faces"}:
             raise MessageError("The request open_mesh needs the arrays vertices [V, 3] and faces [F, 3].", job.id)
@@ -222,7 +170,7 @@ class Service:
                 raise ModelFileError("There is no such model of this mesh in the cache. Train the mesh.")
         elif self._segmenters.take((key, device)) is None:
             job.report(Progress("prepare", 0.0, None))
-            from ..segmenter import instant
+            from ..inference.segmenter import instant
 
             self._segmenters.put((key, device), instant(self._mesh(key.mesh)))
         return Later(*self.works[job.kind])
@@ -246,8 +194,8 @@ class Service:
             return Answer(_described(key, held.model, cached=True))
         job.report(Progress("start", 0.0, None))
         self.load_torch()
-        from ..segmenter import Segmenter
-        from ..train import train
+        from ..inference.segmenter import Segmenter
+        from ..training.train import train
 
         counts = f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} faces"
         self.log(f"train: {counts}; {key.teacher}, {key.preset}, seed {key.seed}, {device}")
@@ -271,7 +219,7 @@ class Service:
         self._segmenters.put((trained, device), segmenter)
         stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in model.info["seconds"].items())
         self.log(f"trained on {model.info['device']}: {stages}")
-        _give_back()  # a training leaves cycles behind, which would hold much for long, and much of a GPU
+        give_back()  # a training leaves cycles behind, which would hold much for long, and much of a GPU
         return Answer(_described(trained, model, cached=False, unsaved=unsaved))
 
     def _save(self, key: ModelKey, model: "Model", checkpoint: "Checkpoint | None" = None) -> str | None:
@@ -306,7 +254,7 @@ class Service:
     # lanes fetch and check
 
     def fetch(self, job: Job) -> Answer:
-        from ..weights import fetch
+        from ..teachers.sam_weights import fetch
 
         name = job.field("name", str)
         self.log(f"fetch: {name}")
@@ -315,7 +263,7 @@ class Service:
     def doctor(self, job: Job) -> Answer:
         """What is here and what is missing (doctor.Finding), and which teachers are at hand, in words."""
         from ..doctor import SAM, examine
-        from ..weights import REGISTRY
+        from ..teachers.sam_weights import REGISTRY
 
         findings = examine()
         broken = [f"{f.topic}: {f.value} {f.remedy}" for f in findings if f.remedy and f.required]
@@ -328,7 +276,7 @@ class Service:
 
     def cache(self, job: Job) -> Answer:
         """What the cache holds and, where that is asked for, forget all of it, here and on the disk."""
-        from ..cache import limit
+        from ..storage.cache import limit
 
         cache, clear = self._cache, job.field("clear", bool, False)
         usage = cache.clear() if clear else cache.usage()
@@ -362,7 +310,7 @@ class Service:
             model = self._unsaved.get(key) or self._cache.find(*key)
             if model is not None:
                 self.load_torch()
-                from ..segmenter import Segmenter
+                from ..inference.segmenter import Segmenter
 
                 segmenter = Segmenter(model, device)
                 self._segmenters.put((key, device), segmenter)
@@ -407,33 +355,3 @@ def _described(key: ModelKey, model: "Model", cached: bool, unsaved: str | None 
     """The fields of a training's result."""
     seconds = model.info.get("seconds", {})
     return {"mesh": key.mesh, **_description(key, model), "seconds": seconds, "cached": cached, "unsaved": unsaved}
-
-
-def _resident() -> int | None:
-    """Bytes of memory that this process holds (Linux), else None."""
-    try:
-        import resource
-
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except (ImportError, OSError, ValueError, IndexError):
-        return None
-
-
-def _give_back() -> None:
-    """Let the system, and other programs on the GPU, have the memory that nothing here uses."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    _trim()
-
-
-def _trim() -> None:
-    """Ask the C library (glibc) to give freed memory back to the system."""
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError, TypeError):
-        pass  # another C library

@@ -72,15 +72,15 @@ def weights(thing: bpy.types.Object, name: str) -> np.ndarray:
 
 def engine_answer(iseg: Any, thing: bpy.types.Object, clicks: list[tuple[int, bool]], granularity="part") -> np.ndarray:
     """What the engine says by itself. [V] float32"""
-    look = iseg.look.Look(iseg.mesh_io.read(thing))
-    task = iseg.session.engine.start(conversation(iseg, look, clicks, granularity))
-    iseg.session.engine.wait(task)
+    look = iseg.mesh.snapshot.Look(iseg.mesh.arrays.read(thing))
+    task = iseg.engine.session.engine.start(conversation(iseg, look, clicks, granularity))
+    iseg.engine.session.engine.wait(task)
     assert task.error is None
     return task.result
 
 
 def conversation(iseg, look, clicks, granularity):
-    ask = iseg.engine.Ask
+    ask = iseg.tasks.Ask
     yield ask("open_mesh", {}, {"vertices": look.vertices, "faces": look.faces})
     models = (yield ask("state", {"mesh": look.hash})).fields["models"]
     model = {name: models[0][name] for name in ("teacher", "preset", "seed")} if models else None
@@ -98,7 +98,7 @@ STATUS = pytest.StashKey[int]()
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave before Blender's own clean-up, which may crash where a test left something registered."""
     if MODULE in sys.modules:
-        sys.modules[f"{MODULE}.session"].close()
+        sys.modules[f"{MODULE}.engine.session"].close()
     PRIVATE.cleanup()
     sys.stdout.flush()
     sys.stderr.flush()

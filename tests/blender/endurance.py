@@ -69,7 +69,12 @@ def cycles(count: int) -> str:
             bpy.ops.iseg.click_add(vertex=number % 8)
             bpy.ops.iseg.to_vertex_group()
         iseg: Any = sys.modules[MODULE]
-        for timer in (iseg.live._pump, iseg.live._refresh, iseg.managed._watch, iseg.tool._watch):
+        for timer in (
+            iseg.engine.pump.pump,
+            iseg.live.answers.refresh,
+            iseg.engine.environment.manager._watch,
+            iseg.viewport.tool._watch,
+        ):
             bpy.app.timers.register(timer, first_interval=60.0, persistent=True)  # as with a window
         assert len(left_behind()["timers"]) == 4
         bpy.ops.preferences.addon_disable(module=MODULE)
@@ -105,7 +110,7 @@ def kills(count: int, seed: int = 0) -> str:
     def under_way(kind: str, task: Any) -> bool:
         return engine.state.name == "STARTING" if kind == "start" else not task.ended
 
-    engine, rng, longest = iseg.session.engine, random.Random(seed), 0.0
+    engine, rng, longest = iseg.engine.session.engine, random.Random(seed), 0.0
     met, missed = dict.fromkeys(KINDS, 0), 0
     lasts = {"train": 4.0, "query": 0.02, "start": 0.3}  # seconds, about
     while sum(met.values()) < count:
@@ -121,14 +126,14 @@ def kills(count: int, seed: int = 0) -> str:
         bpy.ops.iseg.click_add(vertex=10)
         bpy.ops.iseg.to_vertex_group()
         bpy.ops.iseg.click_add(vertex=30, positive=False)
-        before, look = state_of(iseg, thing), iseg.meshes.look_at(thing)
+        before, look = state_of(iseg, thing), iseg.mesh.cache.look_at(thing)
         if kind == "start":
             engine.close()
         began = time.monotonic()
         if kind == "train":
-            task = iseg.training.train(thing, bpy.context.scene.iseg)
+            task = iseg.engine.training.train(thing, bpy.context.scene.iseg)
         else:
-            task = engine.start(iseg.queries.answering(thing, thing.iseg.parts[0], look, "cpu"))
+            task = engine.start(iseg.engine.queries.answering(thing, thing.iseg.parts[0], look, "cpu"))
         moment = began + rng.random() * lasts[kind]
         while time.monotonic() < moment and under_way(kind, task) or engine._client.pid is None:
             engine.pump()
@@ -149,11 +154,11 @@ def kills(count: int, seed: int = 0) -> str:
             time.sleep(0.001)
         longest = max(longest, pumped)
         assert task.error is None or ENDED in str(task.error), task.error
-        assert ENDED in iseg.session.problem_of(thing), iseg.session.problem_of(thing)
+        assert ENDED in iseg.engine.session.problem_of(thing), iseg.engine.session.problem_of(thing)
         assert state_of(iseg, thing) == before, "the object is not what it was"
-        iseg.queries.answers.clear()
+        iseg.engine.queries.answers.clear()
         bpy.ops.iseg.click_add(vertex=50)
-        assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"} and not iseg.session.problem_of(thing)
+        assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"} and not iseg.engine.session.problem_of(thing)
     return (
         f"{count} kills ({met['train']} while training, {met['query']} while a click was asked, {met['start']} while "
         f"the engine started) and {missed} with nothing under way, nothing lost; Blender was held up by at most "
@@ -166,7 +171,7 @@ def train_for_ever() -> None:
     iseg: Any = sys.modules[MODULE]
     bpy.ops.mesh.primitive_monkey_add()
     bpy.context.scene.iseg.preset = "paper"  # minutes
-    engine, task = iseg.session.engine, iseg.training.train(bpy.context.object, bpy.context.scene.iseg)
+    engine, task = iseg.engine.session.engine, iseg.engine.training.train(bpy.context.object, bpy.context.scene.iseg)
     said = False
     while not task.ended:
         engine.pump()
@@ -179,5 +184,5 @@ def train_for_ever() -> None:
 
 def state_of(iseg: Any, thing: bpy.types.Object) -> tuple:
     """What an object of the user's holds."""
-    weights = iseg.mesh_io.read_group(thing, 0)  # [V]
-    return iseg.state.saved(thing), weights.tobytes(), iseg.mesh_io.positions(thing.data).tobytes()
+    weights = iseg.mesh.vertex_groups.read_group(thing, 0)  # [V]
+    return iseg.document.snapshot.saved(thing), weights.tobytes(), iseg.mesh.arrays.positions(thing.data).tobytes()

@@ -116,7 +116,7 @@ def run(seed: int, folder: Path, names: bool = True) -> int:
     """
     iseg: Any = sys.modules[MODULE]
     path, rng, wrong = folder / "hostile.blend", random.Random(seed), list[str]()
-    iseg.session.close()
+    iseg.engine.session.close()
     write(seed, path, names)
 
     def attempt(what: str, call: Callable[[], Any]) -> Any:
@@ -134,7 +134,7 @@ def run(seed: int, folder: Path, names: bool = True) -> int:
     with contextlib.chdir(folder):
         attempt("open", lambda: bpy.ops.wm.open_mainfile(filepath=str(path)))
         thing = bpy.context.object
-        if iseg.session.engine.state.name != "STOPPED":
+        if iseg.engine.session.engine.state.name != "STOPPED":
             wrong.append("opening a file has started something")
         shape = [tuple(vertex.co) for vertex in thing.data.vertices]
         attempt("look", lambda: look(iseg, thing))
@@ -166,15 +166,15 @@ def look(iseg, thing: bpy.types.Object) -> None:
         preferences=bpy.context.preferences,
         region=SimpleNamespace(width=300),
     )
-    for panel in iseg.panels.CLASSES[:3]:
+    for panel in iseg.ui.sidebar.CLASSES[:3]:
         panel.draw(SimpleNamespace(layout=MagicMock()), context)
-    part, seen = iseg.state.part_of(thing), iseg.meshes.known_look(thing)
+    part, seen = iseg.document.parts.part_of(thing), iseg.mesh.cache.known_look(thing)
     if part is None or seen is None:
         return
-    clicks = iseg.state.clicks_of(part, len(seen.vertices)).made
+    clicks = iseg.document.parts.clicks_of(part, len(seen.vertices)).made
     assert all(0 <= vertex < len(seen.vertices) for vertex, _ in clicks)
-    surface = iseg.overlay.Surface(seen.vertices, seen.faces)
-    iseg.overlay.build(surface, None, clicks, clicks[0][0] if clicks else None)
-    iseg.live._refresh()
-    while iseg.session.engine.busy:
-        iseg.session.engine.pump()
+    surface = iseg.viewport.overlay.Surface(seen.vertices, seen.faces)
+    iseg.viewport.overlay.build(surface, None, clicks, clicks[0][0] if clicks else None)
+    iseg.live.answers.refresh()
+    while iseg.engine.session.engine.busy:
+        iseg.engine.session.engine.pump()

@@ -137,8 +137,8 @@ def run(seed: int) -> int:
     iseg: Any = sys.modules[MODULE]
     dice, wrong, done = random.Random(seed), list[str](), 0
     bpy.ops.wm.read_homefile(use_empty=True)
-    iseg.session.close()
-    engine = iseg.session.engine
+    iseg.engine.session.close()
+    engine = iseg.engine.session.engine
     client = Client(iseg, dice)
     bpy.context.preferences.system.use_online_access = True  # for the operator; nobody is asked
     chosen = patch.dict(os.environ, {"ISEG_ENGINE": COMMAND[0][0]})
@@ -168,7 +168,7 @@ def run(seed: int) -> int:
             if engine.busy:
                 wrong.append(f"{what}: something is still under way")
                 engine._tasks.clear()
-    iseg.session.close()
+    iseg.engine.session.close()
     assert not wrong, "\n".join([f"seed {seed}", *wrong])
     return done
 
@@ -178,8 +178,8 @@ def look(iseg: Any, thing: bpy.types.Object) -> None:
     context = SimpleNamespace(
         object=thing, scene=bpy.context.scene, preferences=bpy.context.preferences, region=SimpleNamespace(width=300)
     )
-    for panel in iseg.panels.CLASSES[:3]:
+    for panel in iseg.ui.sidebar.CLASSES[:3]:
         panel.draw(SimpleNamespace(layout=MagicMock()), context)
-    preferences = importlib.import_module(f"{MODULE}.settings_panel")
+    preferences = importlib.import_module(f"{MODULE}.ui.preferences")
     with patch.object(preferences, "bpy", SimpleNamespace(context=context, app=bpy.app)):
-        preferences.draw(iseg.prefs.get(), MagicMock())
+        preferences.draw(iseg.engine.choice.get(), MagicMock())

@@ -163,7 +163,7 @@ class Sequence:
 
     def run(self) -> None:
         bpy.ops.wm.read_homefile(use_empty=True)
-        sys.modules[MODULE].queries.answers.clear()
+        sys.modules[MODULE].engine.queries.answers.clear()
         self.add()
         self.push(fresh=True)
         for _ in range(STEPS):
@@ -232,13 +232,13 @@ class Sequence:
                             raise Wrong(f"vertex {vertex.index} of {thing.name} is in a group that is not there")
                 if thing.data.validate(verbose=False):
                     raise Wrong(f"Blender finds {thing.name} invalid")
-            if iseg.mesh_io.refusal(thing) or not any(len(part.clicks) for part in thing.iseg.parts):
+            if iseg.mesh.usable.refusal(thing) or not any(len(part.clicks) for part in thing.iseg.parts):
                 continue
-            if thing.iseg.topology == iseg.look.topology(iseg.mesh_io.read(thing)):
+            if thing.iseg.topology == iseg.mesh.geometry.topology(iseg.mesh.arrays.read(thing)):
                 for part in thing.iseg.parts:
                     if any(click.vertex >= count for click in part.clicks):
                         raise Wrong(f"a click of {thing.name} is on a vertex that is not there")
-        if iseg.session.engine.busy:
+        if iseg.engine.session.engine.busy:
             raise Wrong("something is still under way")
 
     def push(self, fresh: bool = False) -> None:

@@ -315,11 +315,11 @@ def test_what_is_hidden_is_not_clicked(empty, engine):
 
 def answered(iseg, query, look, purpose=""):
     """Ask, and answer in the engine's place."""
-    talk = iseg.queries.asking(query, look, "auto", purpose)
+    talk = iseg.engine.queries.asking(query, look, "auto", purpose)
     try:
         next(talk)
         fields = {"threshold": 0.5, "milliseconds": 1.0}
-        talk.send(iseg.engine.Reply(fields, {"probability": np.ones(len(look.vertices), np.float32)}))
+        talk.send(iseg.tasks.Reply(fields, {"probability": np.ones(len(look.vertices), np.float32)}))
     except StopIteration:
         pass
 
@@ -345,8 +345,8 @@ def test_what_is_shown_outlasts_other_answers(empty, purpose):
 
 def inside(iseg, conversation) -> np.ndarray:
     """The result of a conversation with the engine."""
-    task = iseg.session.engine.start(conversation)
-    iseg.session.engine.wait(task, 60)
+    task = iseg.engine.session.engine.start(conversation)
+    iseg.engine.session.engine.wait(task, 60)
     assert task.error is None
     return task.result
 

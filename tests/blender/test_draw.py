@@ -28,8 +28,8 @@ def picture(iseg):
             with gpu.matrix.push_pop(), gpu.matrix.push_pop_projection():
                 gpu.matrix.load_matrix(view)
                 gpu.matrix.load_projection_matrix(window)
-                surface = iseg.overlay.Surface(CUBE, FACES)
-                batches = iseg.view.Batches(surface, iseg.overlay.build(surface, inside, clicks))
+                surface = iseg.viewport.overlay.Surface(CUBE, FACES)
+                batches = iseg.viewport.draw.Batches(surface, iseg.viewport.overlay.build(surface, inside, clicks))
                 batches.draw(Matrix.Identity(4), view, window, 2 / height, through, colour)
             pixels = buffer.read_color(0, 0, width, height, 4, 0, "FLOAT")
             pixels.dimensions = width * height * 4
@@ -43,7 +43,7 @@ def picture(iseg):
 def at(picture, iseg, point) -> np.ndarray:
     """The colour of the picture where a point is seen. [3]"""
     view = perspective() @ moved(0, 0, -5)
-    (x, y) = iseg.picking.project(np.array([point], np.float64), view, *SIZE).points[0]
+    (x, y) = iseg.mesh.picking.project(np.array([point], np.float64), view, *SIZE).points[0]
     return picture[int(y), int(x), :3]
 
 
@@ -57,10 +57,10 @@ def test_the_part_is_blue_and_the_rest_is_not(iseg, picture):
 
 def test_dots_are_green_and_red_with_a_dark_rim(iseg, picture):
     drawn = picture(CUBE[:, 2] > 0, ((7, True), (1, False)))
-    np.testing.assert_allclose(at(drawn, iseg, CUBE[7]), iseg.view.GREEN[:3], atol=0.02)
-    np.testing.assert_allclose(at(drawn, iseg, CUBE[1]), iseg.view.RED[:3], atol=0.02)
-    green = (np.abs(drawn[..., :3] - iseg.view.GREEN[:3]) < 0.05).all(axis=-1)  # [H, W]
-    area = np.pi * iseg.view.DOT**2  # pixels
+    np.testing.assert_allclose(at(drawn, iseg, CUBE[7]), iseg.viewport.draw.GREEN[:3], atol=0.02)
+    np.testing.assert_allclose(at(drawn, iseg, CUBE[1]), iseg.viewport.draw.RED[:3], atol=0.02)
+    green = (np.abs(drawn[..., :3] - iseg.viewport.draw.GREEN[:3]) < 0.05).all(axis=-1)  # [H, W]
+    area = np.pi * iseg.viewport.draw.DOT**2  # pixels
     assert 0.7 * area < green.sum() < 1.3 * area
     rows, columns = np.nonzero(green)
     assert abs(np.ptp(rows) - np.ptp(columns)) <= 1  # round

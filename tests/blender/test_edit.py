@@ -21,8 +21,8 @@ def thing(empty, engine, request) -> bpy.types.Object:
 def part_of(iseg, thing) -> tuple[np.ndarray, list]:
     """Which vertices are in the part [V] bool, and its polygons as lists of vertices."""
     bpy.ops.iseg.to_vertex_group(name="before")  # so that the answer is at hand
-    part = iseg.state.part_of(thing)
-    inside = iseg.queries.inside_of(thing, part, iseg.queries.answer_of(thing, part))
+    part = iseg.document.parts.part_of(thing)
+    inside = iseg.engine.queries.inside_of(thing, part, iseg.engine.queries.answer_of(thing, part))
     thing.update_from_editmode()
     polygons = [list(polygon.vertices) for polygon in thing.data.polygons]
     whole = [polygon for polygon in polygons if inside[polygon].all()]

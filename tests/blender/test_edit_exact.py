@@ -100,7 +100,7 @@ def places(work: bmesh.types.BMesh) -> np.ndarray:
 
 
 def look(iseg, thing):
-    return iseg.meshes.look_at(thing).geometry
+    return iseg.mesh.cache.look_at(thing).geometry
 
 
 def whole(iseg, thing, inside) -> np.ndarray:

@@ -200,8 +200,10 @@ def test_weights_are_fetched_only_when_asked_and_allowed(empty, engine):
 
 
 def test_sizes_of_the_weights_are_the_registrys(iseg):
-    from iseg_core.weights import REGISTRY
+    from iseg_core.teachers.sam_weights import REGISTRY
 
     sizes = {name: weights.size for name, weights in REGISTRY.items()}
-    assert iseg.state.WEIGHTS == sizes and {weights.licence for weights in REGISTRY.values()} == {"Apache-2.0"}
-    assert [name for name, *_ in iseg.state.TEACHERS] == ["geometric", *sizes]
+    assert iseg.document.choices.WEIGHTS == sizes and {weights.licence for weights in REGISTRY.values()} == {
+        "Apache-2.0"
+    }
+    assert [name for name, *_ in iseg.document.choices.TEACHERS] == ["geometric", *sizes]

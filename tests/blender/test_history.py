@@ -11,7 +11,7 @@ def push() -> None:
 
 
 def state_of(iseg):
-    return iseg.state.saved(bpy.context.object)
+    return iseg.document.snapshot.saved(bpy.context.object)
 
 
 @pytest.fixture

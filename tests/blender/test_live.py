@@ -17,9 +17,9 @@ def thing(empty, engine) -> bpy.types.Object:
 
 def settle(iseg) -> None:
     """As the timers do it, until nothing is left to be done."""
-    iseg.live._refresh()
-    while iseg.session.engine.busy:
-        iseg.session.engine.pump()
+    iseg.live.answers.refresh()
+    while iseg.engine.session.engine.busy:
+        iseg.engine.session.engine.pump()
 
 
 def part(thing) -> np.ndarray:

@@ -57,8 +57,8 @@ def managed(empty, engine, monkeypatch, tmp_path) -> Any:
     empty.plan()
     empty.session.close()
     yield empty
-    sys.modules[MODULE].managed.stop()
-    if not sys.modules[MODULE].managed.folder().is_empty():
+    sys.modules[MODULE].engine.environment.manager.stop()
+    if not sys.modules[MODULE].engine.environment.manager.folder().is_empty():
         bpy.ops.iseg.environment_remove()
     empty.prefs.get().sam = False
     empty.session.close()
@@ -180,7 +180,7 @@ def test_disabling_the_extension_cancels_what_is_under_way(managed):
     assert job.ended and not [name for name in dir(bpy.types) if name.lower().startswith("iseg")]
     until(lambda: not alive(managed.calls()[-1]["pid"]))
     bpy.ops.preferences.addon_enable(module=MODULE)
-    assert sys.modules[MODULE].managed.look()[1].value == "incomplete"
+    assert sys.modules[MODULE].engine.environment.manager.look()[1].value == "incomplete"
 
 
 # ---- What the preferences show ----
@@ -222,11 +222,11 @@ class Shown:
 def draw(iseg: Any) -> Shown:
     """What the preferences show now."""
     context = SimpleNamespace(preferences=bpy.context.preferences, region=SimpleNamespace(width=900))
-    panel: Any = importlib.import_module(f"{MODULE}.settings_panel")
+    panel: Any = importlib.import_module(f"{MODULE}.ui.preferences")
     shown = Shown()
     try:
         panel.bpy = SimpleNamespace(context=context)
-        panel.draw(iseg.prefs.get(), shown)
+        panel.draw(iseg.engine.choice.get(), shown)
     finally:
         panel.bpy = bpy
     return shown

@@ -11,8 +11,8 @@ from test_state import made, monkey
 def region(iseg, thing) -> np.ndarray:
     """The active part as it is shown. [V] bool"""
     bpy.ops.iseg.to_vertex_group(name="shown")
-    part = iseg.state.part_of(thing)
-    return iseg.queries.inside_of(thing, part, iseg.queries.answer_of(thing, part))
+    part = iseg.document.parts.part_of(thing)
+    return iseg.engine.queries.inside_of(thing, part, iseg.engine.queries.answer_of(thing, part))
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:

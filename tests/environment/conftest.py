@@ -28,7 +28,7 @@ def iseg(tmp_path_factory) -> Any:
     package.__path__ = [str(folder)]
     sys.modules["iseg_unpacked"] = package
     names = ("folder", "job", "make", "says", "uv")
-    modules = {name: importlib.import_module(f"iseg_unpacked.environment.{name}") for name in names}
+    modules = {name: importlib.import_module(f"iseg_unpacked.engine.environment.{name}") for name in names}
     others = {name: importlib.import_module(f"iseg_unpacked.{name}") for name in ("core", "engine", "selftest")}
     return SimpleNamespace(place=folder, **modules, **others)
 

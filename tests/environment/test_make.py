@@ -199,7 +199,7 @@ from types import ModuleType
 package = ModuleType("iseg_unpacked")
 package.__path__ = [sys.argv[1]]
 sys.modules["iseg_unpacked"] = package
-folder, job, make = (importlib.import_module(f"iseg_unpacked.environment.{name}") for name in ("folder", "job", "make"))
+folder, job, make = (importlib.import_module(f"iseg_unpacked.engine.environment.{name}") for name in ("folder", "job", "make"))
 place = folder.Folder(Path(sys.argv[2]), {"engine": Path(sys.argv[3])}, "1.0.0")
 order = make.Order(("engine",), lambda python, job: {})
 job.Job(lambda job: make.make(place, order, job)).wait()

@@ -88,7 +88,7 @@ def index(iseg, fake, monkeypatch, tmp_path) -> Any:
     monkeypatch.setattr(iseg.uv.platform, "system", lambda: "Plan9")
     monkeypatch.setattr(iseg.uv.platform, "machine", lambda: "vax")
     monkeypatch.setitem(iseg.uv.WHEELS, ("Plan9", "vax"), wheel)
-    monkeypatch.setattr(sys.modules["iseg_unpacked.iseg_core.transfer"], "PAUSE", 0.0)
+    monkeypatch.setattr(sys.modules["iseg_unpacked.iseg_core.system.download"], "PAUSE", 0.0)
     server = Index(content, wheel.file)
     monkeypatch.setenv("UV_DEFAULT_INDEX", server.url)
     monkeypatch.setenv("UV_OFFLINE", "0")  # so that it is restored after a test that sets it

@@ -52,10 +52,10 @@ def measured(owner, name):
 
 def steps():
     iseg = yield from installed()
-    measured(iseg.session.Engine, "pump")
-    measured(iseg.seen, "surface_of")
-    measured(iseg.mesh_io, "read")
-    for panel in iseg.panels.CLASSES[:3]:
+    measured(iseg.engine.session.Engine, "pump")
+    measured(iseg.viewport.evaluated, "surface_of")
+    measured(iseg.mesh.arrays, "read")
+    for panel in iseg.ui.sidebar.CLASSES[:3]:
         measured(panel, "draw")
     yield from monkey()
     shot("1-untrained")
@@ -63,18 +63,20 @@ def steps():
     # Train, by pressing the button.
     bpy.context.scene.iseg.preset = "draft"
     sidebar = region("UI")
-    lines = textwrap.wrap(iseg.status.of(thing()).sentence, int((sidebar.width - 80) / 6.2))  # as the panel does
+    lines = textwrap.wrap(iseg.engine.status.of(thing()).sentence, int((sidebar.width - 80) / 6.2))  # as the panel does
     x, y = sidebar.x + sidebar.width // 2 - 10, sidebar.y + sidebar.height - TRAIN_BUTTON - LINE * (len(lines) - 1)
     found["sidebar"] = [sidebar.x, sidebar.y, sidebar.width, sidebar.height]
     yield from press("LEFTMOUSE", x, y)
-    yield from until(lambda: iseg.session.trainings or iseg.status.of(thing()).kind.value == "ready", 20)
-    task = next(iter(iseg.session.trainings.values()), None) or SimpleNamespace(ended=True, progress=None, error=None)
+    yield from until(lambda: iseg.engine.session.trainings or iseg.engine.status.of(thing()).kind.value == "ready", 20)
+    task = next(iter(iseg.engine.session.trainings.values()), None) or SimpleNamespace(
+        ended=True, progress=None, error=None
+    )
     yield from until(lambda: task.ended or (task.progress and task.progress.fraction > 0.3), 300)
     print("training", task.progress, flush=True)
     found["progress"] = list(task.progress or [])
     shot("2-training")
     yield from until(lambda: task.ended, 600)
-    found["trained"] = task.error is None and iseg.status.of(thing()).sentence
+    found["trained"] = task.error is None and iseg.engine.status.of(thing()).sentence
     found["training_error"] = str(task.error or "")
     yield 0.5
     shot("3-trained")
@@ -83,7 +85,7 @@ def steps():
     with here():
         bpy.ops.iseg.click("INVOKE_DEFAULT", True)
     yield 0.5
-    engine = iseg.session.engine
+    engine = iseg.engine.session.engine
     targets = [
         ((1.07, 0.39, 0.2), False),
         ((-0.35, -0.85, 0.24), True),
@@ -108,7 +110,7 @@ def steps():
     yield 0.5
     part = thing().iseg.parts[0]
     found["four"] = clicks()
-    before = iseg.queries.answer_of(thing(), part).probability.copy()
+    before = iseg.engine.queries.answer_of(thing(), part).probability.copy()
 
     # Back, forward: the very same result. Flip. Remove the click under the cursor.
     yield from press("Z", x, y, ctrl=True)
@@ -117,7 +119,7 @@ def steps():
     yield from press("Z", x, y, ctrl=True, shift=True)
     yield from until(lambda: not engine.busy, 30)
     found["forward"] = clicks()
-    found["same_answer"] = bool(np.array_equal(iseg.queries.answer_of(thing(), part).probability, before))
+    found["same_answer"] = bool(np.array_equal(iseg.engine.queries.answer_of(thing(), part).probability, before))
     yield from press("X", x, y)
     found["removed"] = clicks()
     yield from press("T", x, y)
@@ -147,7 +149,7 @@ def steps():
         counts = len(thing().data.vertices)
         bpy.ops.iseg.edit("INVOKE_DEFAULT", True, action="EXTRUDE", distance=0.12)
     yield 1.0
-    yield from until(lambda: iseg.queries.answer_of(thing(), thing().iseg.parts[0]) is not None, 60)
+    yield from until(lambda: iseg.engine.queries.answer_of(thing(), thing().iseg.parts[0]) is not None, 60)
     yield 0.5
     shot("6-extruded")
     found["extruded"] = len(thing().data.vertices) - counts
@@ -164,12 +166,12 @@ def steps():
     with here():
         bpy.ops.wm.open_mainfile(filepath=path)
     yield 1.0
-    yield from until(lambda: iseg.meshes.known_look(thing()) and not engine.busy, 60)
+    yield from until(lambda: iseg.mesh.cache.known_look(thing()) and not engine.busy, 60)
     yield 1.0
     found["loaded"], found["loaded_groups"] = clicks(), [group.name for group in thing().vertex_groups]
-    found["loaded_status"] = iseg.status.of(thing()).kind.value
+    found["loaded_status"] = iseg.engine.status.of(thing()).kind.value
     shot("8-loaded")
-    found["problems"] = dict(iseg.session.problems)
+    found["problems"] = dict(iseg.engine.session.problems)
     with here():
         bpy.ops.preferences.addon_disable(module=MODULE)
     yield 0.5

@@ -51,9 +51,9 @@ def colours(name, places):
 
 def steps():
     iseg = yield from installed()
-    iseg.seen.QUICK = 1e9  # however busy this machine is
+    iseg.viewport.evaluated.QUICK = 1e9  # however busy this machine is
     yield from monkey()
-    engine, settings = iseg.session.engine, bpy.context.scene.iseg
+    engine, settings = iseg.engine.session.engine, bpy.context.scene.iseg
 
     def settled():
         yield 0.5
@@ -127,7 +127,7 @@ def steps():
         bpy.ops.mesh.select_all(action="SELECT")
         bpy.ops.transform.translate(value=(0.0, 0.0, 1.0))
     yield 1.0
-    found["waits"], found["sentence"] = iseg.meshes.waits(thing()), iseg.status.of(thing()).sentence
+    found["waits"], found["sentence"] = iseg.mesh.cache.waits(thing()), iseg.engine.status.of(thing()).sentence
     with here():
         bpy.ops.iseg.click("INVOKE_DEFAULT", True)
     yield from settled()
@@ -135,9 +135,9 @@ def steps():
     yield from press("LEFTMOUSE", *map(int, screen([other + (0, 0, 1)])[0]), ctrl=True)
     yield from settled()
     found["edited"] = clicks()
-    found["height"] = float(iseg.meshes.known_look(thing()).vertices[:, 2].max())
+    found["height"] = float(iseg.mesh.cache.known_look(thing()).vertices[:, 2].max())
     shot("4-edited")
-    found["problems"] = dict(iseg.session.problems)
+    found["problems"] = dict(iseg.engine.session.problems)
 
 
 run(steps())

@@ -42,8 +42,8 @@ def elsewhere():
 def steps():
     iseg = yield from installed()
     yield from monkey()
-    engine, view = iseg.session.engine, iseg.view
-    iseg.operators.pointer.QUICK = 1e9  # however busy this machine is
+    engine, view = iseg.engine.session.engine, iseg.viewport.draw
+    iseg.viewport.preview.QUICK = 1e9  # however busy this machine is
 
     def settled():
         yield from until(lambda: not engine.busy, 120)
@@ -146,7 +146,7 @@ def steps():
     yield from previewed()
     yield from press("ESC", *middle)
     found["left"]["ended"] = view.preview is None
-    found["problems"] = dict(iseg.session.problems)
+    found["problems"] = dict(iseg.engine.session.problems)
     with here():
         bpy.ops.preferences.addon_disable(module=iseg.__name__)
     yield 0.5

@@ -47,8 +47,8 @@ def place_in(view, point):
 def steps():
     iseg = yield from installed()
     yield from monkey()
-    engine, click = iseg.session.engine, iseg.operators.click
-    iseg.operators.pointer.QUICK = 1e9  # however busy this machine is
+    engine, click = iseg.engine.session.engine, iseg.operators.click_modal
+    iseg.viewport.preview.QUICK = 1e9  # however busy this machine is
 
     def begun():
         with here():
@@ -125,13 +125,13 @@ def steps():
 
     # A preview needs no click before.
     yield from begun()
-    while iseg.view.preview is None:  # an engine that is busy is not asked
+    while iseg.viewport.preview.preview is None:  # an engine that is busy is not asked
         for spot in (place(nearest(CROWN)), eye):
             move(*spot)
             yield 1.0
     yield 0.5
-    shown = iseg.view._shown[thing().session_uid]
-    found["preview"] = [shown.colour == iseg.view.PALE, len(shown.batches._shown.region) > 0, clicks()]
+    shown = iseg.viewport.draw._shown[thing().session_uid]
+    found["preview"] = [shown.colour == iseg.viewport.draw.PALE, len(shown.batches._shown.region) > 0, clicks()]
     shot("3-preview")
     yield from press("ESC", *eye)
 
@@ -189,7 +189,7 @@ def steps():
     with here():
         found["hidden"] = click.ISEG_OT_click.refusal(bpy.context)
     shot("6-hidden")
-    found["problems"] = dict(iseg.session.problems)
+    found["problems"] = dict(iseg.engine.session.problems)
     head.hide_set(False)
     sphere.hide_set(True)
     yield 0.5

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ...mesh import Mesh, face_areas
-from ...observe import clickable_vertices
-from ...presets import Settings
-from ...segmenter import Segmenter
-from ...store import Model
+from ...geometry.mesh import Mesh, face_areas
+from ...inference.segmenter import Segmenter
+from ...storage.trained_model import Model
+from ...training.observe import clickable_vertices
+from ...training.settings import Settings
 from ..experiment import Record
 
 PLACES = 6  # decimals kept in a record

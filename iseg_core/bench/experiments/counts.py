@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...segmenter import Segmenter
-from ...simulate import Target, simulate
+from ...clicks.simulated_user import Target, simulate
+from ...inference.segmenter import Segmenter
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
 from ..methods import asking

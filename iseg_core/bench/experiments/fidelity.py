@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ...segmenter import Segmenter
-from ...simulate import Target
-from ...store import Model
-from ...train import make_teacher, train
+from ...clicks.simulated_user import Target
+from ...inference.segmenter import Segmenter
+from ...storage.trained_model import Model
+from ...teachers.registry import make_teacher
+from ...training.train import train
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
 from ..oracle import Noise, NoisyOracle, proxy_labels

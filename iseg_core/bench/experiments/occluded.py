@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...draw import contact_sheet, draw_from
-from ...segmenter import Segmenter
-from ...simulate import Target, first_click
-from ...store import Model
-from ...teacher import Embedding, Prediction, RenderedView, Teacher
-from ...train import make_teacher, train
+from ...clicks.simulated_user import Target, first_click
+from ...inference.segmenter import Segmenter
+from ...render.figures import contact_sheet, draw_from
+from ...storage.trained_model import Model
+from ...teachers.registry import make_teacher
+from ...teachers.teacher import Embedding, Prediction, RenderedView, Teacher
+from ...training.train import train
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
 from ..methods import asking, segmenters_of, votes_of

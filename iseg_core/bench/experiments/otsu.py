@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...segmenter import otsu
-from ...simulate import Target, first_click
+from ...clicks.simulated_user import Target, first_click
+from ...inference.threshold import otsu
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
 from ..methods import segmenters_of, votes_of

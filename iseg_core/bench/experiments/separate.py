@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...segmenter import Segmenter
-from ...store import Model
-from ...train import GEOMETRIC
+from ...inference.segmenter import Segmenter
+from ...storage.trained_model import Model
+from ...teachers.registry import GEOMETRIC
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
 from ..methods import untrained, votes_of

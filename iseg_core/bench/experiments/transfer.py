@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...draw import contact_sheet, draw_from
-from ...mesh import Mesh
-from ...proxy import make_proxy
-from ...segmenter import Segmenter
-from ...simulate import Target, first_click
+from ...clicks.simulated_user import Target, first_click
+from ...geometry.mesh import Mesh
+from ...geometry.proxy import make_proxy
+from ...inference.segmenter import Segmenter
+from ...render.figures import contact_sheet, draw_from
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
 from ..pictures import best_direction

@@ -1,0 +1,1 @@
+"""What the .blend holds: parts, clicks, settings, and their undo."""

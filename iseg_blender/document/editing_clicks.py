@@ -1,0 +1,59 @@
+"""Editing clicks: adding, removing, where one may be made."""
+
+import bpy
+
+from ..mesh import cache, usable
+from ..mesh.snapshot import Look
+from ..tasks import Refusal
+from . import choices, properties
+from . import parts as document_parts
+
+
+def add_click(thing: bpy.types.Object, vertex: int, positive: bool, fresh: bool = True) -> None:
+    """Add a click to the active part, making one where there is none. Raises Refusal."""
+    look = cache.look_at(thing, fresh)
+    stored = thing.iseg
+    if not 0 <= vertex < len(look.vertices):
+        raise Refusal(
+            f"There is no vertex {vertex}: {usable.name_of(thing)} has the vertices 0 to {len(look.vertices) - 1}."
+        )
+    check_topology(thing, look)
+    stored.topology = look.topology
+    part = document_parts.part_of(thing)
+    if part is None:
+        part = document_parts.add_part(thing)
+    if len(part.clicks) >= choices.CLICKS_LIMIT:
+        raise Refusal(f"A part can have {choices.CLICKS_LIMIT} clicks: remove some.")
+    for index, click in enumerate(part.clicks):
+        if click.vertex == vertex:  # the newest click on a vertex is the one that counts
+            part.clicks.remove(index)
+            break
+    click = part.clicks.add()
+    click.vertex, click.positive = vertex, positive
+    part.click_index = len(part.clicks) - 1
+
+
+def check_topology(thing: bpy.types.Object, look: Look) -> None:
+    """Raises Refusal where there are clicks on other vertices than the mesh has now."""
+    if thing.iseg.topology != look.topology and any(len(part.clicks) for part in thing.iseg.parts):
+        raise Refusal(
+            "The mesh's faces have changed since the clicks were made: clear the clicks of all parts, or undo the "
+            "change."
+        )
+
+
+def click_place(part, index: int) -> int:
+    """The click that an operator's index means; -1 is the last one. Raises Refusal where there is none."""
+    index = index if index >= 0 else len(part.clicks) - 1
+    if index >= len(part.clicks):
+        raise Refusal(f"There is no click {index}: {part.name} has the clicks 0 to {len(part.clicks) - 1}.")
+    return index
+
+
+def clear(stored: properties.ObjectState, parts: list[properties.Part]) -> None:
+    """Remove the clicks of these parts of an object."""
+    for part in parts:
+        part.clicks.clear()
+        part.click_index = 0
+    if not any(len(part.clicks) for part in stored.parts):
+        stored.topology = ""

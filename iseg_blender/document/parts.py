@@ -1,0 +1,96 @@
+"""Parts of an object: their clicks, names and trained models."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import bpy
+
+from .choices import CLICKS_LIMIT
+from .properties import Part
+
+
+class Clicks(NamedTuple):
+    """The clicks of a part that can be used, in the order in which they were made."""
+
+    made: tuple[tuple[int, bool], ...]
+    dropped: int  # those that name no vertex, or contradict an earlier one
+
+
+def part_of(thing: bpy.types.Object) -> Part | None:
+    """The active part of an object."""
+    state = thing.iseg
+    if not len(state.parts):
+        return None
+    return state.parts[chosen(state.part_index, len(state.parts))]
+
+
+def chosen(index: int, count: int) -> int:
+    """Which one of a list an index means, whatever a file holds; 0 where the list is empty."""
+    return max(min(index, count - 1), 0)
+
+
+def title(part: Part) -> str:
+    """What is made from a part is called so."""
+    return part.name or "Part"
+
+
+def add_part(thing: bpy.types.Object, name: str = "") -> Part:
+    """A new part, made the active one; its name is one that no other part has."""
+    state = thing.iseg
+    taken = {part.name for part in state.parts}
+    base, count = name or "Part", 1
+    name = base
+    while name in taken:
+        count += 1
+        name = f"{base} {count}"
+    part = state.parts.add()
+    part.name = name
+    state.part_index = len(state.parts) - 1
+    return part
+
+
+def clicks_of(part: Part, vertex_count: int) -> Clicks:
+    """The clicks of a part, less those that cannot be used; a vertex clicked twice the same way counts once."""
+    made: dict[int, bool] = {}
+    total = len(part.clicks)
+    for click in part.clicks[:CLICKS_LIMIT]:
+        if 0 <= click.vertex < vertex_count:
+            made.setdefault(click.vertex, click.positive)
+    return Clicks(tuple(made.items()), total - len(made))
+
+
+def set_clicks(part: Part, made: Sequence[tuple[int, bool]]) -> None:
+    """Give a part these clicks and no others."""
+    part.clicks.clear()
+    for vertex, positive in made:
+        click = part.clicks.add()
+        click.vertex, click.positive = vertex, positive
+    part.click_index = max(len(part.clicks) - 1, 0)
+
+
+def trained_name(thing: bpy.types.Object) -> str:
+    """The engine's name of the geometry that an object was trained with; empty where there is none."""
+    name = thing.iseg.trained
+    return name if re.fullmatch("[0-9a-f]{64}", name) else ""
+
+
+def trained_model(thing: bpy.types.Object) -> tuple[str, str, int] | None:
+    """Teacher, preset and seed of the model that an object was trained with last."""
+    found = re.fullmatch(r"(\w+) (\w+) (\d{1,9})", thing.iseg.trained_model)
+    return (found[1], found[2], int(found[3])) if found is not None and trained_name(thing) else None
+
+
+def mend() -> None:
+    """Empty the strings that are none: Python cannot read bytes that are not UTF-8, and a file can hold such."""
+    for thing in bpy.data.objects:
+        stored = thing.iseg
+        for owner, kept in (
+            (stored, ("topology", "trained", "trained_topology", "trained_model")),
+            *((p, ("name", "group")) for p in stored.parts),
+        ):
+            for name in kept:
+                try:
+                    getattr(owner, name)
+                except UnicodeDecodeError:
+                    owner.property_unset(name)

@@ -1,0 +1,147 @@
+"""What is kept in the .blend: the parts of an object with their clicks, and the settings of a scene.
+
+A .blend can come from anywhere and hold anything: what is read here is bounded and checked where it is used
+(`clicks_of`, `trained_name`, `chosen`), or mended when it arrives (`mend`).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    BoolVectorProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from .. import names, signals
+from .choices import DEVICES, GRANULARITIES, NAME_LIMIT, PRESETS, TEACHERS
+
+restoring = False  # while several parts get their names, which are unique at the end
+
+
+def refresh(self: Any, context: bpy.types.Context) -> None:
+    """A setting has changed that the region depends on."""
+    signals.changed()
+
+
+def renamed(self: Any, context: bpy.types.Context) -> None:
+    """A part has another name: one that no other part has, for it is that of its vertex group."""
+    if not restoring:
+        others = [part.name for part in self.id_data.iseg.parts if part != self]
+        name = unique(self.name or "Part", others)
+        if name != self.name:
+            self.name = name  # comes here again
+            return
+    changed(self, context)
+
+
+def changed(self: Any, context: bpy.types.Context) -> None:
+    """As `refresh`, and undo in edit mode is to know it."""
+    from . import undo
+
+    undo.note(self.id_data)
+    refresh(self, context)
+
+
+class Click(bpy.types.PropertyGroup):
+    vertex: IntProperty(name="Vertex", min=0)
+    positive: BoolProperty(
+        name="Include", description="Include this place, or exclude it", default=True, update=refresh
+    )
+
+
+class Part(bpy.types.PropertyGroup):
+    name: StringProperty(
+        name="Name", description="Also the name of its vertex group", default="Part", maxlen=63, update=renamed
+    )
+    group: StringProperty(options={"HIDDEN"})  # the vertex group that was written from it last
+    clicks: CollectionProperty(type=Click)
+    click_index: IntProperty(name="Active click", min=0, update=refresh)
+    granularity: EnumProperty(
+        name="Granularity",
+        description="How large a part the first click means",
+        items=GRANULARITIES,
+        default="part",
+        update=changed,
+    )
+    automatic: BoolProperty(
+        name="Automatic",
+        description="Find the threshold that separates the part best (Otsu's)",
+        default=True,
+        update=changed,
+    )
+    threshold: FloatProperty(
+        name="Threshold",
+        description="Vertices of at least this probability are the part",
+        min=0.01,
+        max=0.99,
+        default=0.5,
+        update=changed,
+    )
+    connected: BoolProperty(
+        name="Connected to Clicks",
+        description="Leave out what is not connected to an including click",
+        default=False,
+        update=changed,
+    )
+    mirror: BoolVectorProperty(
+        name="Mirror",
+        description="Each click counts also at the place mirrored in these axes of the object",
+        size=3,
+        subtype="XYZ",
+        update=changed,
+    )
+
+
+class ObjectState(bpy.types.PropertyGroup):
+    parts: CollectionProperty(type=Part)
+    part_index: IntProperty(name="Active part", min=0, update=changed)
+    topology: StringProperty(options={"HIDDEN"})  # of the mesh whose vertices the clicks name
+    trained: StringProperty(options={"HIDDEN"})  # the engine's name of the geometry that was trained last
+    trained_topology: StringProperty(options={"HIDDEN"})
+    trained_model: StringProperty(options={"HIDDEN"})  # teacher, preset and seed of that training
+
+
+class SceneSettings(bpy.types.PropertyGroup):
+    teacher: EnumProperty(name="Teacher", description="Who knows what parts are", items=TEACHERS, default="geometric")
+    preset: EnumProperty(name="Quality", description="How thorough the training is", items=PRESETS, default="standard")
+    device: EnumProperty(name="Device", description="What computes", items=DEVICES, default="auto")
+    show: BoolProperty(
+        name="Show Part", description="Draw the part and its clicks over the mesh", default=True, update=refresh
+    )
+    live: BoolProperty(
+        name="Live Vertex Group",
+        description="Write the vertex group of the part again after each click",
+        default=False,
+        update=refresh,
+    )
+
+
+CLASSES = (Click, Part, ObjectState, SceneSettings)
+
+
+def unique(name: str, others: Sequence[str]) -> str:
+    """This name, or the next one that no other has, as Blender makes it: Ear.001 after Ear."""
+    base, found, number = re.sub(r"\.\d+$", "", name), name, 0
+    while found in others:
+        number += 1
+        end = f".{number:03}"
+        found = base.encode()[: NAME_LIMIT - len(end)].decode(errors="ignore") + end
+    return found
+
+
+def add_properties() -> None:
+    setattr(bpy.types.Object, names.PROPERTY, PointerProperty(type=ObjectState))
+    setattr(bpy.types.Scene, names.PROPERTY, PointerProperty(type=SceneSettings))
+
+
+def remove_properties() -> None:
+    delattr(bpy.types.Object, names.PROPERTY)
+    delattr(bpy.types.Scene, names.PROPERTY)

@@ -1,0 +1,58 @@
+"""Snapshots of an object's parts as plain values, and their restoring."""
+
+from typing import Any, NamedTuple
+
+import bpy
+
+from . import properties
+from .parts import set_clicks
+from .properties import ObjectState
+
+
+class SavedPart(NamedTuple):
+    """A part, as plain values."""
+
+    settings: tuple[tuple[str, Any], ...]  # (property, value)
+    clicks: tuple[tuple[int, bool], ...]
+
+
+class Saved(NamedTuple):
+    """What undo brings back: the parts of an object with their clicks."""
+
+    topology: str
+    part_index: int
+    parts: tuple[SavedPart, ...]
+
+
+SETTINGS = ("name", "granularity", "automatic", "threshold", "connected", "mirror")
+
+
+def saved(thing: bpy.types.Object) -> Saved:
+    """The parts of an object as they are now."""
+    stored, parts = thing.iseg, []
+    for part in stored.parts:
+        values = ((name, getattr(part, name)) for name in SETTINGS)
+        settings = tuple((name, tuple(value) if name == "mirror" else value) for name, value in values)
+        parts.append(SavedPart(settings, tuple((click.vertex, click.positive) for click in part.clicks)))
+    return Saved(stored.topology, stored.part_index, tuple(parts))
+
+
+def restore(thing: bpy.types.Object, wanted: Saved) -> None:
+    """Give an object these parts and no others."""
+    properties.restoring = True
+    try:
+        _restore(thing.iseg, wanted)
+    finally:
+        properties.restoring = False
+
+
+def _restore(stored: ObjectState, wanted: Saved) -> None:
+    while len(stored.parts) > len(wanted.parts):
+        stored.parts.remove(len(stored.parts) - 1)
+    while len(stored.parts) < len(wanted.parts):
+        stored.parts.add()
+    for part, want in zip(stored.parts, wanted.parts, strict=True):
+        for name, value in want.settings:
+            setattr(part, name, value)
+        set_clicks(part, want.clicks)
+    stored.topology, stored.part_index = wanted.topology, wanted.part_index

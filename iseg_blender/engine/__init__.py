@@ -1,0 +1,1 @@
+"""The engine as Blender sees it: session, questions, trainings, environment."""

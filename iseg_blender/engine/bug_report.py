@@ -1,0 +1,50 @@
+"""What a bug report needs: versions, the engine's state and report on itself, settings, the end of its log.
+
+Nothing of a mesh is in it, and the home folder is named ~.
+"""
+
+import os
+import platform
+
+import bpy
+
+from ..core import __version__
+from . import choice, selftest, session
+from .environment import manager
+
+LOG_TAIL = 12_000  # bytes
+
+
+def text() -> str:
+    """The report, to be pasted."""
+    settings = bpy.context.scene.iseg
+    about = ", ".join(f"{name} {value}" for name, value in session.engine.about.items()) or "not running"
+    lines = [
+        f"iSeg {__version__}, Blender {bpy.app.version_string}, Python {platform.python_version()}",
+        platform.platform(),
+        f"Settings: teacher {settings.teacher}, preset {settings.preset}, device {settings.device}",
+        f"Engine: {session.engine.state.value}; {about}",
+        f"Environment: {manager.sentence()}",
+        *(line.text for line in selftest.words(session.checkup, managed=False)),
+        *(str(problem) for problem in (session.checkup.get("error"), session.engine.reason) if problem),
+        "",
+        "The end of the engine's log:",
+        log_tail(choice.log_path()),
+    ]
+    return "\n".join(lines).replace(os.path.expanduser("~"), "~")
+
+
+def log_tail(path: str | None) -> str:
+    """The last whole lines of a log."""
+    if path is None or not os.path.exists(path):
+        return "(there is none)"
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - LOG_TAIL, 0))
+            data = file.read()
+    except OSError as error:
+        return f"(cannot be read: {error.strerror})"
+    if size > LOG_TAIL:
+        data = data.partition(b"\n")[2]
+    return data.decode(errors="replace").rstrip()

@@ -1,0 +1,25 @@
+"""The timer that hands out what the engine has said."""
+
+import traceback
+
+import bpy
+
+from ..redraw import redraw
+from ..tasks import PUMP_INTERVAL
+from . import session
+
+
+def keep_pumping() -> None:
+    """Hand out the engine's answers until none is expected any more."""
+    if not bpy.app.background and not bpy.app.timers.is_registered(pump):
+        bpy.app.timers.register(pump, first_interval=PUMP_INTERVAL, persistent=True)  # a training outlives its file
+
+
+def pump() -> float | None:
+    try:
+        arrived = session.engine.pump()
+        if arrived:
+            redraw(views=arrived != {"progress"})  # a large mesh takes long to draw, a bar does not
+    except Exception:  # a defect of ours; a timer that raises is never called again
+        traceback.print_exc()
+    return PUMP_INTERVAL if session.engine.busy else None

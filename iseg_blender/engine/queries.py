@@ -1,0 +1,231 @@
+"""What clicks ask of the engine, and its answers.
+
+Nothing here waits: what is asked is yielded (engine.py). Models and answers are kept by the name of the geometry
+(`Look.hash`), which is the same in every file.
+"""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import bpy
+import numpy as np
+
+from ..core import EngineError, ModelFileError, Recent, UnknownMeshError
+from ..document import parts, properties
+from ..mesh import cache, region
+from ..mesh.geometry import Geometry
+from ..mesh.snapshot import Look
+from ..tasks import Ask, Conversation, Reply
+from .models import Model, chosen, listed, model_for, models, newest, pose_trained, poses
+
+ANSWERS_LIMIT, PREVIEWS_LIMIT = 256, 32  # of small meshes; fewer of large ones, of which an answer is megabytes
+PREVIEW = "preview"  # a purpose
+
+# As a part is that the first click will make.
+NEW_PART: Any = SimpleNamespace(
+    clicks=(), granularity="part", automatic=True, threshold=0.5, connected=False, mirror=(False,) * 3
+)
+
+
+class Query(NamedTuple):
+    """All that an answer depends on."""
+
+    mesh: str  # the geometry's name
+    model: Model | None  # None: instant mode
+    granularity: str
+    clicks: tuple[tuple[int, bool], ...]
+
+
+class Answer(NamedTuple):
+    probability: np.ndarray  # [V] float32
+    threshold: float  # Otsu's
+    milliseconds: float
+
+
+class Wish(NamedTuple):
+    """How the clicks that are proposed will be asked."""
+
+    granularity: str
+    threshold: float | None  # None: Otsu's
+
+
+class Proposal(NamedTuple):
+    """Clicks for a part that is known."""
+
+    topology: str  # of the mesh whose vertices they name
+    clicks: list[tuple[int, bool]]
+    iou: float  # of their answer with the part
+
+
+def _weight(answer: Answer) -> float:
+    return 1 + answer.probability.nbytes / 1e6
+
+
+answers: Recent[Query, Answer] = Recent(ANSWERS_LIMIT, _weight)
+previews: Recent[Query, Answer] = Recent(PREVIEWS_LIMIT, _weight)  # they must not push out what is shown
+
+
+def query_of(thing: bpy.types.Object, part: properties.Part, look: Look) -> Query | None:
+    """What the clicks of a part ask; None where there are none, or none that fits this mesh."""
+    made = asked(part, look.vertices, look.images) if thing.iseg.topology == look.topology else ()
+    if not made:
+        return None
+    return Query(*model_for(thing, look), part.granularity, made)
+
+
+def asked(part: properties.Part, vertices: np.ndarray, images: region.Images) -> region.Clicks:
+    """The clicks of a part on a mesh [V, 3], with their mirror images; what is found of those is added to images."""
+    return region.mirrored(parts.clicks_of(part, len(vertices)).made, vertices, tuple(part.mirror), images)
+
+
+def answer_of(thing: bpy.types.Object, part: properties.Part) -> Answer | None:
+    """The answer to the clicks of a part, where it is at hand."""
+    look = cache.known_look(thing)
+    query = query_of(thing, part, look) if look is not None else None
+    return answers.take(query) if query is not None else None
+
+
+def inside_of(thing: bpy.types.Object, part: properties.Part, answer: Answer) -> np.ndarray:
+    """The part: vertices of at least the threshold, and connected to a click if that is asked. [V] bool"""
+    look = cache.known_look(thing)
+    assert look is not None  # else there was no answer
+    return choosing(look, part)(answer)
+
+
+def weights_of(thing: bpy.types.Object, part: properties.Part, answer: Answer, hard: bool = False) -> np.ndarray:
+    """The part as weights of a vertex group: probabilities, or hard 0 and 1. [V] float32"""
+    if not hard and not part.connected:
+        return answer.probability
+    inside = inside_of(thing, part, answer).astype(np.float32)  # [V]
+    return inside if hard else answer.probability * inside
+
+
+def choosing(look: Look, part: properties.Part, clicks: region.Clicks | None = None) -> Callable[[Answer], np.ndarray]:
+    """What finds the part in an answer, on any thread. clicks: those that are answered, where not the part's own."""
+    threshold = None if part.automatic else part.threshold
+    made = parts.clicks_of(part, len(look.vertices)).made if clicks is None else clicks
+    clicked = [vertex for vertex, positive in made if positive]
+    connected = part.connected
+
+    def choose(answer: Answer) -> np.ndarray:
+        inside = answer.probability >= (answer.threshold if threshold is None else threshold)  # [V]
+        return region.connected_to(inside, look.edges, clicked) if connected else inside
+
+    return choose
+
+
+def carrying(
+    thing: bpy.types.Object,
+    part: properties.Part,
+    geometry: Geometry,
+    topology: str,
+    answer: Answer,
+    after: np.ndarray | None,
+) -> Conversation:
+    """Let an answer hold for the mesh as an edit has left it, until the clicks are others.
+
+    geometry, topology: of the mesh as it is now. after [V] int: where each vertex is now, -1 for those that have gone;
+    None where all are where they were. New ones are outside.
+    """
+    uid, pose, granularity = thing.data.session_uid, pose_trained(thing, topology), part.granularity
+    made = asked(part, geometry.vertices, {})  # thing and part are not to be touched after the first yield
+    look = yield from cache.keeping(uid, geometry)
+    probability = answer.probability
+    if after is not None:
+        kept = after >= 0  # [V]
+        probability = np.zeros(len(look.vertices), np.float32)  # [V']
+        probability[after[kept]] = answer.probability[kept]
+    if made:
+        name, model = newest(look.hash, pose)
+        answers.put(Query(name, model, granularity, made), answer._replace(probability=probability))
+
+
+def finding_models(thing: bpy.types.Object, look: Look) -> Conversation:
+    """Learn which models there are of a mesh, and of the pose that it was trained in."""
+    last = parts.trained_model(thing)
+    if last is not None:
+        chosen.setdefault(parts.trained_name(thing), Model(*last))
+    for name in (look.hash, pose_trained(thing, look.topology)):
+        if name and name not in models:
+            reply = yield Ask("state", {"mesh": name})
+            models[name] = listed(reply)
+
+
+def answering(
+    thing: bpy.types.Object, part: properties.Part, look: Look, device: str, purpose: str = ""
+) -> Conversation:
+    """The answer to the clicks of a part; None where there are none."""
+    pose = pose_trained(thing, look.topology)
+    wanted = query_of(thing, part, look)  # thing and part are not to be touched after the first yield
+    if wanted is None:
+        return None
+    yield from finding_models(thing, look)
+    name, model = newest(look.hash, pose)
+    return (yield from asking(wanted._replace(mesh=name, model=model), look, device, purpose))
+
+
+def asking(query: Query, look: Look, device: str, purpose: str = "") -> Conversation:
+    """The answer to a query: remembered, or the engine's. An older query of the same purpose that waits in the engine
+    is given up, with Superseded.
+    """
+    memory = previews if purpose == PREVIEW else answers
+    known = answers.take(query) or previews.take(query)
+    if known is not None:
+        memory.put(query, known)
+        return known
+    fields: dict[str, Any] = {"mesh": query.mesh, "granularity": query.granularity, "device": device}
+    if purpose:
+        fields["supersedes"] = purpose
+    fields["model"] = query.model._asdict() if query.model is not None else None
+    fields["clicks"] = [list(click) for click in query.clicks]
+    reply = yield from on_mesh(Ask("query", fields), look)
+    answer = checked(reply, len(look.vertices))
+    memory.put(query, answer)
+    return answer
+
+
+def on_mesh(ask: Ask, look: Look) -> Conversation:
+    """A request on a mesh; an engine that does not hold it is given it."""
+    try:
+        return (yield ask)
+    except UnknownMeshError:  # a new engine, or one that had to make room
+        yield from opening(look)
+        return (yield ask)
+    except ModelFileError:
+        models.pop(ask.fields["mesh"], None)  # the file has gone, or is damaged: look again the next time
+        raise
+
+
+def proposing(thing: bpy.types.Object, look: Look, chosen: np.ndarray, wish: Wish, device: str) -> Conversation:
+    """Clicks for the chosen vertices [V] bool of a mesh."""
+    pose = pose_trained(thing, look.topology)
+    yield from finding_models(thing, look)
+    name, model = newest(look.hash, pose)
+    fields = {"mesh": name, "granularity": wish.granularity, "threshold": wish.threshold, "device": device}
+    fields["model"] = model._asdict() if model is not None else None
+    reply = yield from on_mesh(Ask("propose", fields, {"chosen": chosen.astype(np.uint8)}), look)
+    clicks = [(int(vertex), bool(include)) for vertex, include in reply.fields["clicks"]]
+    return Proposal(look.topology, clicks, float(reply.fields["iou"]))
+
+
+def checked(reply: Reply, vertex_count: int) -> Answer:
+    """An answer that fits the mesh. Raises EngineError where it does not."""
+    probability, threshold = reply.arrays.get("probability"), reply.fields.get("threshold")
+    fits = probability is not None and probability.shape == (vertex_count,) and bool(np.isfinite(probability).all())
+    if probability is None or not fits or not isinstance(threshold, float | int):
+        raise EngineError("The engine's answer does not fit this mesh. Use the engine of this iSeg version.")
+    return Answer(probability.astype(np.float32, copy=False), float(threshold), float(reply.fields["milliseconds"]))
+
+
+def opening(look: Look) -> Conversation:
+    """Give the engine a mesh."""
+    reply = yield Ask("open_mesh", {}, {"vertices": look.vertices, "faces": look.faces})
+    if reply.fields["mesh"] != look.hash:
+        raise EngineError("The engine reads this mesh differently. Use the engine of this iSeg version.")
+    models[look.hash] = listed(reply)
+
+
+def forget() -> None:
+    for memory in (models, chosen, poses, answers, previews):
+        memory.clear()

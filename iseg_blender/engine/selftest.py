@@ -1,0 +1,148 @@
+"""The engine's report on itself: what it has and lacks, and whether it answers a click."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core import EngineClient, EngineError
+from ..tasks import NONSENSE, Ask, Conversation, Reply
+
+SAM = ("segment-anything", "torchvision")
+PATIENCE = 0.2  # seconds between two looks at whether to go on
+
+
+def examining() -> Conversation:
+    """Ask for the report. Returns it: findings and teachers (iseg_core/doctor.py, engine/service.py) and, where nothing
+    that is required is missing, `click`: the milliseconds that a click took.
+    """
+    told = (yield Ask("doctor")).fields
+    try:  # the report is kept and shown for long
+        report: dict[str, Any] = {
+            "findings": [
+                {key: str(finding[key] or "") for key in ("topic", "value", "remedy")}
+                | {"required": bool(finding["required"])}
+                for finding in told.get("findings", ())
+            ],
+            "teachers": [{key: str(teacher[key] or "") for key in ("name", "missing")} for teacher in told["teachers"]],
+        }
+    except (LookupError, TypeError) as error:
+        raise EngineError(NONSENSE) from error
+    if not lacking(report):
+        mesh = (yield Ask("open_mesh", {}, ring())).fields["mesh"]
+        reply = yield Ask("query", {"mesh": mesh, "clicks": [[0, True]], "granularity": "part", "model": None})
+        report["click"] = float(reply.fields["milliseconds"])
+    return report
+
+
+def lacking(report: Mapping[str, Any]) -> str:
+    """What the engine cannot work without and lacks, in words; empty where it has all."""
+    return next((teacher["missing"] for teacher in report["teachers"] if teacher["name"] == "geometric"), "")
+
+
+def has_weights(report: Mapping[str, Any], teacher: str) -> bool:
+    """Whether a report says that the weights of a teacher are there."""
+    topics = {finding["topic"] for finding in report.get("findings", ()) if not finding["remedy"]}
+    return f"weights {teacher}" in topics
+
+
+def teacher_problem(report: Mapping[str, Any], teacher: str, managed: bool) -> str:
+    """Why a SAM teacher cannot teach, and what to do, where a report says so; empty where none does."""
+    needs = () if teacher == "geometric" else (*SAM, f"weights {teacher}")
+    for finding in report.get("findings", ()):
+        if finding["remedy"] and finding["topic"] in needs:
+            if finding["topic"] not in SAM:
+                return "The weights of this teacher are not here: press Fetch Weights."
+            if managed:
+                return "This teacher needs more packages: tick With Segment Anything in the preferences, press Repair."
+            return (
+                f"{finding['topic']}: {finding['value']} {finding['remedy']} Then press Self-Test in the preferences."
+            )
+    return ""
+
+
+class Line(NamedTuple):
+    """A line of the report in words."""
+
+    text: str
+    good: bool | None  # None: neither good nor bad, the engine runs without it
+
+
+def words(report: Mapping[str, Any], managed: bool) -> list[Line]:
+    """A report for people: versions, devices, what is missing and what to do about it, a click, the teachers.
+
+    managed: the environment is the extension's own, so its buttons are the remedy.
+    """
+    findings = [finding for finding in report.get("findings", ()) if not finding["topic"].startswith("weights ")]
+    values = {finding["topic"]: finding["value"] for finding in findings}
+    lines = []
+    if findings:
+        versions = f"iSeg {values.get('iSeg')}, Python {values.get('Python')}, torch {values.get('torch')}"
+        devices = "; ".join(
+            f"{topic.removeprefix('device ')}: {values[topic].rstrip('.')}"
+            for topic in values
+            if topic.startswith(("device", "GPU"))
+        )
+        lines += [Line(versions, True), Line(f"Devices: {devices}", True)]
+    for finding in findings:
+        remedy = finding["remedy"]
+        if remedy and managed and finding["required"]:
+            remedy = "Press Repair."
+        elif remedy and managed and finding["topic"] in SAM:
+            remedy = "Only the SAM teachers need it: tick With Segment Anything and press Repair."
+        if remedy:
+            lines.append(
+                Line(f"{finding['topic']}: {finding['value']} {remedy}", False if finding["required"] else None)
+            )
+    if "click" in report:
+        lines.append(Line(f"A click was answered in {report['click']:.0f} ms", True))
+    teachers = report.get("teachers", ())
+    if teachers:
+        here = ", ".join(teacher["name"] for teacher in teachers if not teacher["missing"]) or "none"
+        others = ", ".join(teacher["name"] for teacher in teachers if teacher["missing"])
+        lines.append(Line(f"Teachers at hand: {here}" + (f"; not at hand: {others}" if others else ""), here != "none"))
+    return lines
+
+
+def test(
+    command: Sequence[str], environment: Mapping[str, str], log: Path | None, check: Callable[[], None]
+) -> dict[str, Any]:
+    """Start an engine, ask it for its report and end it.
+
+    check: called several times a second; what it raises ends the test.
+    Raises IsegError where the engine does not work.
+    """
+    client, conversation = EngineClient(command, environment, log), examining()
+    reply: Reply | None = None
+    try:
+        while True:
+            request = client.request(*conversation.send(reply))  # pyright: ignore[reportArgumentType] begins with None
+            while True:
+                check()
+                try:
+                    answer = client.wait(request, PATIENCE)
+                    break
+                except TimeoutError:
+                    pass
+            reply = Reply(answer.fields, answer.arrays)
+    except StopIteration as end:
+        report = end.value
+    finally:
+        client.close(PATIENCE)
+    if lacking(report):
+        raise EngineError(f"The engine's environment does not work. {lacking(report)}")
+    return report
+
+
+def ring(around: int = 24, across: int = 8) -> dict[str, np.ndarray]:
+    """A closed mesh to click on: a torus, as the arrays of open_mesh."""
+    u, v = np.meshgrid(np.arange(around), np.arange(across), indexing="ij")  # [around, across] each
+    a, b = u * (2 * np.pi / around), v * (2 * np.pi / across)  # [around, across] each
+    radius = 1.0 + 0.3 * np.cos(b)  # [around, across]
+    points = np.stack([radius * np.cos(a), radius * np.sin(a), 0.3 * np.sin(b)], axis=-1)  # [around, across, 3]
+    ahead, up = (u + 1) % around, (v + 1) % across  # [around, across] each
+    corners = [u * across + v, ahead * across + v, ahead * across + up, u * across + up]  # 4 of [around, across]
+    first, second, third, fourth = (corner.ravel() for corner in corners)  # [around * across] each
+    faces = np.concatenate([np.stack([first, second, third], 1), np.stack([first, third, fourth], 1)])  # [F, 3]
+    return {"vertices": points.reshape(-1, 3).astype(np.float32), "faces": faces.astype(np.int32)}

@@ -1,0 +1,135 @@
+"""What happens by itself while a window is open: answers arrive, changes are noticed, the view is drawn again.
+
+In background mode there are no timers: operators wait for what they need.
+"""
+
+import bpy
+
+from ..core import IsegError, State, Superseded
+from ..document import parts
+from ..engine import models as engine_models
+from ..engine import queries, session, training
+from ..engine.pump import keep_pumping
+from ..engine.reading import look_at
+from ..mesh import cache, usable
+from ..redraw import redraw
+from ..tasks import Task
+from .groups import empty_live, write_live
+from .handlers import HANDLERS, on_arrival
+
+asking: dict[queries.Query | str, Task] = {}  # by the query; without clicks, by the geometry's name
+failed: set[queries.Query | str] = set()  # not asked again by themselves
+noticed: set[int] = set()  # session uids of meshes that the sidebar has shown before anybody had read them
+
+
+def changed() -> None:
+    """Something that the region depends on is another now."""
+    redraw()
+    if not bpy.app.background and not bpy.app.timers.is_registered(refresh):
+        bpy.app.timers.register(refresh, first_interval=0.0)
+
+
+def retry() -> None:
+    """The user has done something: what failed may work now."""
+    failed.clear()
+    changed()
+
+
+def notice(thing: bpy.types.Object | None) -> None:
+    """The sidebar shows how an object stands. Where nobody has looked at its mesh yet, that is begun."""
+    if thing is None or usable.refusal(thing) or cache.known_look(thing) is not None:
+        return
+    if thing.data.session_uid not in noticed:
+        noticed.add(thing.data.session_uid)
+        if not bpy.app.background and not bpy.app.timers.is_registered(refresh):
+            bpy.app.timers.register(refresh, first_interval=0.0)
+
+
+def actives() -> list[tuple[bpy.types.Scene, bpy.types.Object]]:
+    """The active object of every window, each once, with the scene whose settings are its."""
+    manager = bpy.context.window_manager
+    shown = [(window.scene, window.view_layer.objects.active) for window in (manager.windows if manager else ())]
+    active = getattr(bpy.context, "object", None)  # there is none while an area is being maximised
+    shown.append((bpy.context.scene, active))  # in background mode there are no windows
+    return list({thing.session_uid: (scene, thing) for scene, thing in shown if thing is not None}.values())
+
+
+def refresh() -> None:
+    for scene, thing in actives():
+        _refresh_one(scene, thing)
+
+
+def _refresh_one(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
+    """Ask for what the active part's clicks mean now, or which models there are, where it is not known. Never waits."""
+    if usable.refusal(thing):
+        return
+    part, trained = parts.part_of(thing), bool(parts.trained_name(thing))
+    known, unread = cache.known_look(thing), f"mesh {thing.data.session_uid}"
+    running = session.engine.state is State.READY
+    if part is None or not any(click.positive for click in part.clicks):
+        empty_live(scene, thing, part)
+    if not trained and (part is None or not len(part.clicks)):
+        models = engine_models.models.get(known.hash) if known is not None else None
+        if models is None and (thing.data.session_uid not in noticed or (known is not None and not running)):
+            return
+        if models == []:
+            return
+    if cache.waits(thing):
+        return redraw()  # what is shown is out of date
+    try:
+        look = look_at(thing)
+        session.problems.pop(unread, None)
+    except IsegError as error:
+        session.problems[unread] = str(error)
+        return redraw()
+    if look is not known:
+        redraw()  # the object's state may be another
+    if look is None:
+        return  # once it has been read, this is called again
+    query = queries.query_of(thing, part, look) if part is not None else None
+    if query is None and not trained and not running and look.hash not in engine_models.models:
+        return  # no engine is started for a mesh that nobody has clicked
+    if look.hash in engine_models.models and (query is None or query in queries.answers):
+        return _settle(scene, thing)
+    asked = query or look.hash
+    if asked in asking or asked in failed:
+        return
+
+    def ended(task: Task) -> None:
+        asking.pop(asked, None)
+        if isinstance(task.error, Superseded):
+            return changed()  # it may be wanted again
+        if task.error is not None:
+            failed.add(asked)
+            session.problems[look.hash] = str(task.error)
+        else:
+            session.problems.pop(look.hash, None)
+            for scene, thing in actives():
+                if thing.session_uid == uid:
+                    _settle(scene, thing)
+        redraw()
+
+    uid = thing.session_uid
+    conversation = queries.finding_models(thing, look)
+    if part is not None and query is not None:
+        conversation = queries.answering(thing, part, look, scene.iseg.device, f"shown {uid}")
+    task = session.engine.start(conversation, ended)
+    if not task.ended:
+        asking[asked] = task
+        keep_pumping()
+
+
+def _settle(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
+    """What an object keeps of what is known of it now."""
+    look = cache.known_look(thing)
+    if look is None or usable.refusal(thing):
+        return
+    if engine_models.models.get(look.hash) and parts.trained_name(thing) != look.hash:
+        training.record(thing.session_uid, look)  # a training is no step of undo, and undo has forgotten it
+    part = parts.part_of(thing)
+    if part is not None and scene.iseg.live:
+        write_live(thing, part, look)
+
+
+if hasattr(bpy.app.handlers, "blend_import_post"):  # from Blender 4.3 on
+    HANDLERS += ((bpy.app.handlers.blend_import_post, on_arrival),)

@@ -1,0 +1,60 @@
+"""Follow an edit: names and clicks of the mesh after it."""
+
+import bpy
+import numpy as np
+
+from ..document import parts
+from ..document import properties as document_properties
+from ..engine import pump, queries, session
+from ..mesh import arrays, cache, usable
+from ..mesh.geometry import topology
+from ..tasks import Task
+
+
+def changed(
+    thing: bpy.types.Object,
+    after: np.ndarray | None,
+    part: document_properties.Part | None = None,
+    answer: queries.Answer | None = None,
+) -> None:
+    """A mesh has another shape: what is known of it is to follow.
+
+    after [V] int: where each vertex is now, -1 for those that have gone; None where all are where they were. answer:
+    that of the part, which is to stay the one that was edited.
+    """
+    if after is not None:
+        for user in usable.users(thing.data):
+            follow(user, after)
+    geometry, uid = arrays.read(thing), thing.data.session_uid
+    name = topology(geometry)
+    for user in usable.users(thing.data):
+        if user.iseg.topology:
+            user.iseg.topology = name  # the clicks have followed their vertices
+    conversation = cache.keeping(uid, geometry)
+    if part is not None and answer is not None:
+        conversation = queries.carrying(thing, part, geometry, name, answer, after)
+    cache.stale.discard(uid)
+    task = session.engine.start(conversation)
+    if not task.ended:
+        cache.looks.pop(uid, None)  # until then nobody is to take it for what it was
+        pump.keep_pumping()
+    settle(task)
+
+
+def settle(task: Task) -> None:
+    """A script goes on when everything is done."""
+    if bpy.app.background:
+        session.engine.wait(task)
+
+
+def follow(thing: bpy.types.Object, after: np.ndarray) -> None:
+    """Let the clicks follow their vertices to where they are [V] int; those whose vertex has gone go, too."""
+    for part in thing.iseg.parts:
+        for index in reversed(range(len(part.clicks))):
+            click = part.clicks[index]
+            place = int(after[click.vertex]) if 0 <= click.vertex < len(after) else -1
+            if place >= 0:
+                click.vertex = place
+            else:
+                part.clicks.remove(index)
+        part.click_index = parts.chosen(part.click_index, len(part.clicks))

@@ -1,0 +1,46 @@
+"""Live vertex groups, which follow the clicks."""
+
+import bpy
+import numpy as np
+
+from ..document import parts, properties
+from ..engine import queries, session
+from ..mesh import arrays, vertex_groups
+from ..mesh.snapshot import Look
+from ..redraw import redraw
+
+written: dict[tuple[int, str], tuple] = {}  # by the object's session uid and the group's name: what it was written from
+
+
+def write_live(thing: bpy.types.Object, part: properties.Part, look: Look) -> None:
+    """Write the vertex group of the active part again, where it is another one now."""
+    query, name = queries.query_of(thing, part, look), parts.title(part)
+    if query is None or query not in queries.answers:
+        return
+    key, wanted = (thing.session_uid, name), (query, part.connected and (part.automatic, part.threshold))
+    if written.get(key) == wanted:  # writing it changes the mesh, and what changes a mesh leads here
+        return
+    why = vertex_groups.group_refusal(thing, name)
+    if not why and name in thing.vertex_groups and part.group != name and key not in written:
+        why = f"There was a vertex group {name} before: press To Vertex Group to replace it, or rename the part."
+    if why:
+        session.problems[look.hash] = why
+        return redraw()
+    session.problems.pop(look.hash, None)
+    written[key] = wanted
+    part.group = vertex_groups.write_group(thing, name, queries.weights_of(thing, part, queries.answers[query]))
+
+
+def empty_live(scene: bpy.types.Scene, thing: bpy.types.Object, part: properties.Part | None) -> None:
+    """The group of a part that includes nothing any more, or whose clicks were taken back with the part itself."""
+    for key in list(written) if scene.iseg.live else ():
+        uid, name = key
+        if uid == thing.session_uid and (part is None or name == parts.title(part)) and written[key]:
+            written[key] = ()
+            if name in thing.vertex_groups and not vertex_groups.group_refusal(thing, name):
+                vertex_groups.write_group(thing, name, np.zeros(arrays.vertex_count(thing), np.float32))
+
+
+def leave(thing: bpy.types.Object, name: str) -> None:
+    """The part of this name is removed, and its vertex group is to stay as it is."""
+    written.pop((thing.session_uid, name), None)

@@ -1,0 +1,76 @@
+"""Handlers: what Blender tells when its data have changed."""
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..document import parts, undo
+from ..engine.pump import pump
+from ..engine.reading import reading
+from ..mesh import cache, usable
+from .answers import actives, asking, changed, failed, noticed, refresh
+from .groups import written
+
+CALM = 0.25  # seconds without a change before the mesh is read again
+
+
+@persistent
+def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    """Blender says what has changed."""
+    geometry = False
+    for update in depsgraph.updates:
+        if update.is_updated_geometry:
+            thing = update.id.original
+            mesh = thing.data if isinstance(thing, bpy.types.Object) else thing
+            if isinstance(mesh, bpy.types.Mesh):
+                cache.stale.add(mesh.session_uid)
+                cache.versions[mesh.session_uid] += 1
+                geometry = True
+    for _, thing in actives():
+        if not usable.refusal(thing) and thing.data.is_editmode:
+            undo.begin(thing)
+    if geometry and not bpy.app.background:
+        if bpy.app.timers.is_registered(refresh):
+            bpy.app.timers.unregister(refresh)
+        bpy.app.timers.register(refresh, first_interval=CALM)
+
+
+@persistent
+def on_everything(*_: object) -> None:
+    """After undo, redo and load every mesh may be another."""
+    cache.stale.update(cache.looks)
+    written.clear()
+    undo.recall()
+    changed()
+
+
+@persistent
+def on_arrival(*given: object) -> None:
+    """After load, and after something was appended from another file."""
+    parts.mend()
+    on_everything()
+
+
+HANDLERS = (
+    (bpy.app.handlers.depsgraph_update_post, on_update),
+    (bpy.app.handlers.undo_post, on_everything),
+    (bpy.app.handlers.redo_post, on_everything),
+    (bpy.app.handlers.load_post, on_arrival),
+)
+
+
+def start() -> None:
+    if hasattr(bpy.data, "objects"):  # not while Blender itself starts
+        parts.mend()
+    for handlers, handler in HANDLERS:
+        handlers.append(handler)
+
+
+def stop() -> None:
+    for handlers, handler in HANDLERS:
+        if handler in handlers:
+            handlers.remove(handler)
+    for timer in (pump, refresh):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
+    for memory in (reading, asking, failed, noticed, written):
+        memory.clear()

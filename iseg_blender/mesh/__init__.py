@@ -1,0 +1,1 @@
+"""Blender's meshes as arrays, and back."""

@@ -1,0 +1,107 @@
+"""Blender's mesh to arrays, and weights back into it: in bulk, in object and in edit mode.
+
+It is the base mesh, the one that vertex groups belong to; seen.py knows what modifiers make of it.
+"""
+
+import bmesh
+import bpy
+import numpy as np
+
+from .geometry import Geometry
+
+
+def vertex_count(thing: bpy.types.Object) -> int:
+    """Of the mesh as it is now, also in edit mode."""
+    return len(bmesh.from_edit_mesh(thing.data).verts if thing.data.is_editmode else thing.data.vertices)
+
+
+def flush(thing: bpy.types.Object) -> None:
+    """Bring what edit mode has changed into the mesh; edit mode goes on."""
+    if thing.data.is_editmode:
+        thing.update_from_editmode()
+
+
+def read(thing: bpy.types.Object, before: Geometry | None = None) -> Geometry:
+    """The arrays of a mesh object, including changes of edit mode that are not saved yet."""
+    if not thing.data.is_editmode:
+        return arrays(thing.data, before)
+    # Saved into a mesh of ours: saved into its own, Blender would take the mesh for changed, and evaluate it again.
+    ours = bpy.data.meshes.new("iSeg")
+    try:
+        bmesh.from_edit_mesh(thing.data).to_mesh(ours)
+        return arrays(ours, before)
+    finally:
+        bpy.data.meshes.remove(ours)
+
+
+def arrays(mesh: bpy.types.Mesh, before: Geometry | None = None) -> Geometry:
+    """Copies of the arrays of a mesh. Attributes are copied as a whole; Blender hands out the rest one at a time: where
+    polygons begin and how they are cut into triangles. These are taken from `before` where everything else there is the
+    same: Blender says that a mesh may be another with every click on it.
+    """
+    counts = len(mesh.vertices), len(mesh.loops), len(mesh.polygons), len(mesh.edges)
+    corners, edges = np.zeros(counts[1], np.int32), np.zeros(2 * counts[3], np.int32)  # [C], [2 E]
+    for name, array in ((".corner_vert", corners), (".edge_verts", edges)):
+        if len(array):
+            mesh.attributes[name].data.foreach_get("value", array)
+    now = Geometry(
+        vertices=positions(mesh),
+        corners=corners,
+        starts=np.empty(counts[2], np.int32),  # [P]
+        edges=edges.reshape(-1, 2),  # [E, 2]
+        hidden=values(mesh, ".hide_poly", "BOOLEAN", "FACE"),  # [P]
+    )
+    if before is not None and counts[2] == len(before.starts) and now._replace(starts=before.starts).equals(before):
+        return now._replace(starts=before.starts, triangles=before.triangles)
+    mesh.polygons.foreach_get("loop_start", now.starts)
+    if not counts[2] or np.diff(now.starts, append=np.int32(len(corners))).max() <= 4:
+        return now
+    mesh.calc_loop_triangles()
+    triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)  # [3 F]
+    mesh.loop_triangles.foreach_get("loops", triangles)
+    return now._replace(triangles=triangles.reshape(-1, 3))  # [F, 3]
+
+
+def positions(mesh: bpy.types.Mesh) -> np.ndarray:
+    """Where the vertices are. [V, 3] float32"""
+    places = np.empty(3 * len(mesh.vertices), np.float32)  # [3 V]
+    if len(places):
+        mesh.attributes["position"].data.foreach_get("vector", places)
+    return places.reshape(-1, 3)  # [V, 3]
+
+
+def attribute(mesh: bpy.types.Mesh, name: str, kind: str, domain: str) -> bpy.types.Attribute | None:
+    """The attribute of this name, where it is of the kind that Blender makes it."""
+    found = mesh.attributes.get(name)
+    return found if found is not None and (found.data_type, found.domain) == (kind, domain) else None
+
+
+def values(mesh: bpy.types.Mesh, name: str, kind: str, domain: str) -> np.ndarray:
+    """Values of an attribute, 0 where there is none of this kind (BOOLEAN or INT). [V], [E] or [P] bool or int32"""
+    sizes = {"POINT": len(mesh.vertices), "EDGE": len(mesh.edges), "FACE": len(mesh.polygons)}
+    found = np.zeros(sizes[domain], bool if kind == "BOOLEAN" else np.int32)  # [N]
+    source = attribute(mesh, name, kind, domain)
+    if source is not None and len(found):
+        source.data.foreach_get("value", found)
+    return found
+
+
+def set_values(mesh: bpy.types.Mesh, name: str, kind: str, domain: str, wanted: np.ndarray) -> None:
+    """Give an attribute these values [N]; made where there is none."""
+    target = attribute(mesh, name, kind, domain)
+    if target is None:
+        if not wanted.any():
+            return  # none means 0
+        if name in mesh.attributes:
+            mesh.attributes.remove(mesh.attributes[name])  # of another kind: a file can hold anything
+        target = mesh.attributes.new(name, kind, domain)
+    if len(wanted):
+        target.data.foreach_set("value", wanted)
+
+
+def selected(thing: bpy.types.Object) -> np.ndarray:
+    """Which vertices are selected. [V] bool"""
+    if not thing.data.is_editmode:
+        return values(thing.data, ".select_vert", "BOOLEAN", "POINT")
+    vertices = bmesh.from_edit_mesh(thing.data).verts
+    return np.fromiter((vertex.select for vertex in vertices), bool, len(vertices))

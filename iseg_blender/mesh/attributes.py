@@ -1,0 +1,126 @@
+"""Marks on the elements of a mesh, which change nothing of its shape: selected, hidden, material, face set.
+
+In object mode a mark is an attribute, set as a whole. In edit mode a BMesh has the marks, one element at a time: there
+they are set on vertices, or on the part's faces, and Blender works out what follows for the rest.
+"""
+
+import bmesh
+import bpy
+import numpy as np
+from bmesh.types import BMesh
+
+from . import arrays
+from .geometry import Geometry
+
+FACE_SETS = ".sculpt_face_set"
+DOMAINS = {"POINT": "vert", "EDGE": "edge", "FACE": "poly"}  # and how the names of marks end
+UV_SELECTION = (".uv_select_vert", ".uv_select_edge", ".uv_select_face")  # follows the mesh's where it is not there
+
+
+def select(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> None:
+    """Select the vertices inside [V] bool, the edges and faces between them, and nothing else; what is hidden stays so.
+
+    geometry: the object's mesh.
+    """
+    mesh = thing.data
+    if thing.data.is_editmode:
+        work = bmesh.from_edit_mesh(mesh)
+        for vertex, chosen in zip(work.verts, inside.tolist(), strict=True):
+            vertex.select = chosen and not vertex.hide
+        work.select_flush(False)
+        work.select_flush(True)
+        work.select_history.clear()
+        _end_selection(work, mesh)
+        return
+    chosen = inside & ~_flags(mesh, "hide", "POINT")  # [V]
+    _set_flags(mesh, "select", "POINT", chosen)
+    _set_flags(mesh, "select", "EDGE", chosen[geometry.edges].all(axis=1) & ~_flags(mesh, "hide", "EDGE"))
+    _set_flags(mesh, "select", "FACE", geometry.within(chosen) & ~_flags(mesh, "hide", "FACE"))
+    _end_object_mode(mesh)
+
+
+def hide(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> None:
+    """Hide the vertices inside [V] bool and all that touches them; Alt-H in edit mode shows it again. What is hidden
+    is not selected.
+    """
+    mesh = thing.data
+    if thing.data.is_editmode:
+        work = bmesh.from_edit_mesh(mesh)
+        work.verts.ensure_lookup_table()
+        for index in np.flatnonzero(inside).tolist():
+            work.verts[index].hide_set(True)
+        work.select_flush(False)
+        _end_selection(work, mesh)
+        return
+    touched = {"POINT": inside, "EDGE": inside[geometry.edges].any(axis=1), "FACE": ~geometry.within(~inside)}
+    for domain, hidden in touched.items():
+        _set_flags(mesh, "hide", domain, hidden | _flags(mesh, "hide", domain))
+        _set_flags(mesh, "select", domain, _flags(mesh, "select", domain) & ~hidden)
+    _end_object_mode(mesh)
+
+
+def assign_material(thing: bpy.types.Object, faces: np.ndarray, slot: int) -> None:
+    """Give faces [N] int a material slot."""
+    if thing.data.is_editmode:
+        work = bmesh.from_edit_mesh(thing.data)
+        work.faces.ensure_lookup_table()
+        for index in faces.tolist():
+            work.faces[index].material_index = slot
+        bmesh.update_edit_mesh(thing.data, loop_triangles=False, destructive=False)
+        return
+    slots = arrays.values(thing.data, "material_index", "INT", "FACE")  # [P]
+    slots[faces] = slot
+    arrays.set_values(thing.data, "material_index", "INT", "FACE", slots)
+    thing.data.update()
+
+
+def assign_face_set(thing: bpy.types.Object, faces: np.ndarray) -> int:
+    """Give faces [N] int a face set of their own, as sculpt mode shows them; returns its number."""
+    mesh = thing.data
+    if thing.data.is_editmode:
+        work = bmesh.from_edit_mesh(mesh)
+        layer = work.faces.layers.int.get(FACE_SETS)
+        if layer is None:
+            layer = work.faces.layers.int.new(FACE_SETS)
+            for face in work.faces:
+                face[layer] = 1
+        number = max((face[layer] for face in work.faces), default=0) + 1
+        work.faces.ensure_lookup_table()
+        for index in faces.tolist():
+            work.faces[index][layer] = number
+        bmesh.update_edit_mesh(mesh, loop_triangles=False, destructive=False)
+        return number
+    new = arrays.attribute(mesh, FACE_SETS, "INT", "FACE") is None
+    sets = arrays.values(mesh, FACE_SETS, "INT", "FACE")  # [P]
+    if new:
+        sets[:] = 1
+    number = int(sets.max(initial=0)) + 1
+    sets[faces] = number
+    arrays.set_values(mesh, FACE_SETS, "INT", "FACE", sets)
+    mesh.update()
+    return number
+
+
+def _flags(mesh: bpy.types.Mesh, mark: str, domain: str) -> np.ndarray:
+    """Which elements have a mark. [V], [E] or [P] bool"""
+    return arrays.values(mesh, f".{mark}_{DOMAINS[domain]}", "BOOLEAN", domain)
+
+
+def _set_flags(mesh: bpy.types.Mesh, mark: str, domain: str, flags: np.ndarray) -> None:
+    arrays.set_values(mesh, f".{mark}_{DOMAINS[domain]}", "BOOLEAN", domain, flags)
+
+
+def _end_selection(work: BMesh, mesh: bpy.types.Mesh) -> None:
+    """After another selection in edit mode."""
+    work.select_flush_mode()
+    if hasattr(work, "uv_select_sync_valid"):  # from Blender 5.0 on
+        work.uv_select_sync_valid = False
+    bmesh.update_edit_mesh(mesh, loop_triangles=False, destructive=False)
+
+
+def _end_object_mode(mesh: bpy.types.Mesh) -> None:
+    """After another selection in object mode."""
+    for name in UV_SELECTION:
+        if name in mesh.attributes:
+            mesh.attributes.remove(mesh.attributes[name])
+    mesh.update()

@@ -1,0 +1,110 @@
+"""Geometry of a mesh as arrays: vertices, triangles, names of what they are."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+STRETCH = 1 << 16  # polygons at a time: numpy then never keeps other threads waiting for long
+
+
+class Geometry(NamedTuple):
+    """A mesh as Blender has it, its vertices in their order."""
+
+    vertices: np.ndarray  # [V, 3] float32, in the object's own space
+    corners: np.ndarray  # [C] int32: the vertex of each corner of each polygon
+    starts: np.ndarray  # [P] int32: the first corner of each polygon
+    edges: np.ndarray  # [E, 2] int32
+    hidden: np.ndarray  # [P] bool: polygons that edit mode hides
+    triangles: np.ndarray | None = None  # [F, 3] int32: corners, where there are polygons of more than four
+
+    def equals(self, other: "Geometry") -> bool:
+        """Whether it is the same mesh, hidden or not."""
+        if self.starts is not other.starts and not np.array_equal(self.starts, other.starts):
+            return False
+        return np.array_equal(self.corners, other.corners) and np.array_equal(self.vertices, other.vertices)
+
+    def within(self, inside: np.ndarray) -> np.ndarray:
+        """Which polygons have all their vertices inside [V] bool. [P] bool"""
+        if not len(self.starts):
+            return np.zeros(0, bool)  # [0]
+        return np.logical_and.reduceat(inside[self.corners], self.starts)
+
+    def normals(self, faces: np.ndarray) -> np.ndarray:
+        """Normals of the vertices of these faces [N] int, weighted by the angles that the faces have there and no
+        others; 0 elsewhere, and where they cancel. [V, 3] float64
+        """
+        number = counts(self)[faces]  # [N] corners
+        first = np.cumsum(number) - number  # [N] each face's first corner among theirs
+        place = np.arange(number.sum()) - np.repeat(first, number)  # [C] of a corner in its face
+        start, size = np.repeat(self.starts[faces], number), np.repeat(number, number)  # [C], [C]
+        at, after, before = (self.corners[start + (place + k) % size] for k in (0, 1, -1))  # 3 x [C]
+        points = self.vertices.astype(np.float64)  # [V, 3]
+        origin = np.repeat(points[self.corners[self.starts[faces]]], number, axis=0)  # [C, 3] less is rounded off
+        doubled = cross((points[at] - origin).T, (points[after] - origin).T).T  # [C, 3]
+        normal = units(np.add.reduceat(doubled, first)) if len(first) else doubled  # [N, 3]
+        along, back = units(points[after] - points[at]), units(points[before] - points[at])  # 2 x [C, 3]
+        angle = np.arctan2(lengths(cross(along.T, back.T).T), np.einsum("ck,ck->c", along, back))  # [C]
+        weighted = np.repeat(normal, number, axis=0) * angle[:, None]  # [C, 3]
+        total = [np.bincount(at, weighted[:, k], len(points)) for k in range(3)]  # 3 x [V]
+        return units(np.stack(total, axis=1))
+
+
+def counts(geometry: Geometry) -> np.ndarray:
+    """How many corners each polygon has. [P]"""
+    return np.diff(geometry.starts, append=np.int32(len(geometry.corners)))
+
+
+def triangles(geometry: Geometry) -> np.ndarray:
+    """The vertices of the triangles that Blender draws, polygon by polygon. [F, 3] int32"""
+    if geometry.triangles is not None:
+        return geometry.corners[geometry.triangles]
+    found = [_triangles(geometry, *stretch) for stretch in _stretches(geometry)]
+    return np.concatenate(found) if found else np.zeros((0, 3), np.int32)
+
+
+def _stretches(geometry: Geometry) -> Iterator[tuple[int, int]]:
+    for begin in range(0, len(geometry.starts), STRETCH):
+        yield begin, min(begin + STRETCH, len(geometry.starts))
+
+
+def _triangles(geometry: Geometry, begin: int, end: int) -> np.ndarray:
+    """Of the polygons from begin to end, which have three or four corners. [F', 3] int32"""
+    starts = geometry.starts[begin:end]  # [P']
+    quads = counts(geometry)[begin:end] == 4  # [P']
+    first = np.arange(len(starts)) + np.cumsum(quads) - quads  # [P'] each polygon's first triangle
+    found = np.empty((len(starts) + int(quads.sum()), 3), np.int32)  # [F', 3]
+    found[first] = geometry.corners[starts[:, None] + np.arange(3)]
+    ring = geometry.corners[starts[quads][:, None] + np.arange(4)]  # [Q, 4]
+    at = geometry.vertices.T[:, ring]  # [3, Q, 4]
+    b, c, d = (at[..., k] - at[..., 0] for k in (1, 2, 3))  # 3 x [3, Q]
+    # Across the other diagonal where both triangles would lie on one side of this one, as Blender does it.
+    turned = (cross(b, c) * cross(d, c)).sum(axis=0) > 0  # [Q]
+    found[first[quads]] = np.where(turned[:, None], ring[:, [0, 1, 3]], ring[:, [0, 1, 2]])
+    found[first[quads] + 1] = np.where(turned[:, None], ring[:, [1, 2, 3]], ring[:, [0, 2, 3]])
+    return found
+
+
+def units(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [N, 3] of length 1; those of length 0 stay so. [N, 3]"""
+    length = lengths(vectors)[:, None]  # [N, 1]
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+
+
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """Of vectors [N, 3]. [N]"""
+    return np.sqrt(np.einsum("nk,nk->n", vectors, vectors))
+
+
+def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Cross products of vectors [3, N]; several times faster than numpy's own. [3, N]"""
+    return np.stack([u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]])
+
+
+def topology(geometry: Geometry) -> str:
+    """Hash of the polygons and the number of vertices: triangles of a polygon may change when its vertices move."""
+    digest = hashlib.sha256(b"%d %d " % (len(geometry.vertices), len(geometry.starts)))
+    digest.update(geometry.starts.tobytes())
+    digest.update(geometry.corners.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,186 @@
+"""What the operators share: refusals as sentences, and answers that are waited for without blocking a window."""
+
+from typing import Any
+
+import bpy
+
+from ..core import Cancelled, IsegError
+from ..document import parts, properties, snapshot, undo
+from ..engine import choice, pump, queries, reading, session, status
+from ..live import answers
+from ..mesh import cache, usable
+from ..tasks import Refusal, Task
+
+TIMER_INTERVAL = 0.03  # seconds
+PATIENCE = 30.0  # seconds that a script in a window waits for an answer; in background mode there is no limit
+OTHERS = "Another object, mode or part is active now, or its clicks are others: nothing was done. Try again."
+
+
+class ReasonedOperator(bpy.types.Operator):
+    """An operator whose button says why it is disabled."""
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context) -> str:
+        """Why the operator cannot be used now; empty where it can."""
+        raise NotImplementedError
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        why = cls.refusal(context)
+        if why:
+            cls.poll_message_set(why)
+        return not why
+
+
+class MeshOperator(ReasonedOperator):
+    """An operator on the active object. `run` does the work and raises Refusal or IsegError where it cannot."""
+
+    fresh = True  # whether the mesh may have changed without Blender saying so: a script can do that
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context) -> str:
+        return usable.refusal(context.object)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if self.options.is_repeat:
+            self.fresh = False  # the panel that adjusts the last operation; with every movement of the mouse
+        try:
+            with undo.step(context.object):
+                self.run(context)
+        except (Refusal, IsegError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        answers.retry()
+        return {"FINISHED"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        raise NotImplementedError
+
+
+class WaitingOperator(MeshOperator):
+    """An operator that needs the mesh, and mostly something of the engine.
+
+    From a button it waits modally: Blender stays usable, Esc ends the wait. From a script, and where everything is at
+    hand, it is done at once.
+    """
+
+    WAITING = "iSeg works out the part"
+    _task: Task | None = None
+    _begun = False
+    _timer: Any = None
+    _meant: Any = None  # what was active when the wait began
+
+    def ready(self, thing: bpy.types.Object) -> bool:
+        """Whether the mesh is known as it is now; begins to read it."""
+        return reading.look_at(thing) is not None
+
+    def begin(self, context: bpy.types.Context) -> Task | None:
+        """Ask the engine; None where only the mesh is needed. Raises Refusal."""
+        return None
+
+    @staticmethod
+    def meaning(thing: bpy.types.Object | None) -> Any:
+        """What the operator is about: while it waits, Blender stays usable, and another object can become active."""
+        return (thing.session_uid, thing.mode, snapshot.saved(thing)) if thing is not None else None
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.fresh = False  # in a window Blender says what has changed
+        self._meant = self.meaning(context.object)
+        outcome = self._proceed(context)
+        if outcome is None:
+            self._timer = context.window_manager.event_timer_add(TIMER_INTERVAL, window=context.window)
+            context.window_manager.modal_handler_add(self)
+            context.workspace.status_text_set(f"{self.WAITING}. Esc: stop waiting")
+        return outcome or {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        session.engine.pump()
+        if event.type == "ESC" and event.value == "PRESS":
+            if self._task is not None:
+                session.engine.cancel(self._task)
+                session.engine.pump()
+            outcome = {"CANCELLED"}
+        else:
+            outcome = self._proceed(context)
+        if outcome is None:
+            return {"PASS_THROUGH"}
+        self._end_wait(context)
+        return outcome
+
+    def _proceed(self, context: bpy.types.Context) -> set[str] | None:
+        """Go on as far as can be gone; None where something is to be waited for."""
+        try:
+            if self.meaning(context.object) != self._meant:
+                raise Refusal(OTHERS)
+            why = type(self).refusal(context)
+            if why:
+                raise Refusal(why)
+            if not self._begun:
+                if not self.ready(context.object):
+                    return None
+                self._begun, self._task = True, self.begin(context)
+            if self._task is not None and not self._task.ended:
+                return None
+            if self._task is not None and self._task.error is not None:
+                raise self._task.error
+            if context.object.data.session_uid in cache.stale:  # changed meanwhile: once more
+                self._begun = False
+                return None
+        except Cancelled:
+            return {"CANCELLED"}
+        except (Refusal, IsegError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return self.execute(context)
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        self._end_wait(context)
+
+    def _end_wait(self, context: bpy.types.Context) -> None:
+        context.window_manager.event_timer_remove(self._timer)
+        context.workspace.status_text_set(None)
+
+    def wait(self, task: Task) -> Any:
+        """The result of a task. Raises its error."""
+        session.engine.wait(task, None if bpy.app.background else PATIENCE)
+        if task.error is not None:
+            raise task.error
+        return task.result
+
+
+class AnswerOperator(WaitingOperator):
+    """An operator that needs the answer to the active part's clicks."""
+
+    @classmethod
+    def refusal(cls, context: bpy.types.Context) -> str:
+        why = usable.face_refusal(context.object)
+        if why:
+            return why
+        return status.clicks_problem(context.object, parts.part_of(context.object)) or choice.chosen()
+
+    def begin(self, context: bpy.types.Context) -> Task:
+        thing = context.object
+        look, part = cache.look_at(thing, self.fresh), parts.part_of(thing)
+        why = status.clicks_problem(thing, part)
+        if why:
+            raise Refusal(why)
+        task = session.engine.start(queries.answering(thing, part, look, context.scene.iseg.device))
+        pump.keep_pumping()
+        return task
+
+    def run(self, context: bpy.types.Context) -> None:
+        answer = self.wait(self.begin(context))  # the clicks may be others than those that were waited for
+        thing = context.object
+        look, part = cache.known_look(thing), parts.part_of(thing)
+        if look is not None:
+            session.problems.pop(look.hash, None)  # that is over
+        dropped = parts.clicks_of(part, len(answer.probability)).dropped
+        if dropped:
+            self.report({"WARNING"}, f"{dropped} of the clicks were left out: they name vertices that are not there.")
+        self.apply(context, thing, part, answer)
+
+    def apply(
+        self, context: bpy.types.Context, thing: bpy.types.Object, part: properties.Part, answer: queries.Answer
+    ) -> None:
+        """What is done with the answer."""
+        raise NotImplementedError

@@ -1,0 +1,200 @@
+"""Clicking in the 3D viewport: the modal operator behind the button."""
+
+import bpy
+
+from .. import names
+from ..core import IsegError
+from ..document import snapshot, undo
+from ..live import answers
+from ..mesh import cache
+from ..viewport import preview
+from ..viewport.aiming import aimed, surface_known
+from . import pointer
+from .pointer import Stroke, mouse_of
+
+KEYS = (
+    "iSeg   Click: {first}   Ctrl-click: {second}   T: swap   X: remove the click under the cursor   "
+    "Ctrl-Z, Ctrl-Shift-Z: step back, forward   Enter: keep   Esc: restore"
+)
+UNDER_WAY = "Clicking is under way: Enter keeps, Esc restores."
+NAVIGATION = {
+    "MIDDLEMOUSE",
+    "TRACKPADPAN",
+    "TRACKPADZOOM",
+    "MOUSEROTATE",
+    "MOUSESMARTZOOM",
+    "HOME",
+    "ACCENT_GRAVE",
+    "SLASH",
+    "WINDOW_DEACTIVATE",
+    *(f"NUMPAD_{key}" for key in ("0 1 2 3 4 5 6 7 8 9 PERIOD PLUS MINUS SLASH ASTERIX".split())),
+}
+NAVIGATING = ("WHEEL", "NDOF_", "TIMER")  # how the names of more such events begin; a view turns smoothly by a timer
+
+_told: tuple[str, int] | None = None  # while somebody clicks: the workspace and the address of the area that say so
+
+
+class ISEG_OT_click(pointer.PointerOperator):
+    """Click on the mesh: the part that you mean grows and shrinks with every click"""
+
+    bl_idname = names.CLICK
+    bl_label = "Click"
+    bl_options = {"REGISTER", "UNDO", "BLOCKING"}
+
+    @classmethod
+    def refusal(cls, context):
+        return UNDER_WAY if under_way() else super().refusal(context)
+
+    def invoke(self, context, event):
+        self.begin(context)
+        self._workspace = context.workspace.name
+        self._stroke: Stroke | None = None
+        self._topology = ""
+        preview.reset()
+        answers.retry()
+        try:
+            self._read = surface_known(context.object)
+        except IsegError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        undo.keep(context.object)
+        self._set_out(context.object)
+        context.window_manager.modal_handler_add(self)
+        self._tell(context)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context, event):
+        if self.lost(context):
+            return self._end(context, {"FINISHED"})  # what was clicked stays
+        thing, mouse = context.object, mouse_of(event)
+        self._follow(thing)
+        if event.type in {"RET", "NUMPAD_ENTER"} and event.value == "PRESS":
+            return self._end(context, {"FINISHED"})
+        if event.type == "ESC" and event.value == "PRESS":
+            undo.restore(thing, self._before)
+            return self._end(context, {"CANCELLED"})
+        let_go = event.type == "WINDOW_DEACTIVATE" or (event.type, event.value) == ("LEFTMOUSE", "RELEASE")
+        if let_go and self._stroke is not None:  # wherever the mouse is
+            self._stroke = None
+            self._remember(thing)
+            return {"RUNNING_MODAL"}
+        if event.type in NAVIGATION or event.type.startswith(NAVIGATING):
+            return {"PASS_THROUGH"}
+        if event.alt and self._stroke is None:  # where a mouse has two buttons
+            return {"PASS_THROUGH"}
+        if aimed(context.area, mouse) is None:
+            preview.hover(context, None, True)
+            return {"PASS_THROUGH"}
+        try:
+            ready = surface_known(thing)  # a large mesh is being read for a moment
+        except IsegError as error:
+            self.report({"ERROR"}, str(error))
+            return self._end(context, {"FINISHED"})
+        if ready != self._read:
+            self._read = ready
+            self._tell(context)
+        if ready:
+            self._in_view(context, thing, event, mouse)
+        return {"RUNNING_MODAL"}
+
+    def cancel(self, context):
+        """Blender closes the file or the area: nothing more is to be done than to tidy up."""
+        self._end(context, set())
+
+    def _in_view(self, context, thing, event, mouse):
+        press = event.value == "PRESS"
+        if event.type == "MOUSEMOVE":
+            if self._stroke is not None:
+                self._stroke.to(context, mouse)
+            else:
+                preview.hover(context, mouse, preview.includes(event.ctrl))
+        elif event.type == "LEFTMOUSE" and press:
+            self._stroke = Stroke(self, preview.includes(event.ctrl))
+            self._stroke.to(context, mouse)
+        elif event.type == "T" and press:
+            preview.swap()
+            self._tell(context)
+        elif event.type == "X" and press:
+            pointer.remove(context, mouse)
+            self._remember(thing)
+        elif event.type == "Z" and press and (event.ctrl or event.oskey):
+            self._step(thing, forward=event.shift)
+
+    # steps back and forward
+
+    def _set_out(self, thing):
+        """There is no way back behind this."""
+        self._before = snapshot.saved(thing)
+        self._undone, self._done = [], [self._before]
+
+    def _follow(self, thing):
+        """An edit, from the sidebar or a menu, has carried the clicks to another mesh: earlier ones fit no more."""
+        look = cache.known_look(thing)
+        if look is None or look.topology == self._topology:
+            return
+        if self._topology:
+            self._set_out(thing)
+        self._topology = look.topology
+
+    def _remember(self, thing):
+        now = snapshot.saved(thing)
+        if now != self._done[-1]:
+            self._done.append(now)
+            self._undone.clear()
+
+    def _step(self, thing, forward):
+        if forward and self._undone:
+            self._done.append(self._undone.pop())
+        elif not forward and len(self._done) > 1:
+            self._undone.append(self._done.pop())
+        undo.restore(thing, self._done[-1])
+        preview.preview = None
+        answers.retry()
+
+    # what is seen
+
+    def _tell(self, context):
+        global _told
+        first, second = ("include", "exclude") if preview.includes(ctrl=False) else ("exclude", "include")
+        text = KEYS.format(first=first, second=second) if self._read else "iSeg reads the mesh"
+        context.workspace.status_text_set(text)
+        context.area.header_text_set(text)
+        context.window.cursor_modal_set("CROSSHAIR")
+        _told = self._workspace, self._area
+
+    def _end(self, context, outcome):
+        stop()
+        thing = self.thing()
+        if thing is not None:
+            undo.note(thing)
+        answers.changed()
+        return outcome
+
+
+def under_way() -> bool:
+    """Whether somebody clicks."""
+    windows = bpy.context.window_manager.windows
+    return any(operator.bl_idname == "ISEG_OT_click" for window in windows for operator in window.modal_operators)
+
+
+def stop() -> None:
+    """Take away what tells of clicking, wherever the user is now; the area may be gone. Disabling the extension ends
+    the operator without a word to it.
+    """
+    global _told
+    if _told is None:
+        return
+    (workspace, address), _told = _told, None
+    preview.preview = preview.imagining = None
+    preview.reset()
+    if workspace in bpy.data.workspaces:
+        with bpy.context.temp_override(workspace=bpy.data.workspaces[workspace]):
+            bpy.context.workspace.status_text_set(None)
+    for area in (area for screen in bpy.data.screens for area in screen.areas):
+        if area.as_pointer() == address:
+            area.header_text_set(None)
+    for window in bpy.context.window_manager.windows:
+        window.cursor_modal_restore()
+
+
+CLASSES = (ISEG_OT_click,)

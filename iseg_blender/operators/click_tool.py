@@ -1,0 +1,157 @@
+"""What the toolbar's tool calls: each stroke of the mouse, and each click removed, an undo step of its own."""
+
+import bpy
+from bpy.props import BoolProperty
+
+from .. import names, redraw
+from ..core import IsegError
+from ..document import snapshot, undo
+from ..live import answers
+from ..mesh import cache, usable
+from ..viewport import preview, tool
+from ..viewport.aiming import aimed, surface_known
+from . import pointer
+from .base import TIMER_INTERVAL
+from .pointer import mouse_of
+
+
+class ToolOperator(pointer.PointerOperator):
+    """Is called by a key or button of the tool."""
+
+    bl_options = {"INTERNAL"}
+
+
+class ISEG_OT_click_at(ToolOperator):
+    """Include the place under the cursor; with Ctrl, exclude it. Drag for several clicks"""
+
+    bl_idname = names.CLICK_AT
+    bl_label = "Click Here"
+    bl_options = {"REGISTER", "UNDO", "BLOCKING"}
+
+    positive: BoolProperty(name="Include", default=True)
+
+    def invoke(self, context, event):
+        thing = context.object
+        self.begin(context)
+        self._path = [mouse_of(event)]  # where the mouse has been since the last click; until the mesh is known
+        self._stroke = pointer.Stroke(self, preview.includes(ctrl=not self.positive))
+        undo.keep(thing)
+        self._before, self._released = snapshot.saved(thing), False
+        self._timer = context.window_manager.event_timer_add(TIMER_INTERVAL, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"} if self._draw(context) else self._end(context)
+
+    def modal(self, context, event):
+        if self.lost(context):
+            return self._end(context)  # what was clicked stays
+        thing, mouse = context.object, mouse_of(event)
+        if event.type in {"ESC", "RIGHTMOUSE"} and event.value == "PRESS":
+            undo.restore(thing, self._before)
+            return self._end(context)
+        if event.type == "MOUSEMOVE" and not self._released and aimed(context.area, mouse) is not None:
+            self._path.append(mouse)
+        if event.type == "LEFTMOUSE" and event.value == "RELEASE":
+            self._released = True
+        going_on = self._draw(context) and (self._path or not self._released)
+        return {"RUNNING_MODAL"} if going_on else self._end(context)
+
+    def cancel(self, context):
+        """Blender closes the file or the area: nothing more is to be done than to tidy up."""
+        self._end(context)
+
+    def _draw(self, context) -> bool:
+        """Click along the way of the mouse, as soon as the mesh is known; False where it cannot be read."""
+        try:
+            known = surface_known(context.object)
+        except IsegError as error:
+            self.report({"ERROR"}, str(error))
+            return False
+        if known:
+            for mouse in self._path:
+                self._stroke.to(context, mouse)
+            self._path.clear()
+        return True
+
+    def _end(self, context):
+        context.window_manager.event_timer_remove(self._timer)
+        thing = self.thing()
+        answers.changed()
+        if thing is None or snapshot.saved(thing) == self._before:
+            if thing is not None and self._released and not self._path and not self._stroke.met:
+                self.report({"INFO"}, f"There is nothing of {usable.name_of(thing)} under the cursor.")
+            return {"CANCELLED"}
+        undo.note(thing)
+        return {"FINISHED"}
+
+
+class ISEG_OT_click_remove_at(ToolOperator):
+    """Remove the click under the cursor"""
+
+    bl_idname = names.CLICK_REMOVE_AT
+    bl_label = "Remove Click Here"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def invoke(self, context, event):
+        try:
+            known = surface_known(context.object)
+        except IsegError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if not known:
+            return {"CANCELLED"}
+        with undo.step(context.object):
+            removed = pointer.remove(context, mouse_of(event))
+        if not removed:
+            self.report({"INFO"}, "There is no click under the cursor.")
+        return {"FINISHED"} if removed else {"CANCELLED"}
+
+
+class ISEG_OT_click_swap(ToolOperator):
+    """Swap what a click and a Ctrl-click do: include and exclude"""
+
+    bl_idname = names.CLICK_SWAP
+    bl_label = "Swap Include and Exclude"
+
+    def execute(self, context):
+        preview.swap()
+        preview.preview = None
+        redraw.redraw()
+        return {"FINISHED"}
+
+
+class ISEG_OT_click_hover(ToolOperator):
+    """Show what a click under the cursor would give"""
+
+    bl_idname = names.CLICK_HOVER
+    bl_label = "Preview"
+
+    def invoke(self, context, event):
+        mouse = mouse_of(event)
+        over = aimed(context.area, mouse) is not None and self._known(context.object)
+        preview.hover(context, mouse if over else None, preview.includes(event.ctrl))
+        tool.watch(context.window)
+        return {"PASS_THROUGH"}
+
+    def _known(self, thing) -> bool:
+        """Whether the mesh is known as it is now; one that cannot be read is for the sidebar to speak of."""
+        try:
+            return not cache.waits(thing) and surface_known(thing)
+        except IsegError:
+            return False
+
+
+class ISEG_OT_click_unhover(bpy.types.Operator):
+    """Hide that again, where the mouse is over no 3D view or works with another tool"""
+
+    bl_idname = names.CLICK_UNHOVER
+    bl_label = "No Preview"
+    bl_options = {"INTERNAL"}
+
+    def invoke(self, context, event):
+        areas = [area for area in context.screen.areas if area.type == "VIEW_3D"]
+        if not tool.is_active(context) or not any(aimed(area, mouse_of(event)) for area in areas):
+            preview.hover(context, None, True)
+        return {"FINISHED"}
+
+
+CLASSES = (ISEG_OT_click_at, ISEG_OT_click_remove_at, ISEG_OT_click_swap, ISEG_OT_click_hover, ISEG_OT_click_unhover)

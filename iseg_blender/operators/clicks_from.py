@@ -1,0 +1,104 @@
+"""Clicks for a part that is chosen already: the engine clicks it as a user would who sees the answers."""
+
+import bpy
+import numpy as np
+
+from .. import names
+from ..document import parts, properties
+from ..document.editing_clicks import add_click, check_topology
+from ..engine import choice, pump, queries, session
+from ..mesh import arrays, cache, usable, vertex_groups
+from ..tasks import Refusal, Task
+from .base import WaitingOperator
+
+WELL = 0.9  # IoU from which on nothing is left to be said
+HELD = 0.5  # weight from which on a vertex is held to be in a vertex group
+
+
+class SeedOperator(WaitingOperator):
+    """Gives the active part clicks; where that has some already, a new part."""
+
+    bl_options = {"REGISTER", "UNDO"}
+    WAITING = "iSeg looks for clicks"
+
+    def chosen(self, thing: bpy.types.Object) -> np.ndarray:
+        """The vertices of the part that is wanted. [V] bool. Raises Refusal where there are none."""
+        raise NotImplementedError
+
+    def begin(self, context: bpy.types.Context) -> Task:
+        thing = context.object
+        look = cache.look_at(thing, self.fresh)
+        check_topology(thing, look)
+        part = empty_part(thing)
+        wish = queries.Wish("part", None)
+        if part is not None:
+            wish = queries.Wish(part.granularity, None if part.automatic else part.threshold)
+        conversation = queries.proposing(thing, look, self.chosen(thing), wish, context.scene.iseg.device)
+        task = session.engine.start(conversation)
+        pump.keep_pumping()
+        return task
+
+    def run(self, context: bpy.types.Context) -> None:
+        task, self._task = self._task or self.begin(context), None
+        proposal = self.wait(task)
+        thing = context.object
+        if cache.look_at(thing, self.fresh).topology != proposal.topology:
+            raise Refusal("The mesh's faces have changed meanwhile: try again.")
+        part = empty_part(thing) or parts.add_part(thing)
+        part.connected, part.mirror = False, (False, False, False)  # the clicks mean the part as it is
+        for vertex, positive in proposal.clicks:
+            add_click(thing, vertex, positive, fresh=False)
+        count = f"{len(proposal.clicks)} clicks give" if len(proposal.clicks) > 1 else "One click gives"
+        rest = "" if proposal.iou >= WELL else " Click where it differs."
+        self.report({"INFO"}, f"{count} the part back with IoU {proposal.iou:.2f}.{rest}")
+
+
+class ISEG_OT_clicks_from_selection(SeedOperator):
+    """Find a few clicks that give the selected part back"""
+
+    bl_idname = names.CLICKS_FROM_SELECTION
+    bl_label = "Clicks from Selection"
+
+    @classmethod
+    def refusal(cls, context):
+        why = usable.face_refusal(context.object)
+        if not why and context.object.mode != "EDIT":
+            why = "Select the faces of a part in Edit Mode first."
+        elif not why and not context.object.data.total_vert_sel:
+            why = "Nothing is selected: select the faces of a part."
+        return why or choice.chosen()
+
+    def chosen(self, thing):
+        return arrays.selected(thing)  # [V]
+
+
+class ISEG_OT_clicks_from_group(SeedOperator):
+    """Find a few clicks that give the active vertex group back"""
+
+    bl_idname = names.CLICKS_FROM_GROUP
+    bl_label = "Clicks from Vertex Group"
+
+    @classmethod
+    def refusal(cls, context):
+        why = usable.face_refusal(context.object)
+        if not why and context.object.vertex_groups.active is None:
+            why = "There is no vertex group: paint or assign one first."
+        return why or choice.chosen()
+
+    def chosen(self, thing):
+        group = thing.vertex_groups.active
+        inside = vertex_groups.read_group(thing, group.index) >= HELD  # [V]
+        if not inside.any():
+            raise Refusal(
+                f"No vertex has a weight of {HELD} or more in {usable.name_of(group)}: choose another vertex group."
+            )
+        return inside
+
+
+def empty_part(thing: bpy.types.Object) -> properties.Part | None:
+    """The active part where it has no clicks yet."""
+    part = parts.part_of(thing)
+    return part if part is not None and not len(part.clicks) else None
+
+
+CLASSES = (ISEG_OT_clicks_from_selection, ISEG_OT_clicks_from_group)

@@ -1,0 +1,42 @@
+"""The part as a vertex group."""
+
+from bpy.props import BoolProperty, StringProperty
+
+from .. import names
+from ..document import parts
+from ..engine import queries
+from ..mesh import vertex_groups
+from ..tasks import Refusal
+from .base import AnswerOperator
+
+
+class ISEG_OT_to_vertex_group(AnswerOperator):
+    """Write the active part into a vertex group: its probability as the weight, or hard 0 and 1"""
+
+    bl_idname = names.TO_VERTEX_GROUP
+    bl_label = "To Vertex Group"
+    bl_options = {"REGISTER", "UNDO"}
+
+    name: StringProperty(name="Name", description="Of the vertex group; empty: the part's", maxlen=63)
+    hard: BoolProperty(name="Hard", description="Weight 1 in the part and none outside", default=False)
+
+    @classmethod
+    def refusal(cls, context):
+        why = super().refusal(context)
+        if not why and context.area is not None and context.area.type == "VIEW_3D":  # a script may name another group
+            why = vertex_groups.group_refusal(context.object, parts.title(parts.part_of(context.object)))
+        return why
+
+    def apply(self, context, thing, part, answer):
+        name = self.name or parts.title(part)
+        why = vertex_groups.group_refusal(thing, name)
+        if why:
+            raise Refusal(why)
+        weights = queries.weights_of(thing, part, answer, self.hard)  # [V]
+        written = vertex_groups.write_group(thing, name, weights)
+        if written == parts.title(part):
+            part.group = written  # from now on it is the part's own
+        self.report({"INFO"}, f"Vertex group {written}: {int((weights > 0.5).sum()):,} vertices above 0.5.")
+
+
+CLASSES = (ISEG_OT_to_vertex_group,)

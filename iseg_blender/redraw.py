@@ -1,0 +1,16 @@
+"""Have Blender draw its areas again."""
+
+import bpy
+
+
+def redraw(views: bool = True) -> None:
+    """Have what shows something of iSeg drawn again. views: also what lies over the mesh."""
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager else ():
+        for area in window.screen.areas:
+            if area.type == "PREFERENCES" or (area.type == "VIEW_3D" and views):
+                area.tag_redraw()
+            elif area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()

@@ -1,0 +1,1 @@
+"""What is pressed and read: sidebar and preferences."""

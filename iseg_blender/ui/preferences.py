@@ -1,0 +1,130 @@
+"""Preferences: which engine is used. A choice made once; what it means now is seen in the preferences at any time."""
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from .. import names
+from ..document import choices
+from ..engine import choice, selftest, session
+from ..engine.choice import PACKAGE, managed
+from ..engine.environment import manager
+from ..engine.environment.folder import State
+from .widgets import draw_progress, wrapped
+
+CHOICES = (  # the numbers are what is saved
+    ("MANAGED", "Managed", "An environment that iSeg makes for itself, with the PyTorch that fits the GPU", "", 2),
+    ("PYTHON", "Existing Python", "A Python that has torch and the other packages that the engine needs", "", 0),
+    ("COMMAND", "Command", "A command that starts the engine, here or on another machine", "", 1),
+)
+
+
+def _wish_changed(self: "Preferences", context: bpy.types.Context) -> None:
+
+    managed.look_again()
+
+
+class Preferences(bpy.types.AddonPreferences):
+    bl_idname = PACKAGE
+
+    choice: EnumProperty(name="Engine", description="What computes", items=CHOICES, default="MANAGED")
+    sam: BoolProperty(
+        name="With Segment Anything",
+        description="Also the packages that the SAM teachers need; their weights are fetched by themselves",
+        default=False,
+        update=_wish_changed,
+    )
+    python: StringProperty(
+        name="Python",
+        description="The Python executable of an environment with the packages of the engine",
+        subtype="FILE_PATH",
+    )
+    command: StringProperty(
+        name="Command",
+        description="For example: ssh gpubox python -m iseg_core engine",
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        from . import preferences as ui_preferences
+
+        ui_preferences.draw(self, self.layout)
+
+
+ICONS = {
+    State.NOT_MADE: "INFO",
+    State.MAKING: "SORTTIME",
+    State.INCOMPLETE: "ERROR",
+    State.OUT_OF_DATE: "ERROR",
+    State.READY: "CHECKMARK",
+}
+
+
+def draw(preferences: Any, layout: Any) -> None:
+    context = bpy.context
+    overridden = choice.overridden()
+    if overridden:
+        sentence = f"The environment variable {names.ENGINE_VARIABLE} overrides the choice below: {overridden}"
+        wrapped(layout, context, sentence, "INFO")
+    column = layout.column()
+    column.enabled = not overridden
+    column.row().prop(preferences, "choice", expand=True)
+    if preferences.choice == "MANAGED":
+        draw_environment(column, context, preferences)
+    else:
+        column.prop(preferences, preferences.choice.lower())
+
+    row = layout.row()
+    row.operator(names.CHECK_ENGINE, icon="CHECKMARK")
+    row.operator(names.COPY_REPORT, icon="COPYDOWN")
+    row = layout.row()
+    row.operator(names.FREE_MEMORY, icon="TRASH")
+    row.operator(names.CLEAR_CACHE, icon="TRASH")
+    about, report = session.engine.about, session.checkup
+    if about and not report:
+        layout.label(text=f"Engine {about.get('version')} on Python {about.get('python')}, {about.get('platform')}")
+    if session.freed:
+        wrapped(layout, context, session.freed, "INFO")
+    made_here = choice.managed()  # then it says so itself how it stands
+    problem = report.get("error") or session.problem_of(None) or ("" if made_here else choice.chosen())
+    if problem:
+        wrapped(layout, context, str(problem), "ERROR")
+    for line in selftest.words(report, made_here):
+        wrapped(layout, context, line.text, {True: "CHECKMARK", False: "ERROR", None: "INFO"}[line.good])
+    draw_weights(layout, context, report)
+
+
+def draw_environment(layout: Any, context: bpy.types.Context, preferences: Any) -> None:
+    """How the managed environment stands, and what can be done to it."""
+    box = layout.box()
+    if manager.working() and manager.job is not None:
+        draw_progress(box, manager.job, names.ENVIRONMENT_CANCEL)
+    else:
+        wrapped(box, context, f"Environment: {manager.sentence()}", ICONS[manager.look()[1]])
+    if manager.problem:
+        wrapped(box, context, f"The last attempt failed. {manager.problem}", "ERROR")
+    row = box.row()
+    row.enabled = not manager.working()
+    row.prop(preferences, "sam")
+    row = box.row()
+    row.operator(names.ENVIRONMENT_INSTALL, icon="IMPORT")
+    row.operator(names.ENVIRONMENT_REPAIR, icon="FILE_REFRESH")
+    row.operator(names.ENVIRONMENT_REMOVE, icon="TRASH")
+
+
+def draw_weights(layout: Any, context: bpy.types.Context, report: dict) -> None:
+    """The weights of the SAM teachers: how large, under which licence, whether they are here, and the button."""
+    box = layout.box()
+    box.label(text="Weights of Segment Anything, for the SAM teachers only")
+    labels = {name: label for name, label, *_ in choices.TEACHERS}
+    for name, size in choices.WEIGHTS.items():
+        row = box.row()
+        row.label(text=f"{labels[name]}, {size}, licence {choices.LICENCE}")
+        if name in session.fetches:
+            draw_progress(row, session.fetches[name], names.CANCEL_FETCH, name=name)
+        elif selftest.has_weights(report, name):
+            row.label(text="On this machine", icon="CHECKMARK")
+        else:
+            row.operator(names.FETCH_WEIGHTS, text="Fetch", icon="IMPORT").name = name
+        if name in session.problems:
+            wrapped(box, context, session.problems[name], "ERROR")

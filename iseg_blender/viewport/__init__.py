@@ -1,0 +1,1 @@
+"""What is seen and pointed at in the 3D viewport."""

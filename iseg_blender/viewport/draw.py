@@ -1,0 +1,171 @@
+"""The overlay in the 3D viewport: which part is shown where, and its drawing. Windows only."""
+
+from collections.abc import Callable
+from typing import Any
+
+import bpy
+import gpu
+import numpy as np
+from gpu_extras.batch import batch_for_shader
+from mathutils import Matrix
+
+from .. import redraw
+from ..core import Recent
+from ..document import parts
+from ..engine import pump, queries, session
+from ..mesh import cache, usable
+from ..tasks import Conversation, Task, Work
+from . import evaluated, overlay
+from .preview import preview
+
+BLUE, PALE = (0.1, 0.45, 1.0, 0.45), (0.35, 0.65, 1.0, 0.35)  # the part; what the part would be
+GREEN, RED, DARK = (0.2, 0.9, 0.25, 1.0), (1.0, 0.2, 0.15, 1.0), (0.0, 0.0, 0.0, 1.0)
+WHITE = (1.0, 1.0, 1.0, 1.0)
+DOT, RIM, HALO = 5.0, 6.5, 8.5  # radius in pixels, of the dot, of its dark rim, of what marks the active click
+
+Colour = tuple[float, float, float, float]
+
+_handle: Any = None
+KEPT = 4
+_shown: Recent[int, "Shown"] = Recent(KEPT)  # by session uid of the object
+
+
+class Shown:
+    """What is drawn of an object."""
+
+    def __init__(self) -> None:
+        self.wanted: Any = None  # all that the overlay depends on
+        self.belongings: Any = None  # what the ids in it belong to
+        self.making: Task | None = None
+        self.made: tuple[overlay.Surface, overlay.Overlay] | None = None
+        self.batches: Batches | None = None  # of what was made last
+        self.colour = BLUE
+
+
+class Batches:
+    """An overlay as the GPU has it."""
+
+    def __init__(self, surface: overlay.Surface, shown: overlay.Overlay, before: "Batches | None" = None):
+        """before: of the same object; where the surface is the same, its points are on the GPU already."""
+        self._shown, self._surface = shown, surface
+        self._shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+        if before is not None and before._surface is surface:
+            self._points = before._points
+        else:
+            layout = gpu.types.GPUVertFormat()
+            layout.attr_add(id="pos", comp_type="F32", len=3, fetch_mode="FLOAT")
+            self._points = gpu.types.GPUVertBuf(layout, len(surface.points))
+            self._points.attr_fill("pos", surface.points)
+        self._region = None
+        if len(shown.region):
+            order = gpu.types.GPUIndexBuf(type="TRIS", seq=shown.region)
+            self._region = gpu.types.GPUBatch(type="TRIS", buf=self._points, elem=order)
+
+    def draw(self, matrix: Matrix, view: Matrix, window: Matrix, pixel: float, through: bool, colour: Colour) -> None:
+        """matrix: from the object's space to the world; view and window: on to the camera and the screen. pixel: its
+        size as a fraction of half the region's height. through: also what lies behind the surface.
+        """
+        test, mask, blend = gpu.state.depth_test_get(), gpu.state.depth_mask_get(), gpu.state.blend_get()
+        gpu.state.blend_set("ALPHA")
+        gpu.state.depth_mask_set(False)  # a dot must not hide the one that is drawn on it
+        gpu.state.depth_test_set("NONE" if through else "LESS_EQUAL")
+        self._shader.bind()
+        if self._region is not None:
+            with gpu.matrix.push_pop():
+                gpu.matrix.load_matrix(Matrix(overlay.towards_viewer(np.array(window))) @ view @ matrix)
+                self._shader.uniform_float("color", colour)
+                self._region.draw(self._shader)
+        to_world, to_camera, to_screen = (np.array(m, np.float64) for m in (matrix, view, window))  # 3 x [4, 4]
+        include, exclude, active = self._shown.include, self._shown.exclude, self._shown.active
+        for radius, places, own in (
+            (HALO, active, WHITE),
+            (RIM, include, DARK),
+            (RIM, exclude, DARK),
+            (DOT, include, GREEN),
+            (DOT, exclude, RED),
+        ):
+            if len(places):
+                discs = overlay.discs(places, to_world, to_camera, to_screen, radius * pixel)  # [N, S, 3, 3]
+                self._shader.uniform_float("color", own)
+                batch_for_shader(self._shader, "TRIS", {"pos": discs.reshape(-1, 3)}).draw(self._shader)
+        gpu.state.depth_test_set(test)
+        gpu.state.depth_mask_set(mask)
+        gpu.state.blend_set(blend)
+
+
+def draw() -> None:
+    """Called by Blender for each 3D view that is drawn. Reads what is known; computes only what has changed."""
+    context = bpy.context
+    thing, settings = context.object, context.scene.iseg
+    if thing is None or not settings.show or not context.space_data.overlay.show_overlays or usable.refusal(thing):
+        return
+    if not thing.visible_get(viewport=context.space_data):
+        return
+    part, look = parts.part_of(thing), cache.known_look(thing)
+    if look is None or cache.waits(thing):
+        return
+    imagined = preview.inside if preview is not None and preview.mesh == look.hash else None  # [V]
+    if (part is None or thing.iseg.topology != look.topology) and imagined is None:  # a preview needs no click before
+        return
+    part = part or queries.NEW_PART
+    clicks = parts.clicks_of(part, len(look.vertices)).made
+    active = part.clicks[parts.chosen(part.click_index, len(part.clicks))].vertex if len(part.clicks) else None
+    answer = queries.answer_of(thing, part)
+    surface = evaluated.surface_of(thing, look)
+    shown = _shown.take(thing.session_uid) or Shown()
+    _shown.put(thing.session_uid, shown)
+    wanted = (id(surface), clicks, active, id(answer), part.automatic, part.threshold, part.connected, id(imagined))
+    if wanted != shown.wanted:
+        if shown.making is not None:
+            session.engine.cancel(shown.making)
+        shown.wanted, shown.belongings = wanted, (surface, answer, imagined)
+        choose, colour = queries.choosing(look, part), BLUE if imagined is None else PALE
+
+        def build() -> overlay.Overlay:
+            inside = choose(answer) if imagined is None and answer is not None else imagined  # [V]
+            return overlay.build(surface, inside, clicks, active)
+
+        make(shown, surface, colour, build)
+    if shown.made is not None:
+        shown.batches, shown.made = Batches(*shown.made, shown.batches), None
+    if shown.batches is None:
+        return
+    rv3d, through = context.region_data, evaluated.through(context.space_data.shading)
+    pixel = context.preferences.system.ui_scale * 2 / context.region.height
+    shown.batches.draw(thing.matrix_world, rv3d.view_matrix, rv3d.window_matrix, pixel, through, shown.colour)
+
+
+def make(shown: Shown, surface: overlay.Surface, colour: Colour, build: Callable[[], overlay.Overlay]) -> None:
+    """Have an overlay made: a small one now, a large one on a thread; until then the one before is drawn."""
+
+    def making() -> Conversation:
+        return build() if len(surface.triangles) <= cache.SMALL else (yield Work(build))
+
+    def ended(task: Task) -> None:
+        shown.making = None
+        if task.error is None:
+            shown.made, shown.colour = (surface, task.result), colour
+            if waited:
+                redraw.redraw()
+
+    waited = False
+    task = session.engine.start(making(), ended)
+    waited = not task.ended
+    if waited:
+        shown.making = task
+        pump.keep_pumping()
+
+
+def start() -> None:
+    global _handle
+    if not bpy.app.background:
+        _handle = bpy.types.SpaceView3D.draw_handler_add(draw, (), "WINDOW", "POST_VIEW")
+
+
+def stop() -> None:
+    global _handle, preview, imagining
+    if _handle is not None:
+        bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
+    _handle, preview, imagining = None, None, None
+    _shown.clear()
+    evaluated.forget()

@@ -1,0 +1,185 @@
+"""The surface that the user sees: the mesh, or what modifiers make of it, and where each of its points comes from.
+
+Modifiers carry attributes along. So a copy of the object that carries the places of its vertices, evaluated once in a
+scene of its own, says for every point of the surface where in the mesh it was made from. Both are removed at once.
+"""
+
+import time
+import traceback
+from functools import partial
+from typing import Any, NamedTuple
+
+import bpy
+import numpy as np
+from mathutils.kdtree import KDTree
+
+from .. import redraw
+from ..core import Recent
+from ..engine import pump, session
+from ..mesh import arrays, cache
+from ..mesh.geometry import Geometry, triangles
+from ..mesh.snapshot import Look
+from ..tasks import Conversation, Task, Work
+from .overlay import Surface
+
+LIMIT = 200_000  # points; of a larger surface the mesh below it is shown
+QUICK = 0.05  # seconds that modifiers may take, for Blender is held up by evaluating them once more
+SIMULATIONS = {"CLOTH", "COLLISION", "DYNAMIC_PAINT", "EXPLODE", "FLUID", "OCEAN", "PARTICLE_SYSTEM", "SOFT_BODY"}
+KEPT = 16
+
+Recipe = tuple[Any, ...]  # all that decides where points come from: the mesh's topology and what modifiers make of it
+
+
+class Origin(NamedTuple):
+    """Where the points of a surface come from."""
+
+    geometry: Geometry  # of the surface, in some pose
+    triangles: np.ndarray  # [F, 3]
+    source: np.ndarray  # [S] int32: the vertex that each point belongs to
+    shown: np.ndarray  # [V] int32: the point that shows each vertex
+
+
+_surfaces: Recent[int, tuple[tuple, Surface]] = Recent(KEPT)  # by session uid of the object, with what it is of
+_origins: Recent[Recipe, Origin | None] = Recent(KEPT)  # None: the mesh itself is shown
+_tracing: set[Recipe] = set()
+
+
+def surface_of(thing: bpy.types.Object, look: Look) -> Surface:
+    """What is seen of a mesh object. Called while it is drawn, so it takes no longer than it must: until it is known
+    where the points of a surface come from, it is the mesh below its modifiers.
+    """
+    plain = thing.data.is_editmode or not (len(thing.modifiers) or thing.data.shape_keys is not None)
+    state = (look.hash, -1 if plain else cache.versions[thing.data.session_uid])
+    known = _surfaces.get(thing.session_uid)
+    if known is None or known[0] != state:
+        surface = Surface(look.vertices, look.faces) if plain else _evaluated(thing, look)
+        _surfaces.put(thing.session_uid, (state, surface))
+    return _surfaces[thing.session_uid][1]
+
+
+def through(shading: bpy.types.View3DShading) -> bool:
+    """Whether a view shows what lies behind surfaces. Blender keeps each mode's x-ray while another is on."""
+    if shading.type == "WIREFRAME":
+        return shading.show_xray_wireframe
+    return shading.type == "SOLID" and shading.show_xray
+
+
+def known(thing: bpy.types.Object, look: Look) -> bool:
+    """Whether the surface is known that will be shown; begins to find out."""
+    surface_of(thing, look)
+    return not _tracing
+
+
+def forget() -> None:
+    for memory in (_surfaces, _origins, _tracing):
+        memory.clear()
+
+
+def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
+    base, began = Surface(look.vertices, look.faces), time.perf_counter()
+    evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    mesh = evaluated.data
+    counts = len(mesh.vertices), len(mesh.loops), len(mesh.polygons)
+    if counts == (len(look.vertices), len(look.geometry.corners), len(look.geometry.starts)):
+        return Surface(arrays.positions(mesh), look.faces)  # modifiers only move vertices
+    if not counts[2] or counts[0] > LIMIT:
+        return base
+    recipe = (look.topology, counts, *((m.type, m.show_viewport) for m in thing.modifiers))
+    if recipe not in _origins:
+        geometry = arrays.arrays(mesh)
+        took = time.perf_counter() - began + sum(m.execution_time for m in evaluated.modifiers)
+        if took > QUICK or any(m.type in SIMULATIONS for m in thing.modifiers):
+            _origins.put(recipe, None)
+        elif recipe not in _tracing:
+            _tracing.add(recipe)
+            uid = thing.session_uid
+            trace = partial(_trace, uid, look, geometry, recipe)
+            bpy.app.timers.register(trace, first_interval=0.0, persistent=True)  # else a file that is opened loses it
+        return base
+    origin = _origins[recipe]
+    if origin is None:
+        return base
+    now = arrays.arrays(mesh)
+    same = np.array_equal(now.corners, origin.geometry.corners)
+    return Surface(now.vertices, origin.triangles if same else triangles(now), origin.source, origin.shown)
+
+
+def _trace(uid: int, look: Look, geometry: Geometry, recipe: Recipe) -> None:
+    """Begin to find out where the points of an object's surface come from. Not while Blender draws."""
+    if recipe not in _tracing:
+        return  # the extension was disabled
+    thing = next((thing for thing in bpy.data.objects if thing.session_uid == uid), None)
+    if thing is None or thing.mode != "OBJECT":
+        _tracing.discard(recipe)
+        return
+
+    def ended(task: Task) -> None:
+        _tracing.discard(recipe)
+        _origins.put(recipe, task.result)
+        _surfaces.pop(uid, None)
+        redraw.redraw()
+
+    try:
+        rest = rest_places(thing)
+    except Exception:  # a modifier of a kind that we do not know: a timer that raises would leave us waiting
+        traceback.print_exc()
+        rest = np.zeros((0, 3), np.float32)  # [0, 3] nobody knows
+    session.engine.start(tracing(look, geometry, rest), ended)
+    pump.keep_pumping()
+
+
+def tracing(look: Look, geometry: Geometry, rest: np.ndarray | None) -> Conversation:
+    """Where the points of a surface come from; the result is None where nobody knows."""
+    if rest is None:  # a modifier has made a surface of its own, as Remesh does: it lies where the mesh was
+        rest = geometry.vertices  # [S, 3]
+    if len(rest) != len(geometry.vertices) or not len(look.vertices):
+        return None
+    return (yield Work(partial(origin_of, look.vertices, geometry, rest)))
+
+
+def origin_of(vertices: np.ndarray, geometry: Geometry, rest: np.ndarray) -> Origin:
+    """Each point belongs to the vertex [V, 3] that is nearest to where it comes from, rest [S, 3]. The nearest of its
+    points shows a vertex, of several the first; one that has none, as modifiers can remove it, is shown by the nearest
+    point of all.
+    """
+    source = nearest(vertices, rest)  # [S]
+    away = ((rest - vertices[source]) ** 2).sum(axis=1)  # [S]
+    order = np.lexsort((away, source))  # [S]
+    own, first = np.unique(source[order], return_index=True)  # [N] vertices, and where in the order each begins
+    shown = np.full(len(vertices), -1, np.int32)  # [V]
+    shown[own] = order[first]
+    bare = np.flatnonzero(shown < 0)  # [M]
+    if len(bare):
+        shown[bare] = nearest(rest, vertices[bare])
+    return Origin(geometry, triangles(geometry), source, shown)
+
+
+def nearest(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Which of the points [N, 3] is nearest to each place [M, 3]. [M] int32"""
+    tree = KDTree(len(points))
+    for index, point in enumerate(points.tolist()):
+        tree.insert(point, index)
+    tree.balance()
+    return np.array([tree.find(place)[1] for place in places.tolist()], np.int32)  # [M]
+
+
+def rest_places(thing: bpy.types.Object) -> np.ndarray | None:
+    """Where the points of an object's surface were before its modifiers; None where they do not carry that along.
+
+    [S, 3] float32, in the object's own space. Leaves nothing behind.
+    """
+    copy, scene = thing.copy(), bpy.data.scenes.new("iSeg")
+    try:
+        copy.add_rest_position_attribute = True
+        scene.collection.objects.link(copy)
+        scene.frame_current, scene.frame_subframe = bpy.context.scene.frame_current, bpy.context.scene.frame_subframe
+        scene.view_layers[0].update()
+        mesh = copy.evaluated_get(scene.view_layers[0].depsgraph).data
+        if "rest_position" not in mesh.attributes or mesh.attributes["rest_position"].domain != "POINT":
+            return None
+        places = np.empty(3 * len(mesh.vertices), np.float32)  # [3 S]
+        mesh.attributes["rest_position"].data.foreach_get("vector", places)
+        return places.reshape(-1, 3)  # [S, 3]
+    finally:
+        bpy.data.objects.remove(copy)
+        bpy.data.scenes.remove(scene)

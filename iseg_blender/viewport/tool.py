@@ -1,0 +1,91 @@
+"""The tool in the 3D viewport's toolbar: every stroke of the mouse is clicks of iSeg, and an undo step of its own."""
+
+import bpy
+
+from .. import names, redraw
+from . import preview
+
+WATCH = 0.1  # seconds
+
+_window = 0  # address of the window whose mouse is watched
+
+
+class Tool:
+    bl_space_type = "VIEW_3D"
+    bl_idname = names.TOOL
+    bl_label = "iSeg Click"
+    bl_description = (
+        "Click on the mesh to include a place in the part, drag for several. Ctrl-click: exclude it. T: swap these. "
+        "X: remove the click under the cursor"
+    )
+    bl_icon = "ops.generic.select"
+    bl_keymap = (
+        (names.CLICK_AT, {"type": "LEFTMOUSE", "value": "PRESS"}, {"properties": [("positive", True)]}),
+        (names.CLICK_AT, {"type": "LEFTMOUSE", "value": "PRESS", "ctrl": True}, {"properties": [("positive", False)]}),
+        (names.CLICK_REMOVE_AT, {"type": "X", "value": "PRESS"}, None),
+        (names.CLICK_SWAP, {"type": "T", "value": "PRESS"}, None),
+        (names.CLICK_HOVER, {"type": "MOUSEMOVE", "value": "ANY", "any": True}, None),
+    )
+
+    @staticmethod
+    def draw_settings(context, layout, tool):
+        from . import preview
+
+        layout.label(text="Click: include" if preview.includes(ctrl=False) else "Click: exclude")
+        layout.prop(context.scene.iseg, "show")
+
+
+class ObjectTool(Tool, bpy.types.WorkSpaceTool):
+    bl_context_mode = "OBJECT"
+
+
+class EditTool(Tool, bpy.types.WorkSpaceTool):
+    bl_context_mode = "EDIT_MESH"
+
+
+TOOLS = (ObjectTool, EditTool)
+
+
+def is_active(context: bpy.types.Context) -> bool:
+    """Whether it is the one that the mouse works with."""
+    chosen = context.workspace.tools.from_space_view3d_mode(context.mode, create=False)
+    return chosen is not None and chosen.idname == names.TOOL
+
+
+def watch(window: bpy.types.Window) -> None:
+    """While a preview is shown, see that it goes with the mouse, of which Blender tells a tool only over its view."""
+    global _window
+    _window = window.as_pointer()
+    if not bpy.app.timers.is_registered(_watch):
+        bpy.app.timers.register(_watch, first_interval=WATCH, persistent=True)
+
+
+def _watch() -> float | None:
+    if preview.preview is None and preview.imagining is None:
+        return None
+    for window in bpy.context.window_manager.windows:
+        if window.as_pointer() == _window:
+            with bpy.context.temp_override(window=window):
+                bpy.ops.iseg.click_unhover("INVOKE_DEFAULT")  # called so, it is told where the mouse is
+            return WATCH
+    preview.preview = preview.imagining = None  # the window was closed
+    redraw.redraw()
+    return None
+
+
+def start() -> None:
+    if not bpy.app.background:
+        for tool in TOOLS:
+            bpy.utils.register_tool(tool, separator=True)
+
+
+def stop() -> None:
+    if bpy.app.timers.is_registered(_watch):
+        bpy.app.timers.unregister(_watch)
+    if not bpy.app.background:
+        for tool in TOOLS:
+            bpy.utils.unregister_tool(tool)
+        keymaps = bpy.context.window_manager.keyconfigs.user.keymaps  # where Blender leaves a copy
+        for keymap in list(keymaps):
+            if len(keymap.keymap_items) and all(item.idname.startswith("iseg.") for item in keymap.keymap_items):
+                keymaps.remove(keymap)

@@ -1,0 +1,64 @@
+"""Checkpoints of a library's trainings: in the output folder, for the workers that reach it.
+
+The command makes the folder and clears it away; a worker writes there only where it finds the command's mark. On a
+machine that does not share the output folder the same path may not be there, or be another folder, which nobody would
+clear: such a worker keeps nothing.
+"""
+
+import hashlib
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ..storage.checkpoint import Checkpoint
+
+FOLDER = ".batch.checkpoints"
+MARK = ".mark"
+
+
+class Place(NamedTuple):
+    """Where the training of one mesh keeps what it has done; it travels to the worker."""
+
+    folder: Path
+    mark: Path
+
+    def checkpoint(self) -> Checkpoint:
+        """On a worker: what is kept there, or one that keeps nothing."""
+        return Checkpoint(self.folder if self.mark.exists() else None)
+
+
+class Kept:
+    """All that one command keeps."""
+
+    def __init__(self, folder: Path, mark: Path):
+        self._folder, self._mark = folder, mark
+
+    def place(self, name: str) -> Place:
+        """That of the mesh of this name. Its folder's name is short, whatever the mesh's is."""
+        return Place(self._folder / hashlib.sha256(name.encode()).hexdigest()[:16], self._mark)
+
+    def remove(self, name: str) -> None:
+        """The model is there: nothing is left of its training, nor of an earlier one of an edited mesh."""
+        shutil.rmtree(self.place(name).folder, ignore_errors=True)
+
+
+@contextmanager
+def keeping(output: Path) -> Iterator[Kept]:
+    """While this lasts, workers keep checkpoints in the folder `output`; then those of finished meshes are gone."""
+    folder = (output / FOLDER).absolute()
+    folder.mkdir(exist_ok=True)
+    for left in folder.glob("*" + MARK):  # of a command that was killed
+        left.unlink(missing_ok=True)
+    mark = folder / (secrets.token_hex(16) + MARK)
+    mark.touch()
+    try:
+        yield Kept(folder, mark)
+    finally:
+        mark.unlink(missing_ok=True)
+        try:
+            folder.rmdir()
+        except OSError:
+            pass  # there are trainings to go on with

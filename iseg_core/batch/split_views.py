@@ -1,0 +1,172 @@
+"""One big mesh: its views spread over workers, each with a teacher of its own, and their sums added up.
+
+The result is that of one process, but for the rounding of sums. What a view is asked depends on the views before it: a
+pair of clicks that one view has chosen is asked in all later ones. So every choice is made here, view after view, as in
+one process (observe.py). The workers first look at all views and answer the single clicks, at the same time. Then each
+view in turn answers the pairs that are new with it; they are few, since quotas fill early. At last the workers answer
+all known pairs, at the same time again. A worker keeps its views open in the meantime: with SAM some 0.8 MB of logits
+a single click and view.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, reduce
+from operator import add
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from ..geometry.mesh import Mesh
+from ..render.backends import make_rasterizer
+from ..render.camera import Camera
+from ..render.raster import Rasterizer
+from ..storage.checkpoint import Checkpoint
+from ..storage.trained_model import Model
+from ..teachers.teacher import Teacher
+from ..training.observations import Observations
+from ..training.observe import Questions
+from ..training.settings import Settings
+from ..training.sums import VoteSums
+from ..training.view_pass import Ask, First, Viewer
+from ..version import __version__
+from .pool import settle
+
+LOOKED = 0.7  # of the observation's progress, once all views were looked at; a guess: teachers differ
+
+
+class Share:
+    """A worker's views. An actor: its teacher and what it has seen stay with it."""
+
+    def __init__(self, version: str, cores: int, gpu: float):
+        settle(version, cores, gpu)
+
+    def open(self, model: Model, teacher: Any, device: str) -> dict[str, Any]:
+        """Make the teacher of a prepared model; returns what is known of it."""
+        from ..teachers.registry import make_teacher
+
+        self._proxy = Mesh(model.proxy.vertices.copy(), model.proxy.faces.copy())  # Ray's arrays are read-only
+        self._backend = "embree" if device == "cpu" else "auto"
+        self._teacher = make_teacher(teacher, model, device)
+        return {name: getattr(self._teacher, name) for name in ("name", "fingerprint", "feature_dim", "resolution")}
+
+    def look(
+        self, order: list[int], cameras: Sequence[Camera], clickable: np.ndarray, keep_views: bool
+    ) -> dict[int, First]:
+        """Look at these of the cameras' views; what each answers to single clicks on `clickable` [T]."""
+        vertices, faces = self._proxy.vertices, self._proxy.faces
+        rasterizer = make_rasterizer(vertices, faces, self._backend)
+        self._viewer = Viewer(self._teacher, rasterizer, cameras, vertices, faces, clickable, keep_views)
+        return dict(self._viewer.look(order))
+
+    def ask(self, index: int, ask: Ask) -> np.ndarray:
+        """Pairs that are new: for which scales the answer counts. [R, 3] bool"""
+        return self._viewer.ask(index, ask)
+
+    def count(self, index: int, kept: np.ndarray, rows: np.ndarray) -> None:
+        self._viewer.count(index, kept, rows)
+
+    def answer(self, index: int, ask: Ask, rows: np.ndarray) -> None:
+        """Pairs that are known, with the numbers of their click sets [R]; then the view is done."""
+        if len(rows):
+            kept = np.asarray(self._viewer.ask(index, ask).any(axis=1))  # [R]
+            self._viewer.count(index, kept, rows[kept])
+        self._viewer.close(index)
+
+    def total(self) -> tuple[tuple, VoteSums]:
+        return self._viewer.field.total(), self._viewer.votes
+
+
+def train_spread(
+    ray: Any,
+    mesh: "Mesh | str | Path",
+    workers: int,
+    teacher: "str | Callable[[Model], Teacher]" = "geometric",
+    preset: str | Settings = "standard",
+    seed: int = 0,
+    cores: int = 1,
+    gpu: float = 0.0,
+    **options: Any,
+) -> Model:
+    """Train one mesh, its views spread over `workers` processes, each with so many cores and such a share of a GPU.
+
+    ray: from ray_pool. options: progress, cancel and objective, as train takes them. The fits run in this process.
+    Raises what train raises; and a RayError where a worker ends: what it has seen is lost, so the run must begin anew.
+    """
+    from ..teachers.registry import GEOMETRIC, make_teacher
+    from ..training.train import train
+
+    actor = ray.remote(num_cpus=cores, num_gpus=gpu, max_restarts=0)(Share)
+    device = "cuda" if gpu else "cpu"
+    shares = [actor.remote(__version__, cores, gpu) for _ in range(workers)]
+
+    def local(model: Model) -> Any:
+        """The workers' teachers; what it says in 3D is asked here, where only the geometric one can say anything."""
+        shipped = ray.put(model)
+        known = ray.get([share.open.remote(shipped, teacher, device) for share in shares])
+        return make_teacher(teacher, model) if teacher == GEOMETRIC else SimpleNamespace(**known[0])
+
+    try:
+        observer = partial(observe_spread, ray, shares)
+        return train(mesh, local, preset, seed, device="auto" if gpu else "cpu", observer=observer, **options)
+    finally:
+        for share in shares:
+            ray.kill(share)
+
+
+def observe_spread(
+    ray: Any,
+    shares: list[Any],
+    teacher: Teacher,
+    rasterizer: Rasterizer,
+    cameras: Sequence[Camera],
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    settings: Settings,
+    rng: np.random.Generator,
+    step: Callable[[float], None] = lambda fraction: None,
+    keep_views: bool = False,
+    checkpoint: Checkpoint | None = None,
+) -> Observations:
+    """`observe`, with the views split over the shares, actors that are open. No checkpoint is kept."""
+    questions = Questions(teacher, vertices, faces, settings, len(cameras), rng)
+    order = questions.order.tolist()
+    owner = {index: shares[place % len(shares)] for place, index in enumerate(order)}
+
+    firsts: dict[int, First] = {}
+    looking = [
+        share.look.remote([index for index in order if owner[index] is share], cameras, questions.clickable, keep_views)
+        for share in shares
+    ]
+    for seen in _gather(ray, looking, lambda done: step(LOOKED * done)):
+        firsts |= seen
+
+    later = []
+    for index in order:
+        first, share = firsts[index], owner[index]
+        ask = questions.ask(first)
+        new, known = ask.where(~ask.known), ask.where(ask.known)
+        if len(new.first):
+            counts = ray.get(share.ask.remote(index, new))  # [R, 3]
+            share.count.remote(index, *questions.keep(first, new, counts))  # an actor does things in their order
+        later.append((share, index, known, questions.rows(first, known)))
+        step(LOOKED)
+    answering = [share.answer.remote(*what) for share, *what in later]
+    for _ in _gather(ray, answering, lambda done: step(LOOKED + (1 - LOOKED) * done)):
+        pass
+
+    votes, fields = VoteSums(len(vertices), len(questions.clickable), keep_views), []
+    for field, seen in ray.get([share.total.remote() for share in shares]):
+        fields.append(field)
+        votes.merge(seen)
+    A, b, c, pixels = (reduce(add, parts) for parts in zip(*fields, strict=True))
+    return questions.sum_up((A.tocsr(), b, c, pixels), votes, teacher)
+
+
+def _gather(ray: Any, waiting: list[Any], tell: Callable[[float], None]) -> Iterator[Any]:
+    """Results as they come. `tell` gets the fraction done several times a second, and may raise."""
+    count = len(waiting)
+    while waiting:
+        done, waiting = ray.wait(waiting, num_returns=1, timeout=0.25)
+        yield from ray.get(done)
+        tell(1 - len(waiting) / count)

@@ -1,0 +1,59 @@
+"""The command bench."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from .arguments import FAILURE, add_device, positive_count
+from .display import Display
+
+# bench
+
+
+def add_bench(commands: Any) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="measure on labelled meshes",
+        description="Measure on meshes that people labelled: simulated clicks, baselines, the paper's experiments. "
+        "The same command goes on where it was stopped.",
+    )
+    parser.set_defaults(run=_bench)
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET",
+        type=Path,
+        help="folder with the Princeton benchmark's off/ and seg/, or with meshes and label files of the same name "
+        "(.seg, .txt: line i is the part of face i)",
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the report")
+    parser.add_argument(
+        "--experiment",
+        nargs="+",
+        metavar="NAME",
+        help="default: clicks otsu; also stability, separate, counts, occluded, transfer, fidelity, or all",
+    )
+    parser.add_argument("--teacher", default="geometric", help="geometric (default), sam_vit_b, ..., or a weights file")
+    parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
+    parser.add_argument("--limit", type=positive_count, metavar="N", help="the first N meshes only")
+    parser.add_argument("--workers", type=positive_count, metavar="N", help="meshes at once (default: one a core)")
+    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal tables (default 0)")
+    add_device(parser)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from ..bench.experiment import Setup
+    from ..bench.report import write_report
+    from ..bench.run import DEFAULT, bench, experiments
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    setup = Setup(options.output, options.teacher, options.preset, options.seed, options.device, options.dataset)
+    names = list(experiments()) if options.experiment == ["all"] else options.experiment or DEFAULT
+    with Display() as display:
+        records, failures = bench(setup, names, options.limit, options.workers, display)
+        display.show("report", 1.0, None)
+        write_report(setup, records, failures, Console(width=None if sys.stdout.isatty() else 160))
+    print(f"Written: {options.output / 'table.md'}, times.md, results.json and pictures.")
+    return FAILURE if failures else 0

@@ -1,0 +1,157 @@
+"""The commands that answer clicks: segment, and transfer from one mesh to another."""
+
+import argparse
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from .arguments import add_device, output_file
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..geometry.mesh import Mesh
+
+
+def add_segment(commands: Any) -> None:
+    parser = commands.add_parser(
+        "segment",
+        help="answer clicks",
+        description="Answer clicks. They count in the order in which they are given.",
+        usage="%(prog)s (MODEL | --instant MESH) --positive VERTEX ... [--negative VERTEX ...] [options]",
+    )
+    parser.set_defaults(run=_segment)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("model", metavar="MODEL", nargs="?", help="a file that `train` made")
+    source.add_argument("--instant", metavar="MESH", help="a mesh file: answered by geometry alone, without training")
+    _add_clicks(parser, "the part")
+
+
+def add_transfer(commands: Any) -> None:
+    parser = commands.add_parser(
+        "transfer",
+        help="answer clicks made on another mesh",
+        description="What clicks on SOURCE mean on TARGET, by the features of the clicked vertices. Both were trained "
+        "with the same teacher. The answer is the decoder's own, without refinement.",
+        usage="%(prog)s SOURCE TARGET --positive VERTEX ... [--negative VERTEX ...] [options]",
+    )
+    parser.set_defaults(run=_transfer)
+    parser.add_argument("source", metavar="SOURCE", help="model of the mesh that is clicked")
+    parser.add_argument("target", metavar="TARGET", help="model of the mesh that is segmented")
+    _add_clicks(parser, "the part of SOURCE's mesh")
+
+
+def _segment(options: argparse.Namespace) -> None:
+    _need_clicks(options)
+    import iseg_core as iseg
+
+    if options.instant is not None:
+        mesh = iseg.load_mesh(options.instant)
+        segmenter = iseg.instant(mesh)
+    else:
+        model = iseg.load(options.model)
+        mesh, segmenter = model.mesh, iseg.Segmenter(model, device=options.device)
+    began = time.perf_counter()
+    probability = segmenter.segment(clicks=options.clicks, granularity=options.granularity)  # [V]
+    _deliver(options, mesh, probability, options.clicks, time.perf_counter() - began)
+
+
+def _transfer(options: argparse.Namespace) -> None:
+    _need_clicks(options)
+    import iseg_core as iseg
+
+    source, target = (iseg.Segmenter(iseg.load(path), options.device) for path in (options.source, options.target))
+    began = time.perf_counter()
+    probability = target.transfer(source, options.clicks, options.granularity)  # [V]
+    seconds = time.perf_counter() - began
+    if target.model.info.get("teacher") == "geometric" and target.model.mesh.hash != source.model.mesh.hash:
+        note = (
+            "note: the features of the teacher geometric belong to one shape and mean little on another. "
+            "For different shapes, train both with a sam teacher."
+        )
+        print(note, file=sys.stderr)
+    _deliver(options, target.model.mesh, probability, [], seconds)
+
+
+def _add_clicks(parser: argparse.ArgumentParser, part: str) -> None:
+    """Clicks, what they mean, and where the answer goes."""
+    parser.set_defaults(usage_error=parser.error)
+    for name, help in (("positive", f"vertices inside {part}"), ("negative", f"vertices outside {part}")):
+        parser.add_argument(
+            f"--{name}", dest="clicks", action=_Clicks, type=int, nargs="+", metavar="VERTEX", default=[], help=help
+        )
+    parser.add_argument("--granularity", choices=("fine", "part", "whole"), default="part", help="default: part")
+    parser.add_argument(
+        "--threshold",
+        type=_threshold,
+        default=0.5,
+        metavar="auto|0..1",
+        help="probability from which the printed count takes a vertex (default 0.5; auto: Otsu's)",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE.npy", type=output_file, help="probabilities [V] float32")
+    parser.add_argument("--ply", metavar="FILE.ply", type=output_file, help="the mesh with colours and probabilities")
+    parser.add_argument("--png", metavar="FILE.png", type=output_file, help="six views of the answer")
+    add_device(parser)
+
+
+class _Clicks(argparse.Action):
+    """--positive and --negative fill one list of (vertex, include), in the order of the command line."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        include = self.option_strings == ["--positive"]  # option_string may be an abbreviation
+        namespace.clicks = namespace.clicks + [(vertex, include) for vertex in values]
+
+
+def _need_clicks(options: argparse.Namespace) -> None:
+    if not options.clicks:
+        options.usage_error("there is no click: give one or more vertices with --positive")
+
+
+def _threshold(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a number between 0 and 1")
+    return value
+
+
+def _deliver(
+    options: argparse.Namespace,
+    mesh: "Mesh",
+    probability: "np.ndarray",
+    clicks: list[tuple[int, bool]],
+    seconds: float,
+) -> None:
+    """Write the answer's files and print its size. probability [V]; clicks: those to draw."""
+    import numpy as np
+
+    with ExitStack() as files:  # every file gets its name when all are complete
+        from ..system.atomic_file import atomic_write
+
+        if options.output:
+            np.save(files.enter_context(atomic_write(options.output)), probability)
+        if options.ply:
+            from ..render.figures import encode_ply
+
+            files.enter_context(atomic_write(options.ply)).write(encode_ply(mesh, probability))
+        if options.png:
+            from ..render.figures import draw_views
+
+            sheet = draw_views(mesh.vertices, mesh.faces, probability, clicks)
+            sheet.save(files.enter_context(atomic_write(options.png)), format="png")
+
+    threshold = options.threshold
+    if threshold == "auto":
+        from ..inference.threshold import otsu
+
+        threshold = otsu(probability)
+    count, total = int((probability >= threshold).sum()), len(probability)
+    print(
+        f"{count:,} of {total:,} vertices ({100 * count / total:.1f} %) have a probability of {threshold:.2f} or more; "
+        f"answered in {1e3 * seconds:.0f} ms."
+    )

@@ -1,0 +1,1 @@
+"""Shapes: meshes, proxies, distances and sparse factors. No pictures."""

@@ -1,0 +1,174 @@
+"""Mesh: what the user gives, checked on entry; loaded from files or arrays."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..errors import MeshError
+from .triangulate import triangulate
+
+LARGEST, SMALLEST = 1e100, 1e-100  # products of larger coordinates overflow, of smaller sizes vanish
+FLAT = 1e-12  # height over longest edge below which a face has no area
+ROUNDING = 8 * np.finfo(np.float64).eps  # of a coordinate: what its last bits may be wrong by
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A triangle mesh, exactly as the user gave it (order and count of the vertices are kept).
+
+    Make one with `check`, `load_mesh` or `as_mesh`: they refuse what nothing can be computed on.
+    """
+
+    vertices: np.ndarray  # [V, 3] float64
+    faces: np.ndarray  # [F, 3] int32
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash of coordinates and faces (hex sha256): the identity of the geometry."""
+        digest = hashlib.sha256(b"iseg-mesh-1")
+        digest.update(np.ascontiguousarray(self.vertices, dtype="<f8").tobytes())
+        digest.update(np.ascontiguousarray(self.faces, dtype="<i4").tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def topology_hash(self) -> str:
+        """Hash of the faces and the number of vertices (hex sha256): the same for every pose of one mesh."""
+        digest = hashlib.sha256(b"iseg-topology-1 %d " % len(self.vertices))
+        digest.update(np.ascontiguousarray(self.faces, dtype="<i4").tobytes())
+        return digest.hexdigest()
+
+
+def check(vertices: Any, faces: Any) -> Mesh:
+    """A mesh that can be computed on, or a MeshError that names the defect and the remedy.
+
+    vertices: [V, 3] numbers, any unit. faces: [F, 3] (or [F, K]: polygons) integers, or a list of polygons as lists
+    of vertex indices of any length; polygons are cut into triangles. The arrays are copied.
+    Tolerated: non-manifold edges, borders, flipped, duplicate and degenerate faces, isolated vertices, many shells.
+    """
+    return checked(_vertex_array(vertices), *_polygon_arrays(faces))
+
+
+def face_areas(mesh: Mesh) -> np.ndarray:
+    """Area of each face, in the mesh's own units. [F] float64"""
+    a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))  # [F, 3] each
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2  # [F]
+
+
+def weld(vertices: np.ndarray) -> np.ndarray:
+    """One id for all vertices at exactly the same position (-0.0 is 0.0), numbered as they first appear. [V] int64"""
+    return equal_rows(vertices)[0]
+
+
+def equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of equal rows of numbers [N, K], numbered as they first appear [N], and where each id first appears [U]."""
+    if len(rows) == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)  # [0], [0]
+    order = _grouping_order(rows)  # [N]
+    ordered = rows[order]  # [N, K]
+    new = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])  # [N]
+    first = order[new]  # [U]
+    rank = np.empty(len(first), dtype=np.int64)  # [U]
+    rank[np.argsort(first)] = np.arange(len(first))
+    ids = np.empty(len(rows), dtype=np.int64)  # [N]
+    ids[order] = rank[np.cumsum(new) - 1]
+    return ids, np.sort(first)
+
+
+def _grouping_order(rows: np.ndarray) -> np.ndarray:
+    """An order in which equal rows of [N, K] follow one another, each group in the order it had. [N]
+
+    Sorting one hash a row takes a third of the time of sorting rows; should two different rows ever have the same
+    hash, the rows themselves are sorted.
+    """
+    bits = (rows + 0 if rows.dtype == np.float64 else rows.astype(np.int64)).view(np.uint64)  # [N, K] -0.0 + 0 is 0.0
+    key = np.zeros(len(rows), dtype=np.uint64)  # [N]
+    for column in bits.T:
+        key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)  # [N] Fibonacci hashing (Knuth, volume 3)
+        key ^= key >> np.uint64(29)
+    order = np.argsort(key, kind="stable")  # [N]
+    same = np.flatnonzero(key[order][1:] == key[order][:-1])  # [M]
+    if (rows[order[same]] != rows[order[same + 1]]).any():
+        return np.lexsort(rows.T)
+    return order
+
+
+def has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Which faces have three distinct corners that do not lie on a line, to what the coordinates resolve. [F] bool"""
+    a = vertices[faces[:, 0]]  # [F, 3]
+    largest = np.abs(a).max(axis=1)  # [F]
+    u, v = vertices[faces[:, 1]] - a, vertices[faces[:, 2]] - a  # [F, 3], [F, 3]
+    longest = np.maximum(np.abs(u).max(axis=1), np.abs(v).max(axis=1))  # [F] within a factor of 4 of the longest edge
+    normal = np.cross(u, v)  # [F, 3]
+    return np.abs(normal).max(axis=1) > longest * (FLAT * longest + ROUNDING * np.maximum(largest, longest))
+
+
+def _vertex_array(vertices: Any) -> np.ndarray:
+    try:
+        array = np.asarray(vertices)
+    except ValueError:
+        array = np.empty(0, dtype=object)  # [0] rows of different lengths
+    if array.dtype.kind not in "iuf":
+        raise MeshError(f"Vertices are {array.dtype}, not numbers. Give an array [V, 3] of coordinates.")
+    if array.size == 0:
+        raise MeshError("The mesh is empty: it has no vertices. Give one with at least one face.")
+    if array.ndim != 2 or array.shape[-1] != 3:
+        raise MeshError(f"Vertices have the shape {list(array.shape)}. Give one row x, y, z a vertex: [V, 3].")
+    return np.array(array, dtype=np.float64, order="C")  # [V, 3] a copy: the user may go on editing theirs
+
+
+def _polygon_arrays(faces: Any) -> tuple[np.ndarray, np.ndarray]:
+    """All corners of all polygons [C], and the number of corners of each [F]."""
+    try:
+        array = np.asarray(faces)
+    except ValueError:  # polygons with different numbers of corners
+        array = None
+    if array is None:
+        rows = [np.asarray(polygon) for polygon in faces]
+        if any(row.ndim != 1 for row in rows):
+            raise MeshError("Faces are not lists of vertex indices. Give three or more indices a face.")
+        corners = np.concatenate([row for row in rows if len(row)])  # [C] an empty list would make them floats
+        counts = np.array([len(row) for row in rows])  # [F]
+    elif array.size and (array.ndim != 2 or array.shape[-1] < 3):
+        raise MeshError(f"Faces have the shape {list(array.shape)}. Give three vertex indices a face: [F, 3].")
+    else:
+        corners = array.ravel()  # [C]
+        counts = np.full(len(array), array.shape[-1]) if array.size else np.zeros(0, np.int64)  # [F]
+    if corners.size and corners.dtype.kind not in "iu":
+        raise MeshError(f"Face indices are {corners.dtype}, not integers. Convert them: faces.astype(int).")
+    return corners, counts
+
+
+def checked(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -> Mesh:
+    """The checks that arrays and files share. vertices [V, 3] float64, corners [C] integers, counts [F]."""
+    if len(vertices) == 0:
+        raise MeshError("The mesh is empty: it has no vertices. Give one with at least one face.")
+    if not (counts >= 3).any():  # polygons of one or two corners draw nothing
+        raise MeshError("The mesh has no faces, only points or edges. Give a surface.")
+    finite = np.isfinite(vertices).all(axis=1)  # [V]
+    if not finite.all():
+        bad = np.flatnonzero(~finite)  # [B]
+        raise MeshError(
+            f"{len(bad)} of {len(vertices)} vertices have NaN or infinite coordinates (the first: {bad[0]}). "
+            "Remove or repair them."
+        )
+    if np.abs(vertices).max() > LARGEST:
+        raise MeshError(f"Coordinates are larger than {LARGEST:g}. Scale the mesh down.")
+    least, most = int(corners.min()), int(corners.max())
+    if least < 0 or most >= len(vertices):
+        raise MeshError(
+            f"A face names vertex {least if least < 0 else most}, but the vertices are 0 to {len(vertices) - 1}. "
+            "Repair or remove that face."
+        )
+    faces = triangulate(vertices, corners.astype(np.int32), counts)  # [F, 3]
+    used = vertices[np.bincount(faces.ravel(), minlength=len(vertices)) > 0]  # [U, 3]
+    size = np.ptp(used, axis=0).max()
+    if size == 0:
+        raise MeshError("All points of the mesh's faces are equal: it has no size. Check the scale of its export.")
+    if size < SMALLEST:
+        raise MeshError(f"The mesh is smaller than {SMALLEST:g}. Scale it up.")
+    if not has_area(vertices, faces).any():
+        raise MeshError("The mesh has zero area: all its faces are lines or points. Give a surface.")
+    return Mesh(vertices, faces)

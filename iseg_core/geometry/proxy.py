@@ -1,0 +1,146 @@
+"""Proxy: the mesh of bounded size on which everything is computed, and the map that carries answers back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SettingsError
+from .closest_point import Fans
+from .decimate import clean_faces, decimate, used_vertices
+from .mesh import Mesh, weld
+
+FEWEST = 4  # a closed surface has no fewer
+CHUNK = 1 << 14  # vertices carried at once: what they need stays in the processor's cache
+WALK = 8  # steps of a vertex over the proxy's surface towards its closest point; most need one
+
+
+@dataclass(frozen=True, eq=False)
+class Proxy:
+    """A welded, normalised, decimated copy of a mesh. P proxy vertices; V vertices of the user's mesh.
+
+    An answer x [P] is carried to the user's vertices as (carry_weight * x[carry_index]).sum(1)  # [V]
+    """
+
+    vertices: np.ndarray  # [P, 3] float64, in the unit sphere
+    faces: np.ndarray  # [G, 3] int32, no degenerate and no duplicate faces
+    carry_index: np.ndarray  # [V, 3] int32, proxy vertices
+    carry_weight: np.ndarray  # [V, 3] float32, >= 0, rows sum to 1
+
+    def carry(self, values: np.ndarray) -> np.ndarray:
+        """Carry values [P] to the user's vertices. [V] float32"""
+        return np.einsum("vk,vk->v", self.carry_weight, values.astype(np.float32)[self.carry_index])
+
+    @property
+    def nearest(self) -> np.ndarray:
+        """The proxy vertex that stands for each of the user's vertices. [V] int32"""
+        best = self.carry_weight.argmax(axis=1)  # [V]
+        return np.take_along_axis(self.carry_index, best[:, None], axis=1)[:, 0]  # [V]
+
+
+def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
+    """The proxy of a checked mesh with about `max_vertices` vertices, the same for the same mesh.
+
+    Equal positions are welded; the shape is centred and scaled into the unit sphere; degenerate and duplicate faces
+    (of either orientation) are dropped. Up to 1.02 max_vertices that is all, and every vertex is carried from its own.
+    A larger mesh is decimated (quadric error, Garland and Heckbert 1997) to at most 1.02 max_vertices, and each vertex
+    is carried from the point of the proxy's surface closest to it around where it was collapsed to: always in its own
+    shell. A shell that has no face, or none that is left, is one proxy vertex without faces; those come on top.
+    Errors: SettingsError for max_vertices under 4.
+    """
+    if max_vertices < FEWEST:
+        raise SettingsError(f"A proxy of {max_vertices} vertices is no shape. Ask for {FEWEST} or more.")
+    ids = weld(mesh.vertices)  # [V]
+    welded = np.empty((int(ids.max()) + 1, 3))  # [W, 3]
+    welded[ids] = mesh.vertices
+    links = ids[mesh.faces]  # [F, 3] degenerate faces as well: they too say what is connected
+    faces = clean_faces(welded, links)  # [F, 3]
+    welded = normalise(welded, faces)  # [W, 3]
+
+    moved, faces, root = decimate(welded, faces, max_vertices)  # [W, 3], [G, 3], [W]
+    kept = used_vertices(faces)  # [P]
+    rank = np.full(len(welded), -1)  # [W]
+    rank[kept] = np.arange(len(kept))
+    vertices, faces = moved[kept], rank[faces]  # [P, 3], [G, 3]
+    stand_in = _spread(rank[root], links)  # [W] proxy vertex, -1 in shells without faces
+    lone = np.flatnonzero(stand_in < 0)  # [L]
+    shell = _shells(lone, links)  # [L]
+    stand_in[lone] = len(vertices) + shell
+    vertices = np.concatenate([vertices, welded[lone[np.unique(shell, return_index=True)[1]]]])  # [P, 3]
+
+    index, weight = _carry(welded, stand_in, vertices, faces)  # [W, 3], [W, 3]
+    # Decimation keeps volumes, not hulls: it may push vertices out of the unit sphere by a little.
+    vertices /= max(1.0, float(np.linalg.norm(vertices, axis=1).max()))
+    return Proxy(vertices, faces.astype(np.int32), index[ids], weight[ids])
+
+
+def normalise(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Vertices [W, 3], the mean of those with faces at the origin and the farthest of those at distance 1. [W, 3]
+
+    (Reference implementation's normalisation.) Vertices without faces do not count; those far away are drawn in.
+    """
+    used = vertices[used_vertices(faces)]  # [U, 3]
+    low, high = used.min(axis=0), used.max(axis=0)  # [3], [3]
+    size = (high - low).max()
+    # Twice, since the mean of coordinates far from the origin, or of huge ones, is not exact.
+    used, placed = (used - low) / size, (np.clip(vertices, low, high) - low) / size  # [U, 3], [W, 3]
+    centre = used.mean(axis=0)  # [3]
+    placed = (placed - centre) / np.linalg.norm(used - centre, axis=1).max()  # [W, 3]
+    return placed / np.maximum(1.0, np.linalg.norm(placed, axis=1, keepdims=True))
+
+
+def _spread(stand_in: np.ndarray, links: np.ndarray) -> np.ndarray:
+    """Give vertices without a stand-in (-1) that of a neighbour, as far as their shell has any. [W]"""
+    stand_in = stand_in.copy()  # [W]
+    open_links = links[(stand_in[links] < 0).any(axis=1)]  # [N, 3]
+    while len(open_links):
+        known = stand_in[open_links]  # [N, 3]
+        offer = np.broadcast_to(known.max(axis=1, keepdims=True), known.shape)  # [N, 3]
+        taken = (known < 0) & (offer >= 0)  # [N, 3]
+        if not taken.any():
+            break
+        np.maximum.at(stand_in, open_links[taken], offer[taken])
+        open_links = open_links[(stand_in[open_links] < 0).any(axis=1)]  # [N, 3]
+    return stand_in
+
+
+def _shells(members: np.ndarray, links: np.ndarray) -> np.ndarray:
+    """Connected component of each of the vertices [L], which no link joins to any other vertex. [L]"""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    inside = links[np.isin(links[:, 0], members)]  # [N, 3]
+    pairs = np.searchsorted(members, inside[:, [0, 1, 1, 2]].reshape(-1, 2))  # [2N, 2] members ascend
+    graph = coo_matrix((np.ones(len(pairs), dtype=np.int8), pairs.T), shape=(len(members),) * 2)
+    return connected_components(graph, directed=False)[1]
+
+
+def _carry(
+    points: np.ndarray, stand_in: np.ndarray, vertices: np.ndarray, faces: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The proxy vertices [W, 3] int32 and weights [W, 3] float32 of the surface point nearest to each point [W, 3].
+
+    The search walks over the surface from the vertex that stands in for the point [W]: the closest point on the faces
+    around it, then on the faces around the corner nearest to that, as long as this comes closer. So it stays in the
+    shell and on its side of a thin part, however near another surface may be.
+    """
+    index = np.repeat(stand_in[:, None], 3, axis=1).astype(np.int32)  # [W, 3]
+    weight = np.zeros((len(points), 3), dtype=np.float32)  # [W, 3]
+    weight[:, 0] = 1.0
+    fan = Fans(vertices, faces)
+    away = (points != vertices[stand_in]).any(axis=1) & (fan.counts[stand_in] > 0)  # [W]
+    todo = np.flatnonzero(away)  # [N]
+    for chunk in np.split(todo, range(CHUNK, len(todo), CHUNK)):
+        at, best = stand_in[chunk], np.full(len(chunk), np.inf)  # [n], [n]
+        walking = np.arange(len(chunk))  # [n]
+        for _ in range(WALK):
+            distance, corners, bary = fan.closest(points[chunk[walking]], at[walking])  # [m], [m, 3], [m, 3]
+            closer = distance < best[walking]  # [m]
+            walking, corners, bary = walking[closer], corners[closer], bary[closer]  # [m], [m, 3], [m, 3]
+            best[walking] = distance[closer]
+            index[chunk[walking]], weight[chunk[walking]] = corners, bary
+            nearest = corners[np.arange(len(corners)), bary.argmax(axis=1)]  # [m]
+            walking, nearest = walking[nearest != at[walking]], nearest[nearest != at[walking]]  # [m], [m]
+            at[walking] = nearest
+            if not len(walking):
+                break
+    return index, weight

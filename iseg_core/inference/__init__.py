@@ -1,0 +1,1 @@
+"""Inference: clicks in, probabilities of the vertices out."""

@@ -1,0 +1,184 @@
+"""Segmenter: clicks in, a probability for every vertex out. It holds what the queries of one mesh can share."""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..clicks.click import SCALES, Click
+from ..errors import ClickError, SettingsError
+from ..formats.load import as_mesh
+from ..geometry.mesh import Mesh
+from ..parts.candidates import PartFinder
+from ..parts.corrections import Corrections, propose_parts
+from ..parts.surface import Surface
+from ..storage.prepare import INSTANT_VERTICES, prepare
+from ..storage.trained_model import Model
+
+if TYPE_CHECKING:
+    from .student import Student
+
+SURE = 0.02  # a corrected vertex is at least this far from 0.5
+
+
+def instant(mesh: "Mesh | str | os.PathLike | tuple") -> "Segmenter":
+    """Answers without training: the geometric teacher's own. mesh: a Mesh, a file, or (vertices, faces).
+
+    Raises MeshError where the mesh cannot be used.
+    """
+    return Segmenter(prepare(as_mesh(mesh), INSTANT_VERTICES))
+
+
+class Segmenter:
+    """Answers clicks on the mesh of a model.
+
+    The student proposes a region for the first click; every later click is a hard condition that corrects it
+    (refine.py), in the order in which the clicks were made. A model without networks answers by geometry alone.
+    """
+
+    def __init__(self, model: Model, device: str = "auto", refine: bool = True):
+        """refine=False gives the student's plain answer (the paper's decoder), which need not honour the clicks.
+
+        Raises SettingsError where the device is not there, or where there is no student to answer plainly.
+        """
+        self.model, self.refine = model, refine
+        self.vertex_count = len(model.mesh.vertices)
+        self._finder = PartFinder(Surface.from_arrays(model.proxy.vertices, model.surface))
+        self._nearest = model.proxy.nearest  # [V]
+        self._student: Student | None = None  # only a trained model needs torch
+        if model.networks:
+            from .student import Student as Trained
+
+            self._student = Trained(model, device)
+        elif not refine:
+            raise SettingsError("A model without training has no plain answer: leave refine=True, or train the mesh.")
+
+    @cached_property
+    def _corrections(self) -> dict[str, Corrections]:
+        if self._student is None:
+            return {scale: propose_parts(self._finder, scale) for scale in SCALES}
+        return {scale: self._student.corrections(self._finder, scale) for scale in SCALES}
+
+    def segment(
+        self,
+        clicks: Sequence[Click] | None = None,
+        positive: Sequence[int] | None = None,
+        negative: Sequence[int] | None = None,
+        granularity: str = "part",
+        features: Sequence[tuple[np.ndarray, bool]] | None = None,
+    ) -> np.ndarray:
+        """Probability of every vertex to belong to the part that the clicks mean. [V] float32 in 0..1
+
+        clicks: (vertex, True to include or False to exclude) in the order they were made; or positive and negative
+        vertices, taken as the positives first. Every clicked vertex is on its side of 0.5.
+        granularity: fine | part | whole, what the first click means where it could mean several parts.
+        features: in place of vertices, what `features` gave for clicks on this or another mesh (cross-domain
+        segmentation, the paper's figure 8). The answer is the student's own, as with refine=False: there is no
+        vertex here that could be honoured.
+        Raises ClickError for vertices that the mesh does not have and for contradictions, SettingsError for an unknown
+        granularity, and for features that do not fit or where there is no student.
+        """
+        if granularity not in SCALES:
+            raise SettingsError(f"Unknown granularity {granularity!r}. Choose one of: {', '.join(SCALES)}.")
+        if features is not None:
+            if any(given is not None for given in (clicks, positive, negative)):
+                raise ClickError("Give either vertices or features, not both.")
+            return self._transferred(features, granularity)
+        made = self._check(clicks, positive, negative)
+        if not any(include for _, include in made):
+            return np.zeros(self.vertex_count, dtype=np.float32)  # nothing was included
+        on_proxy = tuple((int(self._nearest[v]), include) for v, include in made)
+        answer = self.model.proxy.carry(self._on_proxy(on_proxy, granularity))  # [V]
+        answer = np.clip(answer, 0.0, 1.0)  # [V] rows of weights sum to 1 only up to rounding
+        if self.refine:
+            for vertex, include in made:
+                answer[vertex] = max(answer[vertex], 0.5 + SURE) if include else min(answer[vertex], 0.5 - SURE)
+        return answer
+
+    def features(self, vertex: int) -> np.ndarray:
+        """The field's feature of a click on this vertex, which `segment` takes on any mesh with the same teacher.
+
+        [d] float64, in the teacher's units. Raises ClickError for a vertex that the mesh does not have, SettingsError
+        where there is no student.
+        """
+        ((vertex, _),) = self._check([(vertex, True)], None, None)
+        return self._trained.features(int(self._nearest[vertex]))
+
+    def transfer(self, source: "Segmenter", clicks: Sequence[Click], granularity: str = "part") -> np.ndarray:
+        """What clicks on another mesh mean on this one: the features of the one, the decoder of the other.
+
+        source: answers for the mesh that was clicked. Returns the probability of this mesh's vertices [V] float32.
+        Raises ClickError for the clicks, SettingsError where the teachers differ (their features do not mean the same)
+        or one of the two has no student.
+        """
+        vectors = [(source.features(v), include) for v, include in source._check(clicks, None, None)]
+        ours, theirs = (
+            f"{segmenter.model.info.get('teacher')} ({segmenter.model.info.get('teacher_fingerprint')})"
+            for segmenter in (self, source)
+        )
+        if self._trained and ours != theirs:
+            raise SettingsError(
+                f"Features of two teachers do not mean the same: this mesh was trained with {ours}, the clicked one "
+                f"with {theirs}. Train both with the same."
+            )
+        return self.segment(features=vectors, granularity=granularity)
+
+    def _transferred(self, features: Sequence[tuple[np.ndarray, bool]], granularity: str) -> np.ndarray:
+        """Answer to clicks given as features. [V] float32"""
+        dim = self.model.features.shape[1]
+        made = [(np.asarray(feature), bool(include)) for feature, include in features]
+        student = self._trained
+        for feature, _ in made:
+            if feature.shape != (dim,) or not np.isfinite(feature).all():
+                raise SettingsError(
+                    f"A click's feature has {dim} finite numbers in this model, not an array of shape {feature.shape}. "
+                    "Take it from a model that was trained with the same teacher."
+                )
+        if not any(include for _, include in made):
+            return np.zeros(self.vertex_count, dtype=np.float32)  # nothing was included
+        return np.clip(self.model.proxy.carry(student.answer(made, granularity)), 0.0, 1.0)
+
+    @property
+    def _trained(self) -> "Student":
+        if self._student is None:
+            raise SettingsError("A model without training has no features: train the mesh.")
+        return self._student
+
+    def _on_proxy(self, clicks: tuple[Click, ...], granularity: str) -> np.ndarray:
+        """Probability of the proxy's vertices. [P] float32"""
+        if self._student is None:
+            return self._corrections[granularity].answer(clicks).astype(np.float32)  # [P]
+        self._student.begin(clicks, granularity)
+        region = self._corrections[granularity].answer(clicks) if self.refine else None  # [P]
+        probability = self._student.probability(clicks, granularity)  # [P]
+        return probability if region is None else agree(probability, region)
+
+    def _check(self, clicks, positive, negative) -> list[Click]:
+        if clicks is None:
+            clicks = [(v, True) for v in (() if positive is None else positive)]
+            clicks += [(v, False) for v in (() if negative is None else negative)]
+        elif positive is not None or negative is not None:
+            raise ClickError("Give either clicks, or positive and negative vertices, not both.")
+        made: dict[int, bool] = {}
+        for vertex, include in clicks:
+            if int(vertex) != vertex or not 0 <= vertex < self.vertex_count:
+                last = self.vertex_count - 1
+                raise ClickError(
+                    f"There is no vertex {vertex}: this mesh has the vertices 0 to {last}. Click one of them."
+                )
+            if made.setdefault(int(vertex), bool(include)) != bool(include):
+                raise ClickError(f"Vertex {vertex} is both included and excluded. Remove one of the two clicks.")
+        return list(made.items())
+
+
+def agree(probability: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Probabilities [P] on the side of 0.5 that `region` [P] bool says, with what is left of the student's doubt.
+
+    Student and region together are surer than the student alone: a doubt d becomes d^2, so that little of it is left as
+    haze far from the border and its order is kept. With 2 d^2 the student of a draft left so much of it that Otsu's
+    threshold took it in. [P] float32
+    """
+    doubt = np.minimum(probability, 1 - probability) ** 2  # [P] at most 0.25
+    return np.where(region, 1 - doubt, doubt).astype(np.float32)  # [P]

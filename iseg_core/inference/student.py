@@ -1,0 +1,121 @@
+"""The student at work: a trained field and decoder that answer clicks on the proxy."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from ..clicks.click import SCALES, Click, first_included
+from ..errors import ModelFileError
+from ..network import Decoder
+from ..parts.candidates import OFF_MIDDLE, PartFinder, region_score
+from ..parts.corrections import Corrections
+from ..storage.trained_model import Model
+from ..system.device import has_fast_bf16, pick_device, threads_for
+
+LEAST_OVERLAP = 1e-3  # of regions that share nothing
+# Weight of the overlap with the student's answer, against the score of a region's border and size. The geometric
+# teacher chose by that very score: its student only breaks near ties. Other teachers saw what geometry cannot know.
+TIE_BREAK, TRUST = 0.02, 8.0
+
+
+class Student:
+    """The decoder on the features of one mesh; what does not depend on clicks is computed once."""
+
+    def __init__(self, model: Model, device: str | torch.device = "auto"):
+        """Raises SettingsError where the device is not there, ModelFileError where the networks do not fit."""
+        self.device = pick_device(device)
+        weights = {
+            name.removeprefix("decoder."): torch.from_numpy(array)
+            for name, array in model.networks.items()
+            if name.startswith("decoder.")
+        }
+        try:
+            widths, dim = tuple(model.settings["decoder_widths"]), model.features.shape[1]
+            # A file may ask for anything: what is built is no larger than what it holds.
+            asked = 5 * dim**2 + sum(a * b for a, b in pairwise((2 * dim, *widths)))
+            held = sum(weight.numel() for weight in weights.values())
+            if not (min(widths) > 0 and len(widths) <= len(weights) and asked <= held):
+                raise ValueError("a decoder of another size than its weights")
+            self._widest = max(widths)
+            self._decoder = Decoder(dim, widths)
+            self._decoder.load_state_dict(weights)
+            self._unit = float(model.networks["field.unit"])  # what 1 of the features is in the teacher's
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelFileError("The networks in this model do not fit its settings. Train the mesh again.") from error
+        self._kind = torch.bfloat16 if has_fast_bf16(self.device) else torch.float32
+        self._decoder.to(self.device, self._kind).eval()
+        self._features = torch.from_numpy(model.features).to(self.device)  # [P, d]
+        with torch.inference_mode():
+            self._prepared = self._decoder.precompute(self._features.to(self._kind))
+        self._trusted = model.info.get("teacher") != "geometric"
+        self._worker = ThreadPoolExecutor(1, "decoder")
+        self._last: tuple[tuple, Future[np.ndarray]] = ((), Future())
+
+    def probability(self, clicks: tuple[Click, ...], granularity: str) -> np.ndarray:
+        """Probability of every proxy vertex; the last answer is remembered. [P] float32"""
+        self.begin(clicks, granularity)
+        try:
+            return self._last[1].result()
+        except BaseException:
+            self._last = ((), Future())  # it may go well the next time
+            raise
+
+    def begin(self, clicks: tuple[Click, ...], granularity: str) -> None:
+        """Have this probability computed by a thread of its own, while the caller does what needs no answer yet."""
+        if self._last[0] != (clicks, granularity):
+            features = self._features[[v for v, _ in clicks]]  # [n, d]
+            include = [positive for _, positive in clicks]
+            self._last = ((clicks, granularity), self._worker.submit(self._decode, features, include, granularity))
+
+    def features(self, vertex: int) -> np.ndarray:
+        """The field's feature of a proxy vertex, in the teacher's units. [d] float64, so that no unit rounds it"""
+        return self._features[vertex].cpu().numpy().astype(np.float64) * self._unit
+
+    def answer(self, clicks: Sequence[tuple[np.ndarray, bool]], granularity: str) -> np.ndarray:
+        """Probability of every proxy vertex, for clicks given as features [d] in the teacher's units. [P] float32"""
+        own = np.array([feature for feature, _ in clicks]) / self._unit  # [n, d]
+        features = torch.from_numpy(own.astype(np.float32)).to(self.device)  # [n, d]
+        return self._decode(features, [include for _, include in clicks], granularity)
+
+    @torch.inference_mode()
+    def _decode(self, features: torch.Tensor, include: list[bool], granularity: str) -> np.ndarray:
+        """Probability of every proxy vertex, for the features [n, d] of n clicks. [P] float32"""
+        signs = torch.tensor([[1 if positive else -1 for positive in include]], device=self.device)  # [1, n]
+        scale = torch.tensor([SCALES.index(granularity)], device=self.device)  # [1]
+        with threads_for(len(self._features) * self._widest**2):
+            logits = self._decoder.decode(self._prepared, features[None].to(self._kind), signs, scale)[0]  # [P]
+        return logits.float().sigmoid().cpu().numpy()
+
+    def corrections(self, finder: PartFinder, granularity: str) -> Corrections:
+        """Answers that start from the student's region and follow the clicks."""
+
+        def propose(clicks: tuple[Click, ...]) -> np.ndarray:
+            finder.candidates(first_included(clicks))  # and remembered, while the student is at work
+            return snap(finder, first_included(clicks), self.probability(clicks, granularity), self._trusted)
+
+        return Corrections(finder, propose, lambda clicks: self.probability(clicks, granularity) >= 0.5)
+
+
+def snap(finder: PartFinder, vertex: int, probability: np.ndarray, trusted: bool) -> np.ndarray:
+    """The region that the student's answer means: a candidate of the click or, of a trusted student, its own. [P] bool
+
+    The student knows roughly which part, the geometry where parts end. Each region pays for its border and size (as
+    among the candidates) and, by a weight, for what it does not share with the student: - log of their overlap.
+    """
+    surface, found = finder.surface, finder.candidates(vertex)
+    regions, scores = found.regions, found.scores  # [N, P], [N]
+    if trusted:
+        own = probability >= 0.5  # [P]
+        regions = np.concatenate([regions, own[None]])  # [N + 1, P]
+        off = surface.depth.off_middle(own, vertex)[0]
+        scores = np.append(
+            scores, region_score(surface.cut(own), surface.mass[own].sum()) + OFF_MIDDLE * off
+        )  # [N + 1]
+    overlap = np.minimum(regions, probability) @ surface.mass  # [N]
+    union = np.maximum(regions, probability) @ surface.mass  # [N]
+    iou = np.maximum(overlap / np.maximum(union, 1e-12), LEAST_OVERLAP)  # [N]
+    cost = scores - (TRUST if trusted else TIE_BREAK) * np.log(iou)  # [N]
+    return regions[int(cost.argmin())].copy()

@@ -1,0 +1,1 @@
+"""Parts by geometry: a weighted Laplacian, candidates for a click, corrections by later clicks."""

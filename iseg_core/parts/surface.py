@@ -1,0 +1,158 @@
+"""The surface as the geometry sees it: a Laplacian whose weights are damped where parts meet.
+
+Parts meet where the surface is concave (the minima rule, Hoffman and Richards 1984) and where its thickness changes
+(the shape diameter function, Shapira, Shamir and Cohen-Or 2008). Lengths are relative to R, the root of the total area.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+from ..geometry.depth import Depth
+from ..geometry.sparse_lu import Factor
+from .laplacian import laplacian
+
+TIMES = (1.0, 10.0, 100.0, 1000.0)  # t of the fields (L + tM) u = e: from the size of the shape to that of a detail
+FEATURE_SPREAD = 0.3  # root mean square of the spectral features: most of them lie well within -1..1
+LEAST_MASS = 1e-9  # isolated vertices have no area, yet their equations must be solvable
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Graph of a proxy's edges with the weights that say how strongly two vertices belong together."""
+
+    vertices: np.ndarray  # [P, 3] float64
+    edges: np.ndarray  # [E, 2] int32, each edge once
+    weights: np.ndarray  # [E] float64, conductance of each edge
+    lengths: np.ndarray  # [E] float64, in R
+    mass: np.ndarray  # [P] float64, fraction of the total area
+    area: float  # total area, in the vertices' units
+
+    @property
+    def vertex_count(self) -> int:
+        return len(self.vertices)
+
+    @cached_property
+    def shells(self) -> np.ndarray:
+        """Connected component of each vertex. [P] int32"""
+        return self.pieces(np.ones(len(self.edges), dtype=bool))[1]
+
+    def pieces(self, kept: np.ndarray) -> tuple[int, np.ndarray]:
+        """Components connected by the edges kept [E] bool: how many, and which one each vertex is in. [P] int32"""
+        start, other, edge = self._incidence
+        kept = kept[edge]  # [E]
+        before = np.zeros(len(kept) + 1, dtype=np.int32)  # [E + 1] how many are kept before each
+        np.cumsum(kept, out=before[1:])
+        graph = sp.csr_matrix((np.ones(before[-1]), other[kept], before[start]), shape=(self.vertex_count,) * 2)
+        return connected_components(graph, directed=False)
+
+    @cached_property
+    def _incidence(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Edges sorted by first end: where each vertex's begin [P + 1], their second ends [E], which edges [E]."""
+        order = np.argsort(self.edges[:, 0], kind="stable")  # [E]
+        start = np.searchsorted(self.edges[order, 0], np.arange(self.vertex_count + 1))  # [P + 1]
+        return start, self.edges[order, 1], order
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """Both ends of each edge, as the indices that numpy takes fastest. [2, E] int64"""
+        return np.ascontiguousarray(self.edges.T, dtype=np.intp)
+
+    @cached_property
+    def boundary_cost(self) -> np.ndarray:
+        """What a region pays where its border crosses an edge. [E] float64"""
+        return self.weights * self.lengths
+
+    def cut(self, regions: np.ndarray) -> np.ndarray:
+        """Border cost of regions [..., P] bool. [...]"""
+        i, j = self.ends  # [E] each
+        return (regions[..., i] != regions[..., j]) @ self.boundary_cost
+
+    @cached_property
+    def laplacian(self) -> sp.csc_matrix:
+        """Concavity-weighted Laplacian. [P, P]"""
+        return laplacian(self.edges, self.weights, self.vertex_count)
+
+    @cached_property
+    def _factors(self) -> list[Factor]:
+        mass = sp.diags(np.maximum(self.mass, LEAST_MASS))  # [P, P]
+        return [Factor(self.laplacian + t * mass) for t in TIMES]
+
+    def fields(self, vertex: int) -> np.ndarray:
+        """Solutions of (L + tM) u = e_vertex for the t of TIMES: closeness to the vertex, seen by the parts. [T, P]"""
+        unit = np.zeros(self.vertex_count)  # [P]
+        unit[vertex] = 1.0
+        return np.stack([f.solve(unit) for f in self._factors])  # [T, P]
+
+    @cached_property
+    def _paths(self) -> sp.csr_matrix:
+        """Lengths of the edges, both ways. [P, P]"""
+        ends = np.concatenate([self.edges, self.edges[:, ::-1]])  # [2E, 2]
+        return sp.csr_matrix((np.tile(self.lengths, 2), ends.T), shape=(self.vertex_count,) * 2)
+
+    def distances(self, sources: int | np.ndarray) -> np.ndarray:
+        """Length of the shortest path along the edges from the nearest source, in R; infinite on other shells. [P]"""
+        return dijkstra(self._paths, indices=np.atleast_1d(sources), min_only=True)
+
+    @cached_property
+    def depth(self) -> Depth:
+        """Depths in regions of the vertices."""
+        return Depth(self.vertices)
+
+    def spectral_features(self, dim: int) -> np.ndarray:
+        """Smallest generalised eigenvectors of (L, M), each divided by the root of its eigenvalue. [P, dim] float32
+
+        The scaling makes Euclidean distance the commute-time distance (Fouss et al. 2007): near within a part, far
+        across its border. Where the surface has fewer vertices than dim, the rest is zero.
+        """
+        from scipy.sparse.linalg import eigsh
+
+        mass = np.maximum(self.mass, LEAST_MASS)  # [P]
+        root = sp.diags(1 / np.sqrt(mass))  # [P, P]
+        symmetric = (root @ self.laplacian @ root).tocsc()  # [P, P]
+        count = min(dim, self.vertex_count - 1)
+        features = np.zeros((self.vertex_count, dim), dtype=np.float32)  # [P, dim]
+        if count < 1:
+            return features
+        if self.vertex_count <= 2 * dim:
+            values, vectors = np.linalg.eigh(symmetric.toarray())  # [P], [P, P]
+            values, vectors = values[:count], vectors[:, :count]  # [n], [P, n]
+        else:
+            shift = 0.5  # L is singular: the shifted inverse exists and still finds the smallest
+            start = np.random.default_rng(0).standard_normal(self.vertex_count)  # [P] fixed: same features every run
+            inverse = Factor(symmetric + shift * sp.eye(self.vertex_count))
+            operator = sp.linalg.LinearOperator(symmetric.shape, inverse.solve, dtype=np.float64)
+            values, vectors = eigsh(operator, k=count, which="LM", v0=start, tol=1e-6)  # pyright: ignore[reportArgumentType]
+            order = np.argsort(-values)
+            values, vectors = 1 / values[order] - shift, vectors[:, order]
+        vectors = vectors / np.sqrt(mass)[:, None]  # [P, n] orthonormal under M
+        sign = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(count)])  # [n]
+        scaled = vectors * sign / np.sqrt(np.maximum(values, 0) + 1.0)  # [P, n]
+        spread = np.sqrt((scaled**2).mean())
+        features[:, :count] = np.clip(FEATURE_SPREAD / max(spread, 1e-12) * scaled, -1, 1)
+        return features
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a model file stores of the surface, so that a query needs no ray caster."""
+        return {
+            "edges": self.edges,
+            "weights": self.weights,
+            "lengths": self.lengths,
+            "mass": self.mass,
+            "area": np.array([self.area]),
+        }
+
+    @classmethod
+    def from_arrays(cls, vertices: np.ndarray, arrays: dict[str, np.ndarray]) -> "Surface":
+        """Inverse of `arrays`."""
+        return cls(
+            vertices,
+            arrays["edges"],
+            arrays["weights"],
+            arrays["lengths"],
+            arrays["mass"],
+            float(arrays["area"][0]),
+        )

@@ -1,0 +1,1 @@
+"""Rendering: cameras, what their rays hit, and pictures of it."""

@@ -1,0 +1,55 @@
+"""Rasterisers by name, and the fastest one that sees what Embree sees."""
+
+import logging
+from importlib.util import find_spec
+
+import numpy as np
+
+from ..errors import SettingsError
+from .camera import sphere_cameras
+from .embree import EmbreeRasterizer
+from .raster import Rasterizer, agreement
+
+CHECK = sphere_cameras(3)[0], 224  # the view in which a backend shows what it sees: from above and aside
+
+LOG = logging.getLogger(__name__)
+
+
+def _nvdiffrast(vertices: np.ndarray, faces: np.ndarray) -> Rasterizer:
+    from .nvdiffrast import NvdiffrastRasterizer
+
+    return NvdiffrastRasterizer(vertices, faces)
+
+
+def _best(vertices: np.ndarray, faces: np.ndarray) -> Rasterizer:
+    """nvdiffrast where it is there and sees of this mesh what Embree sees; else Embree. The log says why not."""
+    embree = EmbreeRasterizer(vertices, faces)
+    if find_spec("nvdiffrast") is None:
+        return embree
+    try:
+        fast = _nvdiffrast(vertices, faces)
+        found = agreement(fast.rasterize(*CHECK), embree.rasterize(*CHECK))
+    except Exception as error:  # whatever a broken binary or a full device raises
+        LOG.info("Embree draws the views: nvdiffrast does not work (%s).", error)
+        return embree
+    if not found.holds:
+        LOG.info("Embree draws the views: nvdiffrast sees something else (%s).", found)
+        return embree
+    return fast
+
+
+BACKENDS = {"embree": EmbreeRasterizer, "nvdiffrast": _nvdiffrast}
+
+
+def make_rasterizer(vertices: np.ndarray, faces: np.ndarray, backend: str = "auto") -> Rasterizer:
+    """A rasteriser of the mesh: vertices [V, 3] in the unit sphere, faces [F, 3].
+
+    backend: "embree", "nvdiffrast" (CUDA only), or "auto": nvdiffrast where it is installed, there is CUDA, and one
+    view of this mesh shows that it sees what Embree sees; Embree everywhere else.
+    Raises SettingsError where the backend is unknown or not installed.
+    """
+    if backend == "auto":
+        return _best(vertices, faces)
+    if backend not in BACKENDS:
+        raise SettingsError(f"Unknown rasteriser {backend!r}. Choose one of: auto, {', '.join(BACKENDS)}.")
+    return BACKENDS[backend](vertices, faces)

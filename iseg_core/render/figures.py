@@ -1,0 +1,269 @@
+"""Pictures of a region on a mesh: six views on a sheet, sheets of captioned pictures, and coloured PLY files.
+
+The look is that of the paper's figures (figures 1, 2 and 5): a grey shape on white, the region in blue, clicks as green
+(include) and red (exclude) dots.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..geometry.mesh import Mesh, weld
+from ..system.atomic_file import atomic_write
+from .camera import Camera
+from .embree import EmbreeRasterizer
+from .raster import EPSILON
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Colours as sRGB, 0..255.
+GREY = (214, 214, 217)
+BLUE = (66, 133, 240)
+GREEN = (38, 190, 76)
+RED = (228, 48, 44)
+RIM = (255, 255, 255)
+INK = (60, 60, 66)
+
+FOV = float(np.radians(24.0))  # narrow: little perspective, as a product photograph
+MARGIN = 0.92  # share of a picture that the shape may fill
+ELEVATIONS = np.radians([22.0, -14.0])  # in turn, so that tops and undersides are both seen
+FIRST_AZIMUTH = np.radians(60.0)  # a three-quarter view of shapes that face +Z, as glTF's do
+SAMPLES = 3  # rays along each side of a pixel
+CREASE = np.cos(np.radians(25.0))  # a face this much off its vertex' normal keeps its own: edges stay sharp
+KEY = np.array([-0.41, 0.59, 0.69], dtype=np.float32)  # towards the key light, in the camera's axes: right, up, back
+LIGHT = (0.15, 0.65, 0.30)  # ambient, key, headlight
+DOT = 0.016  # radius of a click's dot, of the picture's side
+
+
+def draw_views(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    probability: np.ndarray | None = None,
+    clicks: Iterable[tuple[int, bool]] = (),
+    size: int = 400,
+    views: int = 6,
+    columns: int = 3,
+) -> "Image":
+    """Views around the shape (Y up) on one sheet, each of size x size pixels, all at the same scale.
+
+    vertices [V, 3] in any units, faces [F, 3], probability [V] in 0..1 (None: all grey), clicks as (vertex, include).
+    A click is drawn in the views that see its vertex.
+    """
+    from PIL import Image
+
+    vertices = _centred(vertices, faces)  # [V, 3]
+    painter = _Painter(vertices, faces, probability, clicks, size)
+    rows = -(-views // columns)
+    sheet = Image.new("RGB", (columns * size, rows * size), "white")
+    for i, camera in enumerate(_cameras(_used(vertices, faces), views)):
+        sheet.paste(painter.paint(camera), (i % columns * size, i // columns * size))
+    return sheet
+
+
+def draw_from(
+    direction: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    probability: np.ndarray | None = None,
+    clicks: Iterable[tuple[int, bool]] = (),
+    size: int = 400,
+) -> "Image":
+    """One view, size x size pixels, from a direction [3] of the shape's middle; all else as in draw_views."""
+    vertices = _centred(vertices, faces)  # [V, 3]
+    camera = _far_enough(_used(vertices, faces), [direction / np.linalg.norm(direction)])[0]
+    return _Painter(vertices, faces, probability, clicks, size).paint(camera)
+
+
+def contact_sheet(images: Sequence["Image"], captions: Sequence[str], columns: int = 1, gap: int = 24) -> "Image":
+    """Images in rows of `columns`, each over its caption, on white."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=22)
+    width, height = max(i.width for i in images), max(i.height for i in images)
+    line = 22 + gap // 2
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + line + gap) + gap), "white")
+    pen = ImageDraw.Draw(sheet)
+    for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        x, y = gap + i % columns * (width + gap), gap + i // columns * (height + line + gap)
+        sheet.paste(image, (x + (width - image.width) // 2, y + (height - image.height) // 2))
+        pen.text((x + width / 2, y + height), caption, INK, font, anchor="ma")
+    return sheet
+
+
+def write_ply(path: str | os.PathLike, mesh: Mesh, probability: np.ndarray) -> None:
+    """Write encode_ply to `path`, whole or not at all. Raises OSError where it cannot be."""
+    data = encode_ply(mesh, probability)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def encode_ply(mesh: Mesh, probability: np.ndarray) -> bytes:
+    """A binary PLY of the mesh, vertices in their order, coloured as in draw_views, with a property `probability`.
+
+    probability [V] in 0..1.
+    """
+    header = (
+        "ply\nformat binary_little_endian 1.0\ncomment iSeg\n"
+        f"element vertex {len(mesh.vertices)}\n"
+        "property double x\nproperty double y\nproperty double z\n"
+        "property uchar red\nproperty uchar green\nproperty uchar blue\n"
+        "property float probability\n"
+        f"element face {len(mesh.faces)}\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    rows = np.empty(len(mesh.vertices), dtype=[("xyz", "<f8", 3), ("rgb", "u1", 3), ("p", "<f4")])  # [V]
+    rows["xyz"] = mesh.vertices  # double: coordinates far from the origin stay apart
+    rows["rgb"] = _encode(_colours(_blend(len(rows), probability)))
+    rows["p"] = probability
+    polygons = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])  # [F]
+    polygons["count"], polygons["corners"] = 3, mesh.faces
+    return header.encode("ascii") + rows.tobytes() + polygons.tobytes()
+
+
+def _centred(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The middle of the shape's bounding box at the origin, its farthest vertex at distance 1. [V, 3] float64"""
+    shape = _used(vertices, faces)  # [U, 3]
+    centre = (shape.min(axis=0) + shape.max(axis=0)) / 2  # [3]
+    return (vertices - centre) / np.linalg.norm(shape - centre, axis=1).max()  # [V, 3]
+
+
+def _used(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The vertices without the isolated ones, which may lie anywhere. [U, 3]"""
+    used = np.zeros(len(vertices), dtype=bool)  # [V]
+    used[faces] = True
+    return vertices[used]  # [U, 3]
+
+
+def _cameras(vertices: np.ndarray, count: int) -> list[Camera]:
+    """Cameras around the Y axis; see _far_enough."""
+    azimuth = FIRST_AZIMUTH - 2 * np.pi * np.arange(count) / count  # [N]
+    elevation = np.resize(ELEVATIONS, count)  # [N]
+    flat = np.cos(elevation)  # [N]
+    directions = np.stack([flat * np.cos(azimuth), np.sin(elevation), flat * np.sin(azimuth)], axis=1)  # [N, 3]
+    return _far_enough(vertices, list(directions))
+
+
+def _far_enough(vertices: np.ndarray, directions: Sequence[np.ndarray]) -> list[Camera]:
+    """Cameras in these directions [3], all as far away as the one that needs it most to see every vertex."""
+    distance, slope = 0.0, np.tan(FOV / 2) * MARGIN
+    for direction in directions:
+        local = vertices @ Camera(direction).axes.T  # [V, 3]
+        distance = max(distance, float((local[:, 2] + np.abs(local[:, :2]).max(axis=1) / slope).max()))
+    return [Camera(direction * distance, FOV) for direction in directions]
+
+
+def _corner_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit normals at the corners of faces: the vertex', or the face's own along sharp edges. [F, 3, 3] float32"""
+    place = weld(vertices)[faces]  # [F, 3] one number a position: seams shall not show
+    a, b, c = (vertices[corner] for corner in faces.T)  # [F, 3] each
+    area = np.cross(b - a, c - a)  # [F, 3] normals as long as twice the faces' areas
+    total = np.stack([np.bincount(place.ravel(), np.repeat(n, 3)) for n in area.T], axis=1)  # [U, 3]
+    flat = _unit(area)[:, None]  # [F, 1, 3]
+    smooth = _unit(total)[place]  # [F, 3, 3]
+    sharp = (smooth * flat).sum(axis=2, keepdims=True) < CREASE  # [F, 3, 1]
+    return np.where(sharp, flat, smooth).astype(np.float32)  # [F, 3, 3]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [N, 3] at length 1; those of no length stay so. [N, 3]"""
+    length = np.sqrt(np.einsum("nk,nk->n", vectors, vectors))[:, None]  # [N, 1]
+    return vectors / np.where(length > 0, length, 1)  # [N, 3]
+
+
+def _blend(count: int, probability: np.ndarray | None) -> np.ndarray:
+    """How blue each vertex is, 0..1. [V] float32"""
+    if probability is None:
+        return np.zeros(count, dtype=np.float32)  # [V]
+    return np.clip(probability, 0, 1).astype(np.float32)  # [V]
+
+
+def _colours(blend: np.ndarray) -> np.ndarray:
+    """Grey to blue, as linear light. [N, 3] float32"""
+    grey, blue = _decode(GREY), _decode(BLUE)  # [3], [3]
+    return grey + blend[:, None] * (blue - grey)  # [N, 3]
+
+
+class _Painter:
+    """What the pictures of one answer share. vertices [V, 3] centred, faces [F, 3], probability [V] or None."""
+
+    def __init__(
+        self,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        probability: np.ndarray | None,
+        clicks: Iterable[tuple[int, bool]],
+        size: int,
+    ):
+        self._caster = EmbreeRasterizer(vertices, faces)
+        self._normals = _corner_normals(vertices, faces)  # [F, 3, 3]
+        self._blend = _blend(len(vertices), probability)  # [V]
+        self._clicks = list(clicks)
+        side = size * SAMPLES
+        pixels = Camera(np.array([0.0, 0.0, 1.0]), FOV).rays(side).astype(np.float32)  # [HW, 3]
+        self._pixels = pixels.reshape(side, side, 3)  # [H, W, 3]
+
+    def paint(self, camera: Camera) -> "Image":
+        """The view of one camera."""
+        picture = _shade(self._caster, camera, self._pixels, self._normals, self._blend)
+        return _dots(picture, self._caster, camera, self._clicks).reduce(SAMPLES)
+
+
+def _shade(
+    caster: EmbreeRasterizer, camera: Camera, pixels: np.ndarray, normals: np.ndarray, blend: np.ndarray
+) -> "Image":
+    """One view: a key light from the upper left, a weaker one at the camera, both sides of faces lit.
+
+    pixels [H, W, 3]: rays in the camera's own axes; normals [F, 3, 3] of corners; blend [V].
+    """
+    from PIL import Image
+
+    image = np.full(pixels.shape, 255, dtype=np.uint8)  # [H, W, 3]
+    shape = camera.project(_used(caster.vertices, caster.faces), len(pixels))  # [U, 2]
+    (left, top), (right, bottom) = np.floor(shape.min(axis=0)).astype(int), np.ceil(shape.max(axis=0)).astype(int)
+    window = np.s_[max(top, 0) : bottom, max(left, 0) : right]  # all rays beside it miss
+    axes = camera.axes.astype(np.float32)  # [3, 3]
+    rays = (pixels[window] @ axes).reshape(-1, 3)  # [N, 3]
+
+    hit = caster.cast(np.broadcast_to(camera.position, rays.shape), rays)
+    covered = hit["primID"] >= 0  # [N]
+    face, u, v = hit["primID"][covered], hit["u"][covered], hit["v"][covered]  # [P] each
+    weights = np.stack([1 - u - v, u, v], axis=1)  # [P, 3]
+    normal = _unit(np.einsum("pc,pck->pk", weights, normals[face]))  # [P, 3]
+    facing = np.einsum("pk,pk->p", normal, rays[covered])  # [P] below 0 where the normal looks at the camera
+    key = np.clip(normal @ (KEY @ axes) * -np.sign(facing), 0, 1)  # [P]
+    light = LIGHT[0] + LIGHT[1] * key + LIGHT[2] * np.abs(facing)  # [P]
+    blue = np.einsum("pc,pc->p", weights, blend[caster.faces[face]])  # [P]
+    image[window][covered.reshape(image[window].shape[:2])] = _encode(_colours(blue) * light[:, None])
+    return Image.fromarray(image)
+
+
+def _dots(picture: "Image", caster: EmbreeRasterizer, camera: Camera, clicks: list[tuple[int, bool]]) -> "Image":
+    """The clicks whose vertex the camera sees, drawn onto the picture."""
+    from PIL import ImageDraw
+
+    pen = ImageDraw.Draw(picture)
+    radius = DOT * picture.width
+    for vertex, include in clicks:
+        place = caster.vertices[vertex].astype(np.float64)  # [3]
+        offset = place - camera.position  # [3]
+        distance = np.linalg.norm(offset)
+        hit = caster.cast(camera.position[None], (offset / distance)[None])
+        if hit["primID"][0] >= 0 and hit["tfar"][0] < distance - EPSILON:
+            continue
+        x, y = camera.project(place[None], picture.width)[0]
+        pen.circle((x, y), radius * 1.3, RIM)
+        pen.circle((x, y), radius, GREEN if include else RED)
+    return picture
+
+
+def _decode(colour: Sequence[int]) -> np.ndarray:
+    """sRGB 0..255 to linear light 0..1. [3] float32"""
+    return (np.asarray(colour, dtype=np.float32) / 255) ** 2.2  # [3]
+
+
+def _encode(light: np.ndarray) -> np.ndarray:
+    """Linear light 0..1 to sRGB 0..255. [N, 3] uint8"""
+    return np.rint(np.clip(light, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)  # [N, 3]

@@ -1,0 +1,1 @@
+"""The machine: files, downloads, devices, memory. Nothing of meshes."""

@@ -1,0 +1,61 @@
+"""Where torch computes, and how precisely."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ..errors import SettingsError
+
+gc.collect()  # importing torch leaves frames in a cycle: they would keep what their callers have, a whole model too
+
+SMALL = 10**8  # multiplications in a product, below which waking a second thread costs more than it gains
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """auto: CUDA, else Apple's MPS, else the processor. Raises SettingsError where the device is not there."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return torch.device(next(kind for kind in available if available[kind]))
+    try:
+        picked = torch.device(device)
+    except RuntimeError as error:
+        raise SettingsError(f"{device!r} is no device; say auto, cpu, cuda or mps.") from error
+    missing = picked.type == "cuda" and (picked.index or 0) >= torch.cuda.device_count()
+    if missing or not available.get(picked.type, False):
+        raise SettingsError(
+            f"This machine has no device {str(device)!r} that torch can use; `--device auto` takes what is there."
+        )
+    return picked
+
+
+def has_fast_bf16(device: str | torch.device) -> bool:
+    """Whether products of bfloat16 are faster there than of float32.
+
+    They are on CUDA of 2020 on, and on processors with AMX (several times) or, of AMD, with AVX-512's instructions for
+    them (half as fast again). Intel's take as many of these in a cycle as of float32: half as fast, measured.
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    has = torch.cpu.get_capabilities() if kind == "cpu" else {}
+    is_amd = str(has.get("cpu_name", "")).startswith("AMD")
+    return bool(has.get("amx_bf16", False) or (is_amd and has.get("avx512_bf16", False)))
+
+
+def reduced_precision(device: str | torch.device) -> torch.autocast:
+    """Context in which layers compute in bfloat16 where that is fast, and nothing changes elsewhere."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=has_fast_bf16(device))
+
+
+@contextmanager
+def threads_for(multiplications: int) -> Iterator[None]:
+    """Context for work on the processor whose largest product has so many multiplications: one thread where few."""
+    before = torch.get_num_threads()
+    if multiplications < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

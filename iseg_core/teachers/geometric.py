@@ -1,0 +1,103 @@
+"""The embedded teacher: parts by geometry alone, no download, no GPU. It sees through the same 2D path as SAM does."""
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from ..clicks.click import SCALES, Click, first_included
+from ..parts.candidates import PartFinder
+from ..parts.corrections import propose_parts
+from ..render.raster import Raster
+from .teacher import Embedding, Prediction, RenderedView
+
+FEATURES = 64  # eigenvectors shown to the field
+RECIPE = "geometric-3"  # raised whenever the recipe's answers change
+
+
+class GeometricTeacher:
+    """Teacher whose masks are regions of the surface, drawn into the view.
+
+    A prompt's points stand for the nearest visible vertices on the screen; several points are corrected in the order
+    given, each scale for itself. The score of a mask is 1 / (1 + exp(score of the first click's region)).
+    """
+
+    name = "geometric"
+    fingerprint = RECIPE
+    feature_dim = FEATURES
+
+    def __init__(self, finder: PartFinder, faces: np.ndarray, resolution: int = 112):
+        """finder: of the proxy's surface; faces [G, 3] of the proxy."""
+        self.resolution = resolution
+        self._finder, self._faces = finder, faces
+        self._features = finder.surface.spectral_features(FEATURES)  # [P, d]
+        self._answers = {scale: propose_parts(finder, scale) for scale in SCALES}
+
+    def look(self, view: RenderedView) -> Embedding:
+        """The spectral features of the surface, drawn into the view."""
+        matrix = view.raster.matrix(self._faces, len(self._features))  # [p, P]
+        side = view.raster.face_id.shape[0]
+        features = np.zeros((side * side, FEATURES), dtype=np.float32)  # [HW, d]
+        features[view.raster.covered] = matrix @ self._features
+        shown = np.zeros(len(self._features), dtype=bool)  # [P] corners of faces that a pixel shows
+        shown[matrix.indices] = True
+        visible = np.flatnonzero(view.raster.visible & shown)
+        visible = visible if len(visible) else np.flatnonzero(shown)  # [n]
+        pixels = view.camera.project(self._finder.surface.vertices[visible], side)  # [n, 2]
+        return Embedding(features.T.reshape(FEATURES, side, side), (view.raster, matrix, visible, KDTree(pixels)))
+
+    def predict(
+        self, embedding: Embedding, points: np.ndarray, labels: np.ndarray, prior: np.ndarray | None = None
+    ) -> Prediction:
+        """Masks of Q prompt sets; `prior` is not needed, since the answers to earlier clicks are remembered."""
+        raster, matrix, visible, tree = embedding.data
+        nearest = visible[tree.query(points.reshape(-1, 2))[1]].reshape(points.shape[:2])  # [Q, N]
+        sets = [
+            tuple((int(v), bool(label)) for v, label in zip(vertices, signs, strict=True) if label >= 0)
+            for vertices, signs in zip(nearest, labels, strict=True)
+        ]
+        distinct, place = _number(sets)
+        regions = np.array([self.regions(clicks) for clicks in distinct])  # [D, 3, P]
+        drawn = self._draw(regions.reshape(-1, regions.shape[2]), raster, matrix)  # [3D, H, W]
+        masks = drawn.reshape(len(distinct), len(SCALES), *drawn.shape[1:])[place]  # [Q, 3, H, W]
+        scores = np.array([self._scores(clicks) for clicks in distinct], dtype=np.float32)[place]  # [Q, 3]
+        return Prediction(masks, scores)
+
+    def regions(self, clicks: tuple[Click, ...]) -> np.ndarray:
+        """The answer in 3D at every scale. [3, P] bool"""
+        if not any(include for _, include in clicks):
+            return np.zeros((len(SCALES), len(self._features)), dtype=bool)  # [3, P]
+        found = self._finder.candidates(first_included(clicks))
+        scale_of = {found.best(scale): scale for scale in reversed(SCALES)}  # scales that begin alike go on alike
+        answers = {first: self._answers[scale].answer(clicks) for first, scale in scale_of.items()}  # of [P]
+        return np.array([answers[found.best(scale)] for scale in SCALES])
+
+    def hidden_targets(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Regions that a user may want: candidates of random clicks, the better ones more often. [count, P] bool"""
+        surface = self._finder.surface
+        chance = surface.mass / surface.mass.sum()  # [P]
+        targets = []
+        for vertex in rng.choice(surface.vertex_count, size=count, p=chance):
+            found = self._finder.candidates(int(vertex))
+            odds = np.exp(-found.scores + found.scores.min())  # [N]
+            targets.append(found.regions[rng.choice(len(odds), p=odds / odds.sum())])
+        return np.array(targets)
+
+    def _scores(self, clicks: tuple[Click, ...]) -> list[float]:
+        first = next((v for v, positive in clicks if positive), None)
+        if first is None:
+            return [0.0] * len(SCALES)
+        candidates = self._finder.candidates(first)
+        return [float(1 / (1 + np.exp(candidates.scores[candidates.best(scale)]))) for scale in SCALES]
+
+    def _draw(self, regions: np.ndarray, raster: Raster, matrix) -> np.ndarray:
+        """Regions [R, P] as masks [R, H, W]: a pixel is inside where the interpolated membership is at least half."""
+        shape = raster.face_id.shape
+        masks = np.zeros((shape[0] * shape[1], len(regions)), dtype=bool)  # [HW, R]
+        masks[raster.covered] = matrix @ np.ascontiguousarray(regions.T, dtype=np.float32) >= 0.5
+        return masks.T.reshape(len(regions), *shape)
+
+
+def _number(items: list) -> tuple[list, np.ndarray]:
+    """The distinct items in order of appearance, and the place of each item among them."""
+    places: dict = {}
+    place = [places.setdefault(item, len(places)) for item in items]
+    return list(places), np.array(place, dtype=np.int64)

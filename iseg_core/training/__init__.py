@@ -1,0 +1,1 @@
+"""Training: what the teacher sees becomes a field and a decoder."""

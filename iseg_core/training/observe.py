@@ -1,0 +1,201 @@
+"""One pass of the teacher over the views -> Observations: all that the fits need to know about the 2D teacher.
+
+Rendering an attribute f [P, d] of the vertices in view v is a fixed sparse map B_v f. So the field's loss (equation 3)
+needs only A = sum B'B, b = sum B'E and c = sum |E|^2; and the masks m of a click set become votes of the vertices,
+inside = sum B'm and seen = sum B'1, which bound the decoder's loss (equation 7) from above, by convexity.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..clicks.click import Clicks
+from ..clicks.training_sequences import LANDMARKS, farthest_points, simulate
+from ..render.camera import Camera
+from ..render.raster import Rasterizer
+from ..storage.checkpoint import Checkpoint, State
+from ..teachers.teacher import Teacher
+from .observations import Observations, click_sets_of
+from .second_clicks import Pairs
+from .settings import Settings
+from .sums import VoteSums
+from .view_pass import Ask, First, Viewer, restore_sums, sums_state
+
+
+def observe(
+    teacher: Teacher,
+    rasterizer: Rasterizer,
+    cameras: Sequence[Camera],
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    settings: Settings,
+    rng: np.random.Generator,
+    step: Callable[[float], None] = lambda fraction: None,
+    keep_views: bool = False,
+    checkpoint: Checkpoint | None = None,
+) -> Observations:
+    """Show the teacher every view once, and ask it there for every click set that the view sees.
+
+    vertices [P, 3] in the unit sphere, faces [F, 3]; step is told the fraction done, first that which the checkpoint
+    brought, then after every view, and may raise; keep_views keeps rasters and masks, for objective="rendered", and
+    then no checkpoint.
+
+    Click sets (supplementary D and the released code's rules, for views that are shared):
+    - Singles: evenly spread vertices, asked in every view where they can be clicked.
+    - Pairs: in a view, a single whose mask is good enough proposes one second click of either sign: positive outside of
+      its mask, negative inside, until it has `second_clicks` of each. The pair is then one click set of its own: every
+      later view that sees both clicks asks it again, if the rule holds there too. A scale's answer counts only where
+      the rule holds for its own first mask, and where the second click grew (shrank) it and changed it enough. Views
+      come in random order and quotas fill early, so one pass, which needs no embedding twice, loses hardly a view.
+
+    A teacher may also answer in 3D. Its `regions(clicks) -> bool [3, P]` then votes in the views that do not see the
+    clicks, which a 2D teacher cannot. And towards its `hidden_targets(rng, count) -> bool [count, P]`, longer sequences
+    of clicks are simulated (sequences.py): the region votes in all views, at every scale.
+    """
+    questions = Questions(teacher, vertices, faces, settings, len(cameras), rng)
+    viewer = Viewer(teacher, rasterizer, cameras, vertices, faces, questions.clickable, keep_views)
+    checkpoint = checkpoint if checkpoint is not None and not keep_views else Checkpoint()
+    done, whole = 0, None
+
+    def restore(state: State) -> None:
+        nonlocal done, whole
+        if "pixels" in state.record:  # all views had been summed up
+            whole = Observations.restore(state, len(vertices), teacher.feature_dim)
+            return
+        questions.restore(state)
+        done = restore_sums(viewer, state, len(questions.click_sets), questions.order)
+
+    checkpoint.load("observe", restore)
+    if whole is not None:
+        step(1.0)
+        return whole
+    viewer.look_again(questions.order[:done])
+    step(done / len(cameras))
+
+    for index, first in viewer.look(questions.order[done:]):
+        ask = questions.ask(first)
+        if len(ask.first):
+            viewer.count(index, *questions.keep(first, ask, viewer.ask(index, ask)))
+        viewer.close(index)
+        done += 1
+        checkpoint.keep("observe", lambda: _state(questions, viewer))
+        step(done / len(cameras))
+    whole = questions.sum_up(viewer.field.total(), viewer.votes, teacher)
+    checkpoint.keep("observe", whole.state, last=True)
+    return whole
+
+
+def _state(questions: "Questions", viewer: Viewer) -> State:
+    """All that later views depend on, but for what is drawn again."""
+    record, arrays = sums_state(viewer, len(questions.click_sets))
+    return State(record | {"click_sets": questions.click_sets, "rng": questions.rng.bit_generator.state}, arrays)
+
+
+class Questions:
+    """What the teacher is asked. Every draw is made here, in the order of the views, whoever looks at them.
+
+    So the same vertices are clicked, and the same pairs chosen, however the views are split.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        settings: Settings,
+        views: int,
+        rng: np.random.Generator,
+    ):
+        used = np.unique(faces)  # vertices of some face: others can be neither seen nor clicked
+        self.rng = rng
+        self.clickable = clickable_vertices(vertices, used, settings, rng)  # [T]
+        self.click_sets: list[Clicks] = [((int(v), True),) for v in self.clickable]
+        self._rows = {clicks: row for row, clicks in enumerate(self.click_sets)}
+        self._pairs = Pairs(vertices[self.clickable], settings.second_clicks)
+        self._sequences = _sequences(teacher, vertices, used, settings, rng)
+        self.order = rng.permutation(views)  # [views]
+
+    def ask(self, first: First) -> Ask:
+        """The second clicks to be asked in the view whose answers to single clicks are `first`."""
+        return self._pairs.ask(first.seen, first.contains, first.scores, self.rng)
+
+    def keep(self, first: First, ask: Ask, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which pairs a scale learns from (counts [R, 3]), [R] bool, and the number of each one's click set [kept]."""
+        kept = self._pairs.keep(first.seen, ask, counts)  # [R]
+        return kept, self.rows(first, ask.where(kept))
+
+    def rows(self, first: First, ask: Ask) -> np.ndarray:
+        """The number of each pair's click set; new ones are added. [R]"""
+        one, two = (self.clickable[first.seen[places]] for places in (ask.first, ask.second))  # [R] each
+        pairs = zip(one.tolist(), two.tolist(), ask.positive.tolist(), strict=True)
+        return np.array([self._row(((a, True), (b, positive))) for a, b, positive in pairs], dtype=np.int64)
+
+    def _row(self, clicks: Clicks) -> int:
+        if clicks not in self._rows:
+            self._rows[clicks] = len(self.click_sets)
+            self.click_sets.append(clicks)
+        return self._rows[clicks]
+
+    def restore(self, state: State) -> None:
+        """Go on after a view whose state was kept."""
+        self.click_sets[:] = click_sets_of(state.record)
+        self._rows.update((clicks, row) for row, clicks in enumerate(self.click_sets))
+        self._pairs.restore(self.click_sets, self.clickable)
+        self.rng.bit_generator.state = state.record["rng"]
+
+    def sum_up(
+        self, field: tuple[sp.csr_matrix, np.ndarray, float, int], votes: VoteSums, teacher: Teacher
+    ) -> Observations:
+        """All views' sums as Observations. A teacher that answers in 3D speaks for views that do not see the clicks.
+
+        field: A, b, c, pixels, as FieldSums gives them.
+        """
+        votes.grow(len(self.click_sets))
+        seen, asked, everywhere = votes.seen(len(self.click_sets))  # [K, 3, P], [K, 3], [P]
+        regions = getattr(teacher, "regions", None)
+        if regions is not None:
+            for k, clicks in enumerate(self.click_sets):
+                votes.inside[k, asked[k]] += (everywhere - seen[k, asked[k]]) * regions(clicks)[asked[k]]
+                seen[k, asked[k]] = everywhere
+        if self._sequences is not None:
+            fresh = [i for i, clicks in enumerate(self._sequences.click_sets) if clicks not in self._rows]
+            rows = [self._row(self._sequences.click_sets[i]) for i in fresh]
+            votes.grow(len(self.click_sets))
+            targets = self._sequences.regions[self._sequences.target[fresh]]  # [S, P] bool
+            votes.inside[rows] = (everywhere * targets)[:, None]
+            seen = np.concatenate([seen, np.broadcast_to(everywhere, (len(rows), *seen.shape[1:]))])  # [K + S, 3, P]
+        return Observations(*field, self.click_sets, votes.inside[: len(seen)], seen, votes.views)
+
+
+def clickable_vertices(
+    vertices: np.ndarray, used: np.ndarray, settings: Settings, rng: np.random.Generator
+) -> np.ndarray:
+    """The vertices that are clicked in training, evenly spread over those used [U] by faces. [T]
+
+    With a fresh generator of a training's seed: those of that training.
+    """
+    count = int(np.clip(round(settings.click_share * len(used)), *settings.click_range))
+    return used[farthest_points(vertices[used], count, rng)]
+
+
+@dataclass
+class _Sequences:
+    click_sets: list[Clicks]  # S
+    target: np.ndarray  # [S] region of each
+    regions: np.ndarray  # [M, P] bool
+
+
+def _sequences(
+    teacher: Teacher, vertices: np.ndarray, used: np.ndarray, settings: Settings, rng: np.random.Generator
+) -> _Sequences | None:
+    hidden_targets = getattr(teacher, "hidden_targets", None)
+    if hidden_targets is None or settings.hidden_targets == 0:
+        return None
+    regions = hidden_targets(rng, settings.hidden_targets)  # [M, P]
+    marks = used[farthest_points(vertices[used], LANDMARKS, rng)]  # [L]
+    found, target = simulate(regions[:, marks], vertices[marks], settings.max_clicks, rng)
+    click_sets = [tuple((int(marks[v]), positive) for v, positive in clicks) for clicks in found]
+    unique = {clicks: wanted for clicks, wanted in zip(click_sets, target, strict=True)}
+    return _Sequences(list(unique), np.array(list(unique.values()), dtype=np.int64), regions)

@@ -1,0 +1,230 @@
+"""A share of the views: drawn, shown to the teacher, and what it says summed up on the vertices.
+
+One Viewer may see all views, or several a share each: what they sum up adds up (observe.py, batch/spread.py).
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..render.camera import Camera
+from ..render.click_pixels import clicked_pixels
+from ..render.raster import Raster, Rasterizer
+from ..render.shading import shade
+from ..storage.checkpoint import State
+from ..teachers.teacher import Embedding, RenderedView, Teacher
+from .sums import FieldSums, VoteSums
+
+MAX_IOU = 0.9  # a second click that changes less than this is not learned from
+
+
+class First(NamedTuple):
+    """Answers to the single clicks that one view sees. Q places in the list of clickable vertices."""
+
+    seen: np.ndarray  # [Q]
+    contains: np.ndarray  # [Q, 3, Q] bool: the mask of the first holds the click of the second
+    scores: np.ndarray  # [Q, 3]
+
+
+class Ask(NamedTuple):
+    """Second clicks to be asked in one view; R pairs of places among those that it sees."""
+
+    first: np.ndarray  # [R]
+    second: np.ndarray  # [R]
+    positive: np.ndarray  # [R] bool
+    allowed: np.ndarray  # [R, 3] bool: the rule holds for the first mask of this scale
+    scale: np.ndarray  # [R] the best of these: its mask is the prior
+    known: np.ndarray  # [R] bool: the pair was chosen in an earlier view
+
+    def where(self, rows: np.ndarray) -> "Ask":
+        """Some of them: rows [R] bool."""
+        return Ask(*(part[rows] for part in self))
+
+
+@dataclass
+class _Open:
+    """A view that may still be asked. p of its pixels show the mesh."""
+
+    raster: Raster
+    matrix: sp.csr_matrix  # [p, P]
+    embedding: Embedding
+    points: np.ndarray  # [Q, 2] pixels of the single clicks
+    at: np.ndarray  # [Q] their places among the pixels that show the mesh
+    masks: np.ndarray  # [Q, 3, p] bool
+    logits: Any  # [Q, 3, h, w]
+    answers: np.ndarray | None = None  # [R, 3, p] bool, to the second clicks asked last
+    counts: np.ndarray | None = None  # [R, 3] bool
+
+
+class _Drawn(NamedTuple):
+    """A view that the teacher has not seen yet."""
+
+    index: int
+    view: RenderedView
+    small: Raster | None  # at the size of the teacher's features, where that is known and another
+
+
+class Viewer:
+    """Shows the teacher views, asks it for masks there, and sums up. T clickable vertices."""
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        rasterizer: Rasterizer,
+        cameras: Sequence[Camera],
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        clickable: np.ndarray,
+        keep_views: bool = False,
+    ):
+        """cameras: all of them, whichever share is looked at; vertices [P, 3], faces [F, 3]; clickable [T]."""
+        self.field = FieldSums(len(vertices), teacher.feature_dim)
+        self.votes = VoteSums(len(vertices), len(clickable), keep_views)
+        self._teacher, self._rasterizer, self._cameras = teacher, rasterizer, cameras
+        self._vertices, self._faces, self._clickable = vertices, faces, clickable
+        self._open: dict[int, _Open] = {}
+
+    def look(self, order: Iterable[int]) -> Iterator[tuple[int, First]]:
+        """Show the teacher these views, each once; it is asked for the single clicks that each sees.
+
+        A thread draws the next views meanwhile, and a teacher that can is shown several at once. A view stays open
+        until `close`.
+        """
+        many = getattr(self._teacher, "look_many", None)
+        todo, ahead = iter(order), deque[Future[_Drawn]]()
+        pool = ThreadPoolExecutor(1)
+
+        def draw_ahead(count: int) -> None:
+            while len(ahead) < count and (index := next(todo, None)) is not None:
+                ahead.append(pool.submit(self._draw, int(index)))
+
+        try:
+            while True:
+                size = getattr(self._teacher, "views_at_once", 1) if many else 1
+                draw_ahead(2 * size)
+                batch = [ahead.popleft().result() for _ in range(min(size, len(ahead)))]
+                if not batch:
+                    return
+                draw_ahead(2 * size)
+                views = [drawn.view for drawn in batch]
+                seen = many(views) if many else [self._teacher.look(view) for view in views]
+                for drawn, embedding in zip(batch, seen, strict=True):
+                    if (small := drawn.small) is None and embedding.features.shape[-1] != self._teacher.resolution:
+                        side = embedding.features.shape[-1]
+                        small = pool.submit(self._rasterizer.rasterize, drawn.view.camera, side).result()
+                    yield drawn.index, self._begin(drawn, embedding, small or drawn.view.raster)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def look_again(self, order: Iterable[int]) -> None:
+        """Views that the restored sums hold already: they are drawn again, faster than to read them, and equal."""
+        for index in map(int, order):
+            drawn = self._draw(index)
+            matrix = self._matrix(drawn.view.raster)  # [p, P]
+            self.field.see(matrix if drawn.small is None else self._matrix(drawn.small))
+            self.votes.see(index, matrix)
+
+    def ask(self, index: int, ask: Ask) -> np.ndarray:
+        """Ask an open view for second clicks. Returns for which scales the answer counts, [R, 3] bool."""
+        view, (i, j) = self._open[index], (ask.first, ask.second)
+        prior = None if view.logits is None else view.logits[i, ask.scale]  # [R, h, w]
+        labels = np.stack([np.ones_like(ask.positive), ask.positive], axis=1).astype(np.int8)  # [R, 2]
+        points = np.stack([view.points[i], view.points[j]], axis=1)  # [R, 2, 2]
+        second = self._teacher.predict(view.embedding, points, labels, prior)
+        answers = _covered(second.masks, view.raster)  # [R, 3, p]
+        answers[np.arange(len(i)), :, view.at[i]] = True
+        answers[np.arange(len(i)), :, view.at[j]] = ask.positive[:, None]
+        view.answers, view.counts = answers, ask.allowed & _changed(view.masks[i], answers, ask.positive)
+        return view.counts
+
+    def count(self, index: int, kept: np.ndarray, rows: np.ndarray) -> None:
+        """Add the answers asked last: those kept [R] bool, as votes for the click sets `rows` [kept]."""
+        view = self._open[index]
+        assert view.answers is not None and view.counts is not None
+        self.votes.add(index, view.matrix, rows, view.answers[kept], view.counts[kept])
+
+    def close(self, index: int) -> None:
+        """Forget what only further questions would need."""
+        del self._open[index]
+
+    def _draw(self, index: int) -> _Drawn:
+        camera, side = self._cameras[index], self._teacher.resolution
+        raster = self._rasterizer.rasterize(camera, side)
+        small = self._rasterizer.rasterize(camera, self.field.side) if self.field.side not in (0, side) else None
+        return _Drawn(index, RenderedView(camera, raster, shade(raster, camera, self._vertices, self._faces)), small)
+
+    def _matrix(self, raster: Raster) -> sp.csr_matrix:
+        """B_v of a view. [p, P]"""
+        return raster.matrix(self._faces, len(self._vertices))
+
+    def _begin(self, drawn: _Drawn, embedding: Embedding, small: Raster) -> First:
+        """Sum up the features of a view [d, h, w], and ask for the single clicks that it sees."""
+        raster = drawn.view.raster
+        matrix = self._matrix(raster)  # [p, P]
+        self.field.add(embedding.features, small, matrix if small is raster else self._matrix(small))
+        self.votes.see(drawn.index, matrix)
+        pixels, shown = clicked_pixels(raster, drawn.view.camera, self._vertices, self._faces)  # [P, 2], [P]
+        seen = np.flatnonzero(shown[self._clickable])  # [Q]
+        count, points = len(seen), pixels[self._clickable[seen]]  # [Q, 2]
+        if not count:
+            nothing = np.zeros((0, 3, len(raster.covered)), dtype=bool)  # [0, 3, p]
+            self._open[drawn.index] = _Open(raster, matrix, embedding, points, seen, nothing, None)
+            return First(seen, nothing[:, :, :0], np.zeros((0, 3)))
+        first = self._teacher.predict(embedding, points[:, None], np.ones((count, 1), dtype=np.int8))
+        at = _pixel(points, raster)  # [Q]
+        masks = _covered(first.masks, raster)  # [Q, 3, p]
+        masks[np.arange(count), :, at] = True  # the clicked pixel is inside
+        self.votes.add(drawn.index, matrix, seen, masks, np.ones(masks.shape[:2], dtype=bool))
+        self._open[drawn.index] = _Open(raster, matrix, embedding, points, at, masks, first.logits)
+        return First(seen, masks[:, :, at], first.scores)
+
+
+def _covered(masks: np.ndarray, raster: Raster) -> np.ndarray:
+    """Masks [Q, 3, H, W] on the pixels that show the mesh. [Q, 3, p]"""
+    return masks.reshape(*masks.shape[:2], -1).take(raster.covered, axis=2)  # [Q, 3, p]
+
+
+def _pixel(points: np.ndarray, raster: Raster) -> np.ndarray:
+    """Places, among the pixels that show the mesh, of points [Q, 2] that lie on such pixels. [Q]"""
+    column, row = points.astype(np.int64).T  # [Q] each
+    return np.searchsorted(raster.covered, row * raster.face_id.shape[1] + column)  # [Q]
+
+
+def _changed(before: np.ndarray, after: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Whether second clicks changed masks [R, 3, p] enough, and the right way for their sign [R]. [R, 3] bool"""
+    both = (before & after).sum(axis=2)  # [R, 3]
+    old, new = before.sum(axis=2), after.sum(axis=2)  # [R, 3]
+    right_way = np.where(positive[:, None], new > old, new < old)  # [R, 3]
+    return np.asarray(right_way & (both <= MAX_IOU * (old + new - both)))
+
+
+def sums_state(viewer: Viewer, click_sets: int) -> State:
+    """What `restore_sums` needs, but for what is drawn again."""
+    answered = [
+        np.concatenate(places) if places else np.zeros(0, np.int64) for places in viewer.votes.answered.values()
+    ]
+    record = {
+        "c": viewer.field.c,
+        "side": viewer.field.side,
+        "ends": np.cumsum([len(places) for places in answered])[:-1].tolist(),
+    }
+    inside = viewer.votes.inside[:click_sets]  # [K, 3, P]
+    return State(record, {"b": viewer.field.b, "inside": inside, "answered": np.concatenate(answered)})
+
+
+def restore_sums(viewer: Viewer, state: State, click_sets: int, order: np.ndarray) -> int:
+    """Fill in the sums of the first views of `order`; returns how many. They must be looked at again."""
+    field, votes, inside = viewer.field, viewer.votes, state.arrays["inside"]
+    if inside.shape != (click_sets, *votes.inside.shape[1:]) or inside.dtype != votes.inside.dtype:
+        raise ValueError("votes of another mesh")
+    field.b[:] = state.arrays["b"]
+    field.c, field.side = float(state.record["c"]), int(state.record["side"])
+    votes.inside = inside
+    answered = np.split(state.arrays["answered"], state.record["ends"])
+    votes.answered = {int(index): [places] for index, places in zip(order, answered, strict=False)}
+    return len(answered)
