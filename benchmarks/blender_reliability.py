@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent.parent / "tests" / "blender"
+TESTS = Path(__file__).resolve().parent.parent / "tests"
 COUNTS = {"sequences": 1000, "files": 100, "replies": 500, "cycles": 200, "kills": 100, "orphans": 10}
 MANY = ("sequences", "files", "replies")  # parts that consist of seeds
 BATCH = 50  # seeds
@@ -24,18 +24,16 @@ SOON = 5.0  # seconds within which an engine must have followed its Blender
 
 def here(part: str, count: int, seed: int) -> None:
     """Run a part in this process, which ends with 1 where something went wrong."""
-    sys.path[:0] = [str(TESTS), str(TESTS.parent.parent)]
-    import conftest  # pyright: ignore[reportMissingImports]  # before bpy: a Blender that nobody has used before
-    import endurance  # pyright: ignore[reportMissingImports]
-    import hostile  # pyright: ignore[reportMissingImports]
-    import replies  # pyright: ignore[reportMissingImports]
-    import sequences  # pyright: ignore[reportMissingImports]
+    sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+    from support.blender import extension  # before bpy: a Blender that nobody has used before
 
-    conftest.install()
+    from support.blender import endurance, hostile, replies, sequences  # isort: skip
+
+    extension.install()
     failed = False
     try:
         if part in MANY:
-            steps, folder = 0, Path(tempfile.mkdtemp(dir=conftest.PRIVATE.name))
+            steps, folder = 0, Path(tempfile.mkdtemp(dir=extension.PRIVATE.name))
             one = {
                 "sequences": lambda seed: len(sequences.run(seed, folder)),
                 "files": lambda seed: hostile.run(seed, folder),
@@ -54,8 +52,8 @@ def here(part: str, count: int, seed: int) -> None:
     except (sequences.Wrong, AssertionError) as error:
         failed = True
         print(f"WRONG {error}")
-    sys.modules[conftest.MODULE].session.close()
-    conftest.PRIVATE.cleanup()
+    sys.modules[extension.MODULE].session.close()
+    extension.PRIVATE.cleanup()
     sys.stdout.flush()
     os._exit(1 if failed else 0)  # before Blender's own clean-up
 
@@ -75,11 +73,8 @@ def elsewhere(part: str, count: int, seed: int) -> str:
 
 def orphans(count: int) -> str:
     """Kill Blenders while their engine trains; within SOON it has ended, too."""
-    sys.path[:0] = [str(TESTS.parent), str(TESTS.parent.parent)]
-    from engine_support import (
-        alive,
-        until,  # pyright: ignore[reportMissingImports]
-    )
+    sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+    from support.engine import alive, until
 
     times = []
     for _ in range(count):

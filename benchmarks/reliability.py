@@ -17,10 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import faults  # noqa: E402  # pyright: ignore[reportMissingImports]
-import fuzz_files  # noqa: E402  # pyright: ignore[reportMissingImports]
-import fuzz_frames  # noqa: E402  # pyright: ignore[reportMissingImports]
-import interruptions  # noqa: E402  # pyright: ignore[reportMissingImports]
+from support import faults, fuzz_files, fuzz_frames, interruptions  # noqa: E402
 
 PARTS = {
     "kills": (faults.kills, 100),

@@ -1,7 +1,7 @@
 """The pictures of README.md and docs/guide.md, from the real thing: the demo, and the test in a real window.
 
     python build.py demo
-    ISEG_BLENDER="<command that starts a Blender 4.3>" .venv-test/bin/python -m pytest tests/test_window.py
+    ISEG_BLENDER="<command that starts a Blender 4.3>" .venv-test/bin/python -m pytest tests/window/test_window.py
     .venv-test/bin/python docs/pictures.py
 
 The first two leave out/demo/ and out/window/; this makes docs/images/ of them. Look at every picture before it is kept.

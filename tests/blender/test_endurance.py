@@ -1,6 +1,6 @@
 """A few rounds of what benchmarks/blender_reliability.py does many times."""
 
-import endurance
+from support.blender import endurance
 
 
 def test_enabled_and_disabled_again_and_again(empty, engine):

@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 
 import bpy
 import pytest
-from conftest import MODULE
+from support.blender.extension import MODULE
 
 import build
 

@@ -5,7 +5,7 @@ import sys
 import bpy
 import numpy as np
 import pytest
-from conftest import MODULE, engine_answer, weights
+from support.blender.extension import MODULE, engine_answer, weights
 
 
 def suzanne() -> bpy.types.Object:

@@ -1,7 +1,7 @@
 """Files from someone else, a few; benchmarks/blender_reliability.py opens as many as one likes."""
 
-import hostile
 import pytest
+from support.blender import hostile
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """Conversations with an engine that answers anything; benchmarks/blender_reliability.py has as many as one likes."""
 
 import pytest
-import replies
+from support.blender import replies
 
 
 @pytest.mark.parametrize("first", (0, 10, 20, 30, 60))

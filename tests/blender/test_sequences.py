@@ -1,7 +1,7 @@
 """Random sequences of operators, a few; benchmarks/blender_reliability.py runs as many as one likes."""
 
 import pytest
-import sequences
+from support.blender import sequences
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from environment_support import locks
+from support.environment import locks
 
 import build
 
@@ -39,7 +39,7 @@ def fake(tmp_path, monkeypatch) -> Any:
     tools = tmp_path / "tools"
     tools.mkdir()
     program = tools / "uv"
-    program.write_text(f"#!{sys.executable}\n" + (Path(__file__).parent.parent / "uv_fake.py").read_text())
+    program.write_text(f"#!{sys.executable}\n" + (Path(__file__).parents[1] / "support" / "uv_fake.py").read_text())
     program.chmod(0o755)
     for name in list(os.environ):
         if name.startswith("UV_") or name.lower().endswith("_proxy"):

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from engine_support import alive, until
-from environment_support import REPORT, begin, done, failed
+from support.engine import alive, until
+from support.environment import REPORT, begin, done, failed
 
 # ---- How it stands ----
 
@@ -199,7 +199,8 @@ from types import ModuleType
 package = ModuleType("iseg_unpacked")
 package.__path__ = [sys.argv[1]]
 sys.modules["iseg_unpacked"] = package
-folder, job, make = (importlib.import_module(f"iseg_unpacked.engine.environment.{name}") for name in ("folder", "job", "make"))
+rooms = "iseg_unpacked.engine.environment."
+folder, job, make = (importlib.import_module(rooms + name) for name in ("folder", "job", "make"))
 place = folder.Folder(Path(sys.argv[2]), {"engine": Path(sys.argv[3])}, "1.0.0")
 order = make.Order(("engine",), lambda python, job: {})
 job.Job(lambda job: make.make(place, order, job)).wait()

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from engine_support import FAKE
+from support.engine import FAKE
 
 
 def test_the_report_of_an_engine(iseg, tmp_path):

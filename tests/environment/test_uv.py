@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_support import until
-from environment_support import REPORT, begin, done, failed
+from support.engine import until
+from support.environment import REPORT, begin, done, failed
 
 
 class Index:

@@ -1,0 +1,195 @@
+"""Large meshes on a thread, and what modifiers make of a mesh."""
+
+import time
+
+import bpy
+import numpy as np
+import pytest
+from support.blender.meshes import MESHES, monkey
+
+
+@pytest.mark.parametrize("make", MESHES, ids=lambda make: make.__name__)
+def test_triangles_are_those_that_blender_draws(empty, make):
+    make()
+    thing = bpy.context.object
+    geometry = empty.mesh_io.read(thing)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    mesh = thing.data
+    mesh.calc_loop_triangles()
+    expected = [list(triangle.vertices) for triangle in mesh.loop_triangles]
+    assert empty.look.triangles(geometry).tolist() == expected
+    np.testing.assert_array_equal(geometry.vertices, [vertex.co[:] for vertex in mesh.vertices])
+    assert geometry.edges.tolist() == [list(edge.vertices) for edge in mesh.edges]
+
+
+@pytest.mark.parametrize("make", MESHES, ids=lambda make: make.__name__)
+def test_a_mesh_that_was_read_before_is_read_as_it_is(empty, make):
+    """What was read before is taken only where it still holds: not after a vertex has moved, or a face is another."""
+    make()
+    thing = bpy.context.object
+    bpy.ops.object.mode_set(mode="OBJECT")
+    before = empty.mesh_io.read(thing)
+    again = empty.mesh_io.read(thing, before)
+    assert again.starts is before.starts and again.triangles is before.triangles and again.equals(before)
+    others = [before._replace(corners=before.corners[::-1].copy()), before._replace(starts=before.starts[:-1])]
+    others += [before._replace(vertices=before.vertices + np.float32(1))]
+    junk = np.zeros_like(before.starts)  # [P]
+    for other in others:
+        read = empty.mesh_io.read(thing, other._replace(starts=junk[: len(other.starts)], triangles=None))
+        for field, expected in zip(read, before, strict=True):
+            np.testing.assert_array_equal(field, expected)
+
+
+def test_quads_that_are_not_convex_or_flat(empty):
+    generator = np.random.default_rng(0)
+    points = generator.uniform(-1, 1, (400, 3))  # [400, 3] as bent and crossed as they come
+    mesh = bpy.data.meshes.new("Quads")
+    mesh.from_pydata(points.tolist(), [], np.arange(400).reshape(-1, 4).tolist())
+    mesh.calc_loop_triangles()
+    expected = [list(triangle.vertices) for triangle in mesh.loop_triangles]
+    assert empty.look.triangles(empty.mesh_io.arrays(mesh)).tolist() == expected
+
+
+def test_hidden_faces_are_not_visible(empty):
+    monkey()
+    thing = bpy.context.object
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.select_all(action="DESELECT")
+    thing.update_from_editmode()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    hidden = np.arange(len(thing.data.polygons)) % 3 == 0  # [P]
+    thing.data.polygons.foreach_set("hide", hidden)
+    look = empty.meshes.look_at(thing)
+    polygon = np.array([triangle.polygon_index for triangle in _triangles(thing.data)])  # [F]
+    np.testing.assert_array_equal(look.hidden(), hidden[polygon])
+    thing.data.polygons.foreach_set("hide", np.zeros(len(hidden), bool))
+    assert empty.meshes.look_at(thing) is look and look.hidden() is None
+
+
+def _triangles(mesh):
+    mesh.calc_loop_triangles()
+    return mesh.loop_triangles
+
+
+def test_a_large_mesh_is_read_on_a_thread(empty, monkeypatch):
+    monkey()
+    monkeypatch.setattr(empty.meshes, "SMALL", 10)
+    thing, engine = bpy.context.object, empty.session.engine
+    task = engine.start(empty.meshes.looking(thing))
+    assert not task.ended and engine.busy and empty.meshes.known_look(thing) is None
+    engine.wait(task, 30)
+    assert task.result is empty.meshes.known_look(thing) and not engine.busy
+    assert engine.start(empty.meshes.looking(thing)).ended  # it is known, and has not changed
+    cancelled = engine.start(empty.meshes.looking(thing, fresh=True))
+    assert cancelled.ended and cancelled.result is task.result
+    for vertex in thing.data.vertices:
+        vertex.co.x += 1
+    cancelled = engine.start(empty.meshes.looking(thing, fresh=True))
+    engine.cancel(cancelled)
+    assert cancelled.ended and type(cancelled.error).__name__ == "Cancelled" and not engine.busy
+
+
+def test_work_that_fails_is_an_error_with_a_remedy(empty):
+    def failing():
+        yield empty.engine.Work(lambda: 1 / 0)
+
+    engine = empty.session.engine
+    task = engine.start(failing())
+    engine.wait(task, 30)
+    assert "ZeroDivisionError" in str(task.error) and "report it" in str(task.error)
+
+
+def ids() -> list[list[str]]:
+    return [[item.name for item in kind] for kind in (bpy.data.objects, bpy.data.meshes, bpy.data.scenes)]
+
+
+@pytest.mark.parametrize("kinds", [["SUBSURF"], ["MIRROR"], ["ARRAY"], ["SOLIDIFY"], ["MIRROR", "SUBSURF"], ["REMESH"]])
+def test_where_the_points_of_a_surface_come_from(empty, kinds):
+    """Each point belongs to the vertex nearest to where it was made, in every copy; and nothing is left behind."""
+    monkey()
+    thing = bpy.context.object
+    for kind in kinds:
+        thing.modifiers.new(kind, kind)
+    bpy.context.view_layer.update()
+    look, before = empty.meshes.look_at(thing), ids()
+    evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    geometry = empty.mesh_io.arrays(evaluated.data)
+    rest = empty.seen.rest_places(thing)  # [S, 3]
+    task = empty.session.engine.start(empty.seen.tracing(look, geometry, rest))
+    empty.session.engine.wait(task, 60)
+    origin, points = task.result, geometry.vertices  # [S, 3]
+    assert ids() == before and not thing.add_rest_position_attribute
+    assert len(origin.source) == len(points) and len(origin.shown) == len(look.vertices)
+    assert (rest is None) == (kinds[-1] == "REMESH")  # which carries nothing along
+    rest = points if rest is None else rest  # [S, 3]
+    away = np.linalg.norm(rest - look.vertices[origin.source], axis=1)  # [S]
+    distance = np.linalg.norm(rest[:, None] - look.vertices, axis=2)  # [S, V]
+    np.testing.assert_allclose(away, distance.min(axis=1), atol=1e-6)
+    for vertex, point in enumerate(origin.shown.tolist()):
+        own = np.flatnonzero(origin.source == vertex)  # [P] the points that belong to it
+        assert len(own) == 0 or point == own[away[own].argmin()]
+        assert len(own) or distance[point, vertex] == pytest.approx(distance[:, vertex].min())
+    if kinds == ["MIRROR"]:  # in X: both halves belong to the same vertices
+        mirrored = np.isclose(np.abs(points[:, 0]), np.abs(look.vertices[origin.source, 0]), atol=1e-5)  # [S]
+        assert mirrored.all() and (points[:, 0] * look.vertices[origin.source, 0] < -1e-6).any()
+    if kinds == ["ARRAY"]:
+        np.testing.assert_array_equal(look.vertices[origin.source], np.tile(look.vertices, (2, 1)))
+
+
+def settle(engine) -> None:
+    """What was begun has ended."""
+    deadline = time.monotonic() + 60
+    while engine.busy and time.monotonic() < deadline:
+        engine.pump()
+        time.sleep(0.002)
+
+
+def test_the_surface_follows_its_modifiers(empty, monkeypatch):
+    """The mesh below until it is known where the points come from; then the surface, in every pose."""
+    monkeypatch.setattr(empty.seen, "QUICK", 1e9)
+    monkeypatch.setattr(bpy.app.timers, "register", lambda call, **_: call())
+    monkey()
+    thing, engine = bpy.context.object, empty.session.engine
+    look = empty.meshes.look_at(thing)
+    assert empty.seen.surface_of(thing, look).points is look.vertices
+    modifier = thing.modifiers.new("Mirror", "MIRROR")
+    bpy.context.view_layer.update()
+    empty.seen.surface_of(thing, look)  # begins to find out
+    settle(engine)
+    assert empty.seen.surface_of(thing, look).source is not None
+    surface = empty.seen.surface_of(thing, look)
+    assert len(surface.points) > len(look.vertices) and empty.seen.surface_of(thing, look) is surface
+    offset = thing.modifiers.new("Displace", "DISPLACE")
+    offset.strength = 0.5
+    bpy.context.view_layer.update()
+    empty.seen.surface_of(thing, look)  # begins to find out
+    settle(engine)
+    assert empty.seen.surface_of(thing, look).source is not None
+    assert not np.allclose(empty.seen.surface_of(thing, look).points, surface.points)
+    modifier.show_viewport = False
+    bpy.context.view_layer.update()
+    moved = empty.seen.surface_of(thing, look)  # now the modifiers only move vertices
+    assert moved.source is None and len(moved.points) == len(look.vertices)
+    assert not np.allclose(moved.points, look.vertices)
+
+
+def test_dots_stay_on_their_vertices_when_those_move(empty, monkeypatch):
+    monkeypatch.setattr(empty.seen, "QUICK", 1e9)
+    monkeypatch.setattr(bpy.app.timers, "register", lambda call, **_: call())
+    monkey()
+    thing, mesh = bpy.context.object, bpy.context.object.data
+    thing.modifiers.new("Subdivision", "SUBSURF").levels = 1  # has the mesh's own vertices first
+    for _ in range(2):
+        bpy.context.view_layer.update()
+        look = empty.meshes.look_at(thing)
+        empty.seen.surface_of(thing, look)  # begins to find out
+        settle(empty.session.engine)
+        surface = empty.seen.surface_of(thing, look)
+        shown = [surface.point_of(vertex) for vertex in range(len(mesh.vertices))]
+        np.testing.assert_array_equal(look.vertices[shown], look.vertices)  # two of them lie at one place
+        evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        np.testing.assert_allclose(surface.place(100), evaluated.vertices[100].co, atol=1e-6)
+        for vertex in mesh.vertices:  # what was left is right now, and far away
+            vertex.co.x = 5 - vertex.co.x
+        mesh.update()
+        empty.meshes.versions[mesh.session_uid] += 1  # as Blender says

@@ -1,0 +1,1 @@
+"""What tests share: shapes, stand-ins, and programs that they start."""

@@ -1,0 +1,1 @@
+"""What the tests in Blender share; these modules import bpy."""

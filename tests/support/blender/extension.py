@@ -1,0 +1,58 @@
+"""The extension as a user has it: the zip, installed into a Blender (its Python module) that nobody has used before."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PRIVATE = tempfile.TemporaryDirectory(prefix="iseg-blender-")  # settings, extensions and the cache of these tests
+os.environ["BLENDER_USER_RESOURCES"] = str(Path(PRIVATE.name, "blender"))  # before bpy is imported
+os.environ["ISEG_CACHE"] = str(Path(PRIVATE.name, "cache"))
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import bpy  # noqa: E402
+import numpy as np  # noqa: E402
+
+import build  # noqa: E402
+
+MODULE = "bl_ext.user_default.iseg"
+
+
+def install() -> ModuleType:
+    bpy.context.preferences.view.show_splash = False
+    archive = build.extension(Path(PRIVATE.name))
+    bpy.ops.extensions.package_install_files(filepath=str(archive), repo="user_default", enable_on_install=True)
+    return sys.modules[MODULE]
+
+
+def weights(thing: bpy.types.Object, name: str) -> np.ndarray:
+    """Weights of a vertex group by Blender's own slow way, NaN outside it. [V]"""
+    if thing.mode == "EDIT":
+        thing.update_from_editmode()
+    index = thing.vertex_groups[name].index
+    found = np.full(len(thing.data.vertices), np.nan, np.float32)  # [V]
+    for vertex in thing.data.vertices:
+        for member in vertex.groups:
+            if member.group == index:
+                found[vertex.index] = member.weight
+    return found
+
+
+def engine_answer(iseg: Any, thing: bpy.types.Object, clicks: list[tuple[int, bool]], granularity="part") -> np.ndarray:
+    """What the engine says by itself. [V] float32"""
+    look = iseg.mesh.snapshot.Look(iseg.mesh.arrays.read(thing))
+    task = iseg.engine.session.engine.start(conversation(iseg, look, clicks, granularity))
+    iseg.engine.session.engine.wait(task)
+    assert task.error is None
+    return task.result
+
+
+def conversation(iseg, look, clicks, granularity):
+    ask = iseg.tasks.Ask
+    yield ask("open_mesh", {}, {"vertices": look.vertices, "faces": look.faces})
+    models = (yield ask("state", {"mesh": look.hash})).fields["models"]
+    model = {name: models[0][name] for name in ("teacher", "preset", "seed")} if models else None
+    fields = {"mesh": look.hash, "clicks": [list(c) for c in clicks], "granularity": granularity, "model": model}
+    return (yield ask("query", fields)).arrays["probability"]

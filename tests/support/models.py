@@ -1,0 +1,53 @@
+"""Models of random numbers, and whether two are the same."""
+
+import numpy as np
+
+from iseg_core.geometry.mesh import Mesh
+from iseg_core.geometry.proxy import Proxy
+from iseg_core.storage.trained_model import Model
+
+
+def make_model(seed: int = 0) -> Model:
+    """A model of random numbers: a tetrahedron of the user's on a triangle."""
+    random = np.random.default_rng(seed)
+    faces = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]], dtype=np.int32)  # [F, 3]
+    proxy = Proxy(
+        vertices=random.random((3, 3)),  # [P, 3]
+        faces=np.array([[0, 1, 2]], dtype=np.int32),  # [G, 3]
+        carry_index=random.integers(0, 3, (4, 3)).astype(np.int32),  # [V, 3]
+        carry_weight=np.full((4, 3), 1 / 3, dtype=np.float32),  # [V, 3]
+    )
+    surface = {
+        "edges": np.array([[0, 1], [1, 2], [0, 2]], dtype=np.int32),  # [E, 2]
+        "weights": random.random(3),  # [E]
+        "lengths": random.random(3),  # [E]
+        "mass": random.random(3),  # [P]
+        "area": np.array([2.5]),  # [1]
+    }
+    networks = {
+        "field.0.weight": random.standard_normal((5, 3)).astype(np.float32),
+        "decoder.steps": np.asarray(400),  # []
+        "decoder.query.weight": random.standard_normal((4, 4)).astype(np.float32).T,  # not contiguous
+    }
+    return Model(
+        mesh=Mesh(random.random((4, 3)), faces),
+        proxy=proxy,
+        surface=surface,
+        features=random.standard_normal((3, 5)).astype(np.float32),  # [P, d]
+        networks=networks,
+        settings={"preset": "draft", "decoder_widths": [128, 128], "ridge": 0.5},
+        info={"teacher": "geometric", "preset": "draft", "seed": seed, "seconds": {"fit": 1.25}, "name": "Stühle"},
+    )
+
+
+def arrays(model: Model) -> dict[str, np.ndarray]:
+    return model._tensors()
+
+
+def assert_equal(a: Model, b: Model) -> None:
+    assert arrays(a).keys() == arrays(b).keys()
+    for name, array in arrays(a).items():
+        other = arrays(b)[name]
+        assert array.dtype == other.dtype and array.shape == other.shape and array.tobytes() == other.tobytes(), name
+    assert a.settings == b.settings and a.info == b.info
+    assert a.mesh.hash == b.mesh.hash
