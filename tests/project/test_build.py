@@ -391,6 +391,6 @@ def test_the_wheel_holds_the_engine_and_its_version(tmp_path: Path):
     with zipfile.ZipFile(wheel) as content:
         names = content.namelist()
         assert {name.split("/")[0] for name in names} == {"iseg_core", f"iseg_core-{version[1]}.dist-info"}
-        assert {"iseg_core/errors.py", "iseg_core/teacher/__init__.py"} <= set(names)
+        assert {"iseg_core/errors.py", "iseg_core/teachers/__init__.py", "iseg_core/py.typed"} <= set(names)
         entry_points = content.read(f"iseg_core-{version[1]}.dist-info/entry_points.txt").decode()
         assert "iseg = iseg_core.cli.main:main" in entry_points
