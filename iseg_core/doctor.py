@@ -7,9 +7,13 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from .system.folders import cache_folder
+from .teachers.registry import TeacherEntry, extras, weights_files
+from .teachers.weights import weights_folder
 from .version import __version__
 
-# The distributions that pyproject.toml names (a test compares them), and those of its extras `sam` and `cluster`.
+# The distributions that pyproject.toml names (a test compares them), and those of its extra `cluster`; the other extras
+# are the teachers'.
 REQUIRED = (
     "numpy",
     "scipy",
@@ -22,9 +26,7 @@ REQUIRED = (
     "platformdirs",
     "rich",
 )
-SAM = ("segment-anything", "torchvision")
 CLUSTER = ("ray",)
-USES = {"sam": "Only the SAM teachers need it", "cluster": "Only `batch` needs it"}
 REINSTALL = "Get it: pip install iseg-core (or, in a copy of the repository, python build.py test)."
 
 
@@ -46,18 +48,28 @@ def examine() -> list[Finding]:
         *_devices(),
         _embree(),
         _nvdiffrast(),
-        *(_package(name, extra="sam") for name in SAM),
-        *(_package(name, extra="cluster") for name in CLUSTER),
+        *(_package(name, f"{extra.users} need", extra.name) for extra in extras() for name in extra.packages),
+        *(_package(name, "`batch` needs", "cluster") for name in CLUSTER),
     ]
     return findings + _files()
 
 
-def _package(name: str, extra: str | None = None) -> Finding:
+def missing(findings: list[Finding], teacher: TeacherEntry) -> str:
+    """Say what a teacher lacks on this machine, and how to get it; empty where it can teach."""
+    needs = {*(teacher.extra.packages if teacher.extra else ()), f"weights {teacher.name}"}
+    lacking = [finding for finding in findings if finding.remedy]
+    broken = [finding for finding in lacking if finding.required]  # needed by all teachers
+    own = [finding for finding in lacking if finding.topic in needs]
+    return " ".join(f"{finding.topic}: {finding.value} {finding.remedy}" for finding in broken + own)
+
+
+def _package(name: str, users: str = "", extra: str = "") -> Finding:
+    """Look for a distribution. users: "the SAM teachers need", for one of an extra."""
     try:
-        return Finding(name, version(name), required=extra is None)
+        return Finding(name, version(name), required=not extra)
     except PackageNotFoundError:
-        remedy = REINSTALL if extra is None else f'{USES[extra]}: pip install "iseg-core[{extra}]".'
-        return Finding(name, "missing.", remedy, required=extra is None)
+        remedy = f'Only {users} it: pip install "iseg-core[{extra}]".' if extra else REINSTALL
+        return Finding(name, "missing.", remedy, required=not extra)
 
 
 def _devices() -> list[Finding]:
@@ -111,24 +123,22 @@ def _nvdiffrast() -> Finding:
 def _files() -> list[Finding]:
     """The cache folder and the weights in it."""
     try:
-        from .system.folders import cache_folder
-        from .teachers.sam_weights import REGISTRY, weights_folder
+        folder = cache_folder()
     except ModuleNotFoundError as error:
         return [Finding("cache", f"unknown, for {error.name} is missing.", REINSTALL)]
     findings = []
-    for weights in REGISTRY.values():
+    for name, weights in weights_files().items():
         path = weights_folder() / weights.file
-        command = f"`python -m iseg_core fetch {weights.name}`"
+        command = f"`python -m iseg_core fetch {name}`"
         if not path.is_file():
-            remedy = f"Only `--teacher {weights.name}` needs them: {command} ({weights.size}, {weights.licence})."
-            findings.append(Finding(f"weights {weights.name}", "missing.", remedy, required=False))
+            remedy = f"Only `--teacher {name}` needs them: {command} ({weights.size}, {weights.licence})."
+            findings.append(Finding(f"weights {name}", "missing.", remedy, required=False))
         elif path.stat().st_size != weights.bytes:
             remedy = f"Replace it: {command}."
-            findings.append(Finding(f"weights {weights.name}", f"{path} has the wrong length.", remedy, required=False))
+            findings.append(Finding(f"weights {name}", f"{path} has the wrong length.", remedy, required=False))
         else:
-            findings.append(Finding(f"weights {weights.name}", str(path), required=False))
+            findings.append(Finding(f"weights {name}", str(path), required=False))
 
-    folder = cache_folder()
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())  # it is made when needed
     free = f"{folder}, {shutil.disk_usage(there).free / 1e9:.1f} GB free"
     if os.access(there, os.W_OK):

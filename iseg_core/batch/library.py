@@ -9,6 +9,7 @@ from ..errors import ModelFileError, SettingsError
 from ..formats.load import READERS
 from ..geometry.mesh import Mesh
 from ..storage.trained_model import SUFFIX, Model
+from ..teachers.registry import find
 from ..training.settings import Settings
 
 TRAINED, PRESENT, FAILED = "trained", "there already", "failed"
@@ -42,19 +43,14 @@ class Result:
 class Training:
     """What makes the model of a mesh what it is, beside the mesh."""
 
-    teacher: str  # name, or a file of SAM's official weights
+    teacher: str  # name, or an official weights file
     settings: Settings
     seed: int
 
     @cached_property
     def record(self) -> dict[str, str | int]:
         """What the info of such a model says. Raises WeightsError where the weights are not there."""
-        name = self.teacher
-        if name != "geometric":
-            from ..teachers.sam_weights import locate
-
-            name = locate(self.teacher)[0].name
-        return {"teacher": name, "preset": self.settings.preset, "seed": self.seed}
+        return {"teacher": find(self.teacher)[0].name, "preset": self.settings.preset, "seed": self.seed}
 
 
 def find_library(source: Path) -> list[Entry]:

@@ -7,13 +7,14 @@ import socket
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import IsegError, SettingsError
+from ..system.lru import Recent
 from ..version import __version__
 
 if TYPE_CHECKING:
@@ -146,12 +147,17 @@ def settle(version: str, cores: int, gpu: float) -> None:
         torch.cuda.set_per_process_memory_fraction(gpu)
 
 
-@lru_cache(maxsize=1)
-def held_teacher(weights: str, device: str) -> "Teacher":
-    """The teacher with these weights of SAM, read once a worker: a library has many meshes, and ViT-H 2.6 GB."""
-    from ..teachers.sam import SamTeacher
+held: Recent[tuple[str, str], "Teacher"] = Recent(1)  # by teacher and device
 
-    return SamTeacher.from_weights(weights, device)
+
+def held_teacher(name: str, device: str, model: "Model") -> "Teacher":
+    """Make a teacher with weights, once a worker: a library has many meshes, and SAM's ViT-H 2.6 GB."""
+    from ..teachers.registry import make_teacher
+
+    teacher = held.take((name, device))
+    if teacher is None:
+        held.put((name, device), teacher := make_teacher(name, model, device))
+    return teacher
 
 
 def train_one(
@@ -183,13 +189,13 @@ def train_one(
     try:
         settle(version, cores, gpu)
         from ..geometry.mesh import Mesh
-        from ..teachers.registry import GEOMETRIC
+        from ..teachers.registry import find
         from ..training.train import train
 
         mesh = Mesh(vertices.copy(), faces.copy())  # Ray's arrays are read-only
         device = "cuda" if gpu else "cpu"
-        if arguments["teacher"] != GEOMETRIC:
-            arguments = arguments | {"teacher": held_teacher(arguments["teacher"], device)}
+        if find(arguments["teacher"])[0].weights is not None:
+            arguments = arguments | {"teacher": partial(held_teacher, arguments["teacher"], device)}
         model = train(mesh, device=device, progress=tell, checkpoint=place.checkpoint(), **arguments)
         return model, host
     except IsegError as error:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,11 @@ from ..render.camera import Camera
 from ..render.raster import Rasterizer
 from ..storage.checkpoint import Checkpoint
 from ..storage.trained_model import Model
-from ..teachers.teacher import Teacher
+from ..teachers.registry import DEFAULT_TEACHER, is_geometric, make_teacher
+from ..teachers.teacher import Teacher, TeacherCard
 from ..training.observations import Observations
 from ..training.observe import Questions
-from ..training.settings import Settings
+from ..training.settings import DEFAULT_PRESET, Settings
 from ..training.sums import VoteSums
 from ..training.view_pass import Ask, First, Viewer
 from ..version import __version__
@@ -41,14 +41,12 @@ class Share:
     def __init__(self, version: str, cores: int, gpu: float):
         settle(version, cores, gpu)
 
-    def open(self, model: Model, teacher: Any, device: str) -> dict[str, Any]:
-        """Make the teacher of a prepared model; returns what is known of it."""
-        from ..teachers.registry import make_teacher
-
+    def open(self, model: Model, teacher: Any, device: str) -> TeacherCard:
+        """Make the teacher of a prepared model; returns the facts about it."""
         self._proxy = Mesh(model.proxy.vertices.copy(), model.proxy.faces.copy())  # Ray's arrays are read-only
         self._backend = "embree" if device == "cpu" else "auto"
         self._teacher = make_teacher(teacher, model, device)
-        return {name: getattr(self._teacher, name) for name in ("name", "fingerprint", "feature_dim", "resolution")}
+        return TeacherCard.of(self._teacher)
 
     def look(
         self, order: list[int], cameras: Sequence[Camera], clickable: np.ndarray, keep_views: bool
@@ -81,8 +79,8 @@ def train_spread(
     ray: Any,
     mesh: "Mesh | str | Path",
     workers: int,
-    teacher: "str | Callable[[Model], Teacher]" = "geometric",
-    preset: str | Settings = "standard",
+    teacher: "str | Callable[[Model], Teacher]" = DEFAULT_TEACHER,
+    preset: str | Settings = DEFAULT_PRESET,
     seed: int = 0,
     cores: int = 1,
     gpu: float = 0.0,
@@ -93,7 +91,6 @@ def train_spread(
     ray: from ray_pool. options: progress, cancel and objective, as train takes them. The fits run in this process.
     Raises what train raises; and a RayError where a worker ends: what it has seen is lost, so the run must begin anew.
     """
-    from ..teachers.registry import GEOMETRIC, make_teacher
     from ..training.train import train
 
     actor = ray.remote(num_cpus=cores, num_gpus=gpu, max_restarts=0)(Share)
@@ -101,10 +98,10 @@ def train_spread(
     shares = [actor.remote(__version__, cores, gpu) for _ in range(workers)]
 
     def local(model: Model) -> Any:
-        """The workers' teachers; what it says in 3D is asked here, where only the geometric one can say anything."""
+        """Make the workers' teachers, and the one that is asked here what it says in 3D: a geometric one, or none."""
         shipped = ray.put(model)
         known = ray.get([share.open.remote(shipped, teacher, device) for share in shares])
-        return make_teacher(teacher, model) if teacher == GEOMETRIC else SimpleNamespace(**known[0])
+        return make_teacher(teacher, model) if is_geometric(teacher) else known[0]
 
     try:
         observer = partial(observe_spread, ray, shares)

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..training.settings import Settings, get_settings
+from ..teachers.registry import DEFAULT_TEACHER
+from ..training.settings import DEFAULT_PRESET, Settings, get_settings
 from ..version import __version__
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ class Setup:
     """What the experiments of one run share."""
 
     folder: Path  # of the report; trained models are kept in it
-    teacher: str = "geometric"
-    preset: str = "standard"
+    teacher: str = DEFAULT_TEACHER
+    preset: str = DEFAULT_PRESET
     seed: int = 0
     device: str = "auto"
     dataset: Path = Path()  # the labelled meshes, see dataset.find_meshes

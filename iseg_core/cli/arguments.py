@@ -2,7 +2,11 @@
 
 import argparse
 import os
+from collections.abc import Iterable
 from pathlib import Path
+
+from ..teachers.registry import DEFAULT_TEACHER, TEACHERS
+from ..training.settings import DEFAULT_PRESET, PRESETS
 
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -14,14 +18,25 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def add_training(parser: argparse.ArgumentParser, weights: str) -> None:
     """What makes a model what it is, beside the mesh. weights: what to say of that argument."""
     teacher = parser.add_mutually_exclusive_group()
-    teacher.add_argument(
-        "--teacher",
-        default="geometric",
-        help="geometric (default; needs no download), sam_vit_b, sam_vit_l or sam_vit_h",
-    )
+    teachers = marked(TEACHERS, DEFAULT_TEACHER, "default; needs no download")
+    teacher.add_argument("--teacher", default=DEFAULT_TEACHER, help=one_of(teachers))
     teacher.add_argument("--weights", metavar="FILE", help=weights)
-    parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
+    add_preset(parser)
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal models on one machine (default 0)")
+
+
+def add_preset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", default=DEFAULT_PRESET, help=one_of(marked(PRESETS, DEFAULT_PRESET)))
+
+
+def marked(names: Iterable[str], default: str, remark: str = "default") -> list[str]:
+    """Names of a registry, the default one with a remark in brackets."""
+    return [f"{name} ({remark})" if name == default else name for name in names]
+
+
+def one_of(names: list[str]) -> str:
+    """Names as a choice in words: a, b or c."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def output_file(path: str) -> str:

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .arguments import FAILURE, add_device, positive_count
+from ..teachers.registry import DEFAULT_TEACHER, TEACHERS
+from .arguments import FAILURE, add_device, add_preset, marked, positive_count
 from .display import Display
 
 # bench
@@ -33,8 +34,9 @@ def add_bench(commands: Any) -> None:
         metavar="NAME",
         help="default: clicks otsu; also stability, separate, counts, occluded, transfer, fidelity, or all",
     )
-    parser.add_argument("--teacher", default="geometric", help="geometric (default), sam_vit_b, ..., or a weights file")
-    parser.add_argument("--preset", default="standard", help="draft, standard (default) or paper")
+    teachers = marked(TEACHERS, DEFAULT_TEACHER)
+    parser.add_argument("--teacher", default=DEFAULT_TEACHER, help=f"{', '.join(teachers)}, or a weights file")
+    add_preset(parser)
     parser.add_argument("--limit", type=positive_count, metavar="N", help="the first N meshes only")
     parser.add_argument("--workers", type=positive_count, metavar="N", help="meshes at once (default: one a core)")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal tables (default 0)")

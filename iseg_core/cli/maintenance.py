@@ -6,7 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled
-from .arguments import FAILURE
+from ..teachers.registry import DEFAULT_TEACHER, weights_files
+from .arguments import FAILURE, one_of
 from .display import Display
 
 if TYPE_CHECKING:
@@ -67,7 +68,11 @@ def _doctor(options: argparse.Namespace) -> int:
         mark = " " if finding.remedy is None else "!" if finding.required else "-"
         print(f"{mark} {finding.topic:{width}}  {finding.value}" + (f" {finding.remedy}" if finding.remedy else ""))
     broken = [finding.topic for finding in findings if finding.remedy and finding.required]
-    print(f"\nNot ready: {', '.join(broken)}." if broken else "\nReady: `--teacher geometric` runs on this machine.")
+    print(
+        f"\nNot ready: {', '.join(broken)}."
+        if broken
+        else f"\nReady: `--teacher {DEFAULT_TEACHER}` runs on this machine."
+    )
     return FAILURE if broken else 0
 
 
@@ -79,11 +84,11 @@ def add_fetch(commands: Any) -> None:
         "fetch", help="download a 2D model", description="Download the official weights of a 2D model and check them."
     )
     parser.set_defaults(run=_fetch)
-    parser.add_argument("name", metavar="NAME", help="sam_vit_b, sam_vit_l or sam_vit_h")
+    parser.add_argument("name", metavar="NAME", help=one_of(list(weights_files())))
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from ..teachers.sam_weights import fetch
+    from ..teachers.weights import fetch
 
     try:
         with Display() as display:

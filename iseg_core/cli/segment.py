@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from ..teachers.registry import is_geometric
 from .arguments import add_device, output_file
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def _transfer(options: argparse.Namespace) -> None:
     began = time.perf_counter()
     probability = target.transfer(source, options.clicks, options.granularity)  # [V]
     seconds = time.perf_counter() - began
-    if target.model.info.get("teacher") == "geometric" and target.model.mesh.hash != source.model.mesh.hash:
+    teacher = target.model.info.get("teacher")
+    if is_geometric(teacher) and target.model.mesh.hash != source.model.mesh.hash:
         note = (
-            "note: the features of the teacher geometric belong to one shape and mean little on another. "
+            f"note: the features of the teacher {teacher} belong to one shape and mean little on another. "
             "For different shapes, train both with a sam teacher."
         )
         print(note, file=sys.stderr)

@@ -27,8 +27,8 @@ def add_train(commands: Any) -> None:
 def _train(options: argparse.Namespace) -> None:
     with Display() as display:
         display.show("start", 0.0, None)  # importing takes a moment, too
+        from .. import train
         from ..storage.cache import Cache
-        from ..training import train
 
         began, checkpoint = time.perf_counter(), Cache.of_user().checkpoint()
         try:

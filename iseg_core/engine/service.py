@@ -34,6 +34,8 @@ from ..errors import Cancelled, ClickError, EngineError, MessageError, ModelFile
 from ..progress import Progress
 from ..system.lru import Recent
 from ..system.memory import give_back, resident
+from ..teachers.registry import DEFAULT_TEACHER, TEACHERS
+from ..training.settings import DEFAULT_PRESET
 from .jobs import Answer, Job, Later, ModelKey, Work
 
 if TYPE_CHECKING:
@@ -254,7 +256,7 @@ class Service:
     # lanes fetch and check
 
     def fetch(self, job: Job) -> Answer:
-        from ..teachers.sam_weights import fetch
+        from ..teachers.weights import fetch
 
         name = job.field("name", str)
         self.log(f"fetch: {name}")
@@ -262,16 +264,10 @@ class Service:
 
     def doctor(self, job: Job) -> Answer:
         """What is here and what is missing (doctor.Finding), and which teachers are at hand, in words."""
-        from ..doctor import SAM, examine
-        from ..teachers.sam_weights import REGISTRY
+        from ..doctor import examine, missing
 
         findings = examine()
-        broken = [f"{f.topic}: {f.value} {f.remedy}" for f in findings if f.remedy and f.required]
-        teachers = [{"name": "geometric", "missing": " ".join(broken)}]
-        for name in REGISTRY:
-            needs = {*SAM, f"weights {name}"}
-            missing = broken + [f"{f.topic}: {f.value} {f.remedy}" for f in findings if f.remedy and f.topic in needs]
-            teachers.append({"name": name, "missing": " ".join(missing)})
+        teachers = [{"name": name, "missing": missing(findings, entry)} for name, entry in TEACHERS.items()]
         return Answer({"findings": [finding._asdict() for finding in findings], "teachers": teachers})
 
     def cache(self, job: Job) -> Answer:
@@ -341,7 +337,11 @@ def _queried(job: Job) -> tuple[ModelKey, str]:
 
 
 def _model_key(job: Job, named: dict[str, Any]) -> ModelKey:
-    teacher, preset, seed = named.get("teacher", "geometric"), named.get("preset", "standard"), named.get("seed", 0)
+    teacher, preset, seed = (
+        named.get("teacher", DEFAULT_TEACHER),
+        named.get("preset", DEFAULT_PRESET),
+        named.get("seed", 0),
+    )
     if not (isinstance(teacher, str) and isinstance(preset, str) and type(seed) is int and 0 <= seed < 2**53):
         raise MessageError("A model is named by teacher and preset, two texts, and seed, an integer >= 0.", job.id)
     return ModelKey(job.mesh_hash(), teacher, preset, seed)

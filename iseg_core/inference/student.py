@@ -14,6 +14,7 @@ from ..parts.candidates import OFF_MIDDLE, PartFinder, region_score
 from ..parts.corrections import Corrections
 from ..storage.trained_model import Model
 from ..system.device import has_fast_bf16, pick_device, threads_for
+from ..teachers.registry import is_geometric
 
 LEAST_OVERLAP = 1e-3  # of regions that share nothing
 # Weight of the overlap with the student's answer, against the score of a region's border and size. The geometric
@@ -50,7 +51,7 @@ class Student:
         self._features = torch.from_numpy(model.features).to(self.device)  # [P, d]
         with torch.inference_mode():
             self._prepared = self._decoder.precompute(self._features.to(self._kind))
-        self._trusted = model.info.get("teacher") != "geometric"
+        self._trusted = not is_geometric(model.info.get("teacher"))
         self._worker = ThreadPoolExecutor(1, "decoder")
         self._last: tuple[tuple, Future[np.ndarray]] = ((), Future())
 

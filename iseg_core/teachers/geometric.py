@@ -1,16 +1,27 @@
-"""The embedded teacher: parts by geometry alone, no download, no GPU. It sees through the same 2D path as SAM does."""
+"""Parts by geometry alone as a teacher: no download, no GPU. It sees through the same 2D path as SAM does."""
+
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from ..clicks.click import SCALES, Click, first_included
+from ..clicks.click import SCALES, Clicks, first_included
 from ..parts.candidates import PartFinder
 from ..parts.corrections import propose_parts
+from ..parts.surface import Surface
 from ..render.raster import Raster
+from ..storage.trained_model import Model
+from .registry import TeacherEntry
 from .teacher import Embedding, Prediction, RenderedView
 
 FEATURES = 64  # eigenvectors shown to the field
 RECIPE = "geometric-3"  # raised whenever the recipe's answers change
+
+
+def make(entry: TeacherEntry, weights: Path | None, model: Model, device: str) -> "GeometricTeacher":
+    """Make the teacher of one mesh."""
+    surface = Surface.from_arrays(model.proxy.vertices, model.surface)
+    return GeometricTeacher(PartFinder(surface), model.proxy.faces)
 
 
 class GeometricTeacher:
@@ -32,7 +43,7 @@ class GeometricTeacher:
         self._answers = {scale: propose_parts(finder, scale) for scale in SCALES}
 
     def look(self, view: RenderedView) -> Embedding:
-        """The spectral features of the surface, drawn into the view."""
+        """Draw the spectral features of the surface into the view."""
         matrix = view.raster.matrix(self._faces, len(self._features))  # [p, P]
         side = view.raster.face_id.shape[0]
         features = np.zeros((side * side, FEATURES), dtype=np.float32)  # [HW, d]
@@ -47,7 +58,7 @@ class GeometricTeacher:
     def predict(
         self, embedding: Embedding, points: np.ndarray, labels: np.ndarray, prior: np.ndarray | None = None
     ) -> Prediction:
-        """Masks of Q prompt sets; `prior` is not needed, since the answers to earlier clicks are remembered."""
+        """Segment a view for Q prompt sets; `prior` is not needed: the answers to earlier clicks are remembered."""
         raster, matrix, visible, tree = embedding.data
         nearest = visible[tree.query(points.reshape(-1, 2))[1]].reshape(points.shape[:2])  # [Q, N]
         sets = [
@@ -61,8 +72,8 @@ class GeometricTeacher:
         scores = np.array([self._scores(clicks) for clicks in distinct], dtype=np.float32)[place]  # [Q, 3]
         return Prediction(masks, scores)
 
-    def regions(self, clicks: tuple[Click, ...]) -> np.ndarray:
-        """The answer in 3D at every scale. [3, P] bool"""
+    def regions(self, clicks: Clicks) -> np.ndarray:
+        """Segment the surface at every scale. [3, P] bool"""
         if not any(include for _, include in clicks):
             return np.zeros((len(SCALES), len(self._features)), dtype=bool)  # [3, P]
         found = self._finder.candidates(first_included(clicks))
@@ -71,7 +82,7 @@ class GeometricTeacher:
         return np.array([answers[found.best(scale)] for scale in SCALES])
 
     def hidden_targets(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Regions that a user may want: candidates of random clicks, the better ones more often. [count, P] bool"""
+        """Draw regions that a user may want: candidates of random clicks, the better more often. [count, P] bool"""
         surface = self._finder.surface
         chance = surface.mass / surface.mass.sum()  # [P]
         targets = []
@@ -81,7 +92,8 @@ class GeometricTeacher:
             targets.append(found.regions[rng.choice(len(odds), p=odds / odds.sum())])
         return np.array(targets)
 
-    def _scores(self, clicks: tuple[Click, ...]) -> list[float]:
+    def _scores(self, clicks: Clicks) -> list[float]:
+        """Guess the quality of each scale's region, in 0..1. [3]"""
         first = next((v for v, positive in clicks if positive), None)
         if first is None:
             return [0.0] * len(SCALES)
@@ -89,7 +101,7 @@ class GeometricTeacher:
         return [float(1 / (1 + np.exp(candidates.scores[candidates.best(scale)]))) for scale in SCALES]
 
     def _draw(self, regions: np.ndarray, raster: Raster, matrix) -> np.ndarray:
-        """Regions [R, P] as masks [R, H, W]: a pixel is inside where the interpolated membership is at least half."""
+        """Draw regions [R, P] as masks [R, H, W]: inside is where the interpolated membership is at least half."""
         shape = raster.face_id.shape
         masks = np.zeros((shape[0] * shape[1], len(regions)), dtype=bool)  # [HW, R]
         masks[raster.covered] = matrix @ np.ascontiguousarray(regions.T, dtype=np.float32) >= 0.5
@@ -97,7 +109,7 @@ class GeometricTeacher:
 
 
 def _number(items: list) -> tuple[list, np.ndarray]:
-    """The distinct items in order of appearance, and the place of each item among them."""
+    """Number equal items alike: the distinct ones in order of appearance, and the index of each item among them."""
     places: dict = {}
     place = [places.setdefault(item, len(places)) for item in items]
     return list(places), np.array(place, dtype=np.int64)

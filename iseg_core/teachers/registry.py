@@ -1,25 +1,176 @@
-"""Registry of teachers: from a name to a teacher."""
+"""Registry of teachers: what is known of each before it is made. A new teacher is one file and one entry in TEACHERS.
+
+Menus, help, doctor, self-test, weights and licences read the entries, Blender's too, so only the standard library is
+imported here; the module that makes a teacher is imported when one is made.
+"""
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
-from ..storage.trained_model import Model
-from .teacher import Teacher
+if TYPE_CHECKING:
+    from ..storage.trained_model import Model
+    from .teacher import Teacher
 
-GEOMETRIC = "geometric"
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """One official file of weights, fetched only when the user asks for it."""
+
+    url: str
+    bytes: int
+    sha256: str
+    family: str  # whose official file it is, in words: "Segment Anything"
+    licence: str
+    architecture: str = ""  # which of the family's models it holds, in the words of the code that builds it
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return self.url.rsplit("/", 1)[1]
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def size(self) -> str:
+        """Size as people read it: 375 MB, 2.6 GB."""
+        return readable_size(self.bytes)
 
 
-def make_teacher(teacher: str | Teacher | Callable[[Model], Teacher], model: Model, device: str = "auto") -> Teacher:
-    """The teacher that `train` would ask about a prepared model; see there."""
+@dataclass(frozen=True)
+class Extra:
+    """Packages that a teacher needs beside the engine's own: an extra of pyproject.toml."""
+
+    name: str  # pip install "iseg-core[name]"
+    title: str  # as Blender's preferences call it
+    users: str  # who needs it: "the SAM teachers"
+    packages: tuple[str, ...]  # distributions
+
+
+@dataclass(frozen=True)
+class TeacherEntry:
+    """What is known of a teacher before it is made."""
+
+    name: str  # as the user gives it, and as models name it for ever
+    label: str
+    description: str
+    factory: str  # "module:function", the module absolute or, with a dot, in this package; called as Factory
+    geometric: bool = False  # its parts are geometry's own: corrections know as much, and it costs next to nothing
+    weights: WeightsFile | None = None
+    extra: Extra | None = None
+
+
+class Factory(Protocol):
+    """Makes a teacher for a prepared mesh. weights: the entry's file, checked; None where it has none."""
+
+    def __call__(self, entry: TeacherEntry, weights: Path | None, model: "Model", device: str) -> "Teacher": ...
+
+
+SAM_EXTRA = Extra("sam", "Segment Anything", "the SAM teachers", ("segment-anything", "torchvision"))
+SAM_URL = "https://dl.fbaipublicfiles.com/segment_anything/"
+
+
+def readable_size(count: int) -> str:
+    """Number of bytes in words: 375 MB, 2.6 GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _sam(size: str, file: str, bytes: int, sha256: str, gpu: str) -> TeacherEntry:
+    """Entry of one of Segment Anything's official models. size: b | l | h. gpu: whether it needs one, in words."""
+    weights = WeightsFile(SAM_URL + file, bytes, sha256, "Segment Anything", "Apache-2.0", f"vit_{size}")
+    return TeacherEntry(
+        f"sam_vit_{size}",
+        f"SAM ViT-{size.upper()}",
+        f"Learns from Segment Anything, {weights.size} of weights; {gpu}",
+        ".sam:make",
+        weights=weights,
+        extra=SAM_EXTRA,
+    )
+
+
+TEACHERS = {
+    entry.name: entry
+    for entry in (
+        TeacherEntry(
+            "geometric",
+            "Geometric",
+            "Learns from the shape alone; nothing to download, no GPU needed",
+            ".geometric:make",
+            geometric=True,
+        ),
+        _sam(
+            "b",
+            "sam_vit_b_01ec64.pth",
+            375_042_383,
+            "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+            "needs a GPU to be quick",
+        ),
+        _sam(
+            "l",
+            "sam_vit_l_0b3195.pth",
+            1_249_524_607,
+            "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+            "needs a GPU",
+        ),
+        _sam(
+            "h",
+            "sam_vit_h_4b8939.pth",
+            2_564_550_879,
+            "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+            "needs a GPU",
+        ),
+    )
+}
+DEFAULT_TEACHER = "geometric"  # needs no download and no packages of its own
+
+
+def is_geometric(teacher: object) -> bool:
+    """Whether a teacher, by its name, has geometry's own parts. Teachers that are not registered know more."""
+    return isinstance(teacher, str) and teacher in TEACHERS and TEACHERS[teacher].geometric
+
+
+def weights_files() -> dict[str, WeightsFile]:
+    """Weights by the names of the teachers that need some."""
+    return {name: entry.weights for name, entry in TEACHERS.items() if entry.weights is not None}
+
+
+def extras() -> list[Extra]:
+    """Extras that teachers need, each once."""
+    return list(dict.fromkeys(entry.extra for entry in TEACHERS.values() if entry.extra is not None))
+
+
+def find(teacher: str | os.PathLike) -> tuple[TeacherEntry, Path | None]:
+    """Find a teacher by its name, or by the path of its weights: its entry, and its weights if it needs some, checked.
+
+    Raises WeightsError where there is no such teacher, or its weights are not there or not the official ones.
+    """
+    from .weights import locate
+
+    known = TEACHERS.get(os.fspath(teacher))
+    return (known, None) if known is not None and known.weights is None else locate(teacher)
+
+
+def make_teacher(
+    teacher: "str | os.PathLike | Teacher | Callable[[Model], Teacher]", model: "Model", device: str = "auto"
+) -> "Teacher":
+    """Make the teacher that `train` would ask about a prepared model.
+
+    teacher: a name, the path of a weights file, a Teacher (returned as it is), or a function of the prepared model.
+    Raises WeightsError as `find` does, and SettingsError where the teacher's packages or the device are missing.
+    """
+    from .teacher import Teacher
+
+    if isinstance(teacher, Teacher):
+        return teacher
     if not isinstance(teacher, str | os.PathLike):
-        return teacher if hasattr(teacher, "look") else teacher(model)  # pyright: ignore
-    if teacher == GEOMETRIC:
-        from ..parts.candidates import PartFinder
-        from ..parts.surface import Surface
-        from .geometric import GeometricTeacher
-
-        surface = Surface.from_arrays(model.proxy.vertices, model.surface)
-        return GeometricTeacher(PartFinder(surface), model.proxy.faces)
-    from .sam import SamTeacher
-
-    return SamTeacher.from_weights(os.fspath(teacher), device)
+        return teacher(model)
+    entry, weights = find(teacher)
+    module, function = entry.factory.split(":")
+    make: Factory = vars(import_module(module, __package__))[function]
+    return make(entry, weights, model, device)

@@ -1,4 +1,4 @@
-"""The teacher `sam`: Segment Anything (Kirillov et al. 2023) in its official implementation, with its official weights.
+"""Segment Anything (Kirillov et al. 2023) as a teacher: the official implementation with its official weights.
 
 `look` is the model's image encoder, `predict` its prompt encoder and mask decoder (paper, sections 3.1 and 3.3; its
 settings: section 4). The encoder's attention is computed by a fused kernel, nothing else of the model is changed.
@@ -18,12 +18,15 @@ from ..clicks.click import SCALES
 from ..errors import IsegError, SettingsError, WeightsError, is_out_of_memory
 from ..progress import ProgressCallback
 from ..system.device import has_fast_bf16, pick_device
+from .registry import DEFAULT_TEACHER, TeacherEntry
 from .sam_attention import fuse_attention, store_bf16
-from .sam_weights import WeightsFile, locate
-from .teacher import Embedding, Prediction, RenderedView
+from .teacher import Embedding, Prediction, RenderedView, Teacher
+from .weights import locate
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
+
+    from ..storage.trained_model import Model
 
 VIEW_RESOLUTION = 224  # side of the views, in pixels (paper, section 4); SAM enlarges them to 1024
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet; not in the weights file
@@ -31,8 +34,14 @@ VIEWS_AT_ONCE = {"cuda": 8}  # encoded in one batch, elsewhere 1 to spare memory
 PROMPTS_AT_ONCE = {"cuda": 64}  # decoded in one batch, elsewhere 8; likewise
 
 
+def make(entry: TeacherEntry, weights: Path | None, model: "Model", device: str) -> Teacher:
+    """Make the teacher of an entry: one for all meshes."""
+    assert weights is not None  # the entry names a file
+    return SamTeacher.from_file(entry, weights, device)
+
+
 class Encoded(NamedTuple):
-    """What `predict` needs of a view: Embedding.data."""
+    """Image embedding of a view, as `predict` needs it: Embedding.data."""
 
     image: Tensor  # [1, d, h, w] float32, on the model's device
     resolution: int  # side of the view, in pixels
@@ -68,7 +77,7 @@ class SamTeacher:
 
     @property
     def views_at_once(self) -> int:
-        """Views that `look_many` encodes in one batch: fewer once they did not fit into memory."""
+        """Batch size of the encoder: smaller once a batch did not fit into memory."""
         return self._views.size
 
     @classmethod
@@ -79,14 +88,19 @@ class SamTeacher:
         progress: ProgressCallback | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> "SamTeacher":
-        """From official weights: sam_vit_b, sam_vit_l or sam_vit_h in the cache, or the path of such a file.
+        """Load official weights: sam_vit_b, sam_vit_l or sam_vit_h from the cache, or the path of such a file.
 
         progress, cancel: of the hash check, which takes some seconds the first time a file is seen.
-        Raises SettingsError where packages or the device are missing, WeightsError where the weights are (weights.py).
+        Raises SettingsError where packages or the device are missing, WeightsError where the weights are (locate).
         """
         pick_device(device)
-        weights, path = locate(name_or_path, progress, cancel)
-        return cls(_load(_official_models(), weights, path), weights.name, weights.sha256, device)
+        return cls.from_file(*locate(name_or_path, progress, cancel), device)
+
+    @classmethod
+    def from_file(cls, entry: TeacherEntry, path: Path, device: str | torch.device = "auto") -> "SamTeacher":
+        """Load the weights of an entry from a file whose hash is right."""
+        assert entry.weights is not None
+        return cls(_load(_official_models(), entry, path), entry.name, entry.weights.sha256, device)
 
     def look(self, view: RenderedView) -> Embedding:
         """Encode one square view: features [256, 64, 64] for the official models."""
@@ -122,7 +136,7 @@ class SamTeacher:
         labels: np.ndarray,  # [Q, N]
         prior: np.ndarray | Tensor | None = None,  # [Q, h, w], h = w = 256 for the official models
     ) -> Prediction:
-        """Ask for the masks of Q prompt sets (see Teacher.predict). Padding changes nothing, nor do the other sets.
+        """Segment a view for Q prompt sets (see Teacher.predict). Padding changes nothing, nor do the other sets.
 
         The logits stay on the device, as a tensor where that is not the processor: few of them come back as a prior,
         and to move them all would take longer than to compute them.
@@ -168,7 +182,10 @@ class SamTeacher:
     def _decode(
         self, encoded: Encoded, points: Tensor, labels: Tensor, prior: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One batch: points [B, n, 2], labels [B, n], prior [B, h, w] -> masks [B, 3, H, W], scores, logits."""
+        """Decode one batch of prompt sets of equal length.
+
+        points [B, n, 2], labels [B, n], prior [B, h, w] -> masks [B, 3, H, W], scores [B, 3], logits [B, 3, h, w]
+        """
         sam, size = self._sam, self._sam.image_encoder.img_size
         # The official code takes the first pixel's centre for 0, and adds the half pixel in the enlarged picture.
         points = points.to(self.device) * (size / encoded.resolution) - 0.5  # [B, n, 2]
@@ -197,13 +214,13 @@ class SamTeacher:
 
 
 class Batches:
-    """Runs a function over a range in batches; a batch that does not fit into memory is halved, now and later."""
+    """Run a function over a range in batches; a batch that does not fit into memory is halved, now and later."""
 
     def __init__(self, size: int):
         self.size = size
 
     def __call__(self, run: Callable[[slice], None], count: int) -> None:
-        """Calls run(slice) until 0..count is done. Raises IsegError where not even one at a time fits."""
+        """Call run(slice) until 0..count is done. Raises IsegError where not even one at a time fits."""
         begin = 0
         while begin < count:
             end = min(begin + self.size, count)
@@ -229,30 +246,33 @@ class Batches:
 
 
 def _official_models() -> dict[str, Callable[[], "Sam"]]:
-    """The official package's constructors by architecture."""
+    """Import the official package: its constructors by architecture."""
     try:
         from segment_anything import sam_model_registry
     except ImportError as error:
         raise SettingsError(
             f"The teacher sam needs the packages segment_anything and torchvision ({error}). "
-            "`pip install iseg-core[sam]` brings them; `--teacher geometric` needs neither."
+            "`pip install iseg-core[sam]` brings them; "
+            f"`--teacher {DEFAULT_TEACHER}` needs neither."
         ) from error
     except RuntimeError as error:  # torchvision's compiled part was made for another torch
         raise SettingsError(
             f"torchvision does not fit torch {torch.__version__} ({error}). Install both from one place: "
-            "https://pytorch.org/get-started/locally names the command; `--teacher geometric` needs no torchvision."
+            "https://pytorch.org/get-started/locally names the command; "
+            f"`--teacher {DEFAULT_TEACHER}` needs no torchvision."
         ) from error
     return sam_model_registry
 
 
-def _load(registry: dict[str, Callable[[], "Sam"]], weights: WeightsFile, path: Path) -> "Sam":
-    """The model with the tensors of a file whose hash is right."""
+def _load(registry: dict[str, Callable[[], "Sam"]], entry: TeacherEntry, path: Path) -> "Sam":
+    """Build the model with the tensors of a file whose hash is right."""
+    assert entry.weights is not None
     with torch.device("meta"):  # no memory and no random numbers for parameters that are replaced at once
-        sam = registry[weights.architecture]()
+        sam = registry[entry.weights.architecture]()
     try:
         sam.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
     except (RuntimeError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path} does not hold the tensors of {weights.name}: {error}") from error
+        raise WeightsError(f"{path} does not hold the tensors of {entry.name}: {error}") from error
     sam.pixel_mean = torch.tensor(PIXEL_MEAN)[:, None, None]  # [3, 1, 1]
     sam.pixel_std = torch.tensor(PIXEL_STD)[:, None, None]  # [3, 1, 1]
     return sam

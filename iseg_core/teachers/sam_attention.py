@@ -1,4 +1,4 @@
-"""The official image encoder of Segment Anything, made fast: fused attention, weights kept in bf16."""
+"""Make the official image encoder of Segment Anything fast: fused attention, weights kept in bf16."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def store_bf16(encoder: nn.Module) -> None:
 
 
 class FusedAttention(nn.Module):
-    """The encoder's attention, its relative positions passed as a bias to the fused kernel of the device.
+    """Attention of the image encoder as one fused kernel; its relative position embeddings are the kernel's bias.
 
     Equal to segment_anything.modeling.image_encoder.Attention, which builds the whole attention matrix several times.
     """
@@ -42,7 +42,7 @@ class FusedAttention(nn.Module):
             self.register_buffer("rel_w", get_rel_pos(w, w, official.rel_pos_w).detach())  # [W, W, c]
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, H, W, C] -> [B, H, W, C]"""
+        """Attend over all positions of each image: [B, H, W, C] -> [B, H, W, C]"""
         b, h, w, _ = x.shape
         q, k, v = self.qkv(x).reshape(b, h * w, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # 3 x [B, heads, HW, c]
         bias = None

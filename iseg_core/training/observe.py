@@ -16,7 +16,7 @@ from ..clicks.training_sequences import LANDMARKS, farthest_points, simulate
 from ..render.camera import Camera
 from ..render.raster import Rasterizer
 from ..storage.checkpoint import Checkpoint, State
-from ..teachers.teacher import Teacher
+from ..teachers.teacher import SurfaceTeacher, TargetTeacher, Teacher
 from .observations import Observations, click_sets_of
 from .second_clicks import Pairs
 from .settings import Settings
@@ -50,9 +50,9 @@ def observe(
       the rule holds for its own first mask, and where the second click grew (shrank) it and changed it enough. Views
       come in random order and quotas fill early, so one pass, which needs no embedding twice, loses hardly a view.
 
-    A teacher may also answer in 3D. Its `regions(clicks) -> bool [3, P]` then votes in the views that do not see the
-    clicks, which a 2D teacher cannot. And towards its `hidden_targets(rng, count) -> bool [count, P]`, longer sequences
-    of clicks are simulated (sequences.py): the region votes in all views, at every scale.
+    A teacher may also answer in 3D (SurfaceTeacher): it then votes in the views that do not see the clicks, which a 2D
+    teacher cannot. And towards the targets that a teacher proposes (TargetTeacher), longer sequences of clicks are
+    simulated (sequences.py): the region votes in all views, at every scale.
     """
     questions = Questions(teacher, vertices, faces, settings, len(cameras), rng)
     viewer = Viewer(teacher, rasterizer, cameras, vertices, faces, questions.clickable, keep_views)
@@ -154,10 +154,9 @@ class Questions:
         """
         votes.grow(len(self.click_sets))
         seen, asked, everywhere = votes.seen(len(self.click_sets))  # [K, 3, P], [K, 3], [P]
-        regions = getattr(teacher, "regions", None)
-        if regions is not None:
+        if isinstance(teacher, SurfaceTeacher):
             for k, clicks in enumerate(self.click_sets):
-                votes.inside[k, asked[k]] += (everywhere - seen[k, asked[k]]) * regions(clicks)[asked[k]]
+                votes.inside[k, asked[k]] += (everywhere - seen[k, asked[k]]) * teacher.regions(clicks)[asked[k]]
                 seen[k, asked[k]] = everywhere
         if self._sequences is not None:
             fresh = [i for i, clicks in enumerate(self._sequences.click_sets) if clicks not in self._rows]
@@ -190,10 +189,9 @@ class _Sequences:
 def _sequences(
     teacher: Teacher, vertices: np.ndarray, used: np.ndarray, settings: Settings, rng: np.random.Generator
 ) -> _Sequences | None:
-    hidden_targets = getattr(teacher, "hidden_targets", None)
-    if hidden_targets is None or settings.hidden_targets == 0:
+    if not isinstance(teacher, TargetTeacher) or settings.hidden_targets == 0:
         return None
-    regions = hidden_targets(rng, settings.hidden_targets)  # [M, P]
+    regions = teacher.hidden_targets(rng, settings.hidden_targets)  # [M, P]
     marks = used[farthest_points(vertices[used], LANDMARKS, rng)]  # [L]
     found, target = simulate(regions[:, marks], vertices[marks], settings.max_clicks, rng)
     click_sets = [tuple((int(marks[v]), positive) for v, positive in clicks) for clicks in found]

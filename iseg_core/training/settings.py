@@ -1,5 +1,7 @@
 """Presets: every number of a training run. A Settings is all that a run needs beside mesh and teacher.
 
+PRESETS is their registry: a new preset is one entry. Help and menus read it, Blender's too: nothing heavy is imported.
+
 The preset `paper` has the published networks and as much of the published training as shared views allow.
 As in section 3, the supplement and the released code:
     field         6 layers of 256 on an encoding of size 515, equation 3 itself (ridge 0), 3000 steps, rate 1e-3
@@ -19,12 +21,14 @@ from dataclasses import dataclass
 
 from ..errors import SettingsError
 
+DEFAULT_PRESET = "standard"
+
 
 @dataclass(frozen=True)
 class Settings:
     """Settings of a run. The defaults are the preset `standard`."""
 
-    preset: str = "standard"
+    preset: str = DEFAULT_PRESET
 
     proxy_vertices: int = 5000
     """Vertices of the proxy on which everything is computed; a mesh of fewer is taken as it is."""
@@ -74,37 +78,62 @@ class Settings:
     """w of the ablation that trains field and decoder together (equation 8)."""
 
 
+@dataclass(frozen=True)
+class Preset:
+    """Entry of the registry: settings, and what menus say of them."""
+
+    label: str
+    description: str
+    settings: Settings
+
+    @property
+    def name(self) -> str:
+        """Name as the user gives it, and as models keep it."""
+        return self.settings.preset
+
+
 PRESETS = {
-    "draft": Settings(
-        preset="draft",
-        proxy_vertices=3000,
-        views=40,
-        click_range=(32, 96),
-        second_clicks=1,
-        hidden_targets=32,
-        field_steps=200,
-        decoder_steps=240,
-    ),
-    "standard": Settings(),
-    "paper": Settings(
-        preset="paper",
-        views=200,
-        second_clicks=5,
-        hidden_targets=128,
-        ridge=0.0,
-        field_steps=3000,
-        field_rate=1e-3,
-        decoder_widths=(512,) + 14 * (256,),
-        decoder_steps=1500,
-        decoder_sets=16,
-        decoder_vertices=256,
-        decoder_rate=5e-4,
-    ),
+    preset.name: preset
+    for preset in (
+        Preset(
+            "Draft",
+            "Trains fastest, for a first look",
+            Settings(
+                preset="draft",
+                proxy_vertices=3000,
+                views=40,
+                click_range=(32, 96),
+                second_clicks=1,
+                hidden_targets=32,
+                field_steps=200,
+                decoder_steps=240,
+            ),
+        ),
+        Preset("Standard", "The right one for most meshes", Settings()),
+        Preset(
+            "Paper",
+            "The settings of the published method; takes many times longer",
+            Settings(
+                preset="paper",
+                views=200,
+                second_clicks=5,
+                hidden_targets=128,
+                ridge=0.0,
+                field_steps=3000,
+                field_rate=1e-3,
+                decoder_widths=(512,) + 14 * (256,),
+                decoder_steps=1500,
+                decoder_sets=16,
+                decoder_vertices=256,
+                decoder_rate=5e-4,
+            ),
+        ),
+    )
 }
 
 
 def get_settings(preset: str) -> Settings:
-    """Settings of a preset by name. Raises SettingsError where there is none of that name."""
+    """Look up the settings of a preset by name. Raises SettingsError where there is none of that name."""
     if preset not in PRESETS:
         raise SettingsError(f"Unknown preset {preset!r}. Choose one of: {', '.join(PRESETS)}.")
-    return PRESETS[preset]
+    return PRESETS[preset].settings

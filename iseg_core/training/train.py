@@ -14,10 +14,10 @@ from ..progress import ProgressCallback, Reporter
 from ..storage.checkpoint import Checkpoint, UnusableCheckpoint
 from ..storage.prepare import prepare
 from ..storage.trained_model import Model, check_size
-from ..teachers.registry import GEOMETRIC, make_teacher
+from ..teachers.registry import DEFAULT_TEACHER, is_geometric, make_teacher
 from ..teachers.teacher import Teacher
 from ..version import __version__
-from .settings import Settings, get_settings
+from .settings import DEFAULT_PRESET, Settings, get_settings
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 def train(
     mesh: "Mesh | str | os.PathLike | tuple",
-    teacher: str | Teacher | Callable[[Model], Teacher] = GEOMETRIC,
-    preset: str | Settings = "standard",
+    teacher: str | Teacher | Callable[[Model], Teacher] = DEFAULT_TEACHER,
+    preset: str | Settings = DEFAULT_PRESET,
     seed: int = 0,
     progress: ProgressCallback | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -40,9 +40,9 @@ def train(
 ) -> Model:
     """Learn one mesh; the model answers clicks on it through a Segmenter.
 
-    mesh: a Mesh, a file, or (vertices [V, 3], faces [F, 3]). teacher: "geometric", "sam_vit_b", "sam_vit_l",
-    "sam_vit_h", a file of SAM's official weights, a Teacher, or a function that makes one from the prepared model.
-    preset: draft | standard | paper, or Settings. progress is told (stage, fraction, seconds left) at every step;
+    mesh: a Mesh, a file, or (vertices [V, 3], faces [F, 3]). teacher: a name (teachers/registry.py), an
+    official weights file, a Teacher, or a function that makes one from the prepared model.
+    preset: a name (settings.py), or Settings. progress is told (stage, fraction, seconds left) at every step;
     cancel is asked at every step, and True ends the run with Cancelled. The same seed gives the same model on the same
     machine. objective="rendered" is equation 7 as published, joint=True the ablation of supplementary C: references.
     checkpoint: where the run keeps what it has done, and from which the same run goes on, to the same model, after
@@ -54,8 +54,7 @@ def train(
     settings = preset if isinstance(preset, Settings) else get_settings(preset)
     mesh = as_mesh(mesh)
     check_size(mesh)
-    heavy = not isinstance(teacher, str) or teacher != GEOMETRIC
-    shares = {"surface": 5.0, "observe": 400.0 if heavy else 35.0, "field": 15.0, "decoder": 45.0}
+    shares = {"surface": 5.0, "observe": 35.0 if is_geometric(teacher) else 400.0, "field": 15.0, "decoder": 45.0}
     report = Reporter(shares, progress, cancel)
     report.step("surface", 0.0)
     from ..system.device import pick_device

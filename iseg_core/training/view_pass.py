@@ -17,7 +17,7 @@ from ..render.click_pixels import clicked_pixels
 from ..render.raster import Raster, Rasterizer
 from ..render.shading import shade
 from ..storage.checkpoint import State
-from ..teachers.teacher import Embedding, RenderedView, Teacher
+from ..teachers.teacher import Embedding, RenderedView, Teacher, look_at, views_at_once
 from .sums import FieldSums, VoteSums
 
 MAX_IOU = 0.9  # a second click that changes less than this is not learned from
@@ -95,7 +95,6 @@ class Viewer:
         A thread draws the next views meanwhile, and a teacher that can is shown several at once. A view stays open
         until `close`.
         """
-        many = getattr(self._teacher, "look_many", None)
         todo, ahead = iter(order), deque[Future[_Drawn]]()
         pool = ThreadPoolExecutor(1)
 
@@ -105,14 +104,13 @@ class Viewer:
 
         try:
             while True:
-                size = getattr(self._teacher, "views_at_once", 1) if many else 1
+                size = views_at_once(self._teacher)
                 draw_ahead(2 * size)
                 batch = [ahead.popleft().result() for _ in range(min(size, len(ahead)))]
                 if not batch:
                     return
                 draw_ahead(2 * size)
-                views = [drawn.view for drawn in batch]
-                seen = many(views) if many else [self._teacher.look(view) for view in views]
+                seen = look_at(self._teacher, [drawn.view for drawn in batch])
                 for drawn, embedding in zip(batch, seen, strict=True):
                     if (small := drawn.small) is None and embedding.features.shape[-1] != self._teacher.resolution:
                         side = embedding.features.shape[-1]

@@ -15,9 +15,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from iseg_core.engine import server
-from iseg_core.training import settings as training_settings
+from iseg_core.training.settings import PRESETS, Preset, Settings
 
-TINY = training_settings.Settings(
+TINY = Settings(
     preset="tiny",
     proxy_vertices=200,
     views=6,
@@ -28,9 +28,8 @@ TINY = training_settings.Settings(
     decoder_widths=(16, 16),
     decoder_steps=3,
 )
-training_settings.PRESETS["tiny"] = TINY
-training_settings.PRESETS["small"] = replace(
-    training_settings.PRESETS["draft"],
+SMALL = replace(
+    PRESETS["draft"].settings,
     preset="small",
     views=10,
     hidden_targets=4,
@@ -38,10 +37,12 @@ training_settings.PRESETS["small"] = replace(
     field_steps=20,
     decoder_steps=20,
 )  # draft in little: real networks, real sizes
-training_settings.PRESETS["endless"] = replace(TINY, preset="endless", field_steps=10**9)
+for settings in (TINY, SMALL, replace(TINY, preset="endless", field_steps=10**9)):
+    PRESETS[settings.preset] = Preset(settings.preset, "", settings)
 
 if "quick" in sys.argv:
-    training_settings.PRESETS.update({name: replace(TINY, preset=name) for name in ("draft", "standard", "paper")})
+    for name in ("draft", "standard", "paper"):
+        PRESETS[name] = replace(PRESETS[name], settings=replace(TINY, preset=name))
 
 if "noisy" in sys.argv:
     module = importlib.import_module("iseg_core.training.train")
@@ -59,8 +60,11 @@ if "noisy" in sys.argv:
 
 for argument in sys.argv[1:]:
     if argument.startswith("http"):
-        from iseg_core.teachers import sam_weights
+        from iseg_core.teachers.registry import TEACHERS, weights_files
 
-        sam_weights.BASE_URL = argument
+        for name, weights in weights_files().items():
+            TEACHERS[name] = replace(
+                TEACHERS[name], weights=replace(weights, url=argument.rstrip("/") + "/" + weights.file)
+            )
 
 server.main()

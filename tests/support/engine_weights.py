@@ -16,10 +16,10 @@ def content(name: str) -> bytes:
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from iseg_core.engine import server
-    from iseg_core.teachers import sam_weights
+    from iseg_core.teachers.registry import TEACHERS, weights_files
 
-    sam_weights.BASE_URL = sys.argv[1]
-    for name, official in sam_weights.REGISTRY.items():
+    for name, official in weights_files().items():
         digest = hashlib.sha256(content(name)).hexdigest()
-        sam_weights.REGISTRY[name] = replace(official, bytes=SIZE, sha256=digest)
+        offered = replace(official, url=sys.argv[1].rstrip("/") + "/" + official.file, bytes=SIZE, sha256=digest)
+        TEACHERS[name] = replace(TEACHERS[name], weights=offered)
     server.main()

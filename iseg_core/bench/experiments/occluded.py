@@ -9,7 +9,7 @@ from ...inference.segmenter import Segmenter
 from ...render.figures import contact_sheet, draw_from
 from ...storage.trained_model import Model
 from ...teachers.registry import make_teacher
-from ...teachers.teacher import Embedding, Prediction, RenderedView, Teacher
+from ...teachers.teacher import Embedding, Prediction, RenderedView, SurfaceTeacher, Teacher
 from ...training.train import train
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
@@ -74,7 +74,7 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
 
 def _student_of_views(item: LabelledMesh, setup: Setup, model: Model) -> Segmenter:
     """A student that was told nothing about the views that do not see a click, as one of a 2D model."""
-    if hasattr(make_teacher(setup.teacher, model, setup.device), "regions"):
+    if isinstance(make_teacher(setup.teacher, model, setup.device), SurfaceTeacher):
         model = train(
             item.mesh,
             lambda prepared: ViewsOnly(make_teacher(setup.teacher, prepared, setup.device)),

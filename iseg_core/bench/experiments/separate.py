@@ -8,7 +8,7 @@ import numpy as np
 
 from ...inference.segmenter import Segmenter
 from ...storage.trained_model import Model
-from ...teachers.registry import GEOMETRIC
+from ...teachers.registry import is_geometric
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
 from ..methods import untrained, votes_of
@@ -54,7 +54,7 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
 
 def _teacher(model: Model, setup: Setup, vertices: np.ndarray) -> np.ndarray:
     """The teacher's own answers to single clicks on vertices [n]: in 3D where it has such, else its votes. [n, V]"""
-    if setup.teacher == GEOMETRIC:
+    if is_geometric(setup.teacher):
         return single_answers(untrained(model), vertices)
     return votes_of(model, setup).singles(vertices)
 

@@ -24,6 +24,7 @@ from iseg_core.cli import arguments as cli_arguments
 from iseg_core.cli import main
 from iseg_core.errors import SettingsError
 from iseg_core.storage.checkpoint import State as Stage
+from iseg_core.teachers.registry import TEACHERS
 from iseg_core.training import settings
 
 SHORT = tiny_settings()
@@ -369,9 +370,14 @@ def test_a_worker_reads_the_weights_of_a_library_once(monkeypatch):
     from iseg_core.version import __version__
 
     read, taught = [], []
-    monkeypatch.setattr("iseg_core.teachers.sam.SamTeacher.from_weights", lambda *asked: read.append(asked) or object())
+    monkeypatch.setattr("iseg_core.teachers.weights.locate", lambda name: (TEACHERS["sam_vit_b"], Path(name)))
+    monkeypatch.setattr(
+        "iseg_core.teachers.sam.make", lambda *asked: read.append((str(asked[1]), asked[3])) or object()
+    )
     module = import_module("iseg_core.training.train")  # the package's attribute of that name is the function
-    monkeypatch.setattr(module, "train", lambda mesh, teacher, **_: taught.append(teacher))
+    monkeypatch.setattr(
+        module, "train", lambda mesh, teacher, **_: taught.append(teacher if teacher == "geometric" else teacher(None))
+    )
     monkeypatch.setattr(pool, "settle", lambda *_: None)  # it would settle this process
     place, mesh = SimpleNamespace(checkpoint=lambda: None), dumbbell(1)
     for weights in ("sam_vit_b", "sam_vit_b", "other.pth", "geometric"):
@@ -379,7 +385,7 @@ def test_a_worker_reads_the_weights_of_a_library_once(monkeypatch):
         pool.train_one("part", mesh.vertices, mesh.faces, arguments, place, 1, 0, None, __version__)  # pyright: ignore[reportArgumentType]
     assert read == [("sam_vit_b", "cpu"), ("other.pth", "cpu")]
     assert taught[0] is taught[1] is not taught[2] and taught[3] == "geometric"
-    pool.held_teacher.cache_clear()
+    pool.held.clear()
 
 
 def test_a_worker_with_another_iseg_is_refused():
@@ -455,7 +461,7 @@ def test_the_command(ray, tmp_path, monkeypatch, capsys, spread):
         yield ray
 
     monkeypatch.setattr("iseg_core.batch.pool.ray_pool", connected)
-    monkeypatch.setitem(settings.PRESETS, "draft", SHORT)
+    monkeypatch.setitem(settings.PRESETS, "draft", settings.Preset("Draft", "", SHORT))
     library(tmp_path, 1)
     (tmp_path / "meshes" / "broken.off").write_text("OFF\nnonsense\n")
     out = tmp_path / "out"

@@ -17,7 +17,7 @@ from iseg_core.bench.report import markdown, write_report
 from iseg_core.cli.main import main
 from iseg_core.clicks.simulated_user import Target, simulate
 from iseg_core.errors import Cancelled, SettingsError
-from iseg_core.training.settings import PRESETS
+from iseg_core.training.settings import PRESETS, Preset
 
 PSB = Path(__file__).resolve().parents[4] / "shared" / "data" / "psb_dev"
 
@@ -42,7 +42,7 @@ def write_princeton(folder: Path, names=("1", "22"), subdivisions: int = 2) -> P
 
 @pytest.fixture
 def tiny(monkeypatch) -> str:
-    monkeypatch.setitem(PRESETS, "tiny", tiny_settings(preset="tiny"))
+    monkeypatch.setitem(PRESETS, "tiny", Preset("Tiny", "", tiny_settings(preset="tiny")))
     return "tiny"
 
 

@@ -20,11 +20,10 @@ from iseg_core.render.camera import sphere_cameras
 from iseg_core.storage.prepare import prepare
 from iseg_core.storage.trained_model import Model
 from iseg_core.teachers.registry import make_teacher
-from iseg_core.training import settings as training_settings
 from iseg_core.training.batches import VoteBatches
 from iseg_core.training.observations import Observations
 from iseg_core.training.observe import observe
-from iseg_core.training.settings import Settings
+from iseg_core.training.settings import PRESETS, Preset, Settings
 
 
 def write_mesh(folder: Path, name: str, mesh: Mesh) -> None:
@@ -39,7 +38,7 @@ def write_mesh(folder: Path, name: str, mesh: Mesh) -> None:
 def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
     """Two labelled shapes, and the shortest trainings that go through every stage."""
     for preset in ("standard", "draft"):
-        monkeypatch.setitem(training_settings.PRESETS, preset, tiny_settings(preset=preset, views=8))
+        monkeypatch.setitem(PRESETS, preset, Preset("", "", tiny_settings(preset=preset, views=8)))
     for key, value in {"proxy_vertices": 500, "field_steps": 4, "decoder_steps": 6}.items():
         monkeypatch.setitem(common.REDUCED, key, value)
     monkeypatch.setattr(fidelity, "VIEWS", (4, 6))

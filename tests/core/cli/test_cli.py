@@ -22,7 +22,7 @@ from iseg_core.progress import Progress
 from iseg_core.storage import trained_model
 from iseg_core.storage.checkpoint import Checkpoint
 from iseg_core.storage.trained_model import Model
-from iseg_core.teachers import sam_weights
+from iseg_core.teachers import registry, weights
 from iseg_core.training import settings as training_settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -367,12 +367,13 @@ def test_doctor_on_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         return next(f for f in doctor.examine() if f.topic == "weights sam_vit_b")
 
     assert "fetch sam_vit_b` (375 MB, Apache-2.0)" in (finding().remedy or "")
-    path = sam_weights.weights_folder() / sam_weights.REGISTRY["sam_vit_b"].file
+    official = registry.weights_files()["sam_vit_b"]
+    path = weights.weights_folder() / official.file
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x")
     assert "wrong length" in finding().value and finding().remedy
     with open(path, "r+b") as file:
-        file.truncate(sam_weights.REGISTRY["sam_vit_b"].bytes)  # sparse: no space is used
+        file.truncate(official.bytes)  # sparse: no space is used
     assert finding().value == str(path) and finding().remedy is None
 
 
@@ -386,7 +387,8 @@ def test_doctor_knows_the_declared_dependencies():
         return {re.split(r"[^A-Za-z0-9_.-]", requirement)[0] for requirement in requirements}
 
     assert names(project["dependencies"]) == set(doctor.REQUIRED)
-    assert names(project["optional-dependencies"]["sam"]) == set(doctor.SAM)
+    for extra in registry.extras():
+        assert names(project["optional-dependencies"][extra.name]) == set(extra.packages)
     assert names(project["optional-dependencies"]["cluster"]) == set(doctor.CLUSTER)
 
 
@@ -398,7 +400,7 @@ def test_fetch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         progress(Progress("download", 0.5, 10.0))
         return f"/cache/{name}"
 
-    monkeypatch.setattr(sam_weights, "fetch", fetch)
+    monkeypatch.setattr(weights, "fetch", fetch)
     assert main.main(["fetch", "sam_vit_b"]) == 0
     out, err = output(capsys)
     assert "/cache/sam_vit_b is complete" in out and "download: 50 %, 10 s left" in err
@@ -408,7 +410,7 @@ def test_an_interrupted_fetch_says_that_it_can_go_on(monkeypatch: pytest.MonkeyP
     def fetch(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sam_weights, "fetch", fetch)
+    monkeypatch.setattr(weights, "fetch", fetch)
     assert main.main(["fetch", "sam_vit_b"]) == 130
     assert "the same command goes on from there" in output(capsys)[1]
 
@@ -433,8 +435,9 @@ def mesh_file(tmp_path: Path) -> str:
 def test_a_mesh_is_trained_asked_and_described(
     mesh_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    short = dataclasses.replace(training_settings.PRESETS["draft"], views=6, field_steps=4, decoder_steps=4)
-    monkeypatch.setitem(training_settings.PRESETS, "draft", short)
+    draft = training_settings.PRESETS["draft"]
+    short = dataclasses.replace(draft.settings, views=6, field_steps=4, decoder_steps=4)
+    monkeypatch.setitem(training_settings.PRESETS, "draft", dataclasses.replace(draft, settings=short))
     model, first, again = str(tmp_path / "m.iseg"), str(tmp_path / "first.npy"), str(tmp_path / "again.npy")
     assert main.main(["train", mesh_file, "-o", model, "--preset", "draft", "--device", "cpu"]) == 0
     assert "decoder: 100 %" in output(capsys)[1]

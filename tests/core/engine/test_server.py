@@ -288,7 +288,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = training_settings.Settings(
         "tiny", views=4, click_range=(6, 6), second_clicks=1, hidden_targets=1, field_steps=2, decoder_steps=2
     )
-    monkeypatch.setitem(training_settings.PRESETS, "tiny", tiny)
+    monkeypatch.setitem(training_settings.PRESETS, "tiny", training_settings.Preset("Tiny", "", tiny))
 
 
 def test_a_fit_that_diverged_leaves_no_checkpoint(tmp_path: Path, connect, monkeypatch: pytest.MonkeyPatch, tiny: None):

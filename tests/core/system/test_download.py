@@ -21,10 +21,13 @@ from hypothesis import strategies as st
 
 from iseg_core.errors import Cancelled, WeightsError
 from iseg_core.system import download, folders
-from iseg_core.teachers import sam_weights
+from iseg_core.teachers import registry, weights
+from iseg_core.teachers.registry import TEACHERS, TeacherEntry, WeightsFile
 
 CONTENT = random.Random(0).randbytes(400_000)
-TINY = sam_weights.WeightsFile("tiny", "vit_b", "tiny.pth", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+FILE = "tiny.pth"
+OFFERED = WeightsFile(f"https://h.example/{FILE}", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), "Tiny", "none")
+TINY = TeacherEntry("tiny", "Tiny", "A teacher with weights", ".sam:make", weights=OFFERED)
 
 
 @dataclass
@@ -115,54 +118,54 @@ def folder(tmp_path, monkeypatch):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("ISEG_CACHE", str(tmp_path / "cache with späce"))
-    monkeypatch.setattr(sam_weights, "REGISTRY", {"tiny": TINY, "sam_vit_b": sam_weights.REGISTRY["sam_vit_b"]})
+    for name in TEACHERS.keys() - {"geometric", "sam_vit_b"}:
+        monkeypatch.delitem(TEACHERS, name)
+    monkeypatch.setitem(TEACHERS, "tiny", TINY)
     monkeypatch.setattr(download, "PAUSE", 0.0)
-    return sam_weights.weights_folder()
+    return weights.weights_folder()
 
 
 def arrived(folder):
-    path = folder / TINY.file
+    path = folder / FILE
     return path.exists() and path.read_bytes() == CONTENT
 
 
 def refused(server, folder, match, **keywords):
     """fetch must refuse, and the file must not be there under its name."""
     with pytest.raises(WeightsError, match=match) as error:
-        sam_weights.fetch("tiny", base_url=server.url, **keywords)
-    assert not (folder / TINY.file).exists()
+        weights.fetch("tiny", base_url=server.url, **keywords)
+    assert not (folder / FILE).exists()
     return str(error.value)
 
 
 def test_official_files():
-    from iseg_core.teachers.sam_weights import BASE_URL
-
-    assert BASE_URL.startswith("https://")
-    for name in ("sam_vit_b",):
-        assert sam_weights.REGISTRY[name].url == BASE_URL + "sam_vit_b_01ec64.pth"
-        assert sam_weights.REGISTRY[name].size == "375 MB"
-    assert sam_weights.readable_size(2_564_550_879) == "2.6 GB"
+    official = registry.weights_files()["sam_vit_b"]
+    assert official.url == "https://dl.fbaipublicfiles.com/segment_anything/sam_vit_b_01ec64.pth"
+    assert official.host == "dl.fbaipublicfiles.com" and official.file == "sam_vit_b_01ec64.pth"
+    assert official.size == "375 MB" and official.licence == "Apache-2.0"
+    assert registry.readable_size(2_564_550_879) == "2.6 GB"
 
 
 def test_whole_file_then_no_second_download(server, folder):
     server.script = [answer()]
     seen = []
-    path = sam_weights.fetch("tiny", progress=seen.append, base_url=server.url)
-    assert path == folder / TINY.file and arrived(folder)
+    path = weights.fetch("tiny", progress=seen.append, base_url=server.url)
+    assert path == folder / FILE and arrived(folder)
     assert not list(folder.glob("*.part"))
     assert {p.stage for p in seen} == {"download", "check"}
     fractions = [p.fraction for p in seen]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
-    assert sam_weights.fetch("tiny", base_url=server.url) == path
+    assert weights.fetch("tiny", base_url=server.url) == path
     assert server.ranges == [None]
-    assert sam_weights.locate("tiny") == (TINY, path)
-    assert sam_weights.locate(path) == (TINY, path)
+    assert weights.locate("tiny") == (TINY, path)
+    assert weights.locate(path) == (TINY, path)
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["cut", "stalled"])
 def test_broken_connection_goes_on(server, folder, monkeypatch, silent):
     monkeypatch.setattr(download, "TIMEOUT", 0.3)
     server.script = [answer(cut=150_000, silent=silent), answer()]
-    sam_weights.fetch("tiny", base_url=server.url)
+    weights.fetch("tiny", base_url=server.url)
     assert arrived(folder)
     assert server.ranges == [None, "bytes=150000-"]
 
@@ -174,7 +177,7 @@ def test_connection_that_never_holds(server, folder):
     assert (folder / "tiny.pth.part").stat().st_size == 150_000
     assert len(server.ranges) == 1 + download.ATTEMPTS
     server.script, server.ranges = [answer()], []
-    sam_weights.fetch("tiny", base_url=server.url)
+    weights.fetch("tiny", base_url=server.url)
     assert arrived(folder) and server.ranges == ["bytes=150000-"]
 
 
@@ -182,8 +185,8 @@ def test_nobody_there(folder):
     with socket.socket() as unused:  # bound but not listening: a port where connections are refused
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(WeightsError, match="Check the connection and the proxy"):
-            sam_weights.fetch("tiny", base_url=f"http://127.0.0.1:{unused.getsockname()[1]}/")
-    assert not (folder / TINY.file).exists()
+            weights.fetch("tiny", base_url=f"http://127.0.0.1:{unused.getsockname()[1]}/")
+    assert not (folder / FILE).exists()
 
 
 @pytest.mark.parametrize("sent", [None, 100_000], ids=["before the answer", "in the middle"])
@@ -201,17 +204,17 @@ def test_cancel_while_the_server_is_silent(server, folder, sent):
         return reached.is_set() if sent is None else part.exists() and part.stat().st_size > 0
 
     with pytest.raises(Cancelled):
-        sam_weights.fetch("tiny", cancel=cancel, base_url=server.url)
-    assert not server.release.is_set() and not (folder / TINY.file).exists()
+        weights.fetch("tiny", cancel=cancel, base_url=server.url)
+    assert not server.release.is_set() and not (folder / FILE).exists()
     server.release.set()
     server.script = [answer()]
-    sam_weights.fetch("tiny", base_url=server.url)  # the lock was let go
+    weights.fetch("tiny", base_url=server.url)  # the lock was let go
     assert arrived(folder)
 
 
 def test_server_without_ranges(server, folder):
     server.script = [answer(cut=250_000, ranges=False), answer(ranges=False)]
-    sam_weights.fetch("tiny", base_url=server.url)
+    weights.fetch("tiny", base_url=server.url)
     assert arrived(folder) and server.ranges == [None, "bytes=250000-"]
 
 
@@ -224,7 +227,7 @@ def test_server_that_does_not_resume(server, folder, fault):
         handler.wfile.write(CONTENT[7:])
 
     server.script = [answer(cut=100), answer(status=416, content=b"") if fault == "416" else other_range, answer()]
-    sam_weights.fetch("tiny", base_url=server.url)
+    weights.fetch("tiny", base_url=server.url)
     assert arrived(folder) and server.ranges == [None, "bytes=100-", None]
 
 
@@ -239,7 +242,7 @@ def test_redirect_elsewhere_is_refused(server, folder, target):
 
 def test_redirect_within_the_host_is_followed(server, folder):
     server.script = [redirect("/elsewhere"), answer()]
-    sam_weights.fetch("tiny", base_url=server.url)
+    weights.fetch("tiny", base_url=server.url)
     assert arrived(folder) and server.paths == ["/tiny.pth", "/elsewhere"]
 
 
@@ -279,18 +282,18 @@ def test_damaged_beginning_from_an_earlier_run(server, folder):
     for left in (b"x" * 1000, b"x" * len(CONTENT), b"x" * (len(CONTENT) + 1)):
         (folder / "tiny.pth.part").write_bytes(left)
         server.script = [answer()]
-        sam_weights.fetch("tiny", base_url=server.url)
+        weights.fetch("tiny", base_url=server.url)
         assert arrived(folder)
-        (folder / TINY.file).unlink()
+        (folder / FILE).unlink()
 
 
 def test_damaged_final_file_is_replaced(server, folder):
     folder.mkdir(parents=True)
-    (folder / TINY.file).write_bytes(b"x" * len(CONTENT))
+    (folder / FILE).write_bytes(b"x" * len(CONTENT))
     with pytest.raises(WeightsError, match="fetch tiny` replaces it"):
-        sam_weights.locate("tiny")
+        weights.locate("tiny")
     server.script = [answer()]
-    sam_weights.fetch("tiny", base_url=server.url)
+    weights.fetch("tiny", base_url=server.url)
     assert arrived(folder)
 
 
@@ -321,21 +324,21 @@ def test_folder_that_cannot_be_made(server, folder):
 )
 def test_only_https(folder, address):
     with pytest.raises(WeightsError, match="HTTPS"):
-        sam_weights.fetch("tiny", base_url=address)
+        weights.fetch("tiny", base_url=address)
 
 
 def test_user_proxy_for_http(server, folder, monkeypatch):
     monkeypatch.setenv("http_proxy", server.url)
     server.script = [answer()]
-    sam_weights.fetch("tiny", base_url="http://localhost:1/")  # nobody listens there
+    weights.fetch("tiny", base_url="http://localhost:1/")  # nobody listens there
     assert arrived(folder) and server.paths == ["http://localhost:1/tiny.pth"]
 
 
 def test_user_proxy_for_the_official_address(server, folder, monkeypatch):
     monkeypatch.setenv("https_proxy", server.url)
     with pytest.raises(WeightsError, match="403"):
-        sam_weights.fetch("tiny")
-    assert set(server.paths) == {"dl.fbaipublicfiles.com:443"}
+        weights.fetch("tiny")
+    assert set(server.paths) == {"h.example:443"}
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl program makes the certificate of this test")
@@ -351,7 +354,7 @@ def test_certificate_that_nobody_signed(folder, tmp_path):
     thread.start()
     try:
         with pytest.raises(WeightsError, match="SSL_CERT_FILE"):
-            sam_weights.fetch("tiny", base_url=f"https://127.0.0.1:{web.server_address[1]}/")
+            weights.fetch("tiny", base_url=f"https://127.0.0.1:{web.server_address[1]}/")
     finally:
         web.shutdown()
         thread.join()
@@ -368,19 +371,20 @@ def test_any_sequence_of_cuts_ends_well(server, folder, cuts, healed):
     server.script = [answer(cut=cut, ranges=ranges, length=length) for cut, ranges, length in cuts]
     server.script.append(answer() if healed else answer(cut=0))
     try:
-        sam_weights.fetch("tiny", base_url=server.url)
+        weights.fetch("tiny", base_url=server.url)
     except WeightsError as error:
-        assert "the next attempt goes on" in str(error) and not (folder / TINY.file).exists()
+        assert "the next attempt goes on" in str(error) and not (folder / FILE).exists()
         server.script = [answer()]
-        sam_weights.fetch("tiny", base_url=server.url)
+        weights.fetch("tiny", base_url=server.url)
     assert arrived(folder)
-    (folder / TINY.file).unlink()
+    (folder / FILE).unlink()
 
 
 FETCH = f"""
 import sys
-from iseg_core import weights
-weights.REGISTRY["tiny"] = weights.{TINY!r}
+from iseg_core.teachers import weights
+from iseg_core.teachers.registry import TEACHERS, TeacherEntry, WeightsFile
+TEACHERS["tiny"] = {TINY!r}
 print(weights.fetch("tiny", base_url=sys.argv[1]))
 assert "torch" not in sys.modules
 """
@@ -398,7 +402,7 @@ def test_two_processes_share_one_download(server, folder):
     time.sleep(0.3)  # time enough for the other one to come as far, if it could
     assert server.ranges == [None]
     server.release.set()
-    assert first.communicate()[0] == second.communicate()[0] == f"{folder / TINY.file}\n"
+    assert first.communicate()[0] == second.communicate()[0] == f"{folder / FILE}\n"
     assert (first.returncode, second.returncode) == (0, 0)
     assert arrived(folder) and server.ranges == [None, "bytes=100000-"]
 
@@ -411,17 +415,17 @@ def test_killed_process_leaves_what_arrived(server, folder):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
     process.communicate()
-    assert not (folder / TINY.file).exists()
+    assert not (folder / FILE).exists()
     have = part.stat().st_size
-    sam_weights.fetch("tiny", base_url=server.url)
+    weights.fetch("tiny", base_url=server.url)
     assert arrived(folder) and server.ranges == [None, f"bytes={have}-"]
 
 
 @pytest.fixture
 def hashed(monkeypatch):
     """The paths that were hashed."""
-    paths, real = [], sam_weights._sha256
-    monkeypatch.setattr(sam_weights, "_sha256", lambda path, report: paths.append(path) or real(path, report))
+    paths, real = [], weights._sha256
+    monkeypatch.setattr(weights, "_sha256", lambda path, report: paths.append(path) or real(path, report))
     return paths
 
 
@@ -429,29 +433,29 @@ def test_a_checked_file_is_not_hashed_again(tmp_path, hashed):
     path = tmp_path / "mine.pth"
     path.write_bytes(CONTENT)
     for _ in range(3):
-        assert sam_weights.verify(path) == TINY
+        assert weights.verify(path) == TINY
     assert hashed == [path]
     os.utime(path, ns=(0, 12345))
-    assert sam_weights.verify(path) == TINY
+    assert weights.verify(path) == TINY
     assert hashed == [path] * 2
     path.write_bytes(b"x" + CONTENT[1:])
     with pytest.raises(WeightsError, match="none of the official files"):
-        sam_weights.verify(path)
+        weights.verify(path)
     with pytest.raises(WeightsError):  # a refusal is not noted either
-        sam_weights.verify(path)
+        weights.verify(path)
     assert hashed == [path] * 4
 
 
 def test_a_note_about_another_file_is_worth_nothing(tmp_path, folder, hashed):
     path = tmp_path / "mine.pth"
     path.write_bytes(CONTENT)
-    sam_weights.verify(path)
+    weights.verify(path)
     (note,) = (folder / "checked").iterdir()
     good = json.loads(note.read_bytes())
     for junk in (b"", b"\xff", b"[]", b"null", b"12", json.dumps(good | {"path": "/else"}).encode()):
         hashed.clear()
         note.write_bytes(junk)
-        assert sam_weights.verify(path) == TINY
+        assert weights.verify(path) == TINY
         assert hashed == [path]
 
 
@@ -460,7 +464,7 @@ def test_cache_that_cannot_be_written_only_costs_time(tmp_path, monkeypatch, has
     path.write_bytes(CONTENT)
     blocked.write_bytes(b"")
     monkeypatch.setenv("ISEG_CACHE", str(blocked))
-    assert sam_weights.verify(path) == sam_weights.verify(path) == TINY
+    assert weights.verify(path) == weights.verify(path) == TINY
     assert hashed == [path] * 2
 
 
@@ -468,28 +472,28 @@ def test_check_can_be_cancelled(tmp_path):
     path = tmp_path / "mine.pth"
     path.write_bytes(CONTENT)
     with pytest.raises(Cancelled):
-        sam_weights.verify(path, cancel=lambda: True)
+        weights.verify(path, cancel=lambda: True)
 
 
 def test_missing_weights_say_how_to_get_them(folder):
     with pytest.raises(WeightsError) as error:
-        sam_weights.locate("sam_vit_b")
+        weights.locate("sam_vit_b")
     for words in ("python -m iseg_core fetch sam_vit_b", "375 MB", "Apache-2.0", "--teacher geometric"):
         assert words in str(error.value)
 
 
 def test_unknown_names_and_foreign_files(tmp_path):
-    with pytest.raises(WeightsError, match="tiny, sam_vit_b"):
-        sam_weights.locate("sam_vit_x")
-    with pytest.raises(WeightsError, match="tiny, sam_vit_b"):
-        sam_weights.fetch("sam_vit_x")
+    with pytest.raises(WeightsError, match="sam_vit_b, tiny"):
+        weights.locate("sam_vit_x")
+    with pytest.raises(WeightsError, match="sam_vit_b, tiny"):
+        weights.fetch("sam_vit_x")
     with pytest.raises(WeightsError, match="cannot be read"):
-        sam_weights.verify(tmp_path / "missing")
+        weights.verify(tmp_path / "missing")
     for content in (b"", b"x", b"x" * len(CONTENT)):
         path = tmp_path / "foreign.pth"
         path.write_bytes(content)
         with pytest.raises(WeightsError, match="not opened"):
-            sam_weights.locate(str(path))
+            weights.locate(str(path))
 
 
 def test_cache_folder(monkeypatch, tmp_path):

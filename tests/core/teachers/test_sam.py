@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import os
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +17,8 @@ from support.sam import import_segment_anything, tiny_sam
 
 from iseg_core.errors import IsegError, SettingsError, WeightsError
 from iseg_core.system.device import pick_device
-from iseg_core.teachers import sam_weights
+from iseg_core.teachers import weights
+from iseg_core.teachers.registry import TEACHERS, TeacherEntry, WeightsFile
 from iseg_core.teachers.sam import PIXEL_MEAN, PIXEL_STD, VIEW_RESOLUTION, SamTeacher
 from iseg_core.teachers.sam_attention import FusedAttention, fuse_attention
 from iseg_core.teachers.teacher import Embedding, RenderedView
@@ -289,13 +291,14 @@ def test_cuda_stays_close(teacher, embedding):
 
 @pytest.mark.parametrize("name", ["sam_vit_b", "sam_vit_l", "sam_vit_h"])
 def test_official_architectures_fit_the_official_files(name):
-    entry = sam_weights.REGISTRY[name]
+    official = TEACHERS[name].weights
+    assert official is not None
     with torch.device("meta"):
-        sam = segment_anything.sam_model_registry[entry.architecture]()
+        sam = segment_anything.sam_model_registry[official.architecture]()
     state = sam.state_dict()
     # A file holds the tensors as float32 and little else: names, shapes and padding, some hundred bytes a tensor.
     tensors = sum(4 * tensor.numel() for tensor in state.values())
-    assert 0 < entry.bytes - tensors < 500 * len(state)
+    assert 0 < official.bytes - tensors < 500 * len(state)
     depth = len(sam.image_encoder.blocks)
     for key in ("attn.qkv.weight", "attn.rel_pos_h", "attn.rel_pos_w", "mlp.lin1.weight", "norm2.bias"):
         assert f"image_encoder.blocks.{depth - 1}.{key}" in state
@@ -310,17 +313,15 @@ def test_official_architectures_fit_the_official_files(name):
 def official_file(tmp_path, monkeypatch):
     """Makes a file the official one of an architecture `tiny`, in a cache of our own; returns the function for that."""
     monkeypatch.setenv("ISEG_CACHE", str(tmp_path))
-    monkeypatch.setattr(sam_weights, "REGISTRY", dict(sam_weights.REGISTRY))
     monkeypatch.setitem(segment_anything.sam_model_registry, "tiny", tiny_sam)
 
     def make(state):
-        path = sam_weights.weights_folder() / "tiny.pth"
+        path = weights.weights_folder() / "tiny.pth"
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(state, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        sam_weights.REGISTRY["sam_tiny"] = sam_weights.WeightsFile(
-            "sam_tiny", "tiny", path.name, path.stat().st_size, digest
-        )
+        file = WeightsFile(f"https://h.example/{path.name}", path.stat().st_size, digest, "Tiny", "none", "tiny")
+        monkeypatch.setitem(TEACHERS, "sam_tiny", TeacherEntry("sam_tiny", "", "", ".sam:make", weights=file))
         return path
 
     return make
@@ -332,7 +333,7 @@ def test_from_weights(official_file):
     expected = SamTeacher(trained, "sam_tiny", "no file", "cpu").look(picture())
     for given_as in ("sam_tiny", path, str(path)):
         teacher = SamTeacher.from_weights(given_as, "cpu")
-        assert teacher.name == "sam_tiny" and teacher.fingerprint == sam_weights.REGISTRY["sam_tiny"].sha256
+        assert teacher.name == "sam_tiny" and teacher.fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
         np.testing.assert_array_equal(teacher.look(picture()).features, expected.features)
     assert not any(p.requires_grad for p in teacher._sam.parameters())
 
@@ -389,7 +390,9 @@ def test_missing_package(monkeypatch, missing):
     for name in [name for name in sys.modules if name.split(".")[0] in ("segment_anything", missing)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.setattr("iseg_core.teachers.sam.locate", lambda *asked: (None, None))  # the weights are there
+    monkeypatch.setattr(
+        "iseg_core.teachers.sam.locate", lambda *asked: (TEACHERS["sam_vit_b"], Path())
+    )  # the weights are there
     with pytest.raises(SettingsError, match=r"pip install iseg-core\[sam\]"):
         SamTeacher.from_weights("sam_vit_b", "cpu")
 
@@ -403,7 +406,7 @@ def test_torchvision_of_another_torch(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "segment_anything"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-    monkeypatch.setattr("iseg_core.teachers.sam.locate", lambda *asked: (None, None))
+    monkeypatch.setattr("iseg_core.teachers.sam.locate", lambda *asked: (TEACHERS["sam_vit_b"], Path()))
     with pytest.raises(SettingsError, match="does not fit torch"):
         SamTeacher.from_weights("sam_vit_b", "cpu")
 

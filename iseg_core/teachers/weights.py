@@ -1,7 +1,8 @@
-"""Official weights of the 2D models: where they come from, where they lie, and that they are what they claim to be.
+"""Weights of the teachers that need some: download them, find them in the cache, check that they are official files.
 
-Nothing is downloaded unless `fetch` is called. A file that arrives lies under its final name only once its sha256 is
-right; until then it is `<file>.part`, from which an interrupted download goes on (transfer.py).
+Which files there are, the registry says. Nothing is downloaded unless `fetch` is called. A file that arrives lies under
+its final name only once its sha256 is right; until then it is `<file>.part`, from which an interrupted download goes on
+(system/download.py).
 """
 
 import hashlib
@@ -10,77 +11,23 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ..errors import Cancelled, DownloadError, WeightsError
 from ..progress import Progress, ProgressCallback
 from ..system.atomic_file import atomic_write, replace
 from ..system.download import download
 from ..system.folders import cache_folder
+from .registry import DEFAULT_TEACHER, TEACHERS, TeacherEntry, WeightsFile, weights_files
 
-BASE_URL = "https://dl.fbaipublicfiles.com/segment_anything/"
 BY_HAND = "use it by its path (`--weights FILE`)"
 CHUNK = 1 << 20  # bytes hashed between two looks at `cancel`
 FETCHING = {"wait": (0.0, 0.0), "download": (0.0, 0.95), "check": (0.95, 0.05)}  # begin and share of the progress
 CHECKING = {"check": (0.0, 1.0)}
 
 
-@dataclass(frozen=True)
-class WeightsFile:
-    """One official file."""
-
-    name: str  # as the user gives it, also the teacher's name
-    architecture: str  # its key in segment_anything.sam_model_registry
-    file: str
-    bytes: int
-    sha256: str
-    licence: str = "Apache-2.0"
-
-    @property
-    def url(self) -> str:
-        return BASE_URL + self.file
-
-    @property
-    def size(self) -> str:
-        """The size as people read it: 375 MB, 2.6 GB."""
-        return readable_size(self.bytes)
-
-
-REGISTRY = {
-    weights.name: weights
-    for weights in (
-        WeightsFile(
-            "sam_vit_b",
-            "vit_b",
-            "sam_vit_b_01ec64.pth",
-            375_042_383,
-            "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-        ),
-        WeightsFile(
-            "sam_vit_l",
-            "vit_l",
-            "sam_vit_l_0b3195.pth",
-            1_249_524_607,
-            "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-        ),
-        WeightsFile(
-            "sam_vit_h",
-            "vit_h",
-            "sam_vit_h_4b8939.pth",
-            2_564_550_879,
-            "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
-        ),
-    )
-}
-
-
-def readable_size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
 def weights_folder() -> Path:
+    """Folder of the fetched weights, in the user's cache."""
     return cache_folder() / "weights"
 
 
@@ -88,58 +35,63 @@ def locate(
     name_or_path: str | os.PathLike,
     progress: ProgressCallback | None = None,
     cancel: Callable[[], bool] | None = None,
-) -> tuple[WeightsFile, Path]:
-    """Find official weights by name in the cache, or by the path of a file, and check them (see `verify`).
+) -> tuple[TeacherEntry, Path]:
+    """Find a teacher's weights by its name in the cache, or by the path of a file, and check them (see `verify`).
 
     Raises WeightsError where there are none, or they are not the official file; the message says what to do.
     """
-    weights = REGISTRY.get(str(name_or_path))
-    if weights is None:
+    name, offered = os.fspath(name_or_path), weights_files()
+    if name not in offered:
         path = Path(name_or_path).expanduser()
         if not path.is_file():
             raise WeightsError(
-                f"There is no file {str(path)!r} and no 2D model of that name; the names are {', '.join(REGISTRY)}. "
-                "`--teacher geometric` needs no weights."
+                f"There is no file {str(path)!r} and no 2D model of that name; the names are {', '.join(offered)}. "
+                f"`--teacher {DEFAULT_TEACHER}` needs no weights."
             )
         return verify(path, progress, cancel), path
+    weights = offered[name]
     path = weights_folder() / weights.file
     if not path.is_file():
         raise WeightsError(
-            f"The weights of {weights.name} are not on this machine. `python -m iseg_core fetch {weights.name}` "
-            f"fetches them ({weights.size}, licence {weights.licence}, from {urlsplit(BASE_URL).hostname}), and "
-            "`--teacher geometric` needs none."
+            f"The weights of {name} are not on this machine. `python -m iseg_core fetch {name}` "
+            f"fetches them ({weights.size}, licence {weights.licence}, from {weights.host}), and "
+            f"`--teacher {DEFAULT_TEACHER}` needs none."
         )
     if not _is_official(path, weights, _Report(CHECKING, progress, cancel)):
         raise WeightsError(
-            f"{path} is not the official file of {weights.name}, so it is not opened. "
-            f"`python -m iseg_core fetch {weights.name}` replaces it; `--teacher geometric` needs none."
+            f"{path} is not the official file of {name}, so it is not opened. "
+            f"`python -m iseg_core fetch {name}` replaces it; `--teacher {DEFAULT_TEACHER}` needs none."
         )
-    return weights, path
+    return TEACHERS[name], path
 
 
 def verify(
     path: str | os.PathLike,
     progress: ProgressCallback | None = None,
     cancel: Callable[[], bool] | None = None,
-) -> WeightsFile:
-    """Which official file lies at `path`, by its length and sha256. Raises WeightsError where it is none of them.
+) -> TeacherEntry:
+    """Identify the official file at `path` by its length and sha256: the entry of its teacher.
+
+    Raises WeightsError where it is none of them, and Cancelled where `cancel` says so.
 
     A file that was found right is not hashed again until its length or time of change differ from those noted then.
     """
-    path, report = Path(path), _Report(CHECKING, progress, cancel)
+    path, report, offered = Path(path), _Report(CHECKING, progress, cancel), weights_files()
     try:
         length = path.stat().st_size
-        for weights in REGISTRY.values():
+        for name, weights in offered.items():
             if weights.bytes == length and _is_official(path, weights, report):
-                return weights
+                return TEACHERS[name]
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read ({error.strerror or error}). Check the path and its rights."
         ) from error
+    families = " or ".join(dict.fromkeys(weights.family for weights in offered.values()))
+    smallest = min(offered, key=lambda name: offered[name].bytes)
     raise WeightsError(
-        f"{path} ({length:,} bytes) is none of the official files of Segment Anything. It is not opened, for such a "
-        "file can run programs. `python -m iseg_core fetch sam_vit_b` fetches an official one "
-        f"({REGISTRY['sam_vit_b'].size}); `--teacher geometric` needs none."
+        f"{path} ({length:,} bytes) is none of the official files of {families}. It is not opened, for such a "
+        f"file can run programs. `python -m iseg_core fetch {smallest}` fetches an official one "
+        f"({offered[smallest].size}); `--teacher {DEFAULT_TEACHER}` needs none."
     )
 
 
@@ -149,21 +101,22 @@ def fetch(
     cancel: Callable[[], bool] | None = None,
     base_url: str | None = None,
 ) -> Path:
-    """Download official weights into the cache and return their path; what is there already is not fetched again.
+    """Download a teacher's official weights into the cache and return their path; what is there is not fetched again.
 
     An interrupted download goes on where it ended. Two processes may fetch the same file: the second waits for the
     first and takes its result. The user's proxy settings are honoured.
 
     progress: receives Progress with the stages "wait", "download" and "check".
     cancel: asked several times a second; True ends the download with Cancelled, and what arrived is kept.
-    base_url: a mirror of BASE_URL; HTTPS, or HTTP on this very machine.
+    base_url: a mirror of the folder that the file comes from; HTTPS, or HTTP on this very machine.
 
     Raises WeightsError: unknown name, no connection, a server that does not offer the official file, no space.
     """
-    if name not in REGISTRY:
-        raise WeightsError(f"There are no weights called {name!r}; the names are {', '.join(REGISTRY)}.")
-    weights, report = REGISTRY[name], _Report(FETCHING, progress, cancel)
-    url = (base_url or BASE_URL).rstrip("/") + "/" + weights.file
+    offered = weights_files()
+    if name not in offered:
+        raise WeightsError(f"There are no weights called {name!r}; the names are {', '.join(offered)}.")
+    weights, report = offered[name], _Report(FETCHING, progress, cancel)
+    url = weights.url if base_url is None else base_url.rstrip("/") + "/" + weights.file
     final = weights_folder() / weights.file
     part = final.with_name(final.name + ".part")
     try:
@@ -204,7 +157,7 @@ def _complete(part: Path, weights: WeightsFile, url: str, report: "_Report") -> 
 
 
 def _is_official(path: Path, weights: WeightsFile, report: "_Report") -> bool:
-    """Whether `path` holds these weights; hashes it unless that was done since it last changed."""
+    """Tell whether `path` holds these weights; hashes it unless that was done since it last changed."""
     stamp = _stamp(path)
     if stamp["bytes"] != weights.bytes:
         return False
@@ -217,6 +170,7 @@ def _is_official(path: Path, weights: WeightsFile, report: "_Report") -> bool:
 
 
 def _sha256(path: Path, report: "_Report") -> str:
+    """Hash a file, in hexadecimal digits."""
     digest, size, done = hashlib.sha256(), max(path.stat().st_size, 1), 0
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK):
@@ -227,12 +181,13 @@ def _sha256(path: Path, report: "_Report") -> str:
 
 
 def _stamp(path: Path) -> dict:
-    """What changes when a file does."""
+    """Path, length and time of change of a file: they differ when it was changed."""
     stat = path.stat()
     return {"path": str(path.resolve()), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
 def _note_path(path: Path) -> Path:
+    """Path of the note that says how a file was when its hash was found right."""
     # In the cache, not beside the file: the user's own copy may lie where we may not write.
     return weights_folder() / "checked" / (hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16] + ".json")
 
@@ -256,7 +211,7 @@ def _note(path: Path, stamp: dict, weights: WeightsFile) -> None:
 
 @contextmanager
 def _alone(final: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds the lock of one download; calls `waiting` while another process has it. A process that dies lets go."""
+    """Hold the lock of one download; calls `waiting` while another process has it. A process that dies lets go."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(final.with_name(final.name + ".lock"))
@@ -284,7 +239,7 @@ class _Report:
         self._stage, self._began, self._first, self._last = "", 0.0, 0.0, 0.0
 
     def __call__(self, stage: str, done: float) -> None:
-        """`done`: fraction of `stage`. Raises Cancelled where the caller asked to stop."""
+        """Report the fraction `done` of a stage. Raises Cancelled where the caller asked to stop."""
         if self._cancel is not None and self._cancel():
             raise Cancelled("Stopped. What has arrived of a download is kept: the next attempt goes on from there.")
         now = time.monotonic()
