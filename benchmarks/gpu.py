@@ -1,4 +1,4 @@
-"""All checks and figures that need a GPU, in one run of some minutes: prints tables, writes JSON and Markdown.
+"""Check and measure all that needs a GPU, in one run of some minutes: tables, JSON and Markdown.
 
 python benchmarks/gpu.py [--device cuda] [-o out/gpu]             on the GPU; stops with a sentence where there is none
 python benchmarks/gpu.py --device cpu --tiny                      the same program, small: proves that it runs
@@ -64,7 +64,7 @@ def _cell(value: Any) -> str:
 
 
 def goals(figures: list[dict]) -> list[dict]:
-    """The goals for one H200 beside what was measured."""
+    """Rows of the goals for one H200 beside what was measured."""
     by_run = {row["run"]: row for row in figures}
     return [
         {

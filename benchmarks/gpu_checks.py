@@ -1,4 +1,4 @@
-"""The checks of gpu.py: each returns rows, and raises AssertionError where the device computes something else."""
+"""Checks of gpu.py: each returns rows, and raises AssertionError where the device computes something else."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -76,7 +76,7 @@ def check_gradients(device: torch.device, scale: Scale) -> list[dict]:
             return _field(observations, vertices, replace(scale.settings, field_steps=1), where)
 
     def loss(where: torch.device) -> torch.Tensor:
-        """Of a whole fit, with each one's own precision."""
+        """Compare whole fits, each with its device's own precision."""
         features = _field(observations, vertices, scale.settings, where).cpu()  # [P, d]
         return FieldLoss(observations)(features)[None]  # [1]
 
@@ -105,7 +105,7 @@ def check_replayed(device: torch.device, scale: Scale) -> list[dict]:
 
 
 def check_answers(device: torch.device, scale: Scale) -> list[dict]:
-    """One model asked on both; and decoders that were trained on both answer training clicks alike."""
+    """Ask one model on both devices; compare the answers of decoders trained on each to training clicks."""
     mesh = jack(scale.vertices)
     model = train(mesh, preset=scale.settings, device=str(device))
     ours, theirs = iseg.Segmenter(model, device="cpu"), iseg.Segmenter(model, device=str(device))
@@ -150,7 +150,7 @@ def check_sam(device: torch.device, scale: Scale) -> list[dict]:
 
 
 def _check_halving(device: torch.device, scale: Scale, views: list[RenderedView]) -> dict:
-    """A GPU that is really full where there is one; else an encoder that says so."""
+    """Fill a GPU where there is one; else let an encoder say that it is full."""
     teacher = SamTeacher(random_sam("tiny" if scale.tiny else "vit_b"), "sam", "random", device)
     expected = teacher.look_many(views)
     teacher._views.size = 64

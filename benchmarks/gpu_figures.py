@@ -1,4 +1,4 @@
-"""The figures of gpu.py: each returns rows."""
+"""Figures of gpu.py: each returns rows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +20,7 @@ from iseg_core.training.train import train
 
 
 def limits(device: torch.device, scale: Scale) -> list[dict]:
-    """What the device does at most: one large product, one copy of a large array."""
+    """Measure what the device does at most: one large product, one copy of a large array."""
     clock, rows, n = Clock(device), [], scale.matrix
     kinds = [("float32", torch.float32, False)]
     if device.type == "cuda":
@@ -40,7 +40,7 @@ def limits(device: torch.device, scale: Scale) -> list[dict]:
 
 
 def sam_stages(device: torch.device, scale: Scale) -> list[dict]:
-    """A view and a prompt, at several batch sizes."""
+    """Time a view and a prompt at several batch sizes."""
     clock, rows = Clock(device), []
     teacher = SamTeacher(random_sam(scale.architecture), "sam", "random", device)
     image = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)  # [224, 224, 3]
@@ -64,7 +64,7 @@ def sam_stages(device: torch.device, scale: Scale) -> list[dict]:
 
 
 def _encoder_flops(scale: Scale) -> int:
-    """Of the products in encoding one view; counted without computing them, since that and autocast do not agree."""
+    """Count the operations of the products in encoding one view, not computed: that and autocast do not agree."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
         encoder = random_sam(scale.architecture).image_encoder
         encoder(torch.empty(1, 3, encoder.img_size, encoder.img_size))  # [1, 3, S, S]
@@ -122,7 +122,7 @@ def trainings(device: torch.device, scale: Scale) -> list[dict]:
 
 
 def _queries(model: Model, device: torch.device, scale: Scale) -> list[dict]:
-    """The trained student alone, as the paper counts, and the refined answer, most of which is the processor's work."""
+    """Time the trained student alone, as the paper counts, and the refined answer, mostly the processor's work."""
     clock, rows = Clock(device), []
     vertices = np.random.default_rng(0).permutation(len(model.mesh.vertices))  # [V]
     for name, refine in (("query", False), ("query, refined", True)):
@@ -136,7 +136,7 @@ def _queries(model: Model, device: torch.device, scale: Scale) -> list[dict]:
 
 
 def graphs(device: torch.device, scale: Scale) -> list[dict]:
-    """What CUDA graphs and torch.compile would save: a step of the decoder, the student's answer, a view of SAM.
+    """Measure what CUDA graphs and torch.compile would save: decoder step, student's answer, view of SAM.
 
     The decoder's steps are replayed in every training on CUDA; the others are not, unless this says that it pays.
     """

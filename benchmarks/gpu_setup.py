@@ -1,4 +1,4 @@
-"""What checks and figures of gpu.py share: sizes, a clock, a mesh that was observed, SAM with random weights."""
+"""Set-up that checks and figures of gpu.py share: sizes, a clock, a mesh that was observed, SAM with random weights."""
 
 import sys
 import time
@@ -31,7 +31,7 @@ from speed import jack  # noqa: E402
 
 
 class Scale:
-    """The sizes of a run: whole, or tiny."""
+    """Sizes of a run: whole, or tiny."""
 
     def __init__(self, tiny: bool):
         self.tiny = tiny
@@ -84,7 +84,7 @@ def observed(scale: Scale) -> tuple[Observations, np.ndarray]:
 def decoding(
     seen: tuple[Observations, np.ndarray], device: torch.device, scale: Scale, replayed: bool
 ) -> Callable[[], Sequence[torch.Tensor]]:
-    """What computes the gradients of one batch of the decoder after the other, of random features."""
+    """Function that computes the gradients of one batch of the decoder after the other, on random features."""
     observations, vertices = seen
     dim, draws = observations.b.shape[1], torch.Generator().manual_seed(2)
     features = torch.randn(len(vertices), dim, generator=torch.Generator().manual_seed(1)).to(device)  # [P, d]
@@ -95,7 +95,7 @@ def decoding(
 
 
 def random_sam(architecture: str) -> Any:
-    """A Sam of the official classes with random weights: an official architecture, or a tiny one."""
+    """Make a Sam of the official classes with random weights: an official architecture, or a tiny one."""
     from segment_anything import sam_model_registry
     from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
@@ -173,7 +173,7 @@ class StandIn:
 
     @staticmethod
     def _masks(shown: np.ndarray, points: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """The part of the first click, with or without the slice of each further one. [3, Q, H, W]"""
+        """Masks [3, Q, H, W] of the part of the first click, with or without the slice of each further one."""
         column, row = points.astype(np.int64).transpose(2, 0, 1)  # [Q, N] each
         clicked = shown[:, row, column]  # [3, Q, N]
         masks = shown[:, None] == clicked[:, :, 0, None, None]  # [3, Q, H, W]

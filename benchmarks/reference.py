@@ -1,4 +1,4 @@
-"""The released implementation's schedule against ours, on one machine in one run: prints tables, writes JSON.
+"""Compare the released implementation's schedule with ours, on one machine in one run: tables and JSON.
 
 python benchmarks/reference.py [--data ../shared/data/psb_dev] [--mesh 259] [--budget 600] [-o out/reference]
 
@@ -60,7 +60,7 @@ REDUCED = ("our field step", "our decoder step", "our view", "our 8 prompts")  #
 
 
 class Wide:
-    """The noisy oracle with features of SAM's width: its own, turned into 256 channels."""
+    """Noisy oracle with features of SAM's width: its own, turned into 256 channels."""
 
     name, feature_dim = "oracle, wide", DIM
 
@@ -80,7 +80,7 @@ class Wide:
 
 
 class Task:
-    """One mesh, its noisy teacher, and clicks to be tested with."""
+    """Mesh with its noisy teacher, and clicks to be tested with."""
 
     def __init__(self, item: LabelledMesh):
         self.settings = get_settings("standard")
@@ -129,7 +129,7 @@ def flops(run: Callable[[], Any]) -> float:
 
 
 def limits() -> dict[str, float]:
-    """What the machine does at most with the threads that it is given."""
+    """Measure what the machine does at most with the threads that it is given."""
     a = torch.randn(2048, 2048)  # [n, n]
     half = a.bfloat16()  # [n, n]
     x = torch.zeros(1 << 28, dtype=torch.uint8)
@@ -228,7 +228,7 @@ class Units:
         return torch.inference_mode()(lambda: decoder.decode(prepared, self.features[[5]][None], one, one[0]))
 
     def sam(self) -> dict[str, tuple[Callable[[], Any], Callable[[], Any] | None, int]]:
-        """A view and a prompt, by the official code and by ours; operations are counted on the official one."""
+        """Time a view and a prompt, by the official code and by ours; operations are counted on the official one."""
         import copy
 
         from segment_anything import SamPredictor, sam_model_registry
@@ -341,7 +341,7 @@ def schedule(task: Task, units: dict[str, dict[str, float]], race_rows: list[dic
 
 
 def distances(units: dict[str, dict[str, float]], most: dict[str, float]) -> list[dict]:
-    """How far each unit is from what the machine does at most."""
+    """Rows that say how far each unit is from what the machine does at most."""
     rows = []
     for name, unit in units.items():
         kind = "bfloat16" if name in REDUCED and has_fast_bf16("cpu") else "float32"

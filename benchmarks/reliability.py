@@ -1,4 +1,4 @@
-"""What docs/reliability.md claims, measured: kills, hostile bytes, long use. Linux.
+"""Measure what docs/reliability.md claims of the engine: kills, hostile bytes, long use. Linux.
 
     python benchmarks/reliability.py                     # everything, with the counts of the document: an hour or two
     python benchmarks/reliability.py frames files        # some of it

@@ -1,4 +1,4 @@
-"""How large: the same shape with more and more vertices, and what the way over the proxy costs. Writes JSON.
+"""Measure size: the same shape with more and more vertices, and what the way over the proxy costs. Writes JSON.
 
 python benchmarks/size.py [--data ../shared/data/psb_dev] [--mesh 259] [--vertices 3000 30000 ...] [-o out/size]
 
@@ -34,7 +34,7 @@ SHARED = 0.5  # IoU from which two regions count as the same part, whose borders
 
 
 def subdivided(source: iseg.Mesh, vertex_count: int) -> iseg.Mesh:
-    """The shape of a mesh with about so many vertices: every subdivision makes four faces of one."""
+    """Make a mesh of the same shape with about so many vertices: every subdivision makes four faces of one."""
     import trimesh
 
     times = max(0, int(np.ceil(np.log(vertex_count / BASE) / np.log(4))))
@@ -84,7 +84,7 @@ def border(mesh: iseg.Mesh, region: np.ndarray) -> np.ndarray:
 
 
 def carrying(files: list[LabelledFile]) -> list[dict]:
-    """The first click of each part, on meshes of more vertices than the proxy."""
+    """Answer the first click of each part, on meshes of more vertices than the proxy."""
     rows = []
     for file in files:
         item = file.load()

@@ -1,9 +1,9 @@
-"""How fast: prints tables, writes JSON. Nothing here is a test; every figure is measured in this run.
+"""Measure speed: prints tables, writes JSON. Nothing here is a test; every figure is measured in this run.
 
 python benchmarks/speed.py [--data ../shared/data/psb_dev] [--only starts,training,...] [--meshes 15 92] [-o out/speed]
 
 Sections: starts (of the command line and of the engine process), training and queries (a made shape of 3000 vertices),
-statistics (full-batch sufficient statistics against
+statistics (the field's loss by sums against
 rendering every view), objectives (votes against the rendered loss at equal time, noisy teacher). The last one needs
 labelled meshes (see `python -m iseg_core bench --help`, which measures quality).
 """
@@ -40,7 +40,7 @@ RENDERED_SETS = 4
 
 
 def jack(vertex_count: int) -> iseg.Mesh:
-    """A ball with six arms of different length: a closed surface with clear parts."""
+    """Make a ball with six arms of different length: a closed surface with clear parts."""
     import trimesh
 
     ball = trimesh.creation.icosphere(subdivisions=5)
@@ -79,7 +79,7 @@ def starts(repeats: int = 7) -> list[dict]:
         return time.perf_counter() - began
 
     def first_answer() -> tuple[float, float]:
-        """Until the engine holds the mesh, and until an answer of instant mode is there."""
+        """Seconds until the engine holds the mesh, and until an answer of instant mode is there."""
         with EngineClient(engine) as client:
             began = time.perf_counter()
             mesh = client.ask("open_mesh", arrays=arrays).fields["mesh"]
@@ -105,7 +105,7 @@ def starts(repeats: int = 7) -> list[dict]:
 
 
 def _train_alone(preset: str, pipe) -> None:
-    """In a process of its own, so that the peak memory is this run's."""
+    """Train in a process of its own, so that the peak memory is this run's."""
     from iseg_core.render import raster  # noqa: F401  with torch, which is imported where it is needed first
 
     mesh = jack(3000)
@@ -171,7 +171,7 @@ def queries() -> list[dict]:
 
 
 def statistics() -> list[dict]:
-    """One gradient of equation 3 over all views: by A, b, c, and by rendering every view."""
+    """Time one gradient of equation 3 over all views: by A, b, c, and by rendering every view."""
     import torch
 
     from iseg_core.render.backends import make_rasterizer
@@ -234,7 +234,7 @@ def statistics() -> list[dict]:
 
 
 def _compare(item: LabelledMesh, budget: float) -> dict:
-    """One mesh of `objectives`."""
+    """Measure one mesh of `objectives`."""
     import torch
 
     from iseg_core.render.backends import make_rasterizer

@@ -39,7 +39,7 @@ Wall = tuple[float, float]  # left and right
 
 
 class Import(NamedTuple):
-    """One module that imports another."""
+    """Import of one module by another."""
 
     importer: str
     imported: str
@@ -137,7 +137,7 @@ def reduced(arrows: Arrows) -> Arrows:
 
 @dataclass(eq=False)
 class Spot:
-    """A place on a level: a room, or the point where an arrow passes through."""
+    """Place on a level: a room, or the point where an arrow passes through."""
 
     room: str | None
     level: int
@@ -187,7 +187,7 @@ def _swept(floors: list[list[Spot]], rng: random.Random) -> list[list[Spot]]:
 
 
 def _shares(floor: list[Spot]) -> dict[int, float]:
-    """Where each spot of a floor is, from 0 at the left to 1, by its id."""
+    """Share of the way from left to right, 0 to 1, at which each spot of a floor is, by its id."""
     return {id(spot): i / max(len(floor) - 1, 1) for i, spot in enumerate(floor)}
 
 
@@ -225,7 +225,7 @@ def _middle(spot: Spot) -> float:
 
 
 def _rising(values: list[float]) -> list[float]:
-    """The nearest sequence that never falls, by least squares (pool adjacent violators)."""
+    """Nearest sequence that never falls, by least squares (pool adjacent violators)."""
     blocks: list[tuple[float, int]] = []
     for value in values:
         blocks.append((value, 1))
@@ -312,7 +312,7 @@ def _shortened(told: str, width: int = 22, lines: int = 3) -> str:
 
 
 def _draw_arrow(axes: "Axes", start: Spot, top: float, end: Spot, bottom: float, line: str) -> None:
-    """One way down from a storey to the next; between boxes of a storey it goes straight."""
+    """Draw a way down from one storey to the next; between boxes of a storey it goes straight."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path as Way
 

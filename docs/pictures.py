@@ -1,4 +1,4 @@
-"""The pictures of README.md and docs/guide.md, from the real thing: the demo, and the test in a real window.
+"""Make the pictures of README.md and docs/guide.md from the real thing: the demo, and the test in a real window.
 
     python build.py demo
     ISEG_BLENDER="<command that starts a Blender 4.3>" .venv-test/bin/python -m pytest tests/window/test_window.py

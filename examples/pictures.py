@@ -19,7 +19,7 @@ SHOWN = (0, 2, 3)  # the steps in the README's picture
 
 
 class Step(NamedTuple):
-    """A caption, a mesh (Y up), the probability of each vertex, and the clicks: as suzanne.py has saved them."""
+    """Step of the demo as suzanne.py has saved it: caption, mesh (Y up), probability of each vertex, clicks."""
 
     caption: str
     vertices: np.ndarray  # [V, 3] float32
@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
 
 def load(path: Path) -> list[Step]:
-    """The steps of a file that suzanne.py wrote."""
+    """Read the steps of a file that suzanne.py wrote."""
     with np.load(path) as file:
         count = len(file.files) // len(Step._fields)
         steps = [Step(*(file[f"{name} {number}"] for name in Step._fields)) for number in range(count)]
@@ -48,7 +48,7 @@ def draw_steps(steps: list[Step], size: int = 300) -> "Image":
 
 
 def draw_hero(steps: list[Step], size: int = 560) -> "Image":
-    """The README's picture: a few steps, each from the front, without the white around the shape."""
+    """Draw the README's picture: a few steps, each from the front, without the white around the shape."""
     shown = [steps[i] for i in SHOWN]
     pictures = [draw_views(s.vertices, s.faces, s.weights, s.made, size, views=1, columns=1) for s in shown]
     drawn = np.any([np.asarray(picture) < 255 for picture in pictures], axis=(0, 3))  # [H, W]
@@ -59,7 +59,7 @@ def draw_hero(steps: list[Step], size: int = 560) -> "Image":
 
 
 def signs(step: Step) -> str:
-    """The clicks of a step as + and -."""
+    """Write the clicks of a step as + and -."""
     return " ".join("+" if include else "-" for _, include in step.made)
 
 

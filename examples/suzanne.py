@@ -1,4 +1,4 @@
-"""The extension from a script: Blender's monkey is trained, clicked, and edited. `python build.py demo` runs this.
+"""Use the extension from a script: Blender's monkey is trained, clicked, and edited. `python build.py demo` runs this.
 
     python suzanne.py EXTENSION FOLDER
 
@@ -34,7 +34,7 @@ RIGHT_EYE = (-0.352, -0.818, 0.243)
 
 
 def story(extension: Path, folder: Path, preset: str = "standard") -> None:
-    """From a Blender that knows nothing of iSeg to a .blend. Raises RuntimeError with what an operator says."""
+    """Go from a Blender that knows nothing of iSeg to a .blend. Raises RuntimeError with what an operator says."""
     # Install the extension, as Preferences > Get Extensions > Install from Disk does.
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.extensions.package_install_files(filepath=str(extension), repo="user_default", enable_on_install=True)
@@ -90,7 +90,7 @@ def story(extension: Path, folder: Path, preset: str = "standard") -> None:
 
 
 class Step(NamedTuple):
-    """How the mesh, the active part's clicks and its vertex group stand: all that a picture needs."""
+    """State of the mesh, the active part's clicks and its vertex group: all that a picture needs."""
 
     caption: str
     vertices: np.ndarray  # [V, 3] float32, Y up as in mesh files
@@ -99,18 +99,18 @@ class Step(NamedTuple):
     clicks: np.ndarray  # [K, 2] int64: vertex, 1 to include
 
     @classmethod
-    def of(cls, thing: Any, caption: str) -> "Step":
+    def of(cls, obj: Any, caption: str) -> "Step":
         say(caption)
-        mesh, part = thing.data, thing.iseg.parts[thing.iseg.part_index]
+        mesh, part = obj.data, obj.iseg.parts[obj.iseg.part_index]
         mesh.calc_loop_triangles()
         faces = np.array([triangle.vertices for triangle in mesh.loop_triangles], np.int32)  # [F, 3]
-        group, weights = thing.vertex_groups[part.name].index, np.zeros(len(mesh.vertices), np.float32)  # [V]
+        group, weights = obj.vertex_groups[part.name].index, np.zeros(len(mesh.vertices), np.float32)  # [V]
         for vertex in mesh.vertices:
             for member in vertex.groups:
                 if member.group == group:
                     weights[vertex.index] = member.weight
         clicks = np.array([(click.vertex, click.positive) for click in part.clicks], np.int64)  # [K, 2]
-        x, y, z = places(thing).T  # [V] each
+        x, y, z = positions(obj).T  # [V] each
         return cls(caption, np.stack([x, z, -y], axis=1), faces, weights, clicks)
 
 
@@ -120,16 +120,16 @@ def save(steps: list[Step], path: Path) -> None:
     np.savez_compressed(path, **arrays)
 
 
-def places(thing: Any) -> np.ndarray:
-    """Where the vertices of an object are. [V, 3] float32"""
-    points = np.empty(len(thing.data.vertices) * 3, np.float32)  # [3 V]
-    thing.data.vertices.foreach_get("co", points)
+def positions(obj: Any) -> np.ndarray:
+    """Positions of the vertices of an object. [V, 3] float32"""
+    points = np.empty(len(obj.data.vertices) * 3, np.float32)  # [3 V]
+    obj.data.vertices.foreach_get("co", points)
     return points.reshape(-1, 3)  # [V, 3]
 
 
-def nearest(thing: Any, position: tuple[float, float, float]) -> int:
-    """The vertex of an object that is nearest to a position."""
-    return int(np.linalg.norm(places(thing) - position, axis=1).argmin())
+def nearest(obj: Any, position: tuple[float, float, float]) -> int:
+    """Index of the vertex of an object that is nearest to a position."""
+    return int(np.linalg.norm(positions(obj) - position, axis=1).argmin())
 
 
 def say(sentence: str) -> None:
