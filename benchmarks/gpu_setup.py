@@ -16,7 +16,7 @@ from iseg_core.render.backends import make_rasterizer
 from iseg_core.render.camera import sphere_cameras
 from iseg_core.storage.prepare import prepare
 from iseg_core.storage.trained_model import Model
-from iseg_core.teachers.registry import make_teacher
+from iseg_core.teachers.make import make_teacher
 from iseg_core.teachers.sam import SamTeacher
 from iseg_core.teachers.teacher import Embedding, Prediction, RenderedView
 from iseg_core.training.batches import Ahead, VoteBatches

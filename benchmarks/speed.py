@@ -176,7 +176,7 @@ def statistics() -> list[dict]:
 
     from iseg_core.render.backends import make_rasterizer
     from iseg_core.render.camera import sphere_cameras
-    from iseg_core.teachers.registry import make_teacher
+    from iseg_core.teachers.make import make_teacher
     from iseg_core.training.fit import FieldLoss
     from iseg_core.training.observe import observe
 

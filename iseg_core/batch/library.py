@@ -9,7 +9,7 @@ from ..errors import ModelFileError, SettingsError
 from ..formats.load import READERS
 from ..geometry.mesh import Mesh
 from ..storage.trained_model import SUFFIX, Model
-from ..teachers.registry import find
+from ..teachers.make import find
 from ..training.settings import Settings
 
 TRAINED, PRESENT, FAILED = "trained", "there already", "failed"

@@ -152,7 +152,7 @@ held: Recent[tuple[str, str], "Teacher"] = Recent(1)  # by teacher and device
 
 def held_teacher(name: str, device: str, model: "Model") -> "Teacher":
     """Make a teacher with weights, once a worker: a library has many meshes, and SAM's ViT-H 2.6 GB."""
-    from ..teachers.registry import make_teacher
+    from ..teachers.make import make_teacher
 
     teacher = held.take((name, device))
     if teacher is None:
@@ -189,7 +189,7 @@ def train_one(
     try:
         settle(version, cores, gpu)
         from ..geometry.mesh import Mesh
-        from ..teachers.registry import find
+        from ..teachers.make import find
         from ..training.train import train
 
         mesh = Mesh(vertices.copy(), faces.copy())  # Ray's arrays are read-only

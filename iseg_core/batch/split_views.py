@@ -22,7 +22,8 @@ from ..render.camera import Camera
 from ..render.raster import Rasterizer
 from ..storage.checkpoint import Checkpoint
 from ..storage.trained_model import Model
-from ..teachers.registry import DEFAULT_TEACHER, is_geometric, make_teacher
+from ..teachers.make import make_teacher
+from ..teachers.registry import DEFAULT_TEACHER, is_geometric
 from ..teachers.teacher import Teacher, TeacherCard
 from ..training.observations import Observations
 from ..training.observe import Questions

@@ -6,7 +6,7 @@ from ..clicks.simulated_user import Answer, Click
 from ..inference.segmenter import Segmenter
 from ..parts.surface import Surface
 from ..storage.trained_model import Model
-from ..teachers.registry import make_teacher
+from ..teachers.make import make_teacher
 from .experiment import Setup
 from .votes import Votes
 

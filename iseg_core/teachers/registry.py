@@ -1,20 +1,11 @@
 """Registry of teachers: what is known of each before it is made. A new teacher is one file and one entry in TEACHERS.
 
 Menus, help, doctor, self-test, weights and licences read the entries, Blender's too, so only the standard library is
-imported here; the module that makes a teacher is imported when one is made.
+imported here; the module that makes a teacher is imported when one is made (make.py).
 """
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from ..storage.trained_model import Model
-    from .teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -60,16 +51,10 @@ class TeacherEntry:
     name: str  # as the user gives it, and as models name it for ever
     label: str
     description: str
-    factory: str  # "module:function", the module absolute or, with a dot, in this package; called as Factory
+    factory: str  # "module:function", the module absolute or, with a dot, in this package; called as make.Factory
     geometric: bool = False  # its parts are geometry's own: corrections know as much, and it costs next to nothing
     weights: WeightsFile | None = None
     extra: Extra | None = None
-
-
-class Factory(Protocol):
-    """Makes a teacher for a prepared mesh. weights: the entry's file, checked; None where it has none."""
-
-    def __call__(self, entry: TeacherEntry, weights: Path | None, model: "Model", device: str) -> "Teacher": ...
 
 
 SAM_EXTRA = Extra("sam", "Segment Anything", "the SAM teachers", ("segment-anything", "torchvision"))
@@ -143,34 +128,3 @@ def weights_files() -> dict[str, WeightsFile]:
 def extras() -> list[Extra]:
     """Extras that teachers need, each once."""
     return list(dict.fromkeys(entry.extra for entry in TEACHERS.values() if entry.extra is not None))
-
-
-def find(teacher: str | os.PathLike) -> tuple[TeacherEntry, Path | None]:
-    """Find a teacher by its name, or by the path of its weights: its entry, and its weights if it needs some, checked.
-
-    Raises WeightsError where there is no such teacher, or its weights are not there or not the official ones.
-    """
-    from .weights import locate
-
-    known = TEACHERS.get(os.fspath(teacher))
-    return (known, None) if known is not None and known.weights is None else locate(teacher)
-
-
-def make_teacher(
-    teacher: "str | os.PathLike | Teacher | Callable[[Model], Teacher]", model: "Model", device: str = "auto"
-) -> "Teacher":
-    """Make the teacher that `train` would ask about a prepared model.
-
-    teacher: a name, the path of a weights file, a Teacher (returned as it is), or a function of the prepared model.
-    Raises WeightsError as `find` does, and SettingsError where the teacher's packages or the device are missing.
-    """
-    from .teacher import Teacher
-
-    if isinstance(teacher, Teacher):
-        return teacher
-    if not isinstance(teacher, str | os.PathLike):
-        return teacher(model)
-    entry, weights = find(teacher)
-    module, function = entry.factory.split(":")
-    make: Factory = vars(import_module(module, __package__))[function]
-    return make(entry, weights, model, device)

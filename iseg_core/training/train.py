@@ -14,7 +14,8 @@ from ..progress import ProgressCallback, Reporter
 from ..storage.checkpoint import Checkpoint, UnusableCheckpoint
 from ..storage.prepare import prepare
 from ..storage.trained_model import Model, check_size
-from ..teachers.registry import DEFAULT_TEACHER, is_geometric, make_teacher
+from ..teachers.make import make_teacher
+from ..teachers.registry import DEFAULT_TEACHER, is_geometric
 from ..teachers.teacher import Teacher
 from ..version import __version__
 from .settings import DEFAULT_PRESET, Settings, get_settings

@@ -9,7 +9,7 @@ import numpy as np
 from ...clicks.simulated_user import Target
 from ...inference.segmenter import Segmenter
 from ...storage.trained_model import Model
-from ...teachers.registry import make_teacher
+from ...teachers.make import make_teacher
 from ...training.train import train
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table

@@ -8,7 +8,7 @@ from ...clicks.simulated_user import Target, first_click
 from ...inference.segmenter import Segmenter
 from ...render.figures import contact_sheet, draw_from
 from ...storage.trained_model import Model
-from ...teachers.registry import make_teacher
+from ...teachers.make import make_teacher
 from ...teachers.teacher import Embedding, Prediction, RenderedView, SurfaceTeacher, Teacher
 from ...training.train import train
 from ..dataset import LabelledMesh

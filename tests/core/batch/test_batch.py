@@ -370,7 +370,7 @@ def test_a_worker_reads_the_weights_of_a_library_once(monkeypatch):
     from iseg_core.version import __version__
 
     read, taught = [], []
-    monkeypatch.setattr("iseg_core.teachers.weights.locate", lambda name: (TEACHERS["sam_vit_b"], Path(name)))
+    monkeypatch.setattr("iseg_core.teachers.make.locate", lambda name: (TEACHERS["sam_vit_b"], Path(name)))
     monkeypatch.setattr(
         "iseg_core.teachers.sam.make", lambda *asked: read.append((str(asked[1]), asked[3])) or object()
     )

@@ -14,7 +14,7 @@ from iseg_core.bench.oracle import NoisyOracle
 from iseg_core.render.backends import make_rasterizer
 from iseg_core.render.camera import sphere_cameras
 from iseg_core.storage.trained_model import Model
-from iseg_core.teachers.registry import make_teacher
+from iseg_core.teachers.make import make_teacher
 from iseg_core.training.observations import Observations
 from iseg_core.training.observe import observe
 from iseg_core.training.settings import Settings

@@ -8,7 +8,7 @@ from iseg_core.bench.votes import Votes
 from iseg_core.geometry.mesh import Mesh
 from iseg_core.storage.prepare import prepare
 from iseg_core.storage.trained_model import Model
-from iseg_core.teachers.registry import make_teacher
+from iseg_core.teachers.make import make_teacher
 from iseg_core.teachers.teacher import Embedding, Prediction, RenderedView
 
 FEATURES = np.zeros((1, 1, 1), dtype=np.float32)
