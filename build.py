@@ -2,7 +2,8 @@
 
     python build.py         the extension for Blender, dist/iseg-<version>.zip
     python build.py demo    trains on a small mesh, clicks its parts and shows where to look
-    python build.py test    lint, format, types and tests
+    python build.py test    lint, format, types and tests; `test engine`, `test blender`, `test window` or `test lint`
+                            for a part of them, `blenders` to print the versions that they are run with
 
 Each command makes the environments it needs in .venv-*/ from the lock files in requirements/ and keeps them until a
 lock or the Python changes. Packages come from wherever your pip is set up to find them.
@@ -20,7 +21,7 @@ SUPPORTED = {  # Blender's module is built for two only
 
 def wrong_python(command, version=sys.version_info, find=shutil.which):
     """What to say when this Python cannot run the command; None when it can. `find` looks a program up on the PATH."""
-    supported = SUPPORTED[command]
+    supported = SUPPORTED.get(command, SUPPORTED["test"])
     if tuple(version[:2]) in supported:
         return None
     names = ["%d.%d" % pair for pair in supported]
@@ -40,6 +41,7 @@ if sys.version_info < (3, 11):  # before the first line that an older Python cou
 import errno
 import hashlib
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -50,8 +52,9 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -121,6 +124,7 @@ TEST = Environment(ROOT / ".venv-test", tuple(LOCKS / name for name in TESTED), 
 BPY = (LOCKS / "bpy.lock", LOCKS / "bpy-test.lock")
 OLDEST = Environment(ROOT / ".venv-bpy", BPY, 1.5, version="3.11")
 NEWEST = Environment(ROOT / ".venv-bpy-new", BPY, 1.5, version="3.13")
+WINDOWS = {"ISEG_BLENDER": "window", "ISEG_BLENDER_NEWEST": "window-newest"}  # start a Blender; pictures in out/
 BLENDER = NEWEST if sys.version_info[:2] == (3, 13) else OLDEST  # the one of this Python
 
 
@@ -318,43 +322,96 @@ def build() -> int:
     return 0
 
 
-def test() -> int:
-    """Everything that must hold: lint, format, types, tests. All are run; the exit status is 1 when one fails."""
-    python = str(ensure(TEST))
+@dataclass(frozen=True)
+class Step:
+    """A part of `test`: arguments of `python -m`, the environment and the variables it runs with, and what it lacks."""
+
+    name: str
+    arguments: tuple[str, ...]
+    environment: Environment = TEST
+    variables: tuple[tuple[str, str], ...] = ()
+    lacking: str = ""
+
+    def run(self) -> tuple[bool, str]:
+        """Run it; whether it went well, and what it said."""
+        if self.lacking:
+            return True, f"Not run: {self.lacking}"
+        python = self.environment.python if self.environment.ready else ensure(self.environment)
+        command = [str(python), "-m", *self.arguments]
+        # Without the first variable pyright asks the npm registry whether there is a newer version.
+        environ = clean_environ(PYRIGHT_PYTHON_IGNORE_WARNINGS="1", PYTHONUTF8="1", **dict(self.variables))
+        began = time.perf_counter()
+        result = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        )
+        return result.returncode == 0, f"{result.stdout}({time.perf_counter() - began:.0f} s)"
+
+
+def steps(engine: str) -> dict[str, list[Step]]:
+    """What `test` consists of, by the word that asks for it alone, the longest first.
+
+    engine: the Python of the engine that the extension's tests use.
+    """
+    figures = ("--cov=iseg_core", "--cov-report=term:skip-covered") if "CI" in os.environ else ()  # a quarter slower
+    found = {"engine": [Step("pytest", ("pytest", "--ignore=tests/window", *figures))], "blender": [], "window": []}
+    asked = (("ISEG_ENGINE", command_line([engine, "-m", "iseg_core", "engine"])),)
+    for environment in (OLDEST, NEWEST):
+        name, arguments = environment.folder.name, ("pytest", "--confcutdir=tests/blender", "tests/blender")
+        lacking = "" if environment.base else f"this Blender needs Python {environment.version}."
+        found["blender"].append(Step(f"pytest tests/blender in {name}", arguments, environment, asked, lacking))
+    for variable, folder in WINDOWS.items():
+        command = os.environ.get(variable, "")
+        chosen = (("ISEG_BLENDER", command), ("ISEG_WINDOW", folder))
+        lacking = "" if command else f"{variable} names no command that starts a Blender with a window."
+        found["window"].append(
+            Step(f"pytest tests/window, {folder}", ("pytest", "tests/window"), TEST, chosen, lacking)
+        )
+    found["lint"] = [
+        Step("pyright", ("pyright", "--pythonpath", engine)),
+        Step("ruff check", ("ruff", "check", ".")),
+        Step("ruff format", ("ruff", "format", "--check", ".")),
+    ]
+    return found
+
+
+def test(word: str = "") -> int:
+    """Everything that must hold, or what a word asks for: all is run, a part on each core; 1 where one fails."""
+    parts = steps(str(ensure(TEST)))
+    chosen = parts[word] if word else [step for some in parts.values() for step in some]
     failed = []
-    for name, arguments in {
-        "ruff check": ["ruff", "check", "."],
-        "ruff format": ["ruff", "format", "--check", "."],
-        "pyright": ["pyright", "--pythonpath", python],
-        "pytest": ["pytest"],
-    }.items():
-        print(f"\n== {name}", flush=True)
-        # Without the variable pyright asks the npm registry whether there is a newer version.
-        environ = clean_environ(PYRIGHT_PYTHON_IGNORE_WARNINGS="1")
-        if subprocess.run([python, "-m", *arguments], cwd=ROOT, env=environ).returncode:
-            failed.append(name)
-    failed += test_in_blender(python)
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        running = {pool.submit(step.run): step.name for step in chosen}
+        for future in as_completed(running):
+            well, said = future.result()
+            print(f"\n== {running[future]}\n{said}", flush=True)
+            if not well:
+                failed.append(running[future])
+    finally:
+        pool.shutdown(cancel_futures=True)
     if failed:
         print(f"\nFailed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def test_in_blender(engine: str) -> list[str]:
-    """The extension's tests in the oldest and the newest Blender whose Python is here; returns what failed.
-
-    engine: the Python of the engine that they use.
-    """
-    failed = []
-    for environment in (OLDEST, NEWEST):
-        print(f"\n== pytest tests/blender in {environment.folder.name}", flush=True)
-        if environment.base is None:
-            print(f"Not run: there is no Python {environment.version} here, for which this Blender's module is built.")
-            continue
-        command = [str(ensure(environment)), "-m", "pytest", "--confcutdir=tests/blender", "tests/blender"]
-        environ = clean_environ(ISEG_ENGINE=command_line([engine, "-m", "iseg_core", "engine"]))
-        if subprocess.run(command, cwd=ROOT, env=environ).returncode:
-            failed.append(f"tests/blender in {environment.folder.name}")
-    return failed
+def blenders() -> int:
+    """Print the oldest and the newest Blender and their Pythons, as JSON: what the workflow's matrix is made of."""
+    pattern = r'^bpy==(\d+\.\d+)\S* ; python_version == "(.+)"$'
+    found = re.findall(pattern, (LOCKS / "bpy.lock").read_text(), re.MULTILINE)
+    least = tomllib.loads((ROOT / "blender_manifest.toml").read_text())["blender_version_min"]
+    if not found or not least.startswith(found[0][0] + "."):
+        raise BuildError(
+            f"bpy.lock's first Blender is not {least}, which blender_manifest.toml names. Make them equal."
+        )
+    print(json.dumps([{"blender": blender, "python": python} for blender, python in found]))
+    return 0
 
 
 def demo() -> int:
@@ -391,7 +448,16 @@ def command_line(arguments: list[str]) -> str:
     return subprocess.list2cmdline(arguments) if os.name == "nt" else shlex.join(arguments)
 
 
-COMMANDS: dict[str, Callable[[], int]] = {"": build, "test": test, "demo": demo}
+COMMANDS: dict[str, Callable[[], int]] = {
+    "": build,
+    "test": test,
+    "test engine": partial(test, "engine"),
+    "test blender": partial(test, "blender"),
+    "test window": partial(test, "window"),
+    "test lint": partial(test, "lint"),
+    "blenders": blenders,
+    "demo": demo,
+}
 
 
 def main(arguments: list[str]) -> int:

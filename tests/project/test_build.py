@@ -3,7 +3,9 @@
 import ast
 import errno
 import importlib.metadata
+import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -366,6 +368,56 @@ def test_errors_end_in_one_sentence_and_a_status(monkeypatch, capsys):
         assert build.main(["test"]) == status
         said = capsys.readouterr().err
         assert words in said and "Traceback" not in said
+
+
+STEPS = {
+    "engine": [build.Step("well", ("platform",)), build.Step("ill", ("no_such_module",))],
+    "blender": [build.Step("absent", ("no_such_module",), lacking="this Blender needs Python 3.99.")],
+}
+
+
+@pytest.fixture
+def three_steps(monkeypatch):
+    """Steps of which one fails and one lacks something, run by this Python."""
+    monkeypatch.setattr(build, "ensure", lambda environment: Path(sys.executable))
+    monkeypatch.setattr(build.Environment, "ready", False)
+    monkeypatch.setattr(build, "steps", lambda engine: STEPS)
+
+
+def test_all_steps_are_run_and_those_that_fail_are_named(three_steps, capsys):
+    assert build.main(["test"]) == 1
+    said = capsys.readouterr()
+    assert f"== well\n{platform.platform()}\n" in said.out and "== ill\n" in said.out
+    assert "No module named no_such_module" in said.out and "Not run: this Blender needs Python 3.99." in said.out
+    assert said.err == "\nFailed: ill\n"
+
+
+def test_a_word_asks_for_a_part(three_steps, capsys):
+    assert build.main(["test", "blender"]) == 0
+    said = capsys.readouterr().out
+    assert "Not run" in said and "well" not in said
+
+
+def test_every_test_is_in_one_step(monkeypatch):
+    """What pyproject.toml keeps from one run of pytest runs in another, with each Blender whose module is locked."""
+    monkeypatch.setenv("ISEG_BLENDER_NEWEST", "blender-5 --more")
+    found = build.steps("python")
+    assert [word for word in found if f"test {word}" not in build.COMMANDS] == []
+    assert "--ignore=tests/window" in found["engine"][0].arguments
+    assert [step.arguments[-1] for step in found["window"]] == ["tests/window"] * 2
+    assert ("ISEG_BLENDER", "blender-5 --more") in found["window"][1].variables and not found["window"][1].lacking
+    assert [step.environment for step in found["blender"]] == [build.OLDEST, build.NEWEST]
+
+
+def test_the_blenders_are_those_of_the_manifest_and_the_lock(capsys, monkeypatch, tmp_path):
+    assert build.main(["blenders"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [blender["python"] for blender in found] == [build.OLDEST.version, build.NEWEST.version]
+    manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text())
+    assert manifest["blender_version_min"].rpartition(".")[0] == found[0]["blender"]
+    (tmp_path / "blender_manifest.toml").write_text('blender_version_min = "4.5.0"')
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    assert build.main(["blenders"]) == 1 and "4.5.0" in capsys.readouterr().err
 
 
 # ---- The package ----

@@ -15,9 +15,10 @@ import pytest
 import build
 
 ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "out" / os.environ.get("ISEG_WINDOW", "window")
 
 pytestmark = pytest.mark.skipif(
-    "ISEG_BLENDER" not in os.environ,
+    not os.environ.get("ISEG_BLENDER"),
     reason="needs a Blender with a window: set ISEG_BLENDER to the command that starts one (1280 x 800 pixels)",
 )
 
@@ -25,31 +26,31 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def report() -> Any:
     """What an artist's way has found; its pictures lie in out/window/."""
-    return run("scenario", ROOT / "out" / "window")
+    return run("scenario", OUT)
 
 
 @pytest.fixture(scope="module")
 def edit_mode() -> Any:
     """What the way through edit mode has found."""
-    return run("edit_mode", ROOT / "out" / "window-edit-mode")
+    return run("edit_mode", OUT.with_name(OUT.name + "-edit-mode"))
 
 
 @pytest.fixture(scope="module")
 def surfaces() -> Any:
     """What the way over modifiers and a large mesh has found."""
-    return run("surfaces", ROOT / "out" / "window-surfaces")
+    return run("surfaces", OUT.with_name(OUT.name + "-surfaces"))
 
 
 @pytest.fixture(scope="module")
 def tool() -> Any:
     """What the way with the toolbar's tool has found."""
-    return run("tool", ROOT / "out" / "window-tool")
+    return run("tool", OUT.with_name(OUT.name + "-tool"))
 
 
 @pytest.fixture(scope="module")
 def views() -> Any:
     """What the way through changing views has found."""
-    return run("views", ROOT / "out" / "window-views")
+    return run("views", OUT.with_name(OUT.name + "-views"))
 
 
 def run(scenario: str, out: Path) -> Any:
