@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from iseg_core.clicks.click import SCALES
+from iseg_core.clicks.click import Granularity
 from iseg_core.network import Decoder
 from iseg_core.render.backends import make_rasterizer
 from iseg_core.render.camera import sphere_cameras
@@ -168,7 +168,7 @@ class StandIn:
         began = self.clock.now()
         masks = self._masks(shown, points, labels)  # [3, Q, H, W]
         self.seconds["own"] += self.clock.now() - began
-        scores = np.full((len(points), len(SCALES)), 0.9, dtype=np.float32)  # [Q, 3]
+        scores = np.full((len(points), len(Granularity)), 0.9, dtype=np.float32)  # [Q, 3]
         return Prediction(np.ascontiguousarray(masks.transpose(1, 0, 2, 3)), scores, answer.logits)
 
     @staticmethod

@@ -16,6 +16,7 @@ from .errors import Cancelled, ClickError, IsegError, MeshError, ModelFileError,
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .clicks.click import Click, Granularity, SurfacePoint
     from .formats.load import load_mesh
     from .geometry.mesh import Mesh
     from .inference.segmenter import Segmenter, instant
@@ -27,7 +28,9 @@ if sys.platform == "darwin":  # torch reads it when it is imported: what Apple's
 
 __all__ = [
     "Cancelled",
+    "Click",
     "ClickError",
+    "Granularity",
     "IsegError",
     "Mesh",
     "MeshError",
@@ -35,6 +38,7 @@ __all__ = [
     "ModelFileError",
     "Segmenter",
     "SettingsError",
+    "SurfacePoint",
     "WeightsError",
     "__version__",
     "instant",
@@ -44,6 +48,9 @@ __all__ = [
 ]
 
 _HOME = {
+    "Click": "clicks.click",
+    "Granularity": "clicks.click",
+    "SurfacePoint": "clicks.click",
     "Mesh": "geometry.mesh",
     "load_mesh": "formats.load",
     "Model": "storage.trained_model",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..clicks.simulated_user import Answer, Click
+from ..clicks.click import VertexClick
+from ..clicks.simulated_user import Predictor
 from ..inference.segmenter import Segmenter
 from ..parts.surface import Surface
 from ..storage.trained_model import Model
@@ -19,7 +20,7 @@ METHODS = {
 }
 
 
-def methods_of(model: Model, setup: Setup) -> dict[str, Answer]:
+def methods_of(model: Model, setup: Setup) -> dict[str, Predictor]:
     """Every method of METHODS on a trained mesh."""
     segmenters = {name: asking(segmenter) for name, segmenter in segmenters_of(model, setup).items()}
     return {**segmenters, "votes": votes_of(model, setup).answer, "shell": shell_of(model)}
@@ -40,7 +41,7 @@ def untrained(model: Model) -> Segmenter:
     return Segmenter(Model(model.mesh, model.proxy, model.surface, features, info=model.info))
 
 
-def asking(segmenter: Segmenter) -> Answer:
+def asking(segmenter: Segmenter) -> Predictor:
     return lambda clicks: segmenter.segment(clicks=clicks)
 
 
@@ -49,11 +50,11 @@ def votes_of(model: Model, setup: Setup) -> Votes:
     return Votes(model, make_teacher(setup.teacher, model, setup.device), setup.settings.views)
 
 
-def shell_of(model: Model) -> Answer:
+def shell_of(model: Model) -> Predictor:
     """The whole connected component of the first included click."""
     shells = Surface.from_arrays(model.proxy.vertices, model.surface).shells[model.proxy.nearest]  # [V]
 
-    def answer(clicks: list[Click]) -> np.ndarray:
+    def answer(clicks: list[VertexClick]) -> np.ndarray:
         first = next((vertex for vertex, include in clicks if include), None)
         return np.zeros(len(shells)) if first is None else (shells == shells[first]).astype(np.float32)  # [V]
 

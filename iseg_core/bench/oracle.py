@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ..clicks.click import SCALES
+from ..clicks.click import Granularity
 from ..parts.surface import Surface
 from ..render.raster import Raster
 from ..storage.trained_model import Model
@@ -96,7 +96,8 @@ class NoisyOracle:
                     mask &= warped != parts[k]
             masks[q] = mask
         return Prediction(
-            np.repeat(masks[:, None], len(SCALES), axis=1), np.full((len(points), len(SCALES)), SCORE, np.float32)
+            np.repeat(masks[:, None], len(Granularity), axis=1),
+            np.full((len(points), len(Granularity)), SCORE, np.float32),
         )
 
     def _warp(self, shown: np.ndarray, raster: Raster, rng: np.random.Generator) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..clicks.click import VertexClick
 from ..clicks.simulated_user import Target
 from ..render.camera import sphere_cameras
 from ..render.embree import EmbreeRasterizer
@@ -54,7 +55,7 @@ def draw_categories(iou: Mapping[str, Sequence[float]], clicks: Sequence[int], p
     save(drawn, path)
 
 
-def draw_case(item: LabelledMesh, part: int, answers: Iterable[tuple[np.ndarray, list[tuple[int, bool]]]]) -> "Image":
+def draw_case(item: LabelledMesh, part: int, answers: Iterable[tuple[np.ndarray, Sequence[VertexClick]]]) -> "Image":
     """A row: the part that was wanted, then each answer [V] with the clicks that it answers."""
     from PIL import Image
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..clicks.click import SCALES, Click
+from ..clicks.click import Granularity
 from ..render.backends import make_rasterizer
 from ..render.camera import sphere_cameras
 from ..render.click_pixels import clicked_pixels
@@ -28,16 +28,16 @@ class _View:
 class Votes:
     """Answers clicks by the teacher's masks alone: no field, no decoder, no geometry.
 
-    Every view is rendered and looked at once. Clicks are asked in the views that see at least one positive click, with
+    Every view is rendered and looked at once. Clicks are asked in the views that see at least one including click, with
     those clicks that the view sees. A vertex reads the pixel on which it falls, in the views that show it; its answer
     is the mean of what it reads. A vertex that none of these views shows is outside: nothing spoke of it.
     """
 
-    def __init__(self, model: Model, teacher: Teacher, views: int = VIEWS, scale: str = "part"):
-        """model: of the mesh; only its proxy is used. scale: fine | part | whole, which of the masks counts."""
+    def __init__(self, model: Model, teacher: Teacher, views: int = VIEWS, granularity: Granularity = Granularity.PART):
+        """model: of the mesh; only its proxy is used. granularity: which of the masks counts."""
         vertices, faces = model.proxy.vertices, model.proxy.faces
         self._proxy, self._nearest, self._teacher = model.proxy, model.proxy.nearest, teacher
-        self._scale = SCALES.index(scale)
+        self._row = granularity.row
         self.shown = np.zeros((views, len(vertices)), dtype=bool)  # [N, P]: a pixel of the view shows the vertex
         self._views: list[_View] = []
         rasterizer = make_rasterizer(vertices, faces)
@@ -51,14 +51,14 @@ class Votes:
             embedding = replace(embedding, features=np.zeros((0, 0, 0), dtype=np.float32))
             self._views.append(_View(embedding, points.astype(np.float32), seen, cells))
 
-    def answer(self, clicks: Sequence[Click]) -> np.ndarray:
+    def answer(self, clicks: Sequence[tuple[int, bool]]) -> np.ndarray:
         """Answer to clicks (vertex of the user's mesh, True to include). [V] float32 in 0..1"""
         vertices = self._nearest[[v for v, _ in clicks]]  # [n]
         include = np.array([include for _, include in clicks], dtype=bool)  # [n]
         return self._proxy.carry(self._average(vertices[None], include[None])[0])
 
     def singles(self, vertices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Answers to single positive clicks on vertices [n] of the user's mesh. [n, V] float32 in 0..1"""
+        """Answers to single including clicks on vertices [n] of the user's mesh. [n, V] float32 in 0..1"""
         clicked, place = np.unique(self._nearest[np.asarray(vertices, dtype=np.int64)], return_inverse=True)
         batches = [clicked[i : i + BATCH, None] for i in range(0, len(clicked), BATCH)]
         found = [self._average(batch, np.ones_like(batch, dtype=bool)) for batch in batches]
@@ -71,7 +71,7 @@ class Votes:
         return np.any(self.shown[sees], axis=0)[self._nearest]
 
     def _average(self, vertices: np.ndarray, include: np.ndarray) -> np.ndarray:
-        """Answers to click sets: proxy vertices [Q, n] and their signs [Q, n]. [Q, P] float32"""
+        """Answers to click sets: proxy vertices [Q, n], included or not [Q, n]. [Q, P] float32"""
         asked = np.any(self.shown[:, vertices] & include, axis=2)  # [N, Q]
         inside = np.zeros((len(vertices), self.shown.shape[1]), dtype=np.float32)  # [Q, P]
         for view, shown, sets in zip(self._views, self.shown, asked, strict=True):
@@ -80,7 +80,7 @@ class Votes:
                 continue
             labels = np.where(shown[vertices[rows]], include[rows], -1).astype(np.int8)  # [R, n]
             masks = self._teacher.predict(view.embedding, view.points[vertices[rows]], labels).masks  # [R, 3, H, W]
-            read = masks[:, self._scale].reshape(len(rows), -1)[:, view.cells]  # [R, n]
+            read = masks[:, self._row].reshape(len(rows), -1)[:, view.cells]  # [R, n]
             inside[rows[:, None], view.vertices] += read
         seen = asked.T.astype(np.float32) @ self.shown.astype(np.float32)  # [Q, P]
         return inside / np.maximum(seen, 1.0)

@@ -6,12 +6,15 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from ..clicks.click import Click, Granularity, Prompt, SurfacePoint
+from ..errors import ClickError
 from ..teachers.registry import is_geometric
 from .arguments import add_device, output_file
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..clicks.click import VertexClicks
     from ..geometry.mesh import Mesh
 
 
@@ -19,8 +22,9 @@ def add_segment(commands: Any) -> None:
     parser = commands.add_parser(
         "segment",
         help="answer clicks",
-        description="Answer clicks. They count in the order in which they are given.",
-        usage="%(prog)s (MODEL | --instant MESH) --positive VERTEX ... [--negative VERTEX ...] [options]",
+        description="Answer clicks. They count in the order in which they are given. A CLICK is a vertex (12) or a "
+        "point in a triangle (f7:.2,.3,.5: its index and barycentric coordinates).",
+        usage="%(prog)s (MODEL | --instant MESH) --positive CLICK ... [--negative CLICK ...] [options]",
     )
     parser.set_defaults(run=_segment)
     source = parser.add_mutually_exclusive_group(required=True)
@@ -35,7 +39,7 @@ def add_transfer(commands: Any) -> None:
         help="answer clicks made on another mesh",
         description="What clicks on SOURCE mean on TARGET, by the features of the clicked vertices. Both were trained "
         "with the same teacher. The answer is the decoder's own, without refinement.",
-        usage="%(prog)s SOURCE TARGET --positive VERTEX ... [--negative VERTEX ...] [options]",
+        usage="%(prog)s SOURCE TARGET --positive CLICK ... [--negative CLICK ...] [options]",
     )
     parser.set_defaults(run=_transfer)
     parser.add_argument("source", metavar="SOURCE", help="model of the mesh that is clicked")
@@ -47,6 +51,8 @@ def _segment(options: argparse.Namespace) -> None:
     _need_clicks(options)
     import iseg_core as iseg
 
+    from ..clicks.resolve import resolve
+
     if options.instant is not None:
         mesh = iseg.load_mesh(options.instant)
         segmenter = iseg.instant(mesh)
@@ -55,7 +61,8 @@ def _segment(options: argparse.Namespace) -> None:
         mesh, segmenter = model.mesh, iseg.Segmenter(model, device=options.device)
     began = time.perf_counter()
     probability = segmenter.segment(clicks=options.clicks, granularity=options.granularity)  # [V]
-    _deliver(options, mesh, probability, options.clicks, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    _deliver(options, mesh, probability, resolve(options.clicks, mesh), seconds)
 
 
 def _transfer(options: argparse.Namespace) -> None:
@@ -73,17 +80,29 @@ def _transfer(options: argparse.Namespace) -> None:
             "For different shapes, train both with a sam teacher."
         )
         print(note, file=sys.stderr)
-    _deliver(options, target.model.mesh, probability, [], seconds)
+    _deliver(options, target.model.mesh, probability, (), seconds)
 
 
 def _add_clicks(parser: argparse.ArgumentParser, part: str) -> None:
     """Clicks, what they mean, and where the answer goes."""
     parser.set_defaults(usage_error=parser.error)
-    for name, help in (("positive", f"vertices inside {part}"), ("negative", f"vertices outside {part}")):
+    for name, help in (("positive", f"clicks inside {part}"), ("negative", f"clicks outside {part}")):
         parser.add_argument(
-            f"--{name}", dest="clicks", action=_Clicks, type=int, nargs="+", metavar="VERTEX", default=[], help=help
+            f"--{name}",
+            dest="clicks",
+            action=_AddClicks,
+            type=_prompt,
+            nargs="+",
+            metavar="CLICK",
+            default=[],
+            help=help,
         )
-    parser.add_argument("--granularity", choices=("fine", "part", "whole"), default="part", help="default: part")
+    parser.add_argument(
+        "--granularity",
+        choices=[granularity.value for granularity in Granularity],
+        default="part",
+        help="default: part",
+    )
     parser.add_argument(
         "--threshold",
         type=_threshold,
@@ -97,17 +116,31 @@ def _add_clicks(parser: argparse.ArgumentParser, part: str) -> None:
     add_device(parser)
 
 
-class _Clicks(argparse.Action):
-    """--positive and --negative fill one list of (vertex, include), in the order of the command line."""
+class _AddClicks(argparse.Action):
+    """--positive and --negative fill one list of clicks, in the order of the command line."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         include = self.option_strings == ["--positive"]  # option_string may be an abbreviation
-        namespace.clicks = namespace.clicks + [(vertex, include) for vertex in values]
+        namespace.clicks = namespace.clicks + [Click(prompt, include) for prompt in values]
+
+
+def _prompt(text: str) -> Prompt:
+    """A vertex as 12, a point of the surface as f7:.2,.3,.5."""
+    try:
+        if not text.startswith("f"):
+            return int(text)
+        face, _, weights = text[1:].partition(":")
+        a, b, c = map(float, weights.split(","))
+        return SurfacePoint(int(face), (a, b, c))
+    except ClickError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is neither a vertex (12) nor a point (f7:.2,.3,.5)") from None
 
 
 def _need_clicks(options: argparse.Namespace) -> None:
     if not options.clicks:
-        options.usage_error("there is no click: give one or more vertices with --positive")
+        options.usage_error("there is no click: give one or more with --positive")
 
 
 def _threshold(text: str) -> float | str:
@@ -126,7 +159,7 @@ def _deliver(
     options: argparse.Namespace,
     mesh: "Mesh",
     probability: "np.ndarray",
-    clicks: list[tuple[int, bool]],
+    clicks: "VertexClicks",
     seconds: float,
 ) -> None:
     """Write the answer's files and print its size. probability [V]; clicks: those to draw."""

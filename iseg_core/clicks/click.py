@@ -1,13 +1,98 @@
-"""Clicks and granularities: what a user says."""
+"""Clicks: prompts that a part includes or excludes, and the granularity that is meant. Standard library only.
 
-Clicks = tuple[tuple[int, bool], ...]  # (vertex, positive) in the order they were made
+A click in the user's hand has a prompt: a vertex, or a point of the surface. What computes has clicks on vertices
+(VertexClick), which `resolve` makes of them. Another kind of prompt is one more class in `Prompt`, with its line there.
+"""
 
-Click = tuple[int, bool]  # vertex, True to include
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from ..errors import ClickError, SettingsError
+
+TOLERANCE = 1e-3  # of barycentric coordinates: three decimals, as a person types them, are enough
 
 
-def first_included(clicks: tuple[Click, ...]) -> int:
+class Granularity(StrEnum):
+    """How much a click means where it could mean several parts, from the smallest to the largest.
+
+    fine: the paper's choice; part: the default, best on parts as people draw them. Wherever an array has an axis of
+    granularities, they are in this order. An unknown one raises SettingsError.
+    """
+
+    FINE = "fine"
+    PART = "part"
+    WHOLE = "whole"
+
+    @property
+    def row(self) -> int:
+        """Index of this granularity on such an axis."""
+        return list(Granularity).index(self)
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise SettingsError(f"Unknown granularity {value!r}. Choose one of: {', '.join(cls)}.")
+
+
+@dataclass(frozen=True)
+class SurfacePoint:
+    """A point of the surface: the index of a triangle, and weights of its three corners that sum to 1.
+
+    Raises ClickError where that is no point of any triangle.
+    """
+
+    face: int
+    barycentric: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if not is_index(self.face):
+            raise ClickError(f"There is no face {self.face}: give the index of a triangle.")
+        object.__setattr__(self, "face", int(self.face))
+        try:
+            a, b, c = map(float, self.barycentric)
+        except (TypeError, ValueError, OverflowError):
+            a = b = c = math.nan
+        weights = (a, b, c)
+        if not all(map(math.isfinite, weights)):
+            raise ClickError(f"{self.barycentric} are no barycentric coordinates. Give three numbers, one a corner.")
+        if min(weights) < -TOLERANCE:
+            raise ClickError(f"The point {weights} lies outside of its face: no barycentric coordinate is negative.")
+        if abs(sum(weights) - 1) > TOLERANCE:
+            raise ClickError(f"The barycentric coordinates {weights} sum to {sum(weights):g}. They must sum to 1.")
+        object.__setattr__(self, "barycentric", weights)
+
+
+Prompt = int | SurfacePoint  # a vertex by its index, or a point between vertices
+
+
+class Click(NamedTuple):
+    """A prompt, and whether the part includes or excludes it. A plain tuple of the two is as good."""
+
+    prompt: Prompt
+    include: bool
+
+
+class VertexClick(NamedTuple):
+    """A click on a vertex of the mesh, or of its proxy, that computes. A Click of the same vertex is equal to it."""
+
+    vertex: int
+    include: bool
+
+
+Clicks = tuple[Click, ...]  # in the order they were made
+VertexClicks = tuple[VertexClick, ...]
+
+
+def is_index(value: Any) -> bool:
+    """Whether a value of any type is a whole number."""
+    try:
+        return bool(int(value) == value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def first_included(clicks: Sequence[tuple[int, bool]]) -> int:
     """The first vertex that is to be included; there is one."""
     return next(vertex for vertex, include in clicks if include)
-
-
-SCALES = ("fine", "part", "whole")

@@ -12,14 +12,14 @@ import numpy as np
 
 from ..geometry.depth import depths
 from ..geometry.mesh import Mesh, face_areas
+from .click import VertexClick
 
 MOST = 12  # clicks that are proposed for a part
 ENOUGH = 0.95  # IoU at which they end
 PATIENCE = 3  # so many clicks without a gain end them, too; about the next ones knows only who tries
 GAIN = 0.005  # of IoU: less is none
 
-Click = tuple[int, bool]
-Answer = Callable[[list[Click]], np.ndarray]  # clicks -> probability [V]
+Predictor = Callable[[list[VertexClick]], np.ndarray]  # clicks -> probability [V]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def deepest(points: np.ndarray, inside: np.ndarray) -> tuple[int, float]:
     return int(found[best]), float(depth[best])
 
 
-def next_click(target: Target, probability: np.ndarray) -> Click | None:
+def next_click(target: Target, probability: np.ndarray) -> VertexClick | None:
     """A click in the middle of the deeper error: True where the target was missed, False where too much was taken."""
     taken = probability >= 0.5  # [V]
     used = np.zeros(len(taken), dtype=bool)  # [V] unreferenced vertices are no errors
@@ -73,7 +73,7 @@ def next_click(target: Target, probability: np.ndarray) -> Click | None:
     wrong, wrong_depth = deepest(target.mesh.vertices, taken & ~target.vertices & used)
     if missed < 0 and wrong < 0:
         return None
-    return (missed, True) if miss_depth >= wrong_depth else (wrong, False)
+    return VertexClick(missed, True) if miss_depth >= wrong_depth else VertexClick(wrong, False)
 
 
 def first_click(target: Target) -> int:
@@ -81,29 +81,29 @@ def first_click(target: Target) -> int:
     return deepest(target.mesh.vertices, target.vertices if target.vertices.any() else _any_vertex(target))[0]
 
 
-def play(target: Target, answer: Answer) -> Iterator[tuple[list[Click], float]]:
+def play(target: Target, predict: Predictor) -> Iterator[tuple[list[VertexClick], float]]:
     """The clicks made so far and the IoU of their answer, again after each click, until nothing is wrong any more."""
-    clicks: list[Click] = [(first_click(target), True)]
+    clicks = [VertexClick(first_click(target), True)]
     while True:
-        probability = answer(clicks)  # [V]
+        probability = predict(clicks)  # [V]
         yield list(clicks), target.iou(probability)
         click = next_click(target, probability)
-        if click is None or click[0] in dict(clicks):  # of a part that owns no vertex, the first click may be wrong
+        if click is None or click.vertex in dict(clicks):  # of a part that owns no vertex, the first click may be wrong
             return
         clicks.append(click)
 
 
-def simulate(target: Target, answer: Answer, count: int = 10) -> tuple[list[float], list[Click]]:
+def simulate(target: Target, predict: Predictor, count: int = 10) -> tuple[list[float], list[VertexClick]]:
     """IoU after each of `count` clicks, and the clicks. Where nothing is wrong any more, the last IoU repeats."""
-    steps = list(islice(play(target, answer), count))
+    steps = list(islice(play(target, predict), count))
     scores = [score for _, score in steps]
     return scores + [scores[-1]] * (count - len(scores)), steps[-1][0]
 
 
-def propose(target: Target, answer: Answer) -> tuple[list[Click], float]:
+def propose(target: Target, predict: Predictor) -> tuple[list[VertexClick], float]:
     """A few clicks whose answer comes near to a target, and the IoU that they reach; the last one is a gain."""
     best, reached = [], -1.0
-    for clicks, score in islice(play(target, answer), MOST):
+    for clicks, score in islice(play(target, predict), MOST):
         if score > reached + GAIN:
             best, reached = clicks, score
         if reached >= ENOUGH or len(clicks) - len(best) >= PATIENCE:

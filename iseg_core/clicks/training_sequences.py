@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .click import VertexClick
+
 LANDMARKS = 512  # vertices among which sequences are clicked: depths between them are one small matrix
 
 
@@ -19,7 +21,7 @@ def farthest_points(points: np.ndarray, count: int, rng: np.random.Generator) ->
 
 def simulate(
     regions: np.ndarray, points: np.ndarray, max_clicks: int, rng: np.random.Generator
-) -> tuple[list[list[tuple[int, bool]]], np.ndarray]:
+) -> tuple[list[list[VertexClick]], np.ndarray]:
     """Click sequences that a user who wants regions[i] would make, for each i in turn.
 
     regions: [M, N] bool over points [N, 3]. The first click lies deep in the region. The answer that a model might give
@@ -38,9 +40,11 @@ def simulate(
         if not region.any() or region.all():
             continue
         first = int(rng.choice(len(points), p=depth / depth.sum()))
-        clicks = [(first, True)]
+        clicks = [VertexClick(first, True)]
         while len(clicks) < max_clicks:
-            honoured = (regions[:, [v for v, _ in clicks]] == [p for _, p in clicks]).sum(axis=1).astype(float)  # [M]
+            honoured = (
+                (regions[:, [v for v, _ in clicks]] == [include for _, include in clicks]).sum(axis=1).astype(float)
+            )  # [M]
             honoured[target] = -1
             answer = regions[int((honoured + rng.random(len(regions)) / 2).argmax())]  # [N]
             missed, extra = (_depth(error, separation) for error in (region & ~answer, answer & ~region))  # [N] each
@@ -48,8 +52,8 @@ def simulate(
                 depth[[v for v, _ in clicks]] = 0.0
             if max(missed.max(), extra.max()) <= 0:
                 break
-            positive = bool(missed.max() >= extra.max())
-            clicks.append((int((missed if positive else extra).argmax()), positive))
+            include = bool(missed.max() >= extra.max())
+            clicks.append(VertexClick(int((missed if include else extra).argmax()), include))
             sequences.append(list(clicks))
             wanted.append(target)
     return sequences, np.array(wanted, dtype=np.int64)

@@ -3,7 +3,7 @@
     request    fields                                       result
     open_mesh  arrays vertices [V, 3], faces [F, K]         mesh, topology (hashes), vertices, faces (counts), models
     state      mesh                                         open (bool), models (the newest first)
-    query      mesh, clicks [[vertex, include], ...],       threshold (Otsu's), milliseconds;
+    query      mesh, clicks [[prompt, include], ...],       threshold (Otsu's), milliseconds;
                granularity, model, device                   array probability [V] float32
     propose    mesh, granularity, threshold (null: Otsu's), clicks, iou: a few clicks whose answer comes near to the
                model, device; array chosen [V] uint8        chosen vertices, and how near
@@ -14,6 +14,7 @@
     cache      clear (default false)                        folder, models, checkpoints, bytes (as they were), limit
     free                                                    resident (bytes of memory afterwards, if known), freed
 
+A prompt is a vertex, or a point of the surface: [face, b0, b1, b2], with the barycentric coordinates in that triangle.
 A mesh is named by the hash of its geometry. `model` names a trained one by teacher, preset and seed; null: instant
 mode. Models lie in the cache, so a query for one needs no open mesh. What a query needs is made ready by the first one
 that needs it; the later ones take milliseconds.
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..clicks.click import Clicks, VertexClick
 from ..errors import Cancelled, ClickError, EngineError, MessageError, ModelFileError, UnknownMeshError
 from ..progress import Progress
 from ..system.lru import Recent
@@ -37,6 +39,7 @@ from ..system.memory import give_back, resident
 from ..teachers.registry import DEFAULT_TEACHER, TEACHERS
 from ..training.settings import DEFAULT_PRESET
 from .jobs import Answer, Job, Later, ModelKey, Work
+from .messages import clicks_from_wire
 
 if TYPE_CHECKING:
     from ..geometry.mesh import Mesh
@@ -133,7 +136,7 @@ class Service:
         if not target.faces.any():
             raise ClickError("No face of the mesh has two of the chosen vertices: choose the faces of a part.")
 
-        def answer(clicks: list[tuple[int, bool]]) -> np.ndarray:
+        def answer(clicks: list[VertexClick]) -> np.ndarray:
             if job.cancelled.is_set():
                 raise Cancelled("Cancelled; what was there before is unchanged.")
             probability = segmenter.segment(clicks=clicks, granularity=granularity)  # [V]
@@ -317,13 +320,11 @@ def _size(mesh: "Mesh") -> int:
     return mesh.vertices.nbytes + mesh.faces.nbytes
 
 
-def _clicks(job: Job) -> list[tuple[int, bool]]:
-    clicks = []
-    for click in job.field("clicks", list):
-        if not (isinstance(click, list) and len(click) == 2 and type(click[0]) is int and type(click[1]) is bool):
-            raise MessageError("The request query needs clicks: pairs of a vertex and true or false.", job.id)
-        clicks.append((click[0], click[1]))
-    return clicks
+def _clicks(job: Job) -> Clicks:
+    try:
+        return clicks_from_wire(job.fields.get("clicks"))
+    except MessageError as error:
+        raise MessageError(f"The request query needs clicks. {error}", job.id) from None
 
 
 def _queried(job: Job) -> tuple[ModelKey, str]:

@@ -1,13 +1,14 @@
 """Segmenter: clicks in, a probability for every vertex out. It holds what the queries of one mesh can share."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..clicks.click import SCALES, Click
+from ..clicks.click import Granularity, Prompt, VertexClick, VertexClicks
+from ..clicks.resolve import resolve, vertex_of
 from ..errors import ClickError, SettingsError
 from ..formats.load import as_mesh
 from ..geometry.mesh import Mesh
@@ -35,7 +36,8 @@ class Segmenter:
     """Answers clicks on the mesh of a model.
 
     The student proposes a region for the first click; every later click is a hard condition that corrects it
-    (refine.py), in the order in which the clicks were made. A model without networks answers by geometry alone.
+    (parts/corrections.py), in the order in which the clicks were made. A model without networks answers by geometry
+    alone.
     """
 
     def __init__(self, model: Model, device: str = "auto", refine: bool = True):
@@ -56,40 +58,40 @@ class Segmenter:
             raise SettingsError("A model without training has no plain answer: leave refine=True, or train the mesh.")
 
     @cached_property
-    def _corrections(self) -> dict[str, Corrections]:
+    def _corrections(self) -> dict[Granularity, Corrections]:
         if self._student is None:
-            return {scale: propose_parts(self._finder, scale) for scale in SCALES}
-        return {scale: self._student.corrections(self._finder, scale) for scale in SCALES}
+            return {granularity: propose_parts(self._finder, granularity) for granularity in Granularity}
+        return {granularity: self._student.corrections(self._finder, granularity) for granularity in Granularity}
 
     def segment(
         self,
-        clicks: Sequence[Click] | None = None,
-        positive: Sequence[int] | None = None,
-        negative: Sequence[int] | None = None,
+        clicks: Iterable[tuple[Prompt, bool]] | None = None,
+        positive: Iterable[Prompt] | None = None,
+        negative: Iterable[Prompt] | None = None,
         granularity: str = "part",
         features: Sequence[tuple[np.ndarray, bool]] | None = None,
     ) -> np.ndarray:
         """Probability of every vertex to belong to the part that the clicks mean. [V] float32 in 0..1
 
-        clicks: (vertex, True to include or False to exclude) in the order they were made; or positive and negative
-        vertices, taken as the positives first. Every clicked vertex is on its side of 0.5.
+        clicks: (prompt, True to include or False to exclude) in the order they were made; or positive and negative
+        prompts, taken as the positives first. A prompt is a vertex, or a SurfacePoint, which for now stands for the
+        nearest corner of its face. Every clicked vertex is on its side of 0.5.
         granularity: fine | part | whole, what the first click means where it could mean several parts.
         features: in place of vertices, what `features` gave for clicks on this or another mesh (cross-domain
         segmentation, the paper's figure 8). The answer is the student's own, as with refine=False: there is no
         vertex here that could be honoured.
-        Raises ClickError for vertices that the mesh does not have and for contradictions, SettingsError for an unknown
+        Raises ClickError for prompts that the mesh does not have and for contradictions, SettingsError for an unknown
         granularity, and for features that do not fit or where there is no student.
         """
-        if granularity not in SCALES:
-            raise SettingsError(f"Unknown granularity {granularity!r}. Choose one of: {', '.join(SCALES)}.")
+        granularity = Granularity(granularity)
         if features is not None:
             if any(given is not None for given in (clicks, positive, negative)):
                 raise ClickError("Give either vertices or features, not both.")
             return self._transferred(features, granularity)
-        made = self._check(clicks, positive, negative)
+        made = self._resolve(clicks, positive, negative)
         if not any(include for _, include in made):
             return np.zeros(self.vertex_count, dtype=np.float32)  # nothing was included
-        on_proxy = tuple((int(self._nearest[v]), include) for v, include in made)
+        on_proxy = tuple(VertexClick(int(self._nearest[v]), include) for v, include in made)
         answer = self.model.proxy.carry(self._on_proxy(on_proxy, granularity))  # [V]
         answer = np.clip(answer, 0.0, 1.0)  # [V] rows of weights sum to 1 only up to rounding
         if self.refine:
@@ -97,23 +99,25 @@ class Segmenter:
                 answer[vertex] = max(answer[vertex], 0.5 + SURE) if include else min(answer[vertex], 0.5 - SURE)
         return answer
 
-    def features(self, vertex: int) -> np.ndarray:
-        """The field's feature of a click on this vertex, which `segment` takes on any mesh with the same teacher.
+    def features(self, prompt: Prompt) -> np.ndarray:
+        """The field's feature of a click on this prompt, which `segment` takes on any mesh with the same teacher.
 
-        [d] float64, in the teacher's units. Raises ClickError for a vertex that the mesh does not have, SettingsError
+        [d] float64, in the teacher's units. Raises ClickError for a prompt that the mesh does not have, SettingsError
         where there is no student.
         """
-        ((vertex, _),) = self._check([(vertex, True)], None, None)
+        vertex = vertex_of(prompt, self.model.mesh)
         return self._trained.features(int(self._nearest[vertex]))
 
-    def transfer(self, source: "Segmenter", clicks: Sequence[Click], granularity: str = "part") -> np.ndarray:
+    def transfer(
+        self, source: "Segmenter", clicks: Iterable[tuple[Prompt, bool]], granularity: str = "part"
+    ) -> np.ndarray:
         """What clicks on another mesh mean on this one: the features of the one, the decoder of the other.
 
         source: answers for the mesh that was clicked. Returns the probability of this mesh's vertices [V] float32.
         Raises ClickError for the clicks, SettingsError where the teachers differ (their features do not mean the same)
         or one of the two has no student.
         """
-        vectors = [(source.features(v), include) for v, include in source._check(clicks, None, None)]
+        vectors = [(source.features(v), include) for v, include in source._resolve(clicks)]
         ours, theirs = (
             f"{segmenter.model.info.get('teacher')} ({segmenter.model.info.get('teacher_fingerprint')})"
             for segmenter in (self, source)
@@ -125,7 +129,7 @@ class Segmenter:
             )
         return self.segment(features=vectors, granularity=granularity)
 
-    def _transferred(self, features: Sequence[tuple[np.ndarray, bool]], granularity: str) -> np.ndarray:
+    def _transferred(self, features: Sequence[tuple[np.ndarray, bool]], granularity: Granularity) -> np.ndarray:
         """Answer to clicks given as features. [V] float32"""
         dim = self.model.features.shape[1]
         made = [(np.asarray(feature), bool(include)) for feature, include in features]
@@ -146,7 +150,7 @@ class Segmenter:
             raise SettingsError("A model without training has no features: train the mesh.")
         return self._student
 
-    def _on_proxy(self, clicks: tuple[Click, ...], granularity: str) -> np.ndarray:
+    def _on_proxy(self, clicks: VertexClicks, granularity: Granularity) -> np.ndarray:
         """Probability of the proxy's vertices. [P] float32"""
         if self._student is None:
             return self._corrections[granularity].answer(clicks).astype(np.float32)  # [P]
@@ -155,22 +159,18 @@ class Segmenter:
         probability = self._student.probability(clicks, granularity)  # [P]
         return probability if region is None else agree(probability, region)
 
-    def _check(self, clicks, positive, negative) -> list[Click]:
+    def _resolve(
+        self,
+        clicks: Iterable[tuple[Prompt, bool]] | None,
+        positive: Iterable[Prompt] | None = None,
+        negative: Iterable[Prompt] | None = None,
+    ) -> VertexClicks:
         if clicks is None:
-            clicks = [(v, True) for v in (() if positive is None else positive)]
-            clicks += [(v, False) for v in (() if negative is None else negative)]
+            clicks = [(prompt, True) for prompt in (() if positive is None else positive)]
+            clicks += [(prompt, False) for prompt in (() if negative is None else negative)]
         elif positive is not None or negative is not None:
             raise ClickError("Give either clicks, or positive and negative vertices, not both.")
-        made: dict[int, bool] = {}
-        for vertex, include in clicks:
-            if int(vertex) != vertex or not 0 <= vertex < self.vertex_count:
-                last = self.vertex_count - 1
-                raise ClickError(
-                    f"There is no vertex {vertex}: this mesh has the vertices 0 to {last}. Click one of them."
-                )
-            if made.setdefault(int(vertex), bool(include)) != bool(include):
-                raise ClickError(f"Vertex {vertex} is both included and excluded. Remove one of the two clicks.")
-        return list(made.items())
+        return resolve(clicks, self.model.mesh)
 
 
 def agree(probability: np.ndarray, region: np.ndarray) -> np.ndarray:

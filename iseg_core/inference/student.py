@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from ..clicks.click import SCALES, Click, first_included
+from ..clicks.click import Granularity, VertexClicks, first_included
 from ..errors import ModelFileError
 from ..network import Decoder
 from ..parts.candidates import OFF_MIDDLE, PartFinder, region_score
@@ -55,7 +55,7 @@ class Student:
         self._worker = ThreadPoolExecutor(1, "decoder")
         self._last: tuple[tuple, Future[np.ndarray]] = ((), Future())
 
-    def probability(self, clicks: tuple[Click, ...], granularity: str) -> np.ndarray:
+    def probability(self, clicks: VertexClicks, granularity: Granularity) -> np.ndarray:
         """Probability of every proxy vertex; the last answer is remembered. [P] float32"""
         self.begin(clicks, granularity)
         try:
@@ -64,36 +64,36 @@ class Student:
             self._last = ((), Future())  # it may go well the next time
             raise
 
-    def begin(self, clicks: tuple[Click, ...], granularity: str) -> None:
+    def begin(self, clicks: VertexClicks, granularity: Granularity) -> None:
         """Have this probability computed by a thread of its own, while the caller does what needs no answer yet."""
         if self._last[0] != (clicks, granularity):
             features = self._features[[v for v, _ in clicks]]  # [n, d]
-            include = [positive for _, positive in clicks]
+            include = [include for _, include in clicks]
             self._last = ((clicks, granularity), self._worker.submit(self._decode, features, include, granularity))
 
     def features(self, vertex: int) -> np.ndarray:
         """The field's feature of a proxy vertex, in the teacher's units. [d] float64, so that no unit rounds it"""
         return self._features[vertex].cpu().numpy().astype(np.float64) * self._unit
 
-    def answer(self, clicks: Sequence[tuple[np.ndarray, bool]], granularity: str) -> np.ndarray:
+    def answer(self, clicks: Sequence[tuple[np.ndarray, bool]], granularity: Granularity) -> np.ndarray:
         """Probability of every proxy vertex, for clicks given as features [d] in the teacher's units. [P] float32"""
         own = np.array([feature for feature, _ in clicks]) / self._unit  # [n, d]
         features = torch.from_numpy(own.astype(np.float32)).to(self.device)  # [n, d]
         return self._decode(features, [include for _, include in clicks], granularity)
 
     @torch.inference_mode()
-    def _decode(self, features: torch.Tensor, include: list[bool], granularity: str) -> np.ndarray:
+    def _decode(self, features: torch.Tensor, include: list[bool], granularity: Granularity) -> np.ndarray:
         """Probability of every proxy vertex, for the features [n, d] of n clicks. [P] float32"""
-        signs = torch.tensor([[1 if positive else -1 for positive in include]], device=self.device)  # [1, n]
-        scale = torch.tensor([SCALES.index(granularity)], device=self.device)  # [1]
+        signs = torch.tensor([[1 if included else -1 for included in include]], device=self.device)  # [1, n]
+        row = torch.tensor([granularity.row], device=self.device)  # [1]
         with threads_for(len(self._features) * self._widest**2):
-            logits = self._decoder.decode(self._prepared, features[None].to(self._kind), signs, scale)[0]  # [P]
+            logits = self._decoder.decode(self._prepared, features[None].to(self._kind), signs, row)[0]  # [P]
         return logits.float().sigmoid().cpu().numpy()
 
-    def corrections(self, finder: PartFinder, granularity: str) -> Corrections:
+    def corrections(self, finder: PartFinder, granularity: Granularity) -> Corrections:
         """Answers that start from the student's region and follow the clicks."""
 
-        def propose(clicks: tuple[Click, ...]) -> np.ndarray:
+        def propose(clicks: VertexClicks) -> np.ndarray:
             finder.candidates(first_included(clicks))  # and remembered, while the student is at work
             return snap(finder, first_included(clicks), self.probability(clicks, granularity), self._trusted)
 

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from ..clicks.click import Granularity
 from .surface import Surface
 
 AREA_RANGE = (0.002, 0.98)  # fractions of the surface that a proposed part may have
@@ -34,22 +35,22 @@ class Candidates:
     scores: np.ndarray  # [N]
     areas: np.ndarray  # [N]
 
-    def best(self, granularity: str = "part") -> int:
+    def best(self, granularity: Granularity = Granularity.PART) -> int:
         """Place of the best region of a granularity: part is the best of all; fine and whole are the best of clearly
         smaller and clearly larger area, or part where there is none."""
         return self._best[granularity]
 
     @cached_property
-    def _best(self) -> dict[str, int]:
+    def _best(self) -> dict[Granularity, int]:
         part = int(self.scores.argmin())
         area = self.areas[part]
-        fitting = {"fine": self.areas < STEP * area, "whole": self.areas > area / STEP}  # [N] each
-        return {"part": part} | {
+        fitting = {Granularity.FINE: self.areas < STEP * area, Granularity.WHOLE: self.areas > area / STEP}  # [N] each
+        return {Granularity.PART: part} | {
             granularity: int(np.where(fits, self.scores, np.inf).argmin()) if fits.any() else part
             for granularity, fits in fitting.items()
         }
 
-    def pick(self, granularity: str = "part") -> np.ndarray:
+    def pick(self, granularity: Granularity = Granularity.PART) -> np.ndarray:
         """The best region of a granularity. [P] bool"""
         return self.regions[self.best(granularity)]
 

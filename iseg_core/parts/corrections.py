@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..clicks.click import Click, first_included
+from ..clicks.click import Granularity, VertexClick, VertexClicks, first_included
 from .candidates import PartFinder, border_energy, by_closeness, cheapest, lowest_within, sweep
 from .surface import Surface
 
@@ -38,7 +38,7 @@ class Step(NamedTuple):
     """A click, and the region that was there when it was made."""
 
     region: np.ndarray  # [P] bool
-    click: Click
+    click: VertexClick
 
 
 class Size(NamedTuple):
@@ -59,22 +59,22 @@ class Corrections:
     """Answers to sequences of clicks, each built on the answer to the clicks before it.
 
     Every prefix is remembered, so that taking a click back gives the very answer that was there before it.
-    propose(clicks) -> [P] bool answers the clicks up to the first positive one; student(clicks) -> [P] bool is a region
-    that may take over later, beside the first positive click's candidates. It is waited for as late as can be.
+    propose(clicks) -> [P] bool answers the clicks up to the first that includes; student(clicks) -> [P] bool is a
+    region that may take over later, beside that click's candidates. It is waited for as late as can be.
     """
 
     def __init__(
         self,
         finder: PartFinder,
-        propose: Callable[[tuple[Click, ...]], np.ndarray],
-        student: Callable[[tuple[Click, ...]], np.ndarray] | None = None,
+        propose: Callable[[VertexClicks], np.ndarray],
+        student: Callable[[VertexClicks], np.ndarray] | None = None,
     ):
         self._finder, self._propose, self._student = finder, propose, student
-        self._answers: dict[tuple[Click, ...], np.ndarray] = {}
+        self._answers: dict[VertexClicks, np.ndarray] = {}
 
-    def answer(self, clicks: tuple[Click, ...]) -> np.ndarray:
-        """Region after `clicks`, which name proxy vertices; a vertex clicked twice has its last label. [P] bool"""
-        if not any(positive for _, positive in clicks):
+    def answer(self, clicks: VertexClicks) -> np.ndarray:
+        """Region after `clicks`, which name proxy vertices; a vertex clicked twice is as the last one says. [P] bool"""
+        if not any(include for _, include in clicks):
             return np.zeros(self._finder.surface.vertex_count, dtype=bool)  # [P]
         if clicks not in self._answers:
             if len(self._answers) >= REMEMBERED:
@@ -82,8 +82,8 @@ class Corrections:
             self._answers[clicks] = self._compute(clicks)
         return self._answers[clicks]
 
-    def _compute(self, clicks: tuple[Click, ...]) -> np.ndarray:
-        first = next(k for k, (_, positive) in enumerate(clicks) if positive)
+    def _compute(self, clicks: VertexClicks) -> np.ndarray:
+        first = next(k for k, (_, include) in enumerate(clicks) if include)
         if first < len(clicks) - 1:
             recent = range(max(first + 1, len(clicks) - RECENT), len(clicks))
             steps = [Step(self.answer(clicks[:k]), clicks[k]) for k in (first, *recent)]
@@ -97,7 +97,7 @@ class Corrections:
             region = self._correct([nothing, Step(region, order[k])], order[: k + 1])
         return region
 
-    def _correct(self, steps: list[Step], clicks: tuple[Click, ...]) -> np.ndarray:
+    def _correct(self, steps: list[Step], clicks: VertexClicks) -> np.ndarray:
         finder, student = self._finder, self._student
         rivals = finder.candidates(first_included(clicks)).regions  # [N, P]
         late = (lambda: student(clicks)) if student else None
@@ -107,7 +107,7 @@ class Corrections:
 def correct(
     surface: Surface,
     steps: Sequence[Step],
-    clicks: Sequence[Click],
+    clicks: Sequence[VertexClick],
     fields: np.ndarray,
     rivals: np.ndarray | None = None,
     late: Callable[[], np.ndarray] | None = None,
@@ -116,16 +116,16 @@ def correct(
 
     steps: the clicks so far with the regions that they were made on; the earlier ones say what is likely. clicks: all
     that must hold, the last step's among them. fields [T, P]: of that click. rivals [N, P] bool: other regions that may
-    take over where they honour every click (this is how a click switches scale). late() -> [P] bool: one more, of a
-    student that may still be at work on it. Nothing changes where the region is right at the click already.
+    take over where they honour every click (this is how a click switches granularity). late() -> [P] bool: one more, of
+    a student that may still be at work on it. Nothing changes where the region is right at the click already.
     """
-    region, (vertex, label) = steps[-1]
-    if region[vertex] == label:
+    region, (vertex, include) = steps[-1]
+    if region[vertex] == include:
         return region
     prior = SIZE_PRIOR[min(max(len(clicks) - 2, 0), len(SIZE_PRIOR) - 1)]
     away = surface.distances(vertex)  # [P]
     expected = Size(expected_change(surface, region, steps[-1].click, away), prior)
-    orders = np.array([*fields, *_along_border(surface, region == label, away)]) if len(clicks) > 2 else fields
+    orders = np.array([*fields, *_along_border(surface, region == include, away)]) if len(clicks) > 2 else fields
     answers, energies = _growths(surface, region, clicks, orders, expected)  # [N, P], [N]
     if rivals is not None:
         others, costs = _rivals_that_hold(surface, region, clicks, rivals, expected)  # [n, P], [n]
@@ -140,7 +140,7 @@ def correct(
                 best = _likeliest(surface, others, costs, steps, alike, best)
     # Where there is none, the click is alone on its shell: it is all that can change.
     found = remove_crumbs(surface, region if best is None else best.region, clicks)  # [P]
-    found[[v for v, _ in clicks]] = [positive for _, positive in clicks]
+    found[[v for v, _ in clicks]] = [include for _, include in clicks]
     return found
 
 
@@ -193,26 +193,26 @@ def _doubts(surface: Surface, answer: np.ndarray, steps: Sequence[Step]) -> Iter
     other kind is to lie deeper. The last click tells most.
     """
     for k in (-1, *range(len(steps) - 1)):
-        region, (vertex, label) = steps[k]
-        if region[vertex] == label or answer[vertex] != label:
+        region, (vertex, include) = steps[k]
+        if region[vertex] == include or answer[vertex] != include:
             continue  # no error was clicked; or a later click has taken this one back
         weight = 1.0 if k < 0 else EARLIER
         gained, lost = answer > region, answer < region  # [P] each
-        clicked, other = (gained, lost) if label else (lost, gained)  # [P] each
+        clicked, other = (gained, lost) if include else (lost, gained)  # [P] each
         off, depth = surface.depth.off_middle(clicked, vertex)
         yield weight * OFF_MIDDLE * off
         deepest = surface.depth.greatest(other, depth)
         yield weight * DEEPER_ERROR * float(np.log(deepest / max(depth, 1e-30))) if deepest > depth else 0.0
 
 
-def expected_change(surface: Surface, region: np.ndarray, click: Click, away: np.ndarray) -> float:
+def expected_change(surface: Surface, region: np.ndarray, click: VertexClick, away: np.ndarray) -> float:
     """Area, as a fraction of the surface, that a click at this depth of an error is expected to change.
 
     away [P]: distance of every vertex from the click along the surface: through a thin wall the other side is near, yet
     no border of the error.
     """
-    vertex, label = click
-    depth = away[region == label].min(initial=np.inf)
+    vertex, include = click
+    depth = away[region == include].min(initial=np.inf)
     if not np.isfinite(depth):  # nothing on this shell is right yet
         area = surface.mass[surface.shells == surface.shells[vertex]].sum()
     else:
@@ -234,32 +234,32 @@ def _along_border(surface: Surface, right: np.ndarray, away: np.ndarray) -> list
 def _growths(
     surface: Surface,
     region: np.ndarray,
-    clicks: Sequence[Click],
+    clicks: Sequence[VertexClick],
     orders: np.ndarray,
     expected: Size,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Answers at which the change may stop of each order (a closeness; [T, P]); their energies. [N, P] bool, [N]"""
-    vertex, label = clicks[-1]
-    free = np.flatnonzero((surface.shells == surface.shells[vertex]) & (region != label))  # [n]
+    vertex, include = clicks[-1]
+    free = np.flatnonzero((surface.shells == surface.shells[vertex]) & (region != include))  # [n]
     barred = np.zeros(surface.vertex_count, dtype=bool)  # [P]
-    barred[[v for v, positive in clicks if positive != label]] = True
+    barred[[v for v, other in clicks if other != include]] = True
     order, ranks = by_closeness(orders, free)  # [T, n], [T, P]
     cuts = sweep(surface, order, ranks, region)  # [T, n]
     changes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
     before = region @ surface.mass
-    energies = _energy(cuts, before + changes if label else before - changes, changes, expected)  # [T, n]
+    energies = _energy(cuts, before + changes if include else before - changes, changes, expected)  # [T, n]
     energies[np.logical_or.accumulate(barred[order], axis=1)] = np.inf  # no further than a click of the other kind
     rows, ends = lowest_within(np.log(np.maximum(changes, 1e-9)), energies, WINDOW)  # [e] each
     found = energies[rows, ends]  # [e]
     kept = cheapest(rows, found, PER_FIELD)  # [N]
-    return np.where(ranks[rows[kept]] <= ends[kept, None], label, region), found[kept]
+    return np.where(ranks[rows[kept]] <= ends[kept, None], include, region), found[kept]
 
 
 def _rivals_that_hold(
-    surface: Surface, region: np.ndarray, clicks: Sequence[Click], rivals: np.ndarray, expected: Size
+    surface: Surface, region: np.ndarray, clicks: Sequence[VertexClick], rivals: np.ndarray, expected: Size
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rivals [N, P] that honour every click, and the energies of taking them instead. [n, P] bool, [n]"""
-    rivals = rivals[(rivals[:, [v for v, _ in clicks]] == [positive for _, positive in clicks]).all(axis=1)]  # [n, P]
+    rivals = rivals[(rivals[:, [v for v, _ in clicks]] == [include for _, include in clicks]).all(axis=1)]  # [n, P]
     energy = _energy(surface.cut(rivals), rivals @ surface.mass, (rivals != region) @ surface.mass, expected)  # [n]
     possible = np.isfinite(energy)  # [n]
     return rivals[possible], energy[possible]
@@ -271,7 +271,7 @@ def _energy(cut: np.ndarray, area: np.ndarray, change: np.ndarray, expected: Siz
     return np.where(area > 1e-9, energy, np.inf)  # nothing left is never meant
 
 
-def remove_crumbs(surface: Surface, region: np.ndarray, clicks: Sequence[Click]) -> np.ndarray:
+def remove_crumbs(surface: Surface, region: np.ndarray, clicks: Sequence[VertexClick]) -> np.ndarray:
     """Flip pieces of less than CRUMB of the surface that hold no click and are not a whole shell. [P] bool"""
     i, j = surface.ends  # [E] each
     kept = region[i] == region[j]  # [E]
@@ -283,6 +283,6 @@ def remove_crumbs(surface: Surface, region: np.ndarray, clicks: Sequence[Click])
     return region ^ (crumb & bordered)[label]
 
 
-def propose_parts(finder: PartFinder, granularity: str) -> Corrections:
+def propose_parts(finder: PartFinder, granularity: Granularity) -> Corrections:
     """Answers by geometry alone: the first click's best candidate, corrected by the later clicks."""
     return Corrections(finder, lambda clicks: finder.candidates(first_included(clicks)).pick(granularity))

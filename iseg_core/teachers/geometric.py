@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import KDTree
 
-from ..clicks.click import SCALES, Clicks, first_included
+from ..clicks.click import Granularity, VertexClick, VertexClicks, first_included
 from ..parts.candidates import PartFinder
 from ..parts.corrections import propose_parts
 from ..parts.surface import Surface
@@ -28,7 +28,7 @@ class GeometricTeacher:
     """Teacher whose masks are regions of the surface, drawn into the view.
 
     A prompt's points stand for the nearest visible vertices on the screen; several points are corrected in the order
-    given, each scale for itself. The score of a mask is 1 / (1 + exp(score of the first click's region)).
+    given, each granularity for itself. The score of a mask is 1 / (1 + exp(score of the first click's region)).
     """
 
     name = "geometric"
@@ -40,7 +40,7 @@ class GeometricTeacher:
         self.resolution = resolution
         self._finder, self._faces = finder, faces
         self._features = finder.surface.spectral_features(FEATURES)  # [P, d]
-        self._answers = {scale: propose_parts(finder, scale) for scale in SCALES}
+        self._answers = {granularity: propose_parts(finder, granularity) for granularity in Granularity}
 
     def look(self, view: RenderedView) -> Embedding:
         """Draw the spectral features of the surface into the view."""
@@ -62,24 +62,26 @@ class GeometricTeacher:
         raster, matrix, visible, tree = embedding.data
         nearest = visible[tree.query(points.reshape(-1, 2))[1]].reshape(points.shape[:2])  # [Q, N]
         sets = [
-            tuple((int(v), bool(label)) for v, label in zip(vertices, signs, strict=True) if label >= 0)
-            for vertices, signs in zip(nearest, labels, strict=True)
+            tuple(VertexClick(int(v), bool(label)) for v, label in zip(vertices, given, strict=True) if label >= 0)
+            for vertices, given in zip(nearest, labels, strict=True)
         ]
         distinct, place = _number(sets)
         regions = np.array([self.regions(clicks) for clicks in distinct])  # [D, 3, P]
         drawn = self._draw(regions.reshape(-1, regions.shape[2]), raster, matrix)  # [3D, H, W]
-        masks = drawn.reshape(len(distinct), len(SCALES), *drawn.shape[1:])[place]  # [Q, 3, H, W]
+        masks = drawn.reshape(len(distinct), len(Granularity), *drawn.shape[1:])[place]  # [Q, 3, H, W]
         scores = np.array([self._scores(clicks) for clicks in distinct], dtype=np.float32)[place]  # [Q, 3]
         return Prediction(masks, scores)
 
-    def regions(self, clicks: Clicks) -> np.ndarray:
-        """Segment the surface at every scale. [3, P] bool"""
+    def regions(self, clicks: VertexClicks) -> np.ndarray:
+        """Segment the surface at every granularity. [3, P] bool"""
         if not any(include for _, include in clicks):
-            return np.zeros((len(SCALES), len(self._features)), dtype=bool)  # [3, P]
+            return np.zeros((len(Granularity), len(self._features)), dtype=bool)  # [3, P]
         found = self._finder.candidates(first_included(clicks))
-        scale_of = {found.best(scale): scale for scale in reversed(SCALES)}  # scales that begin alike go on alike
-        answers = {first: self._answers[scale].answer(clicks) for first, scale in scale_of.items()}  # of [P]
-        return np.array([answers[found.best(scale)] for scale in SCALES])
+        beginning = {found.best(g): g for g in reversed(Granularity)}  # those that begin alike go on alike
+        answers = {
+            first: self._answers[granularity].answer(clicks) for first, granularity in beginning.items()
+        }  # of [P]
+        return np.array([answers[found.best(granularity)] for granularity in Granularity])
 
     def hidden_targets(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw regions that a user may want: candidates of random clicks, the better more often. [count, P] bool"""
@@ -92,13 +94,12 @@ class GeometricTeacher:
             targets.append(found.regions[rng.choice(len(odds), p=odds / odds.sum())])
         return np.array(targets)
 
-    def _scores(self, clicks: Clicks) -> list[float]:
-        """Guess the quality of each scale's region, in 0..1. [3]"""
-        first = next((v for v, positive in clicks if positive), None)
-        if first is None:
-            return [0.0] * len(SCALES)
-        candidates = self._finder.candidates(first)
-        return [float(1 / (1 + np.exp(candidates.scores[candidates.best(scale)]))) for scale in SCALES]
+    def _scores(self, clicks: VertexClicks) -> list[float]:
+        """Guess the quality of each granularity's region, in 0..1. [3]"""
+        if not any(include for _, include in clicks):
+            return [0.0] * len(Granularity)
+        found = self._finder.candidates(first_included(clicks))
+        return [float(1 / (1 + np.exp(found.scores[found.best(granularity)]))) for granularity in Granularity]
 
     def _draw(self, regions: np.ndarray, raster: Raster, matrix) -> np.ndarray:
         """Draw regions [R, P] as masks [R, H, W]: inside is where the interpolated membership is at least half."""

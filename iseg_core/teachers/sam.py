@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clicks.click import SCALES
+from ..clicks.click import Granularity
 from ..errors import IsegError, SettingsError, WeightsError, is_out_of_memory
 from ..progress import ProgressCallback
 from ..system.device import has_fast_bf16, pick_device
@@ -143,20 +143,20 @@ class SamTeacher:
 
         fine, part and whole are SAM's three masks by area, in every prompt set anew. Nothing in the model orders them:
         its training corrects only the best of the three, and its paper only says that three suffice for a whole, a part
-        and a subpart. Users report this order, finest first, of the released weights; but the votes of one scale over
-        many views need a rule that always holds: no mask is larger than that of the next scale.
+        and a subpart. Users report this order, finest first, of the released weights; but the votes of one over
+        many views need a rule that always holds: no mask is larger than that of the next.
         Equal areas keep SAM's order.
         """
         encoded: Encoded = embedding.data
-        sets, side, scales = len(points), encoded.resolution, len(SCALES)
+        sets, side, kinds = len(points), encoded.resolution, len(Granularity)
         h, w = self._sam.prompt_encoder.mask_input_size
         if points.shape != (*labels.shape, 2):
             raise ValueError(f"points {points.shape} and labels {labels.shape} do not belong together.")
         if prior is not None and prior.shape != (sets, h, w):
             raise ValueError(f"The prior must have shape {(sets, h, w)}, not {prior.shape}.")
-        masks = np.zeros((sets, scales, side, side), dtype=bool)  # [Q, 3, H, W]
-        scores = np.zeros((sets, scales), dtype=np.float32)  # [Q, 3]
-        logits = torch.zeros((sets, scales, h, w), device=self.device)  # [Q, 3, h, w]
+        masks = np.zeros((sets, kinds, side, side), dtype=bool)  # [Q, 3, H, W]
+        scores = np.zeros((sets, kinds), dtype=np.float32)  # [Q, 3]
+        logits = torch.zeros((sets, kinds, h, w), device=self.device)  # [Q, 3, h, w]
 
         # SAM attends to padding as to any other prompt, so sets of different length are asked apart, without it.
         clicks = (labels >= 0).sum(axis=1)  # [Q]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..clicks.click import Clicks
+from ..clicks.click import VertexClicks
 from ..render.camera import Camera
 from ..render.raster import Raster
 
@@ -33,11 +33,11 @@ class Embedding:
 
 
 class Prediction(NamedTuple):
-    """Answers to Q prompt sets; the middle axis is the scale: fine, part, whole."""
+    """Answers to Q prompt sets; the middle axis is the granularity: fine, part, whole."""
 
     masks: np.ndarray  # [Q, 3, H, W] bool
     scores: np.ndarray  # [Q, 3] float32, the teacher's own guess of each mask's quality in 0..1
-    logits: Any = None  # [Q, 3, h, w] float32, an array or a tensor; one scale of it is the next click's `prior`
+    logits: Any = None  # [Q, 3, h, w] float32, an array or a tensor; one granularity of it is the next click's `prior`
 
 
 @runtime_checkable
@@ -58,7 +58,7 @@ class Teacher(Protocol):
         embedding: Embedding,
         points: np.ndarray,  # [Q, N, 2] float32, pixels: x right, y down, the top left pixel's centre at (0.5, 0.5)
         labels: np.ndarray,  # [Q, N] int8: 1 include, 0 exclude, -1 padding
-        prior: Any = None,  # [Q, h, w] float32, array or tensor: logits of one scale of an earlier Prediction
+        prior: Any = None,  # [Q, h, w] float32, array or tensor: logits of one granularity of an earlier Prediction
     ) -> Prediction:
         """Segment a view for Q prompt sets of up to N clicks each."""
         ...
@@ -82,8 +82,8 @@ class BatchTeacher(Teacher, Protocol):
 class SurfaceTeacher(Teacher, Protocol):
     """Teacher that also answers in 3D: for the views that do not see the clicks, of which a 2D model knows nothing."""
 
-    def regions(self, clicks: Clicks) -> np.ndarray:
-        """Segment the proxy's vertices for clicks on some of them, at every scale. [3, P] bool"""
+    def regions(self, clicks: VertexClicks) -> np.ndarray:
+        """Segment the proxy's vertices for clicks on some of them, at every granularity. [3, P] bool"""
         ...
 
 

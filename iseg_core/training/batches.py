@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits
 
-from ..clicks.click import Clicks
+from ..clicks.click import VertexClick, VertexClicks
 from ..errors import SettingsError
 from .observations import Observations
 from .settings import Settings
@@ -28,27 +28,29 @@ class ClickBatch(NamedTuple):
 
     vertices: Tensor  # [K, n] int64
     signs: Tensor  # [K, n] int64: +1 include, -1 exclude, 0 padding
-    scale: Tensor  # [K] int64
+    granularity: Tensor  # [K] int64
 
 
 class VoteBatch(NamedTuple):
     """K click sets with N vertices each."""
 
     clicks: ClickBatch
-    sources: list[tuple[int, Clicks]]  # K: the pair of (set, scale) that gives the target, and the clicks made so far
+    sources: list[
+        tuple[int, VertexClicks]
+    ]  # K: the pair of (set, granularity) that gives the target, and the clicks made so far
     vertices: Tensor  # [K, N] int64
     target: Tensor  # [K, N] share of the votes that lie inside
 
 
-def pad(click_sets: Sequence[Clicks], scale: Sequence[int]) -> ClickBatch:
+def pad(click_sets: Sequence[Sequence[tuple[int, bool]]], granularity: Sequence[int]) -> ClickBatch:
     """Click sets of any lengths as tensors."""
     longest = max(len(clicks) for clicks in click_sets)
     rows = [
-        [(v, 1 if positive else -1) for v, positive in clicks] + [(0, 0)] * (longest - len(clicks))
+        [(v, 1 if include else -1) for v, include in clicks] + [(0, 0)] * (longest - len(clicks))
         for clicks in click_sets
     ]
     vertices, signs = torch.tensor(rows, dtype=torch.int64).unbind(dim=-1)  # [K, n] each
-    return ClickBatch(vertices, signs, torch.tensor(scale, dtype=torch.int64))
+    return ClickBatch(vertices, signs, torch.tensor(granularity, dtype=torch.int64))
 
 
 def bound(logits: Tensor, target: Tensor) -> Tensor:
@@ -57,7 +59,7 @@ def bound(logits: Tensor, target: Tensor) -> Tensor:
 
 
 class VoteBatches:
-    """Source of the objective "votes": any click set at any scale, at vertices drawn as often as they were seen."""
+    """Source of the objective "votes": any click set and granularity, at vertices drawn as often as they were seen."""
 
     def __init__(
         self, observations: Observations, vertices: np.ndarray, settings: Settings, generator: torch.Generator
@@ -71,7 +73,7 @@ class VoteBatches:
         kinds = [torch.from_numpy(np.flatnonzero(answered & (length == n))) for n in (1, 2, 3)]
         self.kinds = [kind for kind in kinds if len(kind)]
         self.odds = torch.tensor([odds for odds, kind in zip(MIX, kinds, strict=True) if len(kind)])
-        self.pool: list[tuple[int, Clicks]] = []
+        self.pool: list[tuple[int, VertexClicks]] = []
 
     def draw(self) -> VoteBatch:
         count = self.settings.decoder_sets
@@ -109,7 +111,7 @@ class VoteBatches:
             place, clicks = batch.sources[k]
             if len(clicks) >= self.settings.max_clicks:
                 continue
-            entry = (place, (*clicks, (vertices[k], include[k])))
+            entry = (place, (*clicks, VertexClick(vertices[k], include[k])))
             if len(self.pool) < POOL:
                 self.pool.append(entry)
             else:
@@ -120,7 +122,7 @@ class VoteBatches:
 
 
 class ViewBatch(NamedTuple):
-    """K (view, click set, scale) with the masks that the teacher gave; p pixels of the mask's view show the mesh."""
+    """K (view, click set, granularity) with the teacher's masks; p pixels of the mask's view show the mesh."""
 
     clicks: ClickBatch
     vertices: None  # all of them
@@ -137,7 +139,7 @@ class ViewBatches:
             raise SettingsError('objective="rendered" needs the views: observe them with keep_views=True.')
         self.views, self.sets = observations.views, observations.click_sets
         self.settings, self.generator = settings, generator
-        self.pool: list[tuple[int, Clicks]] = []  # nothing is replayed
+        self.pool: list[tuple[int, VertexClicks]] = []  # nothing is replayed
         self.place = torch.tensor([(v, r) for v, view in enumerate(self.views) for r in range(len(view.rows))])
 
     def draw(self) -> ViewBatch:
@@ -149,7 +151,7 @@ class ViewBatches:
             corners.append(torch.tensor(view.matrix.indices.reshape(-1, 3), dtype=torch.int64))
             weights.append(torch.tensor(view.matrix.data.reshape(-1, 3)))
             masks.append(torch.tensor(view.masks[r], dtype=torch.float32))
-        clicks = pad([self.sets[k] for k, _ in rows], [int(scale) for _, scale in rows])
+        clicks = pad([self.sets[k] for k, _ in rows], [int(granularity) for _, granularity in rows])
         return ViewBatch(clicks, None, corners, weights, masks)
 
     def loss(self, batch: ViewBatch, logits: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ def fit_decoder(
 ) -> Decoder:
     """The decoder, trained on the field's features [P, d] at the vertices [P, 3].
 
-    objective "votes": the bound on equation 7, by minibatches of (click set, scale) and vertices.
+    objective "votes": the bound on equation 7, by minibatches of (click set, granularity) and vertices.
     "rendered": equation 7 as published, on the kept views; the reference to compare with.
     """
     features = features.detach().to(device)  # [P, d]
@@ -203,8 +203,10 @@ def decoder_gradients(
     if not replayed or not isinstance(source, VoteBatches):
         return lambda: descent.gradients(_decoder_loss(decoder, features, batches))
 
-    def run(vertices: Tensor, clicked: Tensor, signs: Tensor, scale: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        logits = _logits(decoder, features, ClickBatch(clicked, signs, scale), vertices)  # [K, N]
+    def run(
+        vertices: Tensor, clicked: Tensor, signs: Tensor, granularity: Tensor, target: Tensor
+    ) -> tuple[Tensor, ...]:
+        logits = _logits(decoder, features, ClickBatch(clicked, signs, granularity), vertices)  # [K, N]
         return logits.detach(), *descent.gradients(bound(logits, target))
 
     recorded = Replayed(run, features.device)
@@ -213,7 +215,7 @@ def decoder_gradients(
     def gradients() -> Sequence[Tensor]:
         batch = batches.draw()
         clicked, signs = (pad(t, (0, most - t.shape[1])) for t in batch.clicks[:2])  # [K, most] each
-        logits, *found = recorded(batch.vertices, clicked, signs, batch.clicks.scale, batch.target)
+        logits, *found = recorded(batch.vertices, clicked, signs, batch.clicks.granularity, batch.target)
         batches.learn(batch, logits)
         return found
 
@@ -222,9 +224,11 @@ def decoder_gradients(
 
 def _logits(decoder: Decoder, features: Tensor, clicks: ClickBatch, asked: Tensor | None) -> Tensor:
     """Of the asked vertices [K, N], or of all, for K click sets on features [P, d]. [K, N] float32"""
-    clicked, signs, scale = (t.to(features.device) for t in clicks)
+    clicked, signs, granularity = (t.to(features.device) for t in clicks)
     # embedding(i, x) is x[i]; that one's gradient is summed in no fixed order when there is more than one thread.
     vertices = features if asked is None else embedding(asked.to(features.device), features)  # [K, N, d]
     with reduced_precision(features.device):
-        logits = decoder.decode(decoder.precompute(vertices), embedding(clicked, features), signs, scale)  # [K, N]
+        logits = decoder.decode(
+            decoder.precompute(vertices), embedding(clicked, features), signs, granularity
+        )  # [K, N]
     return logits.float()

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ..clicks.click import Clicks
+from ..clicks.click import VertexClick, VertexClicks
 from ..storage.checkpoint import State
 from .sums import ViewVotes
 
 
 @dataclass(eq=False)
 class Observations:
-    """What the teacher said, summed over views. P vertices, d features, K click sets, scales fine / part / whole.
+    """What the teacher said, summed over views. P vertices, d features, K click sets, 3 granularities.
 
     Observations of the same mesh add up: views may be split over workers. Where each worker draws from a generator of
     the same seed, all of them click the same vertices.
@@ -23,7 +23,7 @@ class Observations:
     b: np.ndarray  # [P, d] float64
     c: float
     pixels: int  # rows of the stacked B of the field
-    click_sets: list[Clicks]
+    click_sets: list[VertexClicks]
     inside: np.ndarray  # [K, 3, P] float32
     seen: np.ndarray  # [K, 3, P] float32; the votes against are seen - inside
     views: list[ViewVotes] | None = None  # only where asked for
@@ -74,6 +74,6 @@ class Observations:
         return float(total) / (self.pixels * f.shape[1])
 
 
-def click_sets_of(record: dict[str, Any]) -> list[Clicks]:
+def click_sets_of(record: dict[str, Any]) -> list[VertexClicks]:
     """As they were before they were JSON."""
-    return [tuple((int(v), bool(sign)) for v, sign in clicks) for clicks in record["click_sets"]]
+    return [tuple(VertexClick(int(v), bool(include)) for v, include in clicks) for clicks in record["click_sets"]]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from ..clicks.click import Clicks
+from ..clicks.click import VertexClick, VertexClicks
 from ..clicks.training_sequences import LANDMARKS, farthest_points, simulate
 from ..render.camera import Camera
 from ..render.raster import Rasterizer
@@ -44,15 +44,16 @@ def observe(
 
     Click sets (supplementary D and the released code's rules, for views that are shared):
     - Singles: evenly spread vertices, asked in every view where they can be clicked.
-    - Pairs: in a view, a single whose mask is good enough proposes one second click of either sign: positive outside of
-      its mask, negative inside, until it has `second_clicks` of each. The pair is then one click set of its own: every
-      later view that sees both clicks asks it again, if the rule holds there too. A scale's answer counts only where
-      the rule holds for its own first mask, and where the second click grew (shrank) it and changed it enough. Views
-      come in random order and quotas fill early, so one pass, which needs no embedding twice, loses hardly a view.
+    - Pairs: in a view, a single whose mask is good enough proposes one second click of either kind: included outside of
+      its mask, excluded inside, until it has `second_clicks` of each. The pair is then one click set of its own: every
+      later view that sees both clicks asks it again, if the rule holds there too. The answer of a granularity counts
+      only where the rule holds for its own first mask, and where the second click grew (shrank) it and changed it
+      enough. Views come in random order and quotas fill early, so one pass, which needs no embedding twice, loses
+      hardly a view.
 
     A teacher may also answer in 3D (SurfaceTeacher): it then votes in the views that do not see the clicks, which a 2D
     teacher cannot. And towards the targets that a teacher proposes (TargetTeacher), longer sequences of clicks are
-    simulated (sequences.py): the region votes in all views, at every scale.
+    simulated (clicks/training_sequences.py): the region votes in all views, at every granularity.
     """
     questions = Questions(teacher, vertices, faces, settings, len(cameras), rng)
     viewer = Viewer(teacher, rasterizer, cameras, vertices, faces, questions.clickable, keep_views)
@@ -111,7 +112,7 @@ class Questions:
         used = np.unique(faces)  # vertices of some face: others can be neither seen nor clicked
         self.rng = rng
         self.clickable = clickable_vertices(vertices, used, settings, rng)  # [T]
-        self.click_sets: list[Clicks] = [((int(v), True),) for v in self.clickable]
+        self.click_sets: list[VertexClicks] = [(VertexClick(int(v), True),) for v in self.clickable]
         self._rows = {clicks: row for row, clicks in enumerate(self.click_sets)}
         self._pairs = Pairs(vertices[self.clickable], settings.second_clicks)
         self._sequences = _sequences(teacher, vertices, used, settings, rng)
@@ -122,17 +123,19 @@ class Questions:
         return self._pairs.ask(first.seen, first.contains, first.scores, self.rng)
 
     def keep(self, first: First, ask: Ask, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which pairs a scale learns from (counts [R, 3]), [R] bool, and the number of each one's click set [kept]."""
+        """Which pairs a granularity learns from (counts [R, 3]), [R] bool, and the number of each click set [kept]."""
         kept = self._pairs.keep(first.seen, ask, counts)  # [R]
         return kept, self.rows(first, ask.where(kept))
 
     def rows(self, first: First, ask: Ask) -> np.ndarray:
         """The number of each pair's click set; new ones are added. [R]"""
         one, two = (self.clickable[first.seen[places]] for places in (ask.first, ask.second))  # [R] each
-        pairs = zip(one.tolist(), two.tolist(), ask.positive.tolist(), strict=True)
-        return np.array([self._row(((a, True), (b, positive))) for a, b, positive in pairs], dtype=np.int64)
+        pairs = zip(one.tolist(), two.tolist(), ask.include.tolist(), strict=True)
+        return np.array(
+            [self._row((VertexClick(a, True), VertexClick(b, include))) for a, b, include in pairs], dtype=np.int64
+        )
 
-    def _row(self, clicks: Clicks) -> int:
+    def _row(self, clicks: VertexClicks) -> int:
         if clicks not in self._rows:
             self._rows[clicks] = len(self.click_sets)
             self.click_sets.append(clicks)
@@ -181,7 +184,7 @@ def clickable_vertices(
 
 @dataclass
 class _Sequences:
-    click_sets: list[Clicks]  # S
+    click_sets: list[VertexClicks]  # S
     target: np.ndarray  # [S] region of each
     regions: np.ndarray  # [M, P] bool
 
@@ -194,6 +197,6 @@ def _sequences(
     regions = teacher.hidden_targets(rng, settings.hidden_targets)  # [M, P]
     marks = used[farthest_points(vertices[used], LANDMARKS, rng)]  # [L]
     found, target = simulate(regions[:, marks], vertices[marks], settings.max_clicks, rng)
-    click_sets = [tuple((int(marks[v]), positive) for v, positive in clicks) for clicks in found]
+    click_sets = [tuple(VertexClick(int(marks[v]), include) for v, include in clicks) for clicks in found]
     unique = {clicks: wanted for clicks, wanted in zip(click_sets, target, strict=True)}
     return _Sequences(list(unique), np.array(list(unique.values()), dtype=np.int64), regions)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from ..clicks.click import VertexClick, VertexClicks
 from ..storage.checkpoint import Checkpoint, State
-from .batches import Clicks
 
 Step = Callable[[float], None]
 Gradients = Callable[[], Sequence[Tensor]]  # of another batch with every call
@@ -42,7 +42,7 @@ class Descent:
         peak: float,
         steps: int,
         generator: torch.Generator,
-        pool: list[tuple[int, Clicks]] | None = None,
+        pool: list[tuple[int, VertexClicks]] | None = None,
         generator_state: Callable[[], Tensor] | None = None,
     ):
         """peak: of the learning rate. generator: where the losses draw from. pool: what they keep for replay.
@@ -108,5 +108,7 @@ class Descent:
         for name, tensor in self._tensors().items():
             tensor.copy_(torch.from_numpy(state.arrays[name]))
         self.generator.set_state(torch.from_numpy(state.arrays["generator"]))
-        self.pool[:] = [(place, tuple((v, sign) for v, sign in clicks)) for place, clicks in state.record["pool"]]
+        self.pool[:] = [
+            (place, tuple(VertexClick(v, include) for v, include in clicks)) for place, clicks in state.record["pool"]
+        ]
         self.done = int(state.record["done"])

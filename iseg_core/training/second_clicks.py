@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..clicks.click import Clicks
+from ..clicks.click import VertexClicks
 from .view_pass import Ask
 
 MIN_SCORE = 0.4  # a first mask worth less gets no second click
@@ -15,7 +15,7 @@ class Pairs:
     def __init__(self, points: np.ndarray, quota: int):
         count = len(points)
         self.distance = np.linalg.norm(points[:, None] - points[None], axis=2)  # [T, T]
-        self.chosen = np.zeros((2, count, count), dtype=bool)  # [sign, first, second]
+        self.chosen = np.zeros((2, count, count), dtype=bool)  # [include, first, second]
         self.quota = quota
 
     def ask(self, seen: np.ndarray, contains: np.ndarray, scores: np.ndarray, rng: np.random.Generator) -> Ask:
@@ -26,36 +26,36 @@ class Pairs:
         good = scores >= MIN_SCORE  # [Q, 3]
         others = ~np.eye(len(seen), dtype=bool)  # [Q, Q]
         distance = self.distance[np.ix_(seen, seen)]  # [Q, Q]
-        # One scale a view and first click, drawn from the good ones, decides which second clicks are proposed.
-        scale = (good * rng.random(good.shape)).argmax(axis=1)  # [Q]
+        # One granularity a view and first click, drawn from the good ones, decides which second clicks are proposed.
+        row = (good * rng.random(good.shape)).argmax(axis=1)  # [Q]
         found = []
-        for sign in (0, 1):
-            rule = contains != bool(sign)  # [Q, 3, Q] negative clicks inside, positive ones outside
+        for include in (0, 1):
+            rule = contains != bool(include)  # [Q, 3, Q] excluding clicks inside, including ones outside
             allowed = rule & good[:, :, None] & others[:, None]  # [Q, 3, Q]
-            known = self.chosen[sign][np.ix_(seen, seen)]  # [Q, Q]
-            candidates = allowed[np.arange(len(seen)), scale] & ~known  # [Q, Q]
+            known = self.chosen[include][np.ix_(seen, seen)]  # [Q, Q]
+            candidates = allowed[np.arange(len(seen)), row] & ~known  # [Q, Q]
             reach = NEAR * np.where(candidates, distance, 0.0).max(axis=1, keepdims=True)  # [Q, 1]
             candidates &= distance <= reach
-            candidates &= (self.chosen[sign, seen].sum(axis=1) < self.quota)[:, None]
+            candidates &= (self.chosen[include, seen].sum(axis=1) < self.quota)[:, None]
             pick = (candidates * rng.random(candidates.shape)).argmax(axis=1)  # [Q]
             asked = known & allowed.any(axis=1)  # [Q, Q]
             asked[np.arange(len(seen)), pick] |= candidates.any(axis=1)
-            i, j = np.nonzero(asked)  # [R_sign] each
-            found.append((i, j, np.full(len(i), bool(sign)), allowed[i, :, j], known[i, j]))
-        first, second, positive, allowed, known = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            i, j = np.nonzero(asked)  # [R_include] each
+            found.append((i, j, np.full(len(i), bool(include)), allowed[i, :, j], known[i, j]))
+        first, second, included, allowed, known = (np.concatenate(parts) for parts in zip(*found, strict=True))
         best = np.where(allowed, scores[first], -np.inf).argmax(axis=1)  # [R]
-        return Ask(first, second, positive, allowed, best, known)
+        return Ask(first, second, included, allowed, best, known)
 
-    def restore(self, click_sets: list[Clicks], clickable: np.ndarray) -> None:
+    def restore(self, click_sets: list[VertexClicks], clickable: np.ndarray) -> None:
         """The pairs among click sets; clickable [T]."""
         place = {int(vertex): i for i, vertex in enumerate(clickable)}
         for clicks in click_sets:
             if len(clicks) == 2:
-                (first, _), (second, positive) = clicks
-                self.chosen[int(positive), place[first], place[second]] = True
+                (first, _), (second, include) = clicks
+                self.chosen[int(include), place[first], place[second]] = True
 
     def keep(self, seen: np.ndarray, ask: Ask, counts: np.ndarray) -> np.ndarray:
-        """Remember the pairs that a scale learns from (counts [R, 3]); the others can be chosen anew. [R] bool"""
+        """Remember the pairs that a granularity learns from (counts [R, 3]); the others can be chosen anew. [R] bool"""
         kept = np.asarray(counts.any(axis=1))  # [R]
-        self.chosen[ask.positive[kept].astype(int), seen[ask.first[kept]], seen[ask.second[kept]]] = True
+        self.chosen[ask.include[kept].astype(int), seen[ask.first[kept]], seen[ask.second[kept]]] = True
         return kept

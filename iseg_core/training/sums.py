@@ -13,7 +13,7 @@ class ViewVotes:
     """One view as the rendered objective needs it."""
 
     matrix: sp.csr_matrix  # [p, P] B_v
-    rows: np.ndarray  # [R, 2] int32: click set and scale of each mask
+    rows: np.ndarray  # [R, 2] int32: click set and granularity of each mask
     masks: np.ndarray  # [R, p] bool
 
 
@@ -52,7 +52,7 @@ class VoteSums:
     def __init__(self, vertex_count: int, click_sets: int, keep_views: bool = False):
         self.inside = np.zeros((click_sets, 3, vertex_count), dtype=np.float32)  # [>= K, 3, P] grows
         self.coverage: dict[int, np.ndarray] = {}  # a view: B'1 [P]
-        self.answered: dict[int, list[np.ndarray]] = {}  # a view: places 3 k + scale in which it voted
+        self.answered: dict[int, list[np.ndarray]] = {}  # a view: places 3 k + granularity in which it voted
         self.views: list[ViewVotes] | None = [] if keep_views else None
 
     def see(self, index: int, matrix: sp.csr_matrix) -> None:
@@ -89,8 +89,8 @@ class VoteSums:
             self.views += other.views
 
     def seen(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of `count` click sets: the votes of the views that they were asked in [K, 3, P], in which of these scales
-        they were asked at all [K, 3] bool; and the votes of all views [P]."""
+        """Of `count` click sets: the votes of the views that they were asked in [K, 3, P], in which granularities they
+        were asked at all [K, 3] bool; and the votes of all views [P]."""
         views = list(self.coverage)
         coverage = np.stack([self.coverage[view] for view in views])  # [views, P]
         answered = np.zeros((3 * count, len(views)), dtype=np.float32)  # [3 K, views]

@@ -36,9 +36,9 @@ class Ask(NamedTuple):
 
     first: np.ndarray  # [R]
     second: np.ndarray  # [R]
-    positive: np.ndarray  # [R] bool
-    allowed: np.ndarray  # [R, 3] bool: the rule holds for the first mask of this scale
-    scale: np.ndarray  # [R] the best of these: its mask is the prior
+    include: np.ndarray  # [R] bool: of the second clicks
+    allowed: np.ndarray  # [R, 3] bool: the rule holds for the first mask of this granularity
+    best: np.ndarray  # [R] the best granularity of these: its mask is the prior
     known: np.ndarray  # [R] bool: the pair was chosen in an earlier view
 
     def where(self, rows: np.ndarray) -> "Ask":
@@ -128,16 +128,16 @@ class Viewer:
             self.votes.see(index, matrix)
 
     def ask(self, index: int, ask: Ask) -> np.ndarray:
-        """Ask an open view for second clicks. Returns for which scales the answer counts, [R, 3] bool."""
+        """Ask an open view for second clicks. Returns for which granularities the answer counts, [R, 3] bool."""
         view, (i, j) = self._open[index], (ask.first, ask.second)
-        prior = None if view.logits is None else view.logits[i, ask.scale]  # [R, h, w]
-        labels = np.stack([np.ones_like(ask.positive), ask.positive], axis=1).astype(np.int8)  # [R, 2]
+        prior = None if view.logits is None else view.logits[i, ask.best]  # [R, h, w]
+        labels = np.stack([np.ones_like(ask.include), ask.include], axis=1).astype(np.int8)  # [R, 2]
         points = np.stack([view.points[i], view.points[j]], axis=1)  # [R, 2, 2]
         second = self._teacher.predict(view.embedding, points, labels, prior)
         answers = _covered(second.masks, view.raster)  # [R, 3, p]
         answers[np.arange(len(i)), :, view.at[i]] = True
-        answers[np.arange(len(i)), :, view.at[j]] = ask.positive[:, None]
-        view.answers, view.counts = answers, ask.allowed & _changed(view.masks[i], answers, ask.positive)
+        answers[np.arange(len(i)), :, view.at[j]] = ask.include[:, None]
+        view.answers, view.counts = answers, ask.allowed & _changed(view.masks[i], answers, ask.include)
         return view.counts
 
     def count(self, index: int, kept: np.ndarray, rows: np.ndarray) -> None:
@@ -193,11 +193,11 @@ def _pixel(points: np.ndarray, raster: Raster) -> np.ndarray:
     return np.searchsorted(raster.covered, row * raster.face_id.shape[1] + column)  # [Q]
 
 
-def _changed(before: np.ndarray, after: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """Whether second clicks changed masks [R, 3, p] enough, and the right way for their sign [R]. [R, 3] bool"""
+def _changed(before: np.ndarray, after: np.ndarray, include: np.ndarray) -> np.ndarray:
+    """Whether second clicks [R] changed masks [R, 3, p] enough, and made them larger where they include. [R, 3] bool"""
     both = (before & after).sum(axis=2)  # [R, 3]
     old, new = before.sum(axis=2), after.sum(axis=2)  # [R, 3]
-    right_way = np.where(positive[:, None], new > old, new < old)  # [R, 3]
+    right_way = np.where(include[:, None], new > old, new < old)  # [R, 3]
     return np.asarray(right_way & (both <= MAX_IOU * (old + new - both)))
 
 

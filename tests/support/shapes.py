@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from iseg_core.clicks.click import VertexClick, VertexClicks
 from iseg_core.geometry.mesh import Mesh
 from iseg_core.training.settings import Settings, get_settings
 
@@ -52,6 +53,11 @@ def write_off(path: Path, mesh: Mesh) -> None:
     lines += [f"3 {a} {b} {c}" for a, b, c in mesh.faces.tolist()]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
+
+
+def on_vertices(*clicks: tuple[int, bool]) -> VertexClicks:
+    """Clicks from pairs of a vertex and whether it is included."""
+    return tuple(VertexClick(vertex, include) for vertex, include in clicks)
 
 
 def tiny_settings(**changes: object) -> Settings:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...clicks.simulated_user import Answer, Click, Target, simulate
+from ...clicks.click import VertexClick
+from ...clicks.simulated_user import Predictor, Target, simulate
 from ...geometry.mesh import face_areas
 from ...inference.segmenter import Segmenter
 from ..dataset import LabelledMesh
@@ -30,12 +31,12 @@ REACHED = (0.80, 0.85, 0.90)  # IoU of NoC@80, @85, @90
 class Timed:
     """An answer that remembers how long it took, how many clicks it did not honour, and what it said first."""
 
-    answer: Answer
+    answer: Predictor
     seconds: list[float] = field(default_factory=list)
     broken: int = 0
     first: np.ndarray = field(default_factory=lambda: np.empty(0))  # [V] the last answer to a single click
 
-    def __call__(self, clicks: list[Click]) -> np.ndarray:
+    def __call__(self, clicks: list[VertexClick]) -> np.ndarray:
         began = time.perf_counter()
         probability = self.answer(clicks)  # [V]
         self.seconds.append(time.perf_counter() - began)
@@ -195,7 +196,7 @@ def _draw_case(place: tuple[str, int], records: dict[str, Record], item: Labelle
     from ..pictures import draw_case
 
     name, part = place
-    clicks = [(v, include) for v, include in records[name]["parts"][part]["methods"]["trained"]["clicks"]]
+    clicks = [VertexClick(v, include) for v, include in records[name]["parts"][part]["methods"]["trained"]["clicks"]]
     counts = [k for k in SHOWN if k <= len(clicks)]
     return draw_case(item, part, [(segmenter.segment(clicks=clicks[:k]), clicks[:k]) for k in counts])
 

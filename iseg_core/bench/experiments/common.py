@@ -20,7 +20,7 @@ REDUCED = {"proxy_vertices": 2000, "field_steps": 200, "decoder_steps": 400}
 
 
 def single_answers(segmenter: Segmenter, vertices: Iterable[int]) -> np.ndarray:
-    """Answers to single positive clicks on vertices [n]. [n, V] float32"""
+    """Answers to single including clicks on vertices [n]. [n, V] float32"""
     return np.array([segmenter.segment(positive=[int(vertex)]) for vertex in vertices])
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...clicks.click import VertexClick
 from ...clicks.simulated_user import Target, first_click
 from ...inference.segmenter import Segmenter
 from ...render.figures import contact_sheet, draw_from
@@ -65,7 +66,7 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
         area = wanted @ weight
         found: Record = {"click": click, "hidden": float((wanted & hidden) @ weight / area) if area > 0 else 0.0}
         for name in METHODS:
-            probability = answers[name]([(click, True)])  # [V]
+            probability = answers[name]([VertexClick(click, True)])  # [V]
             there = found_there(probability >= 0.5, wanted, hidden, weight)
             found[name] = there | {"IoU": round(target.iou(probability), PLACES)}
         record["parts"].append(found)

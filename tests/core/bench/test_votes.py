@@ -5,6 +5,7 @@ import pytest
 from support.shapes import bottom, dumbbell, join, moved, sphere, top
 
 from iseg_core.bench.votes import Votes
+from iseg_core.clicks.click import Granularity
 from iseg_core.geometry.mesh import Mesh
 from iseg_core.storage.prepare import prepare
 from iseg_core.storage.trained_model import Model
@@ -37,10 +38,10 @@ class Halves:
         return Prediction(masks, np.ones((len(points), 3), dtype=np.float32))
 
 
-def made(mesh: Mesh, views: int = 20, scale: str = "part") -> tuple[Model, Halves, Votes]:
+def made(mesh: Mesh, views: int = 20, granularity: Granularity = Granularity.PART) -> tuple[Model, Halves, Votes]:
     model = prepare(mesh, 5000)
     teacher = Halves(model)
-    return model, teacher, Votes(model, teacher, views, scale)
+    return model, teacher, Votes(model, teacher, views, granularity)
 
 
 def test_exact_masks_give_the_part_where_it_is_seen():
@@ -56,7 +57,7 @@ def test_exact_masks_give_the_part_where_it_is_seen():
     assert np.array_equal(votes.singles([bottom(mesh), top(mesh), bottom(mesh)])[1], answer)
     assert (votes.singles([bottom(mesh)])[0][down & votes.shown_with(bottom(mesh))] == 1).all()
     assert votes.singles([]).shape == (0, len(mesh.vertices))
-    assert not made(mesh, scale="fine")[2].answer([(top(mesh), True)]).any()
+    assert not made(mesh, granularity=Granularity.FINE)[2].answer([(top(mesh), True)]).any()
 
 
 def test_what_no_view_of_the_click_shows_is_outside():
@@ -95,10 +96,10 @@ def test_each_view_is_asked_with_the_clicks_it_sees():
     assert not votes.answer([(up, False)]).any() and not teacher.asked
 
 
-@pytest.mark.parametrize("scale", ["fine", "part", "whole"])
-def test_with_the_geometric_teacher(scale):
+@pytest.mark.parametrize("granularity", Granularity)
+def test_with_the_geometric_teacher(granularity: Granularity):
     mesh = dumbbell()
     model = prepare(mesh, 5000)
-    votes = Votes(model, make_teacher("geometric", model), 20, scale)
+    votes = Votes(model, make_teacher("geometric", model), 20, granularity)
     answer = votes.answer([(top(mesh), True), (bottom(mesh), False)])
     assert answer[top(mesh)] == 1 and answer[bottom(mesh)] == 0

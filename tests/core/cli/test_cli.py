@@ -17,6 +17,7 @@ import iseg_core
 from iseg_core import doctor
 from iseg_core.cli import display as cli_display
 from iseg_core.cli import main
+from iseg_core.clicks.click import SurfacePoint
 from iseg_core.errors import Cancelled, ClickError, SettingsError, WeightsError
 from iseg_core.progress import Progress
 from iseg_core.storage import trained_model
@@ -238,6 +239,21 @@ def test_clicks_keep_their_order(model: str, replace):
     assert FakeSegmenter.last.clicks == [(3, True), (0, False), (1, False), (2, True)]
     assert main.main(["segment", model, "--positive", "3"]) == 0
     assert FakeSegmenter.last.clicks == [(3, True)]  # nothing stays from one command to the next
+
+
+def test_points_of_the_surface_are_clicks(model: str, tmp_path: Path, replace, capsys: pytest.CaptureFixture[str]):
+    replace(Segmenter=FakeSegmenter)
+    arguments = ["--positive", "f1:.2,.3,.5", "2", "--negative", "f0:1,0,0", "--png", str(tmp_path / "p.png")]
+    assert main.main(["segment", model, *arguments]) == 0
+    points = [SurfacePoint(1, (0.2, 0.3, 0.5)), 2, SurfacePoint(0, (1, 0, 0))]
+    assert FakeSegmenter.last.clicks == list(zip(points, (True, True, False), strict=True))
+    assert (tmp_path / "p.png").exists()
+    for wrong in ("f", "f1", "f1:", "f1:1,0", "f1:1,0,0,0", "fx:1,0,0", "1.5", "vertex", "f1.5:1,0,0"):
+        said = usage_error(["segment", model, "--positive", wrong], capsys)
+        assert f"argument --positive: {wrong} is neither a vertex" in said
+    assert "sum to 1.1" in usage_error(["segment", model, "--positive", "f1:.2,.4,.5"], capsys)
+    assert main.main(["segment", model, "--positive", "f99:1,0,0", "--png", str(tmp_path / "q.png")]) == 1
+    assert "There is no face 99" in output(capsys)[1] and not (tmp_path / "q.png").exists()
 
 
 def test_the_threshold_counts(model: str, replace, capsys: pytest.CaptureFixture[str]):

@@ -81,9 +81,10 @@ def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient):
     assert (opened["vertices"], opened["faces"], opened["models"]) == (162, 320, [])
     assert engine.state is State.READY and engine.notice == "" and alive(engine.engine["pid"])
 
-    clicks = [[3, True], [90, True], [0, False]]
+    clicks = [[3, True], [90, True], [0, False], [[200, 0.25, 0.25, 0.5], True]]
+    on_vertices = [(3, True), (90, True), (0, False), (int(mesh.faces[200, 2]), True)]
     answer = engine.ask("query", {"mesh": mesh.hash, "clicks": clicks, "granularity": "fine"}, timeout=PATIENT)
-    expected = iseg.instant(mesh).segment([(v, s) for v, s in clicks], granularity="fine")  # [V]
+    expected = iseg.instant(mesh).segment(on_vertices, granularity="fine")  # [V]
     assert answer.arrays["probability"].dtype == np.float32
     assert np.array_equal(answer.arrays["probability"], expected)
     assert answer.fields["threshold"] == otsu(expected) and answer.fields["milliseconds"] >= 0
@@ -102,7 +103,7 @@ def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient):
 
     [file] = (Path(engine._hello["cache"])).glob("*.iseg")  # pyright: ignore[reportArgumentType]
     answer = engine.ask("query", {"mesh": mesh.hash, "clicks": clicks, "model": TINY_MODEL}, timeout=PATIENT)
-    expected = iseg.Segmenter(iseg.load(file)).segment([(v, s) for v, s in clicks])  # [V]
+    expected = iseg.Segmenter(iseg.load(file)).segment(on_vertices)  # [V]
     assert np.allclose(answer.arrays["probability"], expected, atol=1e-6)
 
     log = engine.log.path.read_text()  # pyright: ignore[reportOptionalMemberAccess]
@@ -160,6 +161,9 @@ def test_clicks_are_proposed_for_a_part(engine: EngineClient):
         ("query", {"clicks": [[1.0, True]]}, MessageError),
         ("query", {"clicks": [None]}, MessageError),
         ("query", {"clicks": {}}, MessageError),
+        ("query", {"clicks": [[[320, 1, 0, 0], True]]}, ClickError),
+        ("query", {"clicks": [[[0, 1, 1, 0], True]]}, MessageError),
+        ("query", {"clicks": [[[0, 1, 0], True]]}, MessageError),
         ("query", {}, MessageError),
         ("query", {"clicks": [[1, True]], "granularity": "huge"}, SettingsError),
         ("query", {"clicks": [[1, True]], "granularity": 3}, MessageError),

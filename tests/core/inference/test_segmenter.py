@@ -92,6 +92,18 @@ def test_a_vertex_that_is_not_there(segmenter, vertex):
         segmenter.segment(clicks=[(vertex, True)])
 
 
+def test_a_point_of_the_surface_stands_for_the_nearest_corner_of_its_face(segmenter):
+    a, b, c = MESH.faces[7].tolist()
+    clicks = [(iseg.SurfacePoint(7, (0.2, 0.3, 0.5)), True), (iseg.SurfacePoint(7, (0.2, 0.5, 0.3)), False), (a, True)]
+    expected = segmenter.segment(clicks=[(c, True), (b, False), (a, True)])
+    assert np.array_equal(segmenter.segment(clicks=clicks), expected)
+    assert np.array_equal(segmenter.segment(clicks=[iseg.Click(*click) for click in clicks]), expected)
+    point = iseg.SurfacePoint(7, (1, 0, 0))
+    assert np.array_equal(segmenter.segment(positive=[point]), segmenter.segment(positive=[a]))
+    with pytest.raises(iseg.ClickError, match=f"faces 0 to {len(MESH.faces) - 1}"):
+        segmenter.segment(positive=[iseg.SurfacePoint(len(MESH.faces), (1, 0, 0))])
+
+
 def test_contradictions_and_unknown_words(segmenter):
     with pytest.raises(iseg.ClickError, match="both included and excluded"):
         segmenter.segment(clicks=[(3, True), (3, False)])

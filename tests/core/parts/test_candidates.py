@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.shapes import bottom, dumbbell, join, moved, sphere, top
 
+from iseg_core.clicks.click import Granularity
 from iseg_core.parts.candidates import (
     PartFinder,
     border_energy,
@@ -99,7 +100,7 @@ def test_granularities_are_ordered_by_area():
     finder = PartFinder(measure_surface(mesh.vertices / 2, mesh.faces))
     for vertex in range(0, 600, 37):
         found = finder.candidates(vertex)
-        fine, part, whole = (found.areas[found.best(scale)] for scale in ("fine", "part", "whole"))
+        fine, part, whole = (found.areas[found.best(granularity)] for granularity in Granularity)
         assert fine <= part <= whole
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.shapes import bottom, dumbbell, join, moved, sphere, top
+from support.shapes import bottom, dumbbell, join, moved, on_vertices, sphere, top
 
+from iseg_core.clicks.click import Granularity, VertexClick
 from iseg_core.parts.candidates import PartFinder
 from iseg_core.parts.corrections import Step, correct, expected_change, propose_parts, remove_crumbs
 from iseg_core.parts.measure import measure_surface
@@ -13,16 +14,17 @@ from iseg_core.parts.measure import measure_surface
 MESH = dumbbell()
 FINDER = PartFinder(measure_surface(MESH.vertices / 2, MESH.faces))
 COUNT = len(MESH.vertices)
+PART = Granularity.PART
 TOP, BOTTOM = top(MESH), bottom(MESH)
 sequences = st.lists(
     st.tuples(st.integers(0, COUNT - 1), st.booleans()), min_size=1, max_size=6, unique_by=lambda click: click[0]
-).map(tuple)
+).map(lambda pairs: on_vertices(*pairs))
 
 
 @settings(max_examples=40)
 @given(sequences)
 def test_every_click_is_honoured(clicks):
-    region = propose_parts(FINDER, "part").answer(clicks)
+    region = propose_parts(FINDER, PART).answer(clicks)
     if any(include for _, include in clicks):
         assert all(region[v] == include for v, include in clicks)
     else:
@@ -32,31 +34,31 @@ def test_every_click_is_honoured(clicks):
 @settings(max_examples=20)
 @given(sequences, sequences)
 def test_undo_gives_back_the_very_same_answer(clicks, others):
-    answers = propose_parts(FINDER, "part")
+    answers = propose_parts(FINDER, PART)
     before = [answers.answer(clicks[:k]).copy() for k in range(1, len(clicks) + 1)]
     answers.answer(others)
-    fresh = propose_parts(FINDER, "part")
+    fresh = propose_parts(FINDER, PART)
     for k, expected in reversed(list(enumerate(before, start=1))):
         assert np.array_equal(answers.answer(clicks[:k]), expected)
         assert np.array_equal(fresh.answer(clicks[:k]), expected)
 
 
 def test_a_second_click_adds_the_other_ball_and_a_third_takes_it_back():
-    answers = propose_parts(FINDER, "part")
-    both = answers.answer(((TOP, True), (BOTTOM, True)))
+    answers = propose_parts(FINDER, PART)
+    both = answers.answer(on_vertices((TOP, True), (BOTTOM, True)))
     assert FINDER.surface.mass[both].sum() > 0.95
-    back = answers.answer(((TOP, True), (BOTTOM, True), (int(MESH.vertices[:, 0].argmin()), False)))
+    back = answers.answer(on_vertices((TOP, True), (BOTTOM, True), (int(MESH.vertices[:, 0].argmin()), False)))
     assert FINDER.surface.mass[back].sum() < FINDER.surface.mass[both].sum()
 
 
 def test_a_click_where_the_answer_is_right_changes_nothing():
     region = MESH.vertices[:, 2] > 0
-    clicks = [(TOP, True), (BOTTOM, False)]
+    clicks = on_vertices((TOP, True), (BOTTOM, False))
     assert correct(FINDER.surface, [Step(region, clicks[1])], clicks, FINDER.fields(BOTTOM)) is region
 
 
 def test_exclusions_before_the_first_inclusion_count():
-    region = propose_parts(FINDER, "part").answer(((BOTTOM, False), (TOP, True)))
+    region = propose_parts(FINDER, PART).answer(on_vertices((BOTTOM, False), (TOP, True)))
     assert region[TOP] and not region[BOTTOM]
 
 
@@ -65,7 +67,7 @@ def test_corrections_stay_on_the_shell_of_the_click():
     surface = measure_surface(two.vertices, two.faces)
     region = np.zeros(surface.vertex_count, dtype=bool)
     region[surface.shells == surface.shells[0]] = True
-    clicks = [(0, True), (200, True)]
+    clicks = on_vertices((0, True), (200, True))
     after = correct(surface, [Step(region, clicks[1])], clicks, surface.fields(200))
     assert after[200] and after[surface.shells == surface.shells[0]].all()
 
@@ -83,7 +85,7 @@ def test_a_students_region_may_take_over_as_any_other_where_it_honours_the_click
     balls = join(*(moved(sphere(2), (3 * k, 0, 0)) for k in range(4)))
     surface = measure_surface(balls.vertices / 10, balls.faces)
     first, second = (int(np.flatnonzero(surface.shells == k)[0]) for k in (0, 2))
-    clicks = [(first, True), (second, True)]
+    clicks = on_vertices((first, True), (second, True))
     steps = [Step(np.zeros_like(surface.shells, dtype=bool), clicks[0]), Step(surface.shells == 0, clicks[1])]
     region, fields = np.isin(surface.shells, late), surface.fields(second)
     after = correct(surface, steps, clicks, fields, late=lambda: region)
@@ -94,7 +96,7 @@ def test_a_students_region_may_take_over_as_any_other_where_it_honours_the_click
 @pytest.mark.parametrize(("first", "second"), [(30, 151), (159, 279), (TOP, BOTTOM), (300, 40)])
 def test_a_students_region_that_is_known_already_changes_nothing(first, second):
     found = FINDER.candidates(first)
-    clicks = [(first, True), (second, not found.pick()[second])]
+    clicks = on_vertices((first, True), (second, not found.pick()[second]))
     steps = [Step(np.zeros(COUNT, dtype=bool), clicks[0]), Step(found.pick(), clicks[1])]
     surface, fields = FINDER.surface, FINDER.fields(second)
     expected = correct(surface, steps, clicks, fields, found.regions)
@@ -102,27 +104,27 @@ def test_a_students_region_that_is_known_already_changes_nothing(first, second):
         assert np.array_equal(correct(surface, steps, clicks, fields, found.regions, lambda r=region: r), expected)
 
 
-def change(surface, region, click) -> float:
-    return expected_change(surface, region, click, surface.distances(click[0]))
+def change(surface, region, vertex: int, include: bool) -> float:
+    return expected_change(surface, region, VertexClick(vertex, include), surface.distances(vertex))
 
 
 def test_expected_change_is_a_disc_of_the_clicks_depth():
     near = int(np.abs(MESH.vertices[:, 2] - 0.3).argmin())
     region = MESH.vertices[:, 2] > 0
-    changes = [change(FINDER.surface, region, (v, False)) for v in (TOP, near)]
+    changes = [change(FINDER.surface, region, v, False) for v in (TOP, near)]
     assert 0 < changes[1] < changes[0] <= 4
     everything = np.ones(COUNT, dtype=bool)
-    assert change(FINDER.surface, everything, (TOP, False)) == FINDER.surface.mass.sum()
+    assert change(FINDER.surface, everything, TOP, False) == FINDER.surface.mass.sum()
 
 
 def test_a_vertex_without_faces_can_be_included_and_excluded():
     lone = np.vstack([MESH.vertices / 2, [[0.9, 0.0, 0.0]]])
     surface = measure_surface(lone, MESH.faces)
-    assert change(surface, np.zeros(COUNT + 1, dtype=bool), (COUNT, True)) > 0
-    answers = propose_parts(PartFinder(surface), "part")
-    both = answers.answer(((TOP, True), (COUNT, True)))
+    assert change(surface, np.zeros(COUNT + 1, dtype=bool), COUNT, True) > 0
+    answers = propose_parts(PartFinder(surface), PART)
+    both = answers.answer(on_vertices((TOP, True), (COUNT, True)))
     assert both[TOP] and both[COUNT]
-    assert not answers.answer(((TOP, True), (COUNT, True), (5, True), (COUNT - 1, False)))[COUNT - 1]
+    assert not answers.answer(on_vertices((TOP, True), (COUNT, True), (5, True), (COUNT - 1, False)))[COUNT - 1]
 
 
 def test_crumbs_go_clicked_ones_and_whole_shells_stay():
@@ -130,7 +132,7 @@ def test_crumbs_go_clicked_ones_and_whole_shells_stay():
     crumb = bottom(MESH)
     region[crumb] = True
     assert not remove_crumbs(FINDER.surface, region, [])[crumb]
-    assert remove_crumbs(FINDER.surface, region, [(crumb, True)])[crumb]
+    assert remove_crumbs(FINDER.surface, region, on_vertices((crumb, True)))[crumb]
     two = join(moved(sphere(3), (-0.4, 0, 0), 0.5), moved(sphere(1), (0.5, 0, 0), 0.02))
     surface = measure_surface(two.vertices, two.faces)
     small = surface.shells == surface.shells[-1]

@@ -24,7 +24,7 @@ from iseg_core.storage import tensor_file, trained_model
 from iseg_core.storage.trained_model import Model, check_mesh
 from iseg_core.system import atomic_file
 from iseg_core.system.atomic_file import atomic_write
-from iseg_core.training import train
+from iseg_core.training.train import train
 
 
 @pytest.fixture

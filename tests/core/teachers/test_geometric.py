@@ -1,7 +1,7 @@
 """The geometric teacher sees through the same 2D path as any other."""
 
 import numpy as np
-from support.shapes import dumbbell, top
+from support.shapes import dumbbell, on_vertices, top
 
 from iseg_core.parts.candidates import PartFinder
 from iseg_core.parts.surface import Surface
@@ -39,7 +39,7 @@ def test_masks_are_the_regions_drawn_into_the_view():
     assert masks.shape == (1, 3, 64, 64) and masks.dtype == bool and logits is None
     assert ((scores > 0) & (scores < 1)).all()
     matrix = view.raster.matrix(FACES, len(VERTICES))
-    for mask, region in zip(masks[0], TEACHER.regions(((vertex, True),)), strict=True):
+    for mask, region in zip(masks[0], TEACHER.regions(on_vertices((vertex, True))), strict=True):
         assert np.array_equal(mask.ravel()[view.raster.covered], matrix @ region.astype(np.float32) >= 0.5)
         assert not mask[view.raster.face_id < 0].any()
 
@@ -60,5 +60,5 @@ def test_hidden_targets_are_regions_of_the_surface():
 
 
 def test_only_exclusions_mean_nothing():
-    clicks = ((top(MODEL.mesh), False),)
+    clicks = on_vertices((top(MODEL.mesh), False))
     assert not TEACHER.regions(clicks).any()

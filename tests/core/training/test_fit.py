@@ -15,6 +15,7 @@ from support.shapes import dumbbell, tiny_settings
 from torch import Tensor
 
 from iseg_core.bench.oracle import Noise, NoisyOracle
+from iseg_core.clicks.click import VertexClick
 from iseg_core.errors import SettingsError
 from iseg_core.network import Decoder, FeatureField
 from iseg_core.render.backends import make_rasterizer
@@ -196,11 +197,11 @@ def test_the_rendered_objective_is_equation_7_on_the_views(taught):
     matrix, total = taught.views[2].matrix.toarray(), []  # [p, P]
     for k in range(6):
         clicks = tuple(
-            (int(v), bool(s > 0))
+            VertexClick(int(v), bool(s > 0))
             for v, s in zip(batch.clicks.vertices[k], batch.clicks.signs[k], strict=True)
             if s != 0
         )
-        row = [observations.click_sets.index(clicks), int(batch.clicks.scale[k])]
+        row = [observations.click_sets.index(clicks), int(batch.clicks.granularity[k])]
         masks = [m for r, m in zip(taught.views[2].rows.tolist(), taught.views[2].masks, strict=True) if r == row]
         assert len(masks) == 1
         p = matrix @ (1 / (1 + np.exp(-logits[k].double().numpy())))  # [p]
@@ -219,7 +220,7 @@ def test_vertices_are_drawn_as_often_as_they_were_seen_with_their_share_of_the_v
     batch = source.draw()
     logits = torch.randn(len(taught.vertices), generator=seeded(3))  # [P]
     for k, (place, clicks) in enumerate(batch.sources):
-        assert observations.click_sets[place // 3] == clicks and int(batch.clicks.scale[k]) == place % 3
+        assert observations.click_sets[place // 3] == clicks and int(batch.clicks.granularity[k]) == place % 3
         inside, seen = (votes[place // 3, place % 3] for votes in (observations.inside, observations.seen))  # [P] each
         drawn = batch.vertices[k].numpy()  # [N]
         assert np.allclose(batch.target[k].numpy(), np.clip(inside[drawn] / seen[drawn], 0, 1), atol=1e-5)
