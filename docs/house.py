@@ -353,7 +353,7 @@ def main() -> None:
         return
     for package in HOUSES:
         reasons: dict[tuple[str, str], list[Import]] = defaultdict(list)
-        for each in imports(package):
+        for each in dict.fromkeys(imports(package)):
             reasons[room_of(each.importer), room_of(each.imported)].append(each)
         for (start, end), behind in sorted(reasons.items()):
             if start != end:
