@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from iseg_core.system.atomic_file import atomic_write
     from iseg_core.system.download import download, read_page
     from iseg_core.system.lru import Recent
+    from iseg_core.teachers.registry import DEFAULT_TEACHER, TEACHERS, extras, is_geometric, weights_files
+    from iseg_core.training.settings import DEFAULT_PRESET, PRESETS
     from iseg_core.version import __version__
 else:
     from .iseg_core.engine.client import EngineClient, State, as_error, as_progress
@@ -40,20 +42,26 @@ else:
     from .iseg_core.system.atomic_file import atomic_write
     from .iseg_core.system.download import download, read_page
     from .iseg_core.system.lru import Recent
+    from .iseg_core.teachers.registry import DEFAULT_TEACHER, TEACHERS, extras, is_geometric, weights_files
+    from .iseg_core.training.settings import DEFAULT_PRESET, PRESETS
     from .iseg_core.version import __version__
 
 __all__ = [
     "Cancelled",
+    "DEFAULT_PRESET",
+    "DEFAULT_TEACHER",
     "DownloadError",
     "EngineClient",
     "EngineError",
     "IsegError",
     "Mesh",
     "ModelFileError",
+    "PRESETS",
     "Progress",
     "Recent",
     "State",
     "Superseded",
+    "TEACHERS",
     "UnknownMeshError",
     "__version__",
     "as_error",
@@ -61,5 +69,8 @@ __all__ = [
     "atomic_write",
     "clean_environment",
     "download",
+    "extras",
+    "is_geometric",
     "read_page",
+    "weights_files",
 ]

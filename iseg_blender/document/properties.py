@@ -21,7 +21,8 @@ from bpy.props import (
 )
 
 from .. import names, signals
-from .choices import DEVICES, GRANULARITIES, NAME_LIMIT, PRESETS, TEACHERS
+from ..core import DEFAULT_PRESET, DEFAULT_TEACHER
+from .choices import DEVICES, GRANULARITIES, NAME_LIMIT, presets, teachers
 
 restoring = False  # while several parts get their names, which are unique at the end
 
@@ -110,8 +111,12 @@ class ObjectState(bpy.types.PropertyGroup):
 
 
 class SceneSettings(bpy.types.PropertyGroup):
-    teacher: EnumProperty(name="Teacher", description="Who knows what parts are", items=TEACHERS, default="geometric")
-    preset: EnumProperty(name="Quality", description="How thorough the training is", items=PRESETS, default="standard")
+    teacher: EnumProperty(
+        name="Teacher", description="Who knows what parts are", items=teachers(), default=DEFAULT_TEACHER
+    )
+    preset: EnumProperty(
+        name="Quality", description="How thorough the training is", items=presets(), default=DEFAULT_PRESET
+    )
     device: EnumProperty(name="Device", description="What computes", items=DEVICES, default="auto")
     show: BoolProperty(
         name="Show Part", description="Draw the part and its clicks over the mesh", default=True, update=refresh

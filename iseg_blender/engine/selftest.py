@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core import EngineClient, EngineError
+from ..core import TEACHERS, EngineClient, EngineError, extras, is_geometric
 from ..tasks import NONSENSE, Ask, Conversation, Reply
 
-SAM = ("segment-anything", "torchvision")
 PATIENCE = 0.2  # seconds between two looks at whether to go on
 
 
@@ -38,7 +37,7 @@ def examining() -> Conversation:
 
 def lacking(report: Mapping[str, Any]) -> str:
     """What the engine cannot work without and lacks, in words; empty where it has all."""
-    return next((teacher["missing"] for teacher in report["teachers"] if teacher["name"] == "geometric"), "")
+    return next((teacher["missing"] for teacher in report["teachers"] if is_geometric(teacher["name"])), "")
 
 
 def has_weights(report: Mapping[str, Any], teacher: str) -> bool:
@@ -48,14 +47,16 @@ def has_weights(report: Mapping[str, Any], teacher: str) -> bool:
 
 
 def teacher_problem(report: Mapping[str, Any], teacher: str, managed: bool) -> str:
-    """Why a SAM teacher cannot teach, and what to do, where a report says so; empty where none does."""
-    needs = () if teacher == "geometric" else (*SAM, f"weights {teacher}")
+    """Say why a teacher cannot teach, and what to do, where a report says so; empty where none does."""
+    extra = TEACHERS[teacher].extra if teacher in TEACHERS else None
     for finding in report.get("findings", ()):
-        if finding["remedy"] and finding["topic"] in needs:
-            if finding["topic"] not in SAM:
-                return "The weights of this teacher are not here: press Fetch Weights."
+        if not finding["remedy"]:
+            continue
+        if finding["topic"] == f"weights {teacher}":
+            return "The weights of this teacher are not here: press Fetch Weights."
+        if extra is not None and finding["topic"] in extra.packages:
             if managed:
-                return "This teacher needs more packages: tick With Segment Anything in the preferences, press Repair."
+                return f"This teacher needs more packages: tick With {extra.title} in the preferences, press Repair."
             return (
                 f"{finding['topic']}: {finding['value']} {finding['remedy']} Then press Self-Test in the preferences."
             )
@@ -85,12 +86,13 @@ def words(report: Mapping[str, Any], managed: bool) -> list[Line]:
             if topic.startswith(("device", "GPU"))
         )
         lines += [Line(versions, True), Line(f"Devices: {devices}", True)]
+    extra_of = {package: extra for extra in extras() for package in extra.packages}
     for finding in findings:
-        remedy = finding["remedy"]
+        remedy, extra = finding["remedy"], extra_of.get(finding["topic"])
         if remedy and managed and finding["required"]:
             remedy = "Press Repair."
-        elif remedy and managed and finding["topic"] in SAM:
-            remedy = "Only the SAM teachers need it: tick With Segment Anything and press Repair."
+        elif remedy and managed and extra is not None:
+            remedy = f"Only {extra.users} need it: tick With {extra.title} and press Repair."
         if remedy:
             lines.append(
                 Line(f"{finding['topic']}: {finding['value']} {remedy}", False if finding["required"] else None)

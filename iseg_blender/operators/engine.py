@@ -4,8 +4,7 @@ import bpy
 from bpy.props import StringProperty
 
 from .. import names, redraw
-from ..core import Cancelled
-from ..document import choices
+from ..core import Cancelled, weights_files
 from ..document import parts as document_parts
 from ..engine import bug_report, choice, models, pump, queries, session
 from ..live import answers
@@ -39,8 +38,8 @@ class ISEG_OT_fetch_weights(Fetching, ReasonedOperator):
 
     def execute(self, context):
         name = self.teacher(context)
-        if name not in choices.WEIGHTS:
-            self.report({"ERROR"}, f"The {name} teacher needs no weights; {', '.join(choices.WEIGHTS)} do.")
+        if name not in weights_files():
+            self.report({"ERROR"}, f"The {name} teacher needs no weights; {', '.join(weights_files())} do.")
             return {"CANCELLED"}
 
         def ended() -> None:

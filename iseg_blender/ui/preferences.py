@@ -6,6 +6,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from .. import names
+from ..core import TEACHERS, weights_files
 from ..document import choices
 from ..engine import choice, selftest, session
 from ..engine.choice import PACKAGE, managed
@@ -113,13 +114,12 @@ def draw_environment(layout: Any, context: bpy.types.Context, preferences: Any) 
 
 
 def draw_weights(layout: Any, context: bpy.types.Context, report: dict) -> None:
-    """The weights of the SAM teachers: how large, under which licence, whether they are here, and the button."""
+    """Draw the weights that teachers need: how large, under which licence, whether they are here, and the button."""
     box = layout.box()
-    box.label(text="Weights of Segment Anything, for the SAM teachers only")
-    labels = {name: label for name, label, *_ in choices.TEACHERS}
-    for name, size in choices.WEIGHTS.items():
+    box.label(text=choices.weights_heading())
+    for name, weights in weights_files().items():
         row = box.row()
-        row.label(text=f"{labels[name]}, {size}, licence {choices.LICENCE}")
+        row.label(text=f"{TEACHERS[name].label}, {weights.size}, licence {weights.licence}")
         if name in session.fetches:
             draw_progress(row, session.fetches[name], names.CANCEL_FETCH, name=name)
         elif selftest.has_weights(report, name):

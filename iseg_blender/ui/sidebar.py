@@ -5,7 +5,8 @@ from typing import Any
 import bpy
 
 from .. import names
-from ..document import choices, parts
+from ..core import weights_files
+from ..document import parts
 from ..document import properties as document_properties
 from ..engine import choice, queries, selftest, session, status, training
 from ..engine.status import Kind
@@ -51,7 +52,7 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
         column.prop(settings, "preset")
         column.prop(settings, "device")
 
-        if settings.teacher in choices.WEIGHTS:  # the value that a file holds may be none of the menu
+        if settings.teacher in weights_files():  # the value that a file holds may be none of the menu
             draw_weights(layout, context, settings.teacher)
         if task is not None:
             draw_progress(layout, task, names.CANCEL)
@@ -74,14 +75,14 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
 
 
 def draw_weights(layout: Any, context: bpy.types.Context, name: str) -> None:
-    """The weights of a SAM teacher: how large, under which licence, and the button that fetches them."""
+    """Draw the weights of a teacher: how large, under which licence, and the button that fetches them."""
     if name in session.fetches:
         draw_progress(layout, session.fetches[name], names.CANCEL_FETCH)
         return
     if selftest.has_weights(session.checkup, name):
         return layout.label(text="Its weights are on this machine", icon="CHECKMARK")
-    row = layout.row()
-    row.operator(names.FETCH_WEIGHTS, text=f"Fetch Weights ({choices.WEIGHTS[name]}, {choices.LICENCE})", icon="IMPORT")
+    row, weights = layout.row(), weights_files()[name]
+    row.operator(names.FETCH_WEIGHTS, text=f"Fetch Weights ({weights.size}, {weights.licence})", icon="IMPORT")
     if name in session.problems:
         wrapped(layout, context, session.problems[name], "ERROR")
 

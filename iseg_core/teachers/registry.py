@@ -79,6 +79,7 @@ def _sam(size: str, file: str, bytes: int, sha256: str, gpu: str) -> TeacherEntr
     )
 
 
+# Blender's files keep the position of a teacher in its menu: new ones go to the end.
 TEACHERS = {
     entry.name: entry
     for entry in (

@@ -92,6 +92,7 @@ class Preset:
         return self.settings.preset
 
 
+# Blender's files keep the position of a preset in its menu: new ones go to the end.
 PRESETS = {
     preset.name: preset
     for preset in (
