@@ -18,7 +18,7 @@ from iseg_core.storage.prepare import prepare
 from iseg_core.storage.trained_model import Model
 from iseg_core.teachers.make import make_teacher
 from iseg_core.teachers.sam import SamTeacher
-from iseg_core.teachers.teacher import Embedding, Prediction, RenderedView
+from iseg_core.teachers.teacher import BatchTeacher, Embedding, Prediction, RenderedView
 from iseg_core.training.batches import Ahead, VoteBatches
 from iseg_core.training.fit import decoder_gradients
 from iseg_core.training.observations import Observations
@@ -117,7 +117,7 @@ def random_sam(architecture: str) -> Any:
     return Sam(encoder, prompts, MaskDecoder(transformer_dim=32, transformer=transformer, iou_head_hidden_dim=32))
 
 
-class StandIn:
+class StandIn(BatchTeacher):
     """SAM at its full cost, with answers that make sense: parts of three sizes, so that second clicks are asked, too.
 
     SAM computes everything, and its masks are thrown away. `seconds` is what it took: the teacher's time.
@@ -143,7 +143,7 @@ class StandIn:
     def look(self, view: RenderedView) -> Embedding:
         return self.look_many([view])[0]
 
-    def look_many(self, views: list[RenderedView]) -> list[Embedding]:
+    def look_many(self, views: Sequence[RenderedView]) -> list[Embedding]:
         began = self.clock.now()
         found = self.sam.look_many(views)
         self.seconds["look"] += self.clock.now() - began

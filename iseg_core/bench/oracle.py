@@ -13,7 +13,7 @@ from ..clicks.click import Granularity
 from ..parts.surface import Surface
 from ..render.raster import Raster
 from ..storage.trained_model import Model
-from ..teachers.teacher import Embedding, Prediction, RenderedView
+from ..teachers.teacher import Embedding, Prediction, RenderedView, Teacher
 
 FEATURES = 64
 SCORE = 0.9
@@ -30,7 +30,7 @@ class Noise:
     features: float = 0.3  # noise of each view's features, in units of their spread
 
 
-class NoisyOracle:
+class NoisyOracle(Teacher):
     """Teacher that knows the parts of the proxy's vertices and errs differently in every view (a seed fixes how)."""
 
     name = "oracle"

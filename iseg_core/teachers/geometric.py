@@ -12,7 +12,7 @@ from ..parts.surface import Surface
 from ..render.raster import Raster
 from ..storage.trained_model import Model
 from .registry import TeacherEntry
-from .teacher import Embedding, Prediction, RenderedView
+from .teacher import Embedding, Prediction, RenderedView, SurfaceTeacher, TargetTeacher
 
 FEATURES = 64  # eigenvectors shown to the field
 RECIPE = "geometric-3"  # raised whenever the recipe's answers change
@@ -24,7 +24,7 @@ def make(entry: TeacherEntry, weights: Path | None, model: Model, device: str) -
     return GeometricTeacher(PartFinder(surface), model.proxy.faces)
 
 
-class GeometricTeacher:
+class GeometricTeacher(SurfaceTeacher, TargetTeacher):
     """Teacher whose masks are regions of the surface, drawn into the view.
 
     A prompt's points stand for the nearest visible vertices on the screen; several points are corrected in the order

@@ -20,7 +20,7 @@ from ..progress import ProgressCallback
 from ..system.device import has_fast_bf16, pick_device
 from .registry import DEFAULT_TEACHER, TeacherEntry
 from .sam_attention import fuse_attention, store_bf16
-from .teacher import Embedding, Prediction, RenderedView, Teacher
+from .teacher import BatchTeacher, Embedding, Prediction, RenderedView, Teacher
 from .weights import locate
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Encoded(NamedTuple):
     resolution: int  # side of the view, in pixels
 
 
-class SamTeacher:
+class SamTeacher(BatchTeacher):
     """Segment Anything as a Teacher. The encoder runs once a view, the decoder once a prompt set.
 
     bf16 autocast where the GPU or the processor has it (the prompt encoder stays in float32: bf16 cannot tell

@@ -27,9 +27,12 @@ def iseg(tmp_path_factory) -> Any:
     package = ModuleType("iseg_unpacked")
     package.__path__ = [str(folder)]
     sys.modules["iseg_unpacked"] = package
-    names = ("folder", "job", "make", "says", "uv")
+    names = ("folder", "job", "make", "uv", "uv_errors")
     modules = {name: importlib.import_module(f"iseg_unpacked.engine.environment.{name}") for name in names}
-    others = {name: importlib.import_module(f"iseg_unpacked.{name}") for name in ("core", "engine", "selftest")}
+    for name in ("engine.selftest", "document.choices"):
+        importlib.import_module(f"iseg_unpacked.{name}")
+    rooms = ("core", "tasks", "engine", "document")
+    others = {name: importlib.import_module(f"iseg_unpacked.{name}") for name in rooms}
     return SimpleNamespace(place=folder, **modules, **others)
 
 

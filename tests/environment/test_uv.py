@@ -249,7 +249,7 @@ SAID = [
 
 @pytest.mark.parametrize("output, words", SAID)
 def test_every_failure_is_a_sentence(iseg, output, words):
-    said = iseg.says.explain(output)
+    said = iseg.uv_errors.explain(output)
     assert words in said and "secret" not in said
     assert "then try again" in said or any(word in said for word in ("choose", "another network", "try again"))
 

@@ -24,7 +24,7 @@ SIDE = 300  # pixels of each picture
 
 
 @dataclass
-class ViewsOnly:
+class ViewsOnly(Teacher):
     """A teacher's 2D side alone: what it could also say in 3D is not asked."""
 
     teacher: Teacher

@@ -20,6 +20,7 @@ from iseg_core.render.camera import sphere_cameras
 from iseg_core.storage.prepare import prepare
 from iseg_core.storage.trained_model import Model
 from iseg_core.teachers.make import make_teacher
+from iseg_core.teachers.teacher import SurfaceTeacher, TargetTeacher
 from iseg_core.training.batches import VoteBatches
 from iseg_core.training.observations import Observations
 from iseg_core.training.observe import observe
@@ -137,7 +138,7 @@ def test_a_teacher_that_is_asked_in_2d_only(setup: Setup):
     model = prepare(dumbbell(2), 500)
     whole = make_teacher("geometric", model)
     views = occluded.ViewsOnly(whole)
-    assert not hasattr(views, "regions") and not hasattr(views, "hidden_targets")
+    assert not isinstance(views, SurfaceTeacher | TargetTeacher)
     seen = [observed(teacher, model, tiny_settings(second_clicks=0), 0) for teacher in (whole, views)]
     assert all(len(clicks) == 1 for clicks in seen[1].click_sets)
     known = len(seen[1].click_sets)

@@ -14,7 +14,7 @@ from iseg_core.render.backends import make_rasterizer
 from iseg_core.render.camera import sphere_cameras
 from iseg_core.render.click_pixels import clicked_pixels
 from iseg_core.render.raster import Raster
-from iseg_core.teachers.teacher import Embedding, Prediction, RenderedView
+from iseg_core.teachers.teacher import Embedding, Prediction, RenderedView, SurfaceTeacher, TargetTeacher, Teacher
 from iseg_core.training.observations import Observations
 from iseg_core.training.observe import observe
 from iseg_core.training.second_clicks import MIN_SCORE
@@ -42,7 +42,7 @@ class Looked:
     view: int
 
 
-class PartTeacher:
+class PartTeacher(Teacher):
     """A 2D teacher that knows PARTS: a second click adds its slice to the mask or takes it away.
 
     Its features differ from view to view, and are smaller than its views, as those of SAM are. It remembers what it was
@@ -83,14 +83,14 @@ class PartTeacher:
         return answer
 
 
-class SolidTeacher(PartTeacher):
+class SolidTeacher(PartTeacher, SurfaceTeacher):
     """Answers in 3D too."""
 
     def regions(self, clicks: tuple[tuple[int, bool], ...]) -> np.ndarray:
         return PARTS == PARTS[:, clicks[0][0]][:, None]  # [3, P]
 
 
-class TargetTeacher(PartTeacher):
+class ProposingTeacher(PartTeacher, TargetTeacher):
     """Has regions that a user may want."""
 
     targets = np.stack(
@@ -181,7 +181,7 @@ def test_the_kept_views_hold_the_votes(taught):
     assert run(PartTeacher()).views is None
 
 
-@pytest.mark.parametrize("make", [PartTeacher, SolidTeacher, TargetTeacher])
+@pytest.mark.parametrize("make", [PartTeacher, SolidTeacher, ProposingTeacher])
 def test_no_vertex_has_more_votes_inside_than_views_saw_of_it(make):
     observations = run(make())
     assert observations.inside.min() >= 0
@@ -343,13 +343,13 @@ def test_a_teacher_that_answers_in_3d_speaks_for_the_views_that_do_not_see_the_c
 
 
 def test_sequences_lead_to_hidden_targets_in_all_views_and_scales():
-    plain, found = table(run(TargetTeacher(), hidden_targets=0)), table(run(TargetTeacher(), hidden_targets=40))
+    plain, found = table(run(ProposingTeacher(), hidden_targets=0)), table(run(ProposingTeacher(), hidden_targets=40))
     longer = {clicks: votes for clicks, votes in found.items() if len(clicks) > 2}
     assert {len(clicks) for clicks in plain} == {1, 2} and longer
     assert max(len(clicks) for clicks in longer) <= SETTINGS.max_clicks
     for clicks, (inside, seen) in longer.items():
         assert np.allclose(seen, EVERYWHERE, atol=1e-3)
-        match = [t for t in TargetTeacher.targets if np.allclose(inside, EVERYWHERE * t, atol=1e-3)]
+        match = [t for t in ProposingTeacher.targets if np.allclose(inside, EVERYWHERE * t, atol=1e-3)]
         assert len(match) == 1  # the votes are those of one target, at every scale
         assert clicks[0][1]
         assert all(match[0][vertex] == positive for vertex, positive in clicks)  # each on the right side of it
@@ -402,7 +402,7 @@ def test_every_view_is_looked_at_once(taught):
 
 
 def test_a_seed_fixes_everything():
-    one, two, other = (run(TargetTeacher(), seed) for seed in (3, 3, 4))
+    one, two, other = (run(ProposingTeacher(), seed) for seed in (3, 3, 4))
     assert one.click_sets == two.click_sets != other.click_sets
     assert np.array_equal(one.inside, two.inside) and np.array_equal(one.seen, two.seen)
     assert np.array_equal(one.b, two.b) and one.c == two.c and np.array_equal(one.A.toarray(), two.A.toarray())
