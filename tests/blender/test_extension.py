@@ -199,11 +199,9 @@ def test_weights_are_fetched_only_when_asked_and_allowed(empty, engine):
     assert not empty.session.fetches
 
 
-def test_sizes_of_the_weights_are_the_registrys(iseg):
-    from iseg_core.teachers.sam_weights import REGISTRY
-
-    sizes = {name: weights.size for name, weights in REGISTRY.items()}
-    assert iseg.document.choices.WEIGHTS == sizes and {weights.licence for weights in REGISTRY.values()} == {
-        "Apache-2.0"
-    }
-    assert [name for name, *_ in iseg.document.choices.TEACHERS] == ["geometric", *sizes]
+@pytest.mark.parametrize(("setting", "default"), [("teacher", "geometric"), ("preset", "standard")])
+def test_menus_are_the_engines_registries(iseg, setting, default):
+    menu = bpy.context.scene.iseg.bl_rna.properties[setting]
+    items = tuple((item.identifier, item.name, item.description) for item in menu.enum_items)
+    assert items == getattr(iseg.document.choices, f"{setting}s")() and menu.default == default
+    assert [item.value for item in menu.enum_items] == list(range(len(items)))  # what files keep

@@ -376,6 +376,13 @@ def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert out.splitlines()[-1] == "Not ready: no-such-package, rasteriser embree."
 
 
+def test_doctor_without_what_names_the_cache(monkeypatch: pytest.MonkeyPatch):
+    """It never raises for what is missing."""
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    found = doctor.examine()[-1]
+    assert (found.topic, found.value) == ("cache", "unknown, for platformdirs is missing.") and found.remedy
+
+
 def test_doctor_on_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("ISEG_CACHE", str(tmp_path))
 

@@ -196,3 +196,10 @@ def test_views_are_shown_together_where_that_helps():
         (embedding,) = look_at(teacher, views)  # pyright: ignore[reportArgumentType]
         assert isinstance(embedding, Embedding)
     assert many.seen == 1
+
+
+def test_the_guide_lists_the_weights():
+    guide = (ROOT / "docs" / "sam.md").read_text()
+    for name, file in registry.weights_files().items():
+        row = next(line for line in guide.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f"| {file.size} |" in row and row.endswith(f"| {file.licence} |") and file.host in guide
