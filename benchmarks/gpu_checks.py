@@ -23,7 +23,7 @@ from iseg_core.teachers.teacher import RenderedView
 from iseg_core.training.batches import VoteBatches
 from iseg_core.training.fit import FieldLoss, fit_field
 from iseg_core.training.observations import Observations
-from iseg_core.training.settings import Settings
+from iseg_core.training.run import Run
 from iseg_core.training.train import train
 
 GRADIENT, FIELD, FIELD_LOSS = 1e-3, 5e-2, 0.25  # relative errors
@@ -32,7 +32,8 @@ ANSWER = 0.98  # share of the vertices on the same side
 
 def check_gradients(device: torch.device, scale: Scale) -> list[dict]:
     """Gradients of both losses, the field and the logits: device against processor."""
-    observations, vertices = observed(scale)
+    observations, run = observed(scale)
+    vertices = run.proxy.vertices  # [P, 3]
     points = torch.as_tensor(vertices, dtype=torch.float32)  # [P, 3]
     rows = []
 
@@ -73,11 +74,11 @@ def check_gradients(device: torch.device, scale: Scale) -> list[dict]:
 
     def one_step(where: torch.device) -> torch.Tensor:
         with mock.patch("iseg_core.training.fit.reduced_precision", nullcontext):  # bf16 has gone its own way by then
-            return _field(observations, vertices, replace(scale.settings, field_steps=1), where)
+            return _field(observations, replace(run, settings=replace(run.settings, field_steps=1), device=where))
 
     def loss(where: torch.device) -> torch.Tensor:
         """Compare whole fits, each with its device's own precision."""
-        features = _field(observations, vertices, scale.settings, where).cpu()  # [P, d]
+        features = _field(observations, replace(run, device=where)).cpu()  # [P, d]
         return FieldLoss(observations)(features)[None]  # [1]
 
     compare("features of the field, one step", one_step, FIELD)  # each further one multiplies what rounding differs
@@ -85,10 +86,10 @@ def check_gradients(device: torch.device, scale: Scale) -> list[dict]:
     return rows
 
 
-def _field(observations: Observations, vertices: np.ndarray, settings: Settings, device: torch.device) -> torch.Tensor:
+def _field(observations: Observations, run: Run) -> torch.Tensor:
     """Features of a trained field, in the teacher's units. [P, d]"""
-    field = fit_field(observations, vertices, settings, torch.Generator().manual_seed(0), device=device)
-    points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
+    field = fit_field(run, observations, torch.Generator().manual_seed(0))
+    points = torch.as_tensor(run.proxy.vertices, dtype=torch.float32, device=run.device)  # [P, 3]
     return (field(points) * field.unit).detach()
 
 

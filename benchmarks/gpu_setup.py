@@ -12,8 +12,6 @@ import torch
 
 from iseg_core.clicks.click import Granularity
 from iseg_core.network import Decoder
-from iseg_core.render.backends import make_rasterizer
-from iseg_core.render.camera import sphere_cameras
 from iseg_core.storage.prepare import prepare
 from iseg_core.storage.trained_model import Model
 from iseg_core.teachers.make import make_teacher
@@ -24,6 +22,7 @@ from iseg_core.training.fit import decoder_gradients
 from iseg_core.training.observations import Observations
 from iseg_core.training.observe import observe
 from iseg_core.training.optimizer import Descent
+from iseg_core.training.run import Run
 from iseg_core.training.settings import get_settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -72,25 +71,23 @@ class Clock:
         return float(np.median(times))
 
 
-def observed(scale: Scale) -> tuple[Observations, np.ndarray]:
+def observed(scale: Scale) -> tuple[Observations, Run]:
+    """What the geometric teacher says of a mesh in few views, and the run that it is said in."""
     model = prepare(jack(scale.vertices), scale.settings.proxy_vertices)
-    vertices, faces = model.proxy.vertices, model.proxy.faces
-    settings = replace(scale.settings, views=min(scale.settings.views, 20))
-    teacher, rng = make_teacher("geometric", model), np.random.default_rng(0)
-    cameras = sphere_cameras(settings.views)
-    return observe(teacher, make_rasterizer(vertices, faces), cameras, vertices, faces, settings, rng), vertices
+    run = Run(model.proxy, make_teacher("geometric", model), scale.settings)
+    return observe(replace(run, settings=replace(run.settings, views=min(run.settings.views, 20)))), run
 
 
 def decoding(
-    seen: tuple[Observations, np.ndarray], device: torch.device, scale: Scale, replayed: bool
+    seen: tuple[Observations, Run], device: torch.device, scale: Scale, replayed: bool
 ) -> Callable[[], Sequence[torch.Tensor]]:
     """Function that computes the gradients of one batch of the decoder after the other, on random features."""
-    observations, vertices = seen
+    observations, vertices = seen[0], seen[1].proxy.vertices  # [P, 3]
     dim, draws = observations.b.shape[1], torch.Generator().manual_seed(2)
     features = torch.randn(len(vertices), dim, generator=torch.Generator().manual_seed(1)).to(device)  # [P, d]
     decoder = Decoder(dim, scale.settings.decoder_widths, draws).to(device)
     source = VoteBatches(observations, vertices, scale.settings, draws)
-    descent = Descent("decoder", decoder, scale.settings.decoder_rate, 1, draws, source.pool)
+    descent = Descent("decoder", decoder, scale.settings.decoder_rate, 1, draws)
     return decoder_gradients(decoder, features, Ahead(source), descent, replayed)
 
 

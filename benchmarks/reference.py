@@ -42,9 +42,9 @@ from iseg_core.teachers.sam import SamTeacher
 from iseg_core.teachers.teacher import Embedding, RenderedView
 from iseg_core.training.batches import ViewBatches
 from iseg_core.training.fit import fit_decoder, fit_field
-from iseg_core.training.observations import Observations
 from iseg_core.training.observe import observe
-from iseg_core.training.settings import Settings, get_settings
+from iseg_core.training.run import Run
+from iseg_core.training.settings import get_settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from speed import CONSOLE, table  # noqa: E402
@@ -88,25 +88,19 @@ class Task:
         self.vertices, self.faces = self.model.proxy.vertices, self.model.proxy.faces
         self.labels = proxy_labels(self.model, item.people[item.central])  # [P]
         self.teacher = Wide(NoisyOracle(self.model, self.labels))
-        self.rasterizer = make_rasterizer(self.vertices, self.faces)
-        self.seen = self._observe(self.settings, 0, True)
+        self.run = Run(self.model.proxy, self.teacher, self.settings)
+        self.seen = observe(replace(self.run, objective="rendered"))  # which keeps the views
         self.prompts = self.teacher.prompts
         trained = {clicks[0][0] for clicks in self.seen.click_sets}
         others = np.setdiff1d(np.unique(self.faces), list(trained))
         self.clicks = np.random.default_rng(1).permutation(others)[:40]  # [n] never trained on
-
-    def _observe(self, settings: Settings, seed: int, keep: bool) -> Observations:
-        cameras, rng = sphere_cameras(settings.views), np.random.default_rng(seed)
-        return observe(
-            self.teacher, self.rasterizer, cameras, self.vertices, self.faces, settings, rng, keep_views=keep
-        )  # fmt: skip
 
     @torch.inference_mode()
     def score(self, decoder: Decoder, features: torch.Tensor) -> float:
         one, prepared = torch.ones(1, 1, dtype=torch.int64), decoder.precompute(features)
         found = [decoder.decode(prepared, features[[v]][None], one, one[0])[0].numpy() > 0 for v in self.clicks]
         wanted = np.array([self.labels == self.labels[v] for v in self.clicks])  # [n, P]
-        return float(iou(np.array(found), wanted, self.model.surface["mass"]).mean())
+        return float(iou(np.array(found), wanted, self.model.surface.mass).mean())
 
 
 def median(run: Callable[[], Any], repeats: int) -> float:
@@ -170,7 +164,7 @@ class Units:
     def its_field_step(self) -> Callable[[], Any]:
         field = FeatureField(DIM, generator=self.generator)
         optimizer = torch.optim.Adam(field.parameters(), lr=1e-3)
-        raster = self.task.rasterizer.rasterize(sphere_cameras(100)[7], FIELD_SIDE)
+        raster = make_rasterizer(self.task.vertices, self.task.faces).rasterize(sphere_cameras(100)[7], FIELD_SIDE)
         corners = torch.as_tensor(self.task.faces[raster.face_id.ravel()[raster.covered]], dtype=torch.int64)  # [p, 3]
         weights = torch.as_tensor(raster.barycentrics.reshape(-1, 3)[raster.covered])  # [p, 3]
         target = torch.randn(len(corners), DIM, generator=self.generator)  # [p, D]
@@ -274,13 +268,13 @@ class ItsDecoder:
 def race(task: Task, budget: float) -> list[dict]:
     """IoU on new clicks: ours after its whole fit, its decoder at times up to `budget` seconds, on the same field."""
     draws = torch.Generator().manual_seed(0)
-    fit_field(task.seen, task.vertices, replace(task.settings, field_steps=2), draws)  # imports
+    fit_field(replace(task.run, settings=replace(task.settings, field_steps=2)), task.seen, draws)  # imports
     began = time.process_time()
     draws = torch.Generator().manual_seed(0)
-    field = fit_field(task.seen, task.vertices, task.settings, draws)
+    field = fit_field(task.run, task.seen, draws)
     features = field(torch.as_tensor(task.vertices, dtype=torch.float32)).detach()  # [P, D]
     field_seconds, began = time.process_time() - began, time.process_time()
-    decoder = fit_decoder(task.seen, task.vertices, features, task.settings, draws)
+    decoder = fit_decoder(task.run, task.seen, features, draws)
     seconds = time.process_time() - began
     rows = [
         {

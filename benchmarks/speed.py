@@ -30,9 +30,8 @@ from iseg_core.bench.experiments.common import iou
 from iseg_core.bench.oracle import NoisyOracle, proxy_labels
 from iseg_core.engine.client import EngineClient
 from iseg_core.geometry.proxy import make_proxy
-from iseg_core.parts.surface import Surface
 from iseg_core.storage.prepare import prepare
-from iseg_core.training.settings import Settings, get_settings
+from iseg_core.training.settings import get_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSOLE = Console()
@@ -179,20 +178,22 @@ def statistics() -> list[dict]:
     from iseg_core.teachers.make import make_teacher
     from iseg_core.training.fit import FieldLoss
     from iseg_core.training.observe import observe
+    from iseg_core.training.run import Run
+    from iseg_core.training.view_pass import Scene
 
     model = prepare(jack(3000), 5000)
     vertices, faces = model.proxy.vertices, model.proxy.faces
     teacher = make_teacher("geometric", model)
-    rasterizer, cameras = make_rasterizer(vertices, faces), sphere_cameras(100)
     settings = replace(get_settings("standard"), click_range=(1, 1), second_clicks=0, hidden_targets=0)
-    observations = observe(teacher, rasterizer, cameras, vertices, faces, settings, np.random.default_rng(0))
+    scene = Scene(vertices, faces, sphere_cameras(100), make_rasterizer(vertices, faces))
+    observations = observe(Run(model.proxy, teacher, settings), scene)
     f = torch.randn(len(vertices), teacher.feature_dim, generator=torch.Generator().manual_seed(0))  # [P, d]
 
     began = time.perf_counter()
-    shown = Surface.from_arrays(vertices, model.surface).spectral_features(teacher.feature_dim)  # [P, d]
+    shown = model.surface.spectral_features(teacher.feature_dim)  # [P, d]
     views = []
-    for camera in cameras:
-        raster = rasterizer.rasterize(camera, teacher.resolution)
+    for camera in scene.cameras:
+        raster = scene.rasterizer.rasterize(camera, teacher.resolution)
         corners = torch.as_tensor(faces[raster.face_id.ravel()[raster.covered]], dtype=torch.int64)  # [p, 3]
         weights = torch.as_tensor(raster.barycentrics.reshape(-1, 3)[raster.covered])  # [p, 3]
         matrix = raster.matrix(faces, len(vertices))  # [p, P]
@@ -237,23 +238,17 @@ def _compare(item: LabelledMesh, budget: float) -> dict:
     """Measure one mesh of `objectives`."""
     import torch
 
-    from iseg_core.render.backends import make_rasterizer
-    from iseg_core.render.camera import sphere_cameras
     from iseg_core.training.fit import fit_decoder, fit_field
-    from iseg_core.training.observations import Observations
     from iseg_core.training.observe import observe
+    from iseg_core.training.run import Run
 
     model, settings = prepare(item.mesh, 3000), get_settings("standard")
-    vertices, faces, mass = model.proxy.vertices, model.proxy.faces, model.surface["mass"]
+    vertices, mass = model.proxy.vertices, model.surface.mass  # [P, 3], [P]
     labels = proxy_labels(model, item.people[item.central])  # [P]
-    teacher, rasterizer = NoisyOracle(model, labels), make_rasterizer(vertices, faces)
-
-    def see(chosen: Settings, seed: int, keep: bool) -> Observations:
-        cameras, rng = sphere_cameras(chosen.views), np.random.default_rng(seed)
-        return observe(teacher, rasterizer, cameras, vertices, faces, chosen, rng, keep_views=keep)
-
-    seen = see(settings, 0, True)
-    asked = see(replace(settings, second_clicks=0, click_range=(40, 40)), 1, False)  # for the votes, and as the test
+    run = Run(model.proxy, NoisyOracle(model, labels), settings)
+    seen = observe(replace(run, objective="rendered"))  # which keeps the views
+    few = replace(settings, second_clicks=0, click_range=(40, 40))
+    asked = observe(replace(run, settings=few, seed=1))  # for the votes, and as the test
     trained = {clicks[0][0] for clicks in seen.click_sets}
     held = [k for k, clicks in enumerate(asked.click_sets) if clicks[0][0] not in trained]
     clicked = [asked.click_sets[k][0][0] for k in held]
@@ -264,7 +259,7 @@ def _compare(item: LabelledMesh, budget: float) -> dict:
 
     votes = [asked.inside[k, 1] > 0.5 * np.maximum(asked.seen[k, 1], 1e-9) for k in held]
     row: dict = {"mesh": f"{item.name} {item.category}", "votes alone": score(votes)}
-    field = fit_field(seen, vertices, settings, torch.Generator().manual_seed(0))
+    field = fit_field(run, seen, torch.Generator().manual_seed(0))
     features = field(torch.as_tensor(vertices, dtype=torch.float32)).detach()  # [P, d]
 
     def fit(objective: str, steps: int):
@@ -272,7 +267,7 @@ def _compare(item: LabelledMesh, budget: float) -> dict:
         chosen, draws = replace(settings, decoder_steps=steps), torch.Generator().manual_seed(0)
         if objective == "rendered":  # each set decodes every vertex: with few sets a step it makes the most of its time
             chosen = replace(chosen, decoder_sets=RENDERED_SETS)
-        decoder = fit_decoder(seen, vertices, features, chosen, draws, objective=objective)
+        decoder = fit_decoder(replace(run, settings=chosen, objective=objective), seen, features, draws)
         return decoder, time.perf_counter() - began
 
     one = torch.ones(1, 1, dtype=torch.int64)

@@ -50,7 +50,7 @@ def draw_steps(steps: list[Step], size: int = 300) -> "Image":
 def draw_hero(steps: list[Step], size: int = 560) -> "Image":
     """Draw the README's picture: a few steps, each from the front, without the white around the shape."""
     shown = [steps[i] for i in SHOWN]
-    pictures = [draw_views(s.vertices, s.faces, s.weights, s.made, size, views=1, columns=1) for s in shown]
+    pictures = [draw_views(s.vertices, s.faces, s.weights, s.made, size, views=1) for s in shown]
     drawn = np.any([np.asarray(picture) < 255 for picture in pictures], axis=(0, 3))  # [H, W]
     rows, columns = (np.flatnonzero(drawn.any(axis=axis)) for axis in (1, 0))  # [R], [C]
     box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + size // 30)  # the last: air above the captions

@@ -19,35 +19,35 @@ FOLDER = ".batch.checkpoints"
 MARK = ".mark"
 
 
-class Place(NamedTuple):
+class CheckpointPlace(NamedTuple):
     """Where the training of one mesh keeps what it has done; it travels to the worker."""
 
     folder: Path
     mark: Path
 
-    def checkpoint(self) -> Checkpoint:
-        """On a worker: what is kept there, or one that keeps nothing."""
+    def open(self) -> Checkpoint:
+        """On a worker: the checkpoint there, or one that keeps nothing."""
         return Checkpoint(self.folder if self.mark.exists() else None)
 
 
-class Kept:
-    """All that one command keeps."""
+class LibraryCheckpoints:
+    """The checkpoints of all meshes that one command trains."""
 
     def __init__(self, folder: Path, mark: Path):
         self._folder, self._mark = folder, mark
 
-    def place(self, name: str) -> Place:
-        """That of the mesh of this name. Its folder's name is short, whatever the mesh's is."""
-        return Place(self._folder / hashlib.sha256(name.encode()).hexdigest()[:16], self._mark)
+    def place(self, name: str) -> CheckpointPlace:
+        """Place of the checkpoint of the mesh of this name. Its folder's name is short, whatever the mesh's is."""
+        return CheckpointPlace(self._folder / hashlib.sha256(name.encode()).hexdigest()[:16], self._mark)
 
     def remove(self, name: str) -> None:
-        """The model is there: nothing is left of its training, nor of an earlier one of an edited mesh."""
+        """Remove what is left of a training whose model is there, and of an earlier one of an edited mesh."""
         shutil.rmtree(self.place(name).folder, ignore_errors=True)
 
 
 @contextmanager
-def keeping(output: Path) -> Iterator[Kept]:
-    """While this lasts, workers keep checkpoints in the folder `output`; then those of finished meshes are gone."""
+def keeping(output: Path) -> Iterator[LibraryCheckpoints]:
+    """Let workers keep checkpoints in the folder `output` while this lasts; then those of finished meshes are gone."""
     folder = (output / FOLDER).absolute()
     folder.mkdir(exist_ok=True)
     for left in folder.glob("*" + MARK):  # of a command that was killed
@@ -55,7 +55,7 @@ def keeping(output: Path) -> Iterator[Kept]:
     mark = folder / (secrets.token_hex(16) + MARK)
     mark.touch()
     try:
-        yield Kept(folder, mark)
+        yield LibraryCheckpoints(folder, mark)
     finally:
         mark.unlink(missing_ok=True)
         try:

@@ -7,20 +7,22 @@ import socket
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import IsegError, SettingsError
 from ..system.lru import Recent
 from ..version import __version__
+from .checkpoints import CheckpointPlace
+from .library import Training
 
 if TYPE_CHECKING:
     from ..storage.trained_model import Model
     from ..teachers.teacher import Teacher
-    from .checkpoints import Place
 
 STARTS = 3  # times that a pool on this machine is tried: Ray gives itself 30 s, which a busy machine may need
 OBJECT_STORE = 256 * 2**20  # bytes of shared memory on one machine; what does not fit goes to the disk
@@ -76,19 +78,30 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def check_resources(ray: Any, cores: int, gpu: float, address: str | None) -> None:
-    """Raises SettingsError where this machine can never run what shall run at once. (A cluster may grow.)"""
-    have = ray.cluster_resources()
+@dataclass(frozen=True)
+class Resources:
+    """What one training, or one worker of a split one, gets of a machine."""
+
+    cores: int = 1
+    gpu: float = 0.0  # share of a GPU; 0 computes on the processor
+
+
+def check_resources(ray: Any, resources: Resources, workers: int, address: str | None) -> None:
+    """Raise SettingsError where this machine can never run what shall run at once. (A cluster may grow.)
+
+    workers: how many processes shall have these resources at the same time.
+    """
+    have, cores, gpu = ray.cluster_resources(), resources.cores * workers, resources.gpu * workers
     if address is None and cores > have.get("CPU", 0):
         raise SettingsError(f"{cores} cores shall work on one mesh, and this machine has {have.get('CPU', 0):.0f}.")
     if address is None and gpu > have.get("GPU", 0):
         raise SettingsError(f"{gpu:g} GPUs shall work on one mesh, and Ray finds {have.get('GPU', 0):g} here.")
 
 
-def slots(ray: Any, cores: int, gpu: float) -> int:
-    """How many trainings the pool runs at once, at present; at least 1."""
-    have = ray.cluster_resources()
-    count = have.get("CPU", 0) / cores
+def slots(ray: Any, resources: Resources) -> int:
+    """Number of trainings that the pool runs at once, at present; at least 1."""
+    have, gpu = ray.cluster_resources(), resources.gpu
+    count = have.get("CPU", 0) / resources.cores
     return max(1, int(min(count, have.get("GPU", 0) / gpu) if gpu else count))
 
 
@@ -126,8 +139,8 @@ def read_board(ray: Any, board: Any) -> dict[str, tuple]:
         return {}
 
 
-def settle(version: str, cores: int, gpu: float) -> None:
-    """Called first by everything that runs on a worker: it keeps to its share of the machine.
+def settle(version: str, resources: Resources) -> None:
+    """Keep to a share of this machine; called first by everything that runs on a worker. version: the command's.
 
     Raises SettingsError where the worker has another iSeg, or a share of a GPU that its torch cannot use.
     """
@@ -140,11 +153,11 @@ def settle(version: str, cores: int, gpu: float) -> None:
             f"The machine {socket.gethostname()} has iSeg {__version__}, and the command is of iSeg {version}. Install "
             "the same on all machines."
         )
-    torch.set_num_threads(cores)
-    if gpu:
+    torch.set_num_threads(resources.cores)
+    if resources.gpu:
         pick_device("cuda")
-    if 0 < gpu < 1:  # Ray only books it
-        torch.cuda.set_per_process_memory_fraction(gpu)
+    if 0 < resources.gpu < 1:  # Ray only books it
+        torch.cuda.set_per_process_memory_fraction(resources.gpu)
 
 
 held: Recent[tuple[str, str], "Teacher"] = Recent(1)  # by teacher and device
@@ -160,20 +173,21 @@ def held_teacher(name: str, device: str, model: "Model") -> "Teacher":
     return teacher
 
 
-def train_one(
-    name: str,
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    arguments: dict[str, Any],
-    place: "Place",
-    cores: int,
-    gpu: float,
-    board: Any,
-    version: str,
-) -> "tuple[Model | str, str]":
-    """The model of one mesh, or a sentence that says why there is none; and the machine's name. Runs on a worker.
+class MeshTask(NamedTuple):
+    """One mesh's training, as it travels to a worker."""
 
-    It goes on from what an earlier attempt has kept at `place`; the command clears that when the model is written.
+    name: str
+    training: Training
+    checkpoint: CheckpointPlace
+    resources: Resources
+    board: Any  # a Board
+    version: str  # of the command's iSeg
+
+
+def train_one(vertices: np.ndarray, faces: np.ndarray, task: MeshTask) -> "tuple[Model | str, str]":
+    """Train one mesh, on a worker: its model, or a sentence that says why there is none; and the machine's name.
+
+    It goes on from the checkpoint of an earlier attempt; the command clears that when the model is written.
     """
     import time
 
@@ -184,19 +198,26 @@ def train_one(
         nonlocal last
         if time.monotonic() - last > 0.25:
             last = time.monotonic()
-            board.tell.remote(name, (*progress, host, os.getpid()))
+            task.board.tell.remote(task.name, (*progress, host, os.getpid()))
 
     try:
-        settle(version, cores, gpu)
+        settle(task.version, task.resources)
         from ..geometry.mesh import Mesh
         from ..teachers.make import find
         from ..training.train import train
 
         mesh = Mesh(vertices.copy(), faces.copy())  # Ray's arrays are read-only
-        device = "cuda" if gpu else "cpu"
-        if find(arguments["teacher"])[0].weights is not None:
-            arguments = arguments | {"teacher": partial(held_teacher, arguments["teacher"], device)}
-        model = train(mesh, device=device, progress=tell, checkpoint=place.checkpoint(), **arguments)
+        device = "cuda" if task.resources.gpu else "cpu"
+        training, teacher = task.training, task.training.teacher
+        model = train(
+            mesh,
+            teacher=teacher if find(teacher)[0].weights is None else partial(held_teacher, teacher, device),
+            preset=training.settings,
+            seed=training.seed,
+            progress=tell,
+            device=device,
+            checkpoint=task.checkpoint.open(),
+        )
         return model, host
     except IsegError as error:
         return str(error), host

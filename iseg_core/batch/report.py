@@ -10,7 +10,7 @@ from typing import Any
 from ..system.atomic_file import atomic_write
 from ..version import __version__
 from .library import FAILED, PRESENT, TRAINED, Result, Training
-from .run import State
+from .run import LibraryProgress
 
 ROWS = 12  # meshes under way that the screen shows
 
@@ -77,7 +77,7 @@ def print_summary(results: Sequence[Result]) -> None:
 
 
 class Screen:
-    """Shows a State: all meshes that are under way, on a terminal; else a line for each mesh that is done."""
+    """Shows a LibraryProgress: all meshes that are under way, on a terminal; else a line for each mesh that is done."""
 
     def __init__(self) -> None:
         self._live: Any = None
@@ -96,32 +96,32 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, state: State) -> None:
+    def __call__(self, progress: LibraryProgress) -> None:
         if self._live is not None:
-            self._live.update(draw(state))
+            self._live.update(draw(progress))
             return
-        for result in state.results[self._said :]:
+        for result in progress.results[self._said :]:
             self._said += 1
             what = f"{result.status}: {result.reason}" if result.reason else result.status
-            print(f"{self._said}/{state.total} {result.name}: {what}", file=sys.stderr, flush=True)
+            print(f"{self._said}/{progress.total} {result.name}: {what}", file=sys.stderr, flush=True)
 
 
-def draw(state: State) -> Any:
+def draw(progress: LibraryProgress) -> Any:
     """The screen of a moment, for rich."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    done = len(state.results) + sum(running.fraction for running in state.running)
+    done = len(progress.results) + sum(running.fraction for running in progress.running)
     head = Table.grid(padding=(0, 1))
     head.add_row(
-        Text(f"{len(state.results)} of {state.total}"),
-        ProgressBar(total=max(state.total, 1), completed=done, width=40),
-        Text(count(state.results)),
+        Text(f"{len(progress.results)} of {progress.total}"),
+        ProgressBar(total=max(progress.total, 1), completed=done, width=40),
+        Text(count(progress.results)),
     )
     table = Table.grid(padding=(0, 1))
-    for running in state.running[:ROWS]:
+    for running in progress.running[:ROWS]:
         left = "" if running.seconds_left is None else f"{running.seconds_left:.0f} s left"
         table.add_row(
             Text(running.name, overflow="ellipsis", no_wrap=True),
@@ -130,5 +130,5 @@ def draw(state: State) -> Any:
             Text(left),
             Text(running.host, style="dim"),
         )
-    more = len(state.running) - ROWS
+    more = len(progress.running) - ROWS
     return Group(head, table, *([Text(f"and {more} more", style="dim")] if more > 0 else []))

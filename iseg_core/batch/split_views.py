@@ -1,11 +1,11 @@
-"""One big mesh: its views spread over workers, each with a teacher of its own, and their sums added up.
+"""One big mesh: its views split over workers, each with a teacher of its own, and their sums added up.
 
 The result is that of one process, but for the rounding of sums. What a view is asked depends on the views before it: a
 pair of clicks that one view has chosen is asked in all later ones. So every choice is made here, view after view, as in
-one process (observe.py). The workers first look at all views and answer the single clicks, at the same time. Then each
-view in turn answers the pairs that are new with it; they are few, since quotas fill early. At last the workers answer
-all known pairs, at the same time again. A worker keeps its views open in the meantime: with SAM some 0.8 MB of logits
-a single click and view.
+one process (training/observe.py). The workers first look at all views and answer the single clicks, at the same time.
+Then each view in turn answers the pairs that are new with it; they are few, since quotas fill early. At last the
+workers answer all known pairs, at the same time again. A worker keeps its views open in the meantime: with SAM some 0.8
+MB of logits a single click and view.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,29 +18,28 @@ import numpy as np
 
 from ..geometry.mesh import Mesh
 from ..render.backends import make_rasterizer
-from ..render.camera import Camera
-from ..render.raster import Rasterizer
-from ..storage.checkpoint import Checkpoint
+from ..render.camera import Camera, sphere_cameras
 from ..storage.trained_model import Model
 from ..teachers.make import make_teacher
-from ..teachers.registry import DEFAULT_TEACHER, is_geometric
-from ..teachers.teacher import Teacher, TeacherCard
+from ..teachers.registry import is_geometric
+from ..teachers.teacher import TeacherCard
 from ..training.observations import Observations
 from ..training.observe import Questions
-from ..training.settings import DEFAULT_PRESET, Settings
+from ..training.run import Run
 from ..training.sums import VoteSums
-from ..training.view_pass import Ask, First, Viewer
+from ..training.view_pass import Ask, First, Scene, Viewer
 from ..version import __version__
-from .pool import settle
+from .library import Training
+from .pool import Resources, settle
 
 LOOKED = 0.7  # of the observation's progress, once all views were looked at; a guess: teachers differ
 
 
-class Share:
-    """A worker's views. An actor: its teacher and what it has seen stay with it."""
+class ViewWorker:
+    """A worker's share of the views. An actor: its teacher and what it has seen stay with it."""
 
-    def __init__(self, version: str, cores: int, gpu: float):
-        settle(version, cores, gpu)
+    def __init__(self, version: str, resources: Resources):
+        settle(version, resources)
 
     def open(self, model: Model, teacher: Any, device: str) -> TeacherCard:
         """Make the teacher of a prepared model; returns the facts about it."""
@@ -54,8 +53,8 @@ class Share:
     ) -> dict[int, First]:
         """Look at these of the cameras' views; what each answers to single clicks on `clickable` [T]."""
         vertices, faces = self._proxy.vertices, self._proxy.faces
-        rasterizer = make_rasterizer(vertices, faces, self._backend)
-        self._viewer = Viewer(self._teacher, rasterizer, cameras, vertices, faces, clickable, keep_views)
+        scene = Scene(vertices, faces, cameras, make_rasterizer(vertices, faces, self._backend))
+        self._viewer = Viewer(self._teacher, scene, clickable, keep_views)
         return dict(self._viewer.look(order))
 
     def ask(self, index: int, ask: Ask) -> np.ndarray:
@@ -76,89 +75,71 @@ class Share:
         return self._viewer.field.total(), self._viewer.votes
 
 
-def train_spread(
-    ray: Any,
-    mesh: "Mesh | str | Path",
-    workers: int,
-    teacher: "str | Callable[[Model], Teacher]" = DEFAULT_TEACHER,
-    preset: str | Settings = DEFAULT_PRESET,
-    seed: int = 0,
-    cores: int = 1,
-    gpu: float = 0.0,
-    **options: Any,
+def train_split(
+    ray: Any, mesh: "Mesh | str | Path", workers: int, training: Training, resources: Resources, **options: Any
 ) -> Model:
-    """Train one mesh, its views spread over `workers` processes, each with so many cores and such a share of a GPU.
+    """Train one mesh, its views split over `workers` processes, each with these resources.
 
     ray: from ray_pool. options: progress, cancel and objective, as train takes them. The fits run in this process.
     Raises what train raises; and a RayError where a worker ends: what it has seen is lost, so the run must begin anew.
     """
     from ..training.train import train
 
-    actor = ray.remote(num_cpus=cores, num_gpus=gpu, max_restarts=0)(Share)
+    cores, gpu = resources.cores, resources.gpu
+    actor = ray.remote(num_cpus=cores, num_gpus=gpu, max_restarts=0)(ViewWorker)
     device = "cuda" if gpu else "cpu"
-    shares = [actor.remote(__version__, cores, gpu) for _ in range(workers)]
+    view_workers = [actor.remote(__version__, resources) for _ in range(workers)]
 
     def local(model: Model) -> Any:
         """Make the workers' teachers, and the one that is asked here what it says in 3D: a geometric one, or none."""
-        shipped = ray.put(model)
-        known = ray.get([share.open.remote(shipped, teacher, device) for share in shares])
+        shipped, teacher = ray.put(model), training.teacher
+        known = ray.get([worker.open.remote(shipped, teacher, device) for worker in view_workers])
         return make_teacher(teacher, model) if is_geometric(teacher) else known[0]
 
     try:
-        observer = partial(observe_spread, ray, shares)
-        return train(mesh, local, preset, seed, device="auto" if gpu else "cpu", observer=observer, **options)
+        options |= {"device": "auto" if gpu else "cpu", "observer": partial(observe_split, ray, view_workers)}
+        return train(mesh, local, training.settings, training.seed, **options)
     finally:
-        for share in shares:
-            ray.kill(share)
+        for worker in view_workers:
+            ray.kill(worker)
 
 
-def observe_spread(
-    ray: Any,
-    shares: list[Any],
-    teacher: Teacher,
-    rasterizer: Rasterizer,
-    cameras: Sequence[Camera],
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    settings: Settings,
-    rng: np.random.Generator,
-    step: Callable[[float], None] = lambda fraction: None,
-    keep_views: bool = False,
-    checkpoint: Checkpoint | None = None,
-) -> Observations:
-    """`observe`, with the views split over the shares, actors that are open. No checkpoint is kept."""
-    questions = Questions(teacher, vertices, faces, settings, len(cameras), rng)
+def observe_split(ray: Any, workers: list[Any], run: Run) -> Observations:
+    """Observe as `observe` does, with the views split over workers that are open. No checkpoint is kept."""
+    step, cameras, keep_views = run.step("observe"), sphere_cameras(run.settings.views), run.objective == "rendered"
+    questions = Questions(run, len(cameras))
     order = questions.order.tolist()
-    owner = {index: shares[place % len(shares)] for place, index in enumerate(order)}
+    owner = {index: workers[place % len(workers)] for place, index in enumerate(order)}
 
     firsts: dict[int, First] = {}
+    own_views = [[index for index in order if owner[index] is worker] for worker in workers]
     looking = [
-        share.look.remote([index for index in order if owner[index] is share], cameras, questions.clickable, keep_views)
-        for share in shares
+        worker.look.remote(own, cameras, questions.clickable, keep_views)
+        for worker, own in zip(workers, own_views, strict=True)
     ]
     for seen in _gather(ray, looking, lambda done: step(LOOKED * done)):
         firsts |= seen
 
     later = []
     for index in order:
-        first, share = firsts[index], owner[index]
+        first, worker = firsts[index], owner[index]
         ask = questions.ask(first)
         new, known = ask.where(~ask.known), ask.where(ask.known)
         if len(new.first):
-            counts = ray.get(share.ask.remote(index, new))  # [R, 3]
-            share.count.remote(index, *questions.keep(first, new, counts))  # an actor does things in their order
-        later.append((share, index, known, questions.rows(first, known)))
+            counts = ray.get(worker.ask.remote(index, new))  # [R, 3]
+            worker.count.remote(index, *questions.keep(first, new, counts))  # an actor does things in their order
+        later.append((worker, index, known, questions.rows(first, known)))
         step(LOOKED)
-    answering = [share.answer.remote(*what) for share, *what in later]
+    answering = [worker.answer.remote(*what) for worker, *what in later]
     for _ in _gather(ray, answering, lambda done: step(LOOKED + (1 - LOOKED) * done)):
         pass
 
-    votes, fields = VoteSums(len(vertices), len(questions.clickable), keep_views), []
-    for field, seen in ray.get([share.total.remote() for share in shares]):
+    votes, fields = VoteSums(len(run.proxy.vertices), len(questions.clickable), keep_views), []
+    for field, seen in ray.get([worker.total.remote() for worker in workers]):
         fields.append(field)
         votes.merge(seen)
     A, b, c, pixels = (reduce(add, parts) for parts in zip(*fields, strict=True))
-    return questions.sum_up((A.tocsr(), b, c, pixels), votes, teacher)
+    return questions.sum_up((A.tocsr(), b, c, pixels), votes, run.teacher)
 
 
 def _gather(ray: Any, waiting: list[Any], tell: Callable[[float], None]) -> Iterator[Any]:

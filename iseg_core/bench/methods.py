@@ -5,7 +5,6 @@ import numpy as np
 from ..clicks.click import VertexClick
 from ..clicks.simulated_user import Predictor
 from ..inference.segmenter import Segmenter
-from ..parts.surface import Surface
 from ..storage.trained_model import Model
 from ..teachers.make import make_teacher
 from .experiment import Setup
@@ -52,7 +51,7 @@ def votes_of(model: Model, setup: Setup) -> Votes:
 
 def shell_of(model: Model) -> Predictor:
     """The whole connected component of the first included click."""
-    shells = Surface.from_arrays(model.proxy.vertices, model.surface).shells[model.proxy.nearest]  # [V]
+    shells = model.surface.shells[model.proxy.nearest]  # [V]
 
     def answer(clicks: list[VertexClick]) -> np.ndarray:
         first = next((vertex for vertex, include in clicks if include), None)

@@ -52,41 +52,34 @@ def _count(text: str) -> int:
 
 def _batch(options: argparse.Namespace) -> int:
     from ..batch.library import FAILED, Training, find_library
-    from ..batch.pool import ray_pool
+    from ..batch.pool import Resources, ray_pool
     from ..batch.report import Screen, count, print_summary, write_report
-    from ..batch.run import Share, State, train_library
+    from ..batch.run import LibraryJob, LibraryProgress, train_library
     from ..errors import Cancelled
     from ..training.settings import get_settings
 
     entries = find_library(options.meshes)
     training = Training(options.weights or options.teacher, get_settings(options.preset), options.seed)
-    share = Share(options.cores, options.gpu)
-    began, state = time.perf_counter(), State(len(entries))
+    began, progress = time.perf_counter(), LibraryProgress(len(entries))
 
-    def show(now: State) -> None:
-        nonlocal state
-        state = now
+    def show(now: LibraryProgress) -> None:
+        nonlocal progress
+        progress = now
         screen(now)
 
+    resources = Resources(options.cores, options.gpu)
     try:
         with ray_pool(options.address) as ray, Screen() as screen:
-            train_library(
-                ray,
-                entries,
-                options.output,
-                training,
-                share,
-                options.retries,
-                show,
-                options.address,
-                options.spread,
+            job = LibraryJob(
+                ray, options.output, training, resources, options.retries, show, options.address, options.spread
             )
+            train_library(job, entries)
     except KeyboardInterrupt:
-        done = count(state.results)
+        done = count(progress.results)
         raise Cancelled(f"Stopped: {done}. What is there is kept; the same command goes on from there.") from None
     finally:
-        if state.results:
-            write_report(options.output, training, state.results, time.perf_counter() - began)
-    print_summary(state.results)
+        if progress.results:
+            write_report(options.output, training, progress.results, time.perf_counter() - began)
+    print_summary(progress.results)
     print(f"Written: {options.output / 'batch.md'}, batch.json and the models.")
-    return 1 if any(result.status == FAILED for result in state.results) else 0
+    return 1 if any(result.status == FAILED for result in progress.results) else 0

@@ -14,7 +14,6 @@ from ..formats.load import as_mesh
 from ..geometry.mesh import Mesh
 from ..parts.candidates import PartFinder
 from ..parts.corrections import Corrections, propose_parts
-from ..parts.surface import Surface
 from ..storage.prepare import INSTANT_VERTICES, prepare
 from ..storage.trained_model import Model
 
@@ -47,7 +46,7 @@ class Segmenter:
         """
         self.model, self.refine = model, refine
         self.vertex_count = len(model.mesh.vertices)
-        self._finder = PartFinder(Surface.from_arrays(model.proxy.vertices, model.surface))
+        self._finder = PartFinder(model.surface)
         self._nearest = model.proxy.nearest  # [V]
         self._student: Student | None = None  # only a trained model needs torch
         if model.networks:

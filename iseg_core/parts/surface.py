@@ -6,6 +6,7 @@ Parts meet where the surface is concave (the minima rule, Hoffman and Richards 1
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -30,6 +31,10 @@ class Surface:
     lengths: np.ndarray  # [E] float64, in R
     mass: np.ndarray  # [P] float64, fraction of the total area
     area: float  # total area, in the vertices' units
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or another process gets: the measures alone. Factors cannot travel, and all else is made anew."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @property
     def vertex_count(self) -> int:

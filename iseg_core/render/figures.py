@@ -31,6 +31,7 @@ FOV = float(np.radians(24.0))  # narrow: little perspective, as a product photog
 MARGIN = 0.92  # share of a picture that the shape may fill
 ELEVATIONS = np.radians([22.0, -14.0])  # in turn, so that tops and undersides are both seen
 FIRST_AZIMUTH = np.radians(60.0)  # a three-quarter view of shapes that face +Z, as glTF's do
+COLUMNS = 3  # pictures beside each other on a sheet
 SAMPLES = 3  # rays along each side of a pixel
 CREASE = np.cos(np.radians(25.0))  # a face this much off its vertex' normal keeps its own: edges stay sharp
 KEY = np.array([-0.41, 0.59, 0.69], dtype=np.float32)  # towards the key light, in the camera's axes: right, up, back
@@ -45,7 +46,6 @@ def draw_views(
     clicks: Iterable[tuple[int, bool]] = (),
     size: int = 400,
     views: int = 6,
-    columns: int = 3,
 ) -> "Image":
     """Views around the shape (Y up) on one sheet, each of size x size pixels, all at the same scale.
 
@@ -56,6 +56,7 @@ def draw_views(
 
     vertices = _centred(vertices, faces)  # [V, 3]
     painter = _Painter(vertices, faces, probability, clicks, size)
+    columns = min(views, COLUMNS)
     rows = -(-views // columns)
     sheet = Image.new("RGB", (columns * size, rows * size), "white")
     for i, camera in enumerate(_cameras(_used(vertices, faces), views)):

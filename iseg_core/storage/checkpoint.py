@@ -23,7 +23,7 @@ INTERVAL = 10.0  # seconds of work that may be lost
 SUFFIX = ".checkpoint"
 
 
-class State(NamedTuple):
+class CheckpointState(NamedTuple):
     """Where a stage stands: JSON, and arrays of any shape."""
 
     record: dict[str, Any]
@@ -52,7 +52,7 @@ class Checkpoint:
             key = json.dumps(training | {"engine": __version__, "recipe": RECIPE}, sort_keys=True)
             self._folder = self._parent / (hashlib.sha256(key.encode()).hexdigest() + SUFFIX)
 
-    def load(self, stage: str, restore: Callable[[State], None]) -> None:
+    def load(self, stage: str, restore: Callable[[CheckpointState], None]) -> None:
         """Hand what was kept of a stage to `restore`; where nothing was, forget the later stages, too.
 
         Raises UnusableCheckpoint where `restore` fails: what it has filled in by then is of no use.
@@ -70,7 +70,7 @@ class Checkpoint:
             raise UnusableCheckpoint from error
         self._present.add(stage)
 
-    def keep(self, stage: str, state: Callable[[], State], last: bool = False) -> None:
+    def keep(self, stage: str, state: Callable[[], CheckpointState], last: bool = False) -> None:
         """After each step of a stage: write where it stands, if it is time to. last: it was the stage's last step.
 
         It is time where the next step, if it takes as long as this one, would end later than INTERVAL after the last
@@ -109,13 +109,13 @@ class Checkpoint:
                     pass  # another process is at it
 
 
-def _write(path: Path, state: State) -> None:
+def _write(path: Path, state: CheckpointState) -> None:
     arrays = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
     record = json.loads(json.dumps(state.record))  # as it will be read: tuples are lists
     write(path, {"state": record, "sha256": checksum(record, arrays)}, arrays)
 
 
-def _read(path: Path) -> State | None:
+def _read(path: Path) -> CheckpointState | None:
     """What `_write` wrote; None where there is nothing, or anything else."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -124,7 +124,7 @@ def _read(path: Path) -> State | None:
         data = path.read_bytes()
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         record = json.loads(header["__metadata__"]["iseg"])
-        state = State(record["state"], load(data))
+        state = CheckpointState(record["state"], load(data))
         return state if record["sha256"] == checksum(*state) else None
     except (OSError, MemoryError, SafetensorError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
         return None

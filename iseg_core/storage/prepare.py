@@ -15,4 +15,4 @@ def prepare(mesh: Mesh, max_vertices: int) -> Model:
     proxy = make_proxy(mesh, max_vertices)
     surface = measure_surface(proxy.vertices, proxy.faces)
     features = np.zeros((len(proxy.vertices), 0), dtype=np.float32)  # [P, 0]
-    return Model(mesh, proxy, surface.arrays(), features, info={"teacher": "geometric", "preset": "instant", "seed": 0})
+    return Model(mesh, proxy, surface, features, info={"teacher": "geometric", "preset": "instant", "seed": 0})

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import MeshError, ModelFileError
 from ..geometry.mesh import Mesh
 from ..geometry.proxy import Proxy
+from ..parts.surface import Surface
 from ..version import __version__
 from .tensor_file import FILE_LIMIT, FORMAT, HEADER_LIMIT, checksum, read, write
 
@@ -55,7 +56,7 @@ class Model:
 
     mesh: Mesh
     proxy: Proxy
-    surface: dict[str, np.ndarray]  # what rebuilds the geometric operators: edges [E, 2], weights [E], mass [P], ...
+    surface: Surface  # of the proxy, with the matrices that it has factorised; a file holds its arrays alone
     features: np.ndarray  # [P, d] float32, the field at the proxy's vertices
     networks: dict[str, np.ndarray] = field(default_factory=dict)  # weights by name, "field.*" and "decoder.*"
     settings: dict[str, Any] = field(default_factory=dict)  # JSON; the networks' sizes among them
@@ -96,7 +97,7 @@ class Model:
         return cls(
             mesh=mesh,
             proxy=Proxy(**_part(tensors, "proxy.")),
-            surface=_part(tensors, "surface."),
+            surface=Surface.from_arrays(tensors["proxy.vertices"], _part(tensors, "surface.")),
             features=tensors["features"],
             networks={name: array for name, array in tensors.items() if name.startswith(_NETWORKS)},
             settings=record["settings"],
@@ -113,7 +114,7 @@ class Model:
             "proxy.carry_index": self.proxy.carry_index,
             "proxy.carry_weight": self.proxy.carry_weight,
             "features": self.features,
-            **{f"surface.{name}": array for name, array in self.surface.items()},
+            **{f"surface.{name}": array for name, array in self.surface.arrays().items()},
             **self.networks,
         }
         return {name: np.asarray(array, order="C") for name, array in tensors.items()}

@@ -8,7 +8,6 @@ from scipy.spatial import KDTree
 from ..clicks.click import Granularity, VertexClick, VertexClicks, first_included
 from ..parts.candidates import PartFinder
 from ..parts.corrections import propose_parts
-from ..parts.surface import Surface
 from ..render.raster import Raster
 from ..storage.trained_model import Model
 from .registry import TeacherEntry
@@ -20,8 +19,7 @@ RECIPE = "geometric-3"  # raised whenever the recipe's answers change
 
 def make(entry: TeacherEntry, weights: Path | None, model: Model, device: str) -> "GeometricTeacher":
     """Make the teacher of one mesh."""
-    surface = Surface.from_arrays(model.proxy.vertices, model.surface)
-    return GeometricTeacher(PartFinder(surface), model.proxy.faces)
+    return GeometricTeacher(PartFinder(model.surface), model.proxy.faces)
 
 
 class GeometricTeacher(SurfaceTeacher, TargetTeacher):

@@ -15,95 +15,76 @@ from torch.nn.functional import embedding, pad
 from ..errors import SettingsError
 from ..geometry.sparse_lu import Factor
 from ..network import Decoder, FeatureField
-from ..storage.checkpoint import Checkpoint
 from ..system.device import reduced_precision, threads_for
 from .batches import Ahead, ClickBatch, ViewBatches, VoteBatches, bound
 from .cuda_graph import Replayed
 from .observations import Observations
-from .optimizer import Descent, Gradients, Step
+from .optimizer import Descent, Gradients
+from .run import Run
 from .settings import Settings
-
-Device = str | torch.device
 
 GRAZED = 0.01  # share of the mean coverage below which a vertex counts as grazed
 
 
-def fit_field(
-    observations: Observations,
-    vertices: np.ndarray,
-    settings: Settings,
-    generator: torch.Generator,
-    step: Step = lambda fraction: None,
-    device: Device = "cpu",
-    checkpoint: Checkpoint | None = None,
-) -> FeatureField:
-    """The feature field, trained at the vertices [P, 3].
+def fit_field(run: Run, observations: Observations, generator: torch.Generator) -> FeatureField:
+    """Train the feature field at the proxy's vertices.
 
     settings.ridge > 0: regressed on the least-squares features, by minibatches of vertices (a fraction of the time, and
     nothing lost within noise). 0: equation 3 itself, over all views in every step.
     """
-    field = _new_field(observations, settings, generator).to(device)
-    points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
+    settings = run.settings
+    field = _new_field(observations, settings, generator).to(run.device)
+    points = _points(run)  # [P, 3]
     loss = _Regression(observations, settings, generator) if settings.ridge > 0 else FieldLoss(observations)
     descent = Descent("field", field, settings.field_rate, settings.field_steps, generator)
     rows = settings.field_batch if settings.ridge > 0 else len(points)
     with threads_for(rows * settings.field_width * max(settings.field_width, 2 * settings.fourier_frequencies)):
-        descent.run(lambda: descent.gradients(loss.of(field, points)), step, checkpoint)
+        descent.run(lambda: descent.gradients(loss.of(field, points)), run.step("field"), run.checkpoint)
     return field.eval()
 
 
-def fit_decoder(
-    observations: Observations,
-    vertices: np.ndarray,
-    features: Tensor,
-    settings: Settings,
-    generator: torch.Generator,
-    step: Step = lambda fraction: None,
-    device: Device = "cpu",
-    objective: str = "votes",
-    checkpoint: Checkpoint | None = None,
-) -> Decoder:
-    """The decoder, trained on the field's features [P, d] at the vertices [P, 3].
+def fit_decoder(run: Run, observations: Observations, features: Tensor, generator: torch.Generator) -> Decoder:
+    """Train the decoder on the field's features [P, d] at the proxy's vertices.
 
     objective "votes": the bound on equation 7, by minibatches of (click set, granularity) and vertices.
     "rendered": equation 7 as published, on the kept views; the reference to compare with.
+    Raises SettingsError for another objective, and where no views were kept.
     """
-    features = features.detach().to(device)  # [P, d]
-    decoder = Decoder(features.shape[1], settings.decoder_widths, generator).to(device)
-    source = _source(objective, observations, vertices, settings, generator)
-    rows = settings.decoder_sets * (settings.decoder_vertices if objective == "votes" else len(features))
+    settings = run.settings
+    features = features.detach().to(run.device)  # [P, d]
+    decoder = Decoder(features.shape[1], settings.decoder_widths, generator).to(run.device)
+    source = _source(run, observations, generator)
+    rows = settings.decoder_sets * (settings.decoder_vertices if run.objective == "votes" else len(features))
     rate, steps = settings.decoder_rate, settings.decoder_steps
     with threads_for(rows * max(settings.decoder_widths) ** 2), Ahead(source) as batches:
-        descent = Descent("decoder", decoder, rate, steps, generator, source.pool, batches.generator_state)
+        descent = Descent("decoder", decoder, rate, steps, generator, batches)
         gradients = decoder_gradients(decoder, features, batches, descent, replayed=features.is_cuda)
-        descent.run(gradients, step, checkpoint)
+        descent.run(gradients, run.step("decoder"), run.checkpoint)
     return decoder.eval()
 
 
-def fit_joint(
-    observations: Observations,
-    vertices: np.ndarray,
-    settings: Settings,
-    generator: torch.Generator,
-    step: Step = lambda fraction: None,
-    device: Device = "cpu",
-    objective: str = "votes",
-) -> tuple[FeatureField, Decoder]:
-    """Field and decoder together, joint_weight * equation 3 + equation 7: the ablation of supplementary C."""
-    field = _new_field(observations, settings, generator).to(device)
-    decoder = Decoder(field.feature_dim, settings.decoder_widths, generator).to(device)
-    points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
+def fit_joint(run: Run, observations: Observations, generator: torch.Generator) -> tuple[FeatureField, Decoder]:
+    """Train field and decoder together, joint_weight * equation 3 + equation 7: the ablation of supplementary C."""
+    settings = run.settings
+    field = _new_field(observations, settings, generator).to(run.device)
+    decoder = Decoder(field.feature_dim, settings.decoder_widths, generator).to(run.device)
+    points = _points(run)  # [P, 3]
     field_loss = FieldLoss(observations)
-    source = _source(objective, observations, vertices, settings, generator)
+    source = _source(run, observations, generator)
 
     def loss() -> Tensor:
         features = field(points)  # [P, d]
         return settings.joint_weight * field_loss(features * field.unit) + _decoder_loss(decoder, features, source)
 
     both = nn.ModuleList([field, decoder])
-    descent = Descent("decoder", both, settings.decoder_rate, settings.decoder_steps, generator, source.pool)
-    descent.run(lambda: descent.gradients(loss()), step)
+    descent = Descent("decoder", both, settings.decoder_rate, settings.decoder_steps, generator)
+    descent.run(lambda: descent.gradients(loss()), run.step("decoder"))
     return field.eval(), decoder.eval()
+
+
+def _points(run: Run) -> Tensor:
+    """The proxy's vertices on the device of the run. [P, 3] float32"""
+    return torch.as_tensor(run.proxy.vertices, dtype=torch.float32, device=run.device)  # [P, 3]
 
 
 class FieldLoss:
@@ -174,14 +155,12 @@ def _new_field(observations: Observations, settings: Settings, generator: torch.
     return field
 
 
-def _source(
-    objective: str, observations: Observations, vertices: np.ndarray, settings: Settings, generator: torch.Generator
-) -> VoteBatches | ViewBatches:
-    if objective == "votes":
-        return VoteBatches(observations, vertices, settings, generator)
-    if objective == "rendered":
-        return ViewBatches(observations, settings, generator)
-    raise SettingsError(f"Unknown objective {objective!r}. Choose one of: votes, rendered.")
+def _source(run: Run, observations: Observations, generator: torch.Generator) -> VoteBatches | ViewBatches:
+    if run.objective == "votes":
+        return VoteBatches(observations, run.proxy.vertices, run.settings, generator)
+    if run.objective == "rendered":
+        return ViewBatches(observations, run.settings, generator)
+    raise SettingsError(f"Unknown objective {run.objective!r}. Choose one of: votes, rendered.")
 
 
 def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | ViewBatches | Ahead) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..clicks.click import VertexClick, VertexClicks
-from ..storage.checkpoint import State
+from ..storage.checkpoint import CheckpointState
 from .sums import ViewVotes
 
 
@@ -46,14 +46,14 @@ class Observations:
         A, b = (self.A + other.A).tocsr(), self.b + other.b
         return Observations(A, b, self.c + other.c, self.pixels + other.pixels, click_sets, inside, seen, views)
 
-    def state(self) -> State:
+    def state(self) -> CheckpointState:
         """What `restore` needs; the views that were asked for are no part of it."""
         record = {"c": self.c, "pixels": self.pixels, "click_sets": self.click_sets}
         matrix = {"values": self.A.data, "columns": self.A.indices, "rows": self.A.indptr}
-        return State(record, {**matrix, "b": self.b, "inside": self.inside, "seen": self.seen})
+        return CheckpointState(record, {**matrix, "b": self.b, "inside": self.inside, "seen": self.seen})
 
     @classmethod
-    def restore(cls, state: State, vertex_count: int, feature_dim: int) -> "Observations":
+    def restore(cls, state: CheckpointState, vertex_count: int, feature_dim: int) -> "Observations":
         """The observations of a state. Raises ValueError or another error where it is of another mesh."""
         record, arrays = state
         A = sp.csr_matrix((arrays["values"], arrays["columns"], arrays["rows"]), shape=(vertex_count, vertex_count))

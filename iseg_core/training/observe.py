@@ -5,7 +5,6 @@ needs only A = sum B'B, b = sum B'E and c = sum |E|^2; and the masks m of a clic
 inside = sum B'm and seen = sum B'1, which bound the decoder's loss (equation 7) from above, by convexity.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,34 +12,23 @@ import scipy.sparse as sp
 
 from ..clicks.click import VertexClick, VertexClicks
 from ..clicks.training_sequences import LANDMARKS, farthest_points, simulate
-from ..render.camera import Camera
-from ..render.raster import Rasterizer
-from ..storage.checkpoint import Checkpoint, State
+from ..render.backends import make_rasterizer
+from ..render.camera import sphere_cameras
+from ..storage.checkpoint import CheckpointState
 from ..teachers.teacher import SurfaceTeacher, TargetTeacher, Teacher
 from .observations import Observations, click_sets_of
+from .run import Run
 from .second_clicks import Pairs
 from .settings import Settings
 from .sums import VoteSums
-from .view_pass import Ask, First, Viewer, restore_sums, sums_state
+from .view_pass import Ask, First, Scene, Viewer, restore_sums, sums_state
 
 
-def observe(
-    teacher: Teacher,
-    rasterizer: Rasterizer,
-    cameras: Sequence[Camera],
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    settings: Settings,
-    rng: np.random.Generator,
-    step: Callable[[float], None] = lambda fraction: None,
-    keep_views: bool = False,
-    checkpoint: Checkpoint | None = None,
-) -> Observations:
+def observe(run: Run, scene: Scene | None = None) -> Observations:
     """Show the teacher every view once, and ask it there for every click set that the view sees.
 
-    vertices [P, 3] in the unit sphere, faces [F, 3]; step is told the fraction done, first that which the checkpoint
-    brought, then after every view, and may raise; keep_views keeps rasters and masks, for objective="rendered", and
-    then no checkpoint.
+    scene: the views; by default those of the run's own proxy. The run is told the fraction done, first that which the
+    checkpoint brought, then after every view, and may end there. With objective="rendered" rasters and masks are kept.
 
     Click sets (supplementary D and the released code's rules, for views that are shared):
     - Singles: evenly spread vertices, asked in every view where they can be clicked.
@@ -55,15 +43,16 @@ def observe(
     teacher cannot. And towards the targets that a teacher proposes (TargetTeacher), longer sequences of clicks are
     simulated (clicks/training_sequences.py): the region votes in all views, at every granularity.
     """
-    questions = Questions(teacher, vertices, faces, settings, len(cameras), rng)
-    viewer = Viewer(teacher, rasterizer, cameras, vertices, faces, questions.clickable, keep_views)
-    checkpoint = checkpoint if checkpoint is not None and not keep_views else Checkpoint()
+    scene = scene or scene_of(run)
+    teacher, checkpoint, step = run.teacher, run.checkpoint, run.step("observe")
+    questions = Questions(run, len(scene.cameras))
+    viewer = Viewer(teacher, scene, questions.clickable, run.objective == "rendered")
     done, whole = 0, None
 
-    def restore(state: State) -> None:
+    def restore(state: CheckpointState) -> None:
         nonlocal done, whole
         if "pixels" in state.record:  # all views had been summed up
-            whole = Observations.restore(state, len(vertices), teacher.feature_dim)
+            whole = Observations.restore(state, len(scene.vertices), teacher.feature_dim)
             return
         questions.restore(state)
         done = restore_sums(viewer, state, len(questions.click_sets), questions.order)
@@ -73,7 +62,7 @@ def observe(
         step(1.0)
         return whole
     viewer.look_again(questions.order[:done])
-    step(done / len(cameras))
+    step(done / len(scene.cameras))
 
     for index, first in viewer.look(questions.order[done:]):
         ask = questions.ask(first)
@@ -82,16 +71,25 @@ def observe(
         viewer.close(index)
         done += 1
         checkpoint.keep("observe", lambda: _state(questions, viewer))
-        step(done / len(cameras))
+        step(done / len(scene.cameras))
     whole = questions.sum_up(viewer.field.total(), viewer.votes, teacher)
     checkpoint.keep("observe", whole.state, last=True)
     return whole
 
 
-def _state(questions: "Questions", viewer: Viewer) -> State:
+def scene_of(run: Run) -> Scene:
+    """The views of a training: `settings.views` cameras around its proxy."""
+    backend = "auto" if str(run.device).startswith("cuda") else "embree"
+    rasterizer = make_rasterizer(run.proxy.vertices, run.proxy.faces, backend)
+    return Scene(run.proxy.vertices, run.proxy.faces, sphere_cameras(run.settings.views), rasterizer)
+
+
+def _state(questions: "Questions", viewer: Viewer) -> CheckpointState:
     """All that later views depend on, but for what is drawn again."""
     record, arrays = sums_state(viewer, len(questions.click_sets))
-    return State(record | {"click_sets": questions.click_sets, "rng": questions.rng.bit_generator.state}, arrays)
+    return CheckpointState(
+        record | {"click_sets": questions.click_sets, "rng": questions.rng.bit_generator.state}, arrays
+    )
 
 
 class Questions:
@@ -100,22 +98,16 @@ class Questions:
     So the same vertices are clicked, and the same pairs chosen, however the views are split.
     """
 
-    def __init__(
-        self,
-        teacher: Teacher,
-        vertices: np.ndarray,
-        faces: np.ndarray,
-        settings: Settings,
-        views: int,
-        rng: np.random.Generator,
-    ):
-        used = np.unique(faces)  # vertices of some face: others can be neither seen nor clicked
+    def __init__(self, run: Run, views: int):
+        """views: how many there are."""
+        vertices, settings, rng = run.proxy.vertices, run.settings, np.random.default_rng(run.seed)
+        used = np.unique(run.proxy.faces)  # [U] vertices of some face: others can be neither seen nor clicked
         self.rng = rng
         self.clickable = clickable_vertices(vertices, used, settings, rng)  # [T]
         self.click_sets: list[VertexClicks] = [(VertexClick(int(v), True),) for v in self.clickable]
         self._rows = {clicks: row for row, clicks in enumerate(self.click_sets)}
         self._pairs = Pairs(vertices[self.clickable], settings.second_clicks)
-        self._sequences = _sequences(teacher, vertices, used, settings, rng)
+        self._sequences = _sequences(run.teacher, vertices, used, settings, rng)
         self.order = rng.permutation(views)  # [views]
 
     def ask(self, first: First) -> Ask:
@@ -141,7 +133,7 @@ class Questions:
             self.click_sets.append(clicks)
         return self._rows[clicks]
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: CheckpointState) -> None:
         """Go on after a view whose state was kept."""
         self.click_sets[:] = click_sets_of(state.record)
         self._rows.update((clicks, row) for row, clicks in enumerate(self.click_sets))

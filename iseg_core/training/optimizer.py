@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from ..clicks.click import VertexClick, VertexClicks
-from ..storage.checkpoint import Checkpoint, State
+from ..storage.checkpoint import Checkpoint, CheckpointState
+from .batches import Ahead
+from .run import Step
 
-Step = Callable[[float], None]
 Gradients = Callable[[], Sequence[Tensor]]  # of another batch with every call
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises, from START of its peak
@@ -42,15 +43,15 @@ class Descent:
         peak: float,
         steps: int,
         generator: torch.Generator,
-        pool: list[tuple[int, VertexClicks]] | None = None,
-        generator_state: Callable[[], Tensor] | None = None,
+        batches: Ahead | None = None,
     ):
-        """peak: of the learning rate. generator: where the losses draw from. pool: what they keep for replay.
-        generator_state: where the next gradients begin to draw, if that is not where the generator stands.
+        """peak: of the learning rate. generator: where the losses draw from. batches: where they draw ahead, if they
+        do: a checkpoint then goes on from the batch that comes next, with what is kept for replay.
         """
         self.stage, self.network, self.peak, self.steps, self.done = stage, network, peak, steps, 0
-        self.generator, self.pool = generator, [] if pool is None else pool
-        self._generator_state = generator_state or generator.get_state
+        self.generator = generator
+        self.pool: list[tuple[int, VertexClicks]] = [] if batches is None else batches.source.pool
+        self._generator_state = generator.get_state if batches is None else batches.generator_state
         self.parameters: list[Tensor] = list(network.parameters())
         self.moments = {name: [torch.zeros_like(p) for p in self.parameters] for name in ("mean", "square")}
         self.counts = [torch.zeros((), device=p.device) for p in self.parameters]  # of steps
@@ -99,12 +100,12 @@ class Descent:
             tensors |= {f"{name}.{place}": value for place, value in enumerate(values)}
         return tensors
 
-    def _state(self) -> State:
+    def _state(self) -> CheckpointState:
         arrays = {name: tensor.cpu().numpy() for name, tensor in self._tensors().items()}
         arrays["generator"] = self._generator_state().numpy()
-        return State({"done": self.done, "pool": self.pool}, arrays)
+        return CheckpointState({"done": self.done, "pool": self.pool}, arrays)
 
-    def _restore(self, state: State) -> None:
+    def _restore(self, state: CheckpointState) -> None:
         for name, tensor in self._tensors().items():
             tensor.copy_(torch.from_numpy(state.arrays[name]))
         self.generator.set_state(torch.from_numpy(state.arrays["generator"]))

@@ -4,7 +4,6 @@ import datetime
 import os
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,15 +17,12 @@ from ..teachers.make import make_teacher
 from ..teachers.registry import DEFAULT_TEACHER, is_geometric
 from ..teachers.teacher import Teacher
 from ..version import __version__
+from .observations import Observations
+from .run import SLOW_OBSERVE, STAGES, Run
 from .settings import DEFAULT_PRESET, Settings, get_settings
 
-if TYPE_CHECKING:
-    import torch
 
-    from .observations import Observations
-
-
-def train(
+def train(  # public: each parameter is one thing that a caller may want otherwise; inside, a Run carries them all
     mesh: "Mesh | str | os.PathLike | tuple",
     teacher: str | Teacher | Callable[[Model], Teacher] = DEFAULT_TEACHER,
     preset: str | Settings = DEFAULT_PRESET,
@@ -37,7 +33,7 @@ def train(
     objective: str = "votes",
     joint: bool = False,
     checkpoint: Checkpoint | None = None,
-    observer: "Callable[..., Observations] | None" = None,
+    observer: Callable[[Run], Observations] | None = None,
 ) -> Model:
     """Learn one mesh; the model answers clicks on it through a Segmenter.
 
@@ -48,28 +44,29 @@ def train(
     machine. objective="rendered" is equation 7 as published, joint=True the ablation of supplementary C: references.
     checkpoint: where the run keeps what it has done, and from which the same run goes on, to the same model, after
     whatever ended it; the caller removes it when the model is safe. References keep none.
-    observer: looks at the views in place of observe.observe, with its arguments.
+    observer: shows the teacher the views in place of observe.observe.
 
     Raises MeshError, SettingsError, WeightsError or Cancelled; nothing but the checkpoint is written in any case.
     """
     settings = preset if isinstance(preset, Settings) else get_settings(preset)
     mesh = as_mesh(mesh)
     check_size(mesh)
-    shares = {"surface": 5.0, "observe": 35.0 if is_geometric(teacher) else 400.0, "field": 15.0, "decoder": 45.0}
-    report = Reporter(shares, progress, cancel)
-    report.step("surface", 0.0)
+    stages = STAGES if is_geometric(teacher) else STAGES | {"observe": SLOW_OBSERVE}
+    reporter = Reporter(stages, progress, cancel)
+    reporter.step("surface", 0.0)
     from ..system.device import pick_device
 
     target = pick_device(device)
     model = prepare(mesh, settings.proxy_vertices)
     made = make_teacher(teacher, model, device)
-    report.step("surface", 1.0)
+    reporter.step("surface", 1.0)
     kept = checkpoint if checkpoint is not None and objective == "votes" and not joint else Checkpoint()
     kept.of({"mesh": mesh.hash, "teacher": [made.name, made.fingerprint], "settings": asdict(settings), "seed": seed})
+    run = Run(model.proxy, made, settings, seed, target, objective, joint, reporter, kept, observer)
     try:
-        _teach(model, made, settings, seed, target, objective, joint, report, kept, observer)
+        model.features, model.networks = _fit(run)
     except UnusableCheckpoint:  # it has removed itself
-        _teach(model, made, settings, seed, target, objective, joint, report, kept, observer)
+        model.features, model.networks = _fit(run)
     model.settings = asdict(settings)
     model.info = {
         "engine": __version__,
@@ -80,66 +77,36 @@ def train(
         "seed": seed,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": str(target),
-        "seconds": {stage: round(seconds, 2) for stage, seconds in report.seconds.items()},
+        "seconds": {stage: round(seconds, 2) for stage, seconds in reporter.seconds.items()},
     }
     return model
 
 
-def _teach(
-    model: Model,
-    teacher: Teacher,
-    settings: Settings,
-    seed: int,
-    device: "torch.device",
-    objective: str,
-    joint: bool,
-    report: Reporter,
-    checkpoint: Checkpoint,
-    observer: "Callable[..., Observations] | None",
-) -> None:
-    """Fill in the model's networks and features."""
+def _fit(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Features of the proxy's vertices [P, d] float32, and the weights of the networks by name."""
     import torch
 
-    from ..render.backends import make_rasterizer
-    from ..render.camera import sphere_cameras
     from .fit import fit_decoder, fit_field, fit_joint
     from .observe import observe
 
-    vertices, faces = model.proxy.vertices, model.proxy.faces  # [P, 3], [G, 3]
-    report.begin("observe")
-    observations = (observer or observe)(
-        teacher,
-        make_rasterizer(vertices, faces, "auto" if device.type == "cuda" else "embree"),
-        sphere_cameras(settings.views),
-        vertices,
-        faces,
-        settings,
-        np.random.default_rng(seed),
-        step=lambda fraction: report.step("observe", fraction),
-        keep_views=objective == "rendered",
-        checkpoint=checkpoint,
-    )
-    generator = torch.Generator().manual_seed(seed)
-
-    def fitting(stage: str) -> Callable[[float], None]:
-        report.begin(stage)
-        return lambda fraction: report.step(stage, fraction)
-
-    points = torch.as_tensor(vertices, dtype=torch.float32, device=device)  # [P, 3]
-    if joint:
-        report.step("field", 1.0)
-        field, decoder = fit_joint(observations, vertices, settings, generator, fitting("decoder"), device, objective)
+    run.reporter.begin("observe")
+    observations = (run.observer or observe)(run)
+    generator = torch.Generator().manual_seed(run.seed)
+    points = torch.as_tensor(run.proxy.vertices, dtype=torch.float32, device=run.device)  # [P, 3]
+    if run.joint:
+        run.reporter.step("field", 1.0)
+        run.reporter.begin("decoder")
+        field, decoder = fit_joint(run, observations, generator)
         features = field(points).detach()  # [P, d]
     else:
-        field = fit_field(observations, vertices, settings, generator, fitting("field"), device, checkpoint)
+        run.reporter.begin("field")
+        field = fit_field(run, observations, generator)
         features = field(points).detach()  # [P, d]
-        decoder = fit_decoder(
-            observations, vertices, features, settings, generator, fitting("decoder"), device, objective, checkpoint
-        )
-    model.features = features.cpu().numpy()
-    networks = {"field": field, "decoder": decoder}
-    model.networks = {
+        run.reporter.begin("decoder")
+        decoder = fit_decoder(run, observations, features, generator)
+    networks = {
         f"{prefix}.{name}": tensor.detach().cpu().numpy()
-        for prefix, network in networks.items()
+        for prefix, network in (("field", field), ("decoder", decoder))
         for name, tensor in network.state_dict().items()
     }
+    return features.cpu().numpy(), networks

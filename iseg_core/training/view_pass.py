@@ -16,7 +16,7 @@ from ..render.camera import Camera
 from ..render.click_pixels import clicked_pixels
 from ..render.raster import Raster, Rasterizer
 from ..render.shading import shade
-from ..storage.checkpoint import State
+from ..storage.checkpoint import CheckpointState
 from ..teachers.teacher import Embedding, RenderedView, Teacher, look_at, views_at_once
 from .sums import FieldSums, VoteSums
 
@@ -69,24 +69,25 @@ class _Drawn(NamedTuple):
     small: Raster | None  # at the size of the teacher's features, where that is known and another
 
 
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A mesh and the cameras around it: all views that there are of it."""
+
+    vertices: np.ndarray  # [P, 3] in the unit sphere
+    faces: np.ndarray  # [G, 3]
+    cameras: Sequence[Camera]
+    rasterizer: Rasterizer
+
+
 class Viewer:
     """Shows the teacher views, asks it for masks there, and sums up. T clickable vertices."""
 
-    def __init__(
-        self,
-        teacher: Teacher,
-        rasterizer: Rasterizer,
-        cameras: Sequence[Camera],
-        vertices: np.ndarray,
-        faces: np.ndarray,
-        clickable: np.ndarray,
-        keep_views: bool = False,
-    ):
-        """cameras: all of them, whichever share is looked at; vertices [P, 3], faces [F, 3]; clickable [T]."""
-        self.field = FieldSums(len(vertices), teacher.feature_dim)
-        self.votes = VoteSums(len(vertices), len(clickable), keep_views)
-        self._teacher, self._rasterizer, self._cameras = teacher, rasterizer, cameras
-        self._vertices, self._faces, self._clickable = vertices, faces, clickable
+    def __init__(self, teacher: Teacher, scene: Scene, clickable: np.ndarray, keep_views: bool = False):
+        """scene: all its views, whichever share is looked at; clickable [T]: vertices."""
+        self.field = FieldSums(len(scene.vertices), teacher.feature_dim)
+        self.votes = VoteSums(len(scene.vertices), len(clickable), keep_views)
+        self._teacher, self._rasterizer, self._cameras = teacher, scene.rasterizer, scene.cameras
+        self._vertices, self._faces, self._clickable = scene.vertices, scene.faces, clickable
         self._open: dict[int, _Open] = {}
 
     def look(self, order: Iterable[int]) -> Iterator[tuple[int, First]]:
@@ -201,7 +202,7 @@ def _changed(before: np.ndarray, after: np.ndarray, include: np.ndarray) -> np.n
     return np.asarray(right_way & (both <= MAX_IOU * (old + new - both)))
 
 
-def sums_state(viewer: Viewer, click_sets: int) -> State:
+def sums_state(viewer: Viewer, click_sets: int) -> CheckpointState:
     """What `restore_sums` needs, but for what is drawn again."""
     answered = [
         np.concatenate(places) if places else np.zeros(0, np.int64) for places in viewer.votes.answered.values()
@@ -212,10 +213,10 @@ def sums_state(viewer: Viewer, click_sets: int) -> State:
         "ends": np.cumsum([len(places) for places in answered])[:-1].tolist(),
     }
     inside = viewer.votes.inside[:click_sets]  # [K, 3, P]
-    return State(record, {"b": viewer.field.b, "inside": inside, "answered": np.concatenate(answered)})
+    return CheckpointState(record, {"b": viewer.field.b, "inside": inside, "answered": np.concatenate(answered)})
 
 
-def restore_sums(viewer: Viewer, state: State, click_sets: int, order: np.ndarray) -> int:
+def restore_sums(viewer: Viewer, state: CheckpointState, click_sets: int, order: np.ndarray) -> int:
     """Fill in the sums of the first views of `order`; returns how many. They must be looked at again."""
     field, votes, inside = viewer.field, viewer.votes, state.arrays["inside"]
     if inside.shape != (click_sets, *votes.inside.shape[1:]) or inside.dtype != votes.inside.dtype:

@@ -4,6 +4,7 @@ import numpy as np
 
 from iseg_core.geometry.mesh import Mesh
 from iseg_core.geometry.proxy import Proxy
+from iseg_core.parts.surface import Surface
 from iseg_core.storage.trained_model import Model
 
 
@@ -17,13 +18,14 @@ def make_model(seed: int = 0) -> Model:
         carry_index=random.integers(0, 3, (4, 3)).astype(np.int32),  # [V, 3]
         carry_weight=np.full((4, 3), 1 / 3, dtype=np.float32),  # [V, 3]
     )
-    surface = {
-        "edges": np.array([[0, 1], [1, 2], [0, 2]], dtype=np.int32),  # [E, 2]
-        "weights": random.random(3),  # [E]
-        "lengths": random.random(3),  # [E]
-        "mass": random.random(3),  # [P]
-        "area": np.array([2.5]),  # [1]
-    }
+    surface = Surface(
+        vertices=proxy.vertices,
+        edges=np.array([[0, 1], [1, 2], [0, 2]], dtype=np.int32),  # [E, 2]
+        weights=random.random(3),  # [E]
+        lengths=random.random(3),  # [E]
+        mass=random.random(3),  # [P]
+        area=2.5,
+    )
     networks = {
         "field.0.weight": random.standard_normal((5, 3)).astype(np.float32),
         "decoder.steps": np.asarray(400),  # []

@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +20,12 @@ from support.shapes import dumbbell, moved, tiny_settings, write_off
 import iseg_core as iseg
 from iseg_core.batch import checkpoints, report
 from iseg_core.batch.library import FAILED, PRESENT, TRAINED, Entry, Result, Training, find_library, is_present
-from iseg_core.batch.run import Running, Share, State, alone, train_library
+from iseg_core.batch.pool import MeshTask, Resources
+from iseg_core.batch.run import LibraryJob, LibraryProgress, Running, alone, train_library
 from iseg_core.cli import arguments as cli_arguments
 from iseg_core.cli import main
 from iseg_core.errors import SettingsError
-from iseg_core.storage.checkpoint import State as Stage
+from iseg_core.storage.checkpoint import CheckpointState
 from iseg_core.teachers.registry import TEACHERS
 from iseg_core.training import settings
 
@@ -46,6 +48,10 @@ def library(folder: Path, count: int) -> list[Entry]:
     for i in range(count):
         write_off(folder / "meshes" / f"part{i}.off", moved(dumbbell(1), (0, 0, 0), 1 + i))
     return find_library(folder / "meshes")
+
+
+def train_all(ray, entries: list[Entry], folder: Path, training: Training, **how: Any) -> list[Result]:
+    return train_library(LibraryJob(ray, folder, training, **how), entries)
 
 
 def by_name(results: list[Result]) -> dict[str, Result]:
@@ -120,7 +126,7 @@ def watched(folder: Path, killed: dict[str, int]) -> Callable:
     Its process is killed in the middle of the first `killed` starts of a name: after all views and the field.
     """
 
-    def train_watched(name: str, *rest):
+    def train_watched(vertices: np.ndarray, faces: np.ndarray, task: MeshTask):
         import os
         import signal
 
@@ -130,7 +136,7 @@ def watched(folder: Path, killed: dict[str, int]) -> Callable:
 
         def note(what: str) -> list[str]:
             with open(folder / what, "a") as file:
-                file.write(name + "\n")
+                file.write(task.name + "\n")
             return (folder / what).read_text().split()
 
         look = GeometricTeacher.look
@@ -139,11 +145,11 @@ def watched(folder: Path, killed: dict[str, int]) -> Callable:
             note("looks")
             return look(self, view)
 
-        if note("starts").count(name) <= killed.get(name, 0):
+        if note("starts").count(task.name) <= killed.get(task.name, 0):
             fit.fit_decoder = lambda *inputs, **keywords: os.kill(os.getpid(), signal.SIGKILL)
         GeometricTeacher.look = noted
         try:
-            return train_one(name, *rest)
+            return train_one(vertices, faces, task)
         finally:  # the process trains other meshes later
             GeometricTeacher.look = look
 
@@ -159,11 +165,11 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(ray, tmp_path, 
     entries = library(tmp_path, 3)
     most = 0
 
-    def show(state: State) -> None:
+    def show(progress: LibraryProgress) -> None:
         nonlocal most
-        most = max(most, len(state.running))
+        most = max(most, len(progress.running))
 
-    results = by_name(train_library(ray, entries, tmp_path / "out", TRAINING, show=show))
+    results = by_name(train_all(ray, entries, tmp_path / "out", TRAINING, show=show))
     assert most <= 2  # never more at once than there are cores
     assert {name: result.status for name, result in results.items()} == dict.fromkeys(results, TRAINED)
     assert {name: result.attempts for name, result in results.items()} == {"part0": 1, "part1": 2, "part2": 1}
@@ -176,14 +182,14 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(ray, tmp_path, 
         assert iseg.Segmenter(model).segment(positive=[0]).shape == (len(mesh.vertices),)
 
     before = {entry.name: entry.model(tmp_path / "out").stat().st_mtime_ns for entry in entries}
-    again = train_library(ray, entries, tmp_path / "out", TRAINING)
+    again = train_all(ray, entries, tmp_path / "out", TRAINING)
     assert [(result.status, result.attempts) for result in again] == 3 * [(PRESENT, 0)]
     assert noted(tmp_path, "starts").total() == 4
     assert before == {entry.name: entry.model(tmp_path / "out").stat().st_mtime_ns for entry in entries}
     left = {path.name for path in (tmp_path / "out").iterdir()} - {f"part{i}.iseg" for i in range(3)}
     assert left <= {".batch.lock"}  # no unfinished file, no checkpoint
 
-    train_library(ray, entries[1:2], tmp_path / "undisturbed", TRAINING)
+    train_all(ray, entries[1:2], tmp_path / "undisturbed", TRAINING)
     one, other = (iseg.load(entries[1].model(tmp_path / folder)) for folder in ("out", "undisturbed"))
     assert np.array_equal(one.features, other.features) and one.networks.keys() == other.networks.keys()
     assert all(np.array_equal(one.networks[name], other.networks[name]) for name in one.networks)
@@ -194,7 +200,7 @@ def test_a_mesh_that_fails_stops_no_other(ray, tmp_path):
     (tmp_path / "meshes" / "broken.off").write_text("OFF\nnonsense\n")
     flat = iseg.Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]], dtype=np.int32))
     write_off(tmp_path / "meshes" / "flat.off", flat)
-    results = by_name(train_library(ray, find_library(tmp_path / "meshes"), tmp_path / "out", TRAINING))
+    results = by_name(train_all(ray, find_library(tmp_path / "meshes"), tmp_path / "out", TRAINING))
     assert {name: result.status for name, result in results.items()} == {
         "part0": TRAINED, "part1": TRAINED, "broken": FAILED, "flat": FAILED,
     }  # fmt: skip
@@ -207,12 +213,12 @@ def test_a_library_of_big_meshes_is_spread(ray, tmp_path):
     (tmp_path / "meshes" / "broken.off").write_text("OFF\nnonsense\n")
     seen: set[str] = set()
     results = by_name(
-        train_library(
+        train_all(
             ray,
             find_library(tmp_path / "meshes"),
             tmp_path / "out",
             TRAINING,
-            show=lambda state: seen.update(running.stage for running in state.running),
+            show=lambda progress: seen.update(running.stage for running in progress.running),
             spread=2,
         )
     )
@@ -222,30 +228,30 @@ def test_a_library_of_big_meshes_is_spread(ray, tmp_path):
     assert seen >= {"observe", "field", "decoder"}
     assert all(is_present(entry.model(tmp_path / "out"), iseg.load_mesh(entry.path), TRAINING) for entry in entries)
     with pytest.raises(SettingsError, match="64 cores shall work on one mesh"):
-        train_library(ray, entries, tmp_path / "out", TRAINING, spread=64)
+        train_all(ray, entries, tmp_path / "out", TRAINING, spread=64)
 
 
 def test_a_worker_that_always_ends_is_given_up_and_the_next_command_goes_on(ray, tmp_path, monkeypatch):
     monkeypatch.setattr("iseg_core.batch.run.train_one", watched(tmp_path, {"part0": 2}))
     entries = library(tmp_path, 1)
-    (result,) = train_library(ray, entries, tmp_path / "out", TRAINING, retries=1)
+    (result,) = train_all(ray, entries, tmp_path / "out", TRAINING, retries=1)
     assert result.status == FAILED and result.attempts == 2
     assert "process ended" in result.reason and "Tried 2 times" in result.reason
     assert not entries[0].model(tmp_path / "out").exists()
     assert list((tmp_path / "out").rglob("*.checkpoint")) and not list((tmp_path / "out").rglob("*.mark"))
-    (result,) = train_library(ray, entries, tmp_path / "out", TRAINING)
+    (result,) = train_all(ray, entries, tmp_path / "out", TRAINING)
     assert result.status == TRAINED and noted(tmp_path, "looks") == {"part0": SHORT.views}
     assert not (tmp_path / "out" / checkpoints.FOLDER).exists()
 
 
 def test_a_machine_that_does_not_share_the_folder_keeps_nothing_there(tmp_path):
     (tmp_path / "out").mkdir()
-    state = Stage({}, {"x": np.zeros(1)})
+    state = CheckpointState({}, {"x": np.zeros(1)})
     with checkpoints.keeping(tmp_path / "out") as command:
         here = command.place("deep/part")
         elsewhere = here._replace(mark=here.mark.with_name("another" + checkpoints.MARK))
         for place, keeps in ((elsewhere, False), (here, True)):
-            checkpoint = place.checkpoint()
+            checkpoint = place.open()
             checkpoint.of({"mesh": "m"})
             checkpoint.keep("observe", lambda: state, last=True)
             assert here.folder.exists() == keeps
@@ -259,17 +265,17 @@ def test_a_machine_that_does_not_share_the_folder_keeps_nothing_there(tmp_path):
 
 
 def test_a_defect_is_told_with_its_place(ray, tmp_path, monkeypatch):
-    def broken(name: str, *rest):
+    def broken(*inputs):
         return 1 / 0
 
     monkeypatch.setattr("iseg_core.batch.run.train_one", broken)
-    monkeypatch.setattr("iseg_core.batch.split_views.train_spread", lambda *inputs, **keywords: 1 / 0)
+    monkeypatch.setattr("iseg_core.batch.split_views.train_split", lambda *inputs, **keywords: 1 / 0)
     for spread in (None, 1):
-        (result,) = train_library(ray, library(tmp_path, 1), tmp_path / "out", TRAINING, retries=1, spread=spread)
+        (result,) = train_all(ray, library(tmp_path, 1), tmp_path / "out", TRAINING, retries=1, spread=spread)
         assert result.status == FAILED and result.attempts == 2
         assert "ZeroDivisionError: division by zero (test_batch.py, line " in result.reason
     monkeypatch.setattr("iseg_core.batch.run.load_mesh", lambda path: 1 / 0)
-    (result,) = train_library(ray, library(tmp_path, 1), tmp_path / "out", TRAINING)
+    (result,) = train_all(ray, library(tmp_path, 1), tmp_path / "out", TRAINING)
     assert result.status == FAILED and "ZeroDivisionError" in result.reason
 
 
@@ -277,35 +283,33 @@ def test_progress_reaches_the_command(ray, tmp_path):
     """With a training that lasts long enough to be looked at."""
     seen: dict[str, int] = {}
 
-    def show(state: State) -> None:
-        seen.update((running.stage, running.pid) for running in state.running)
+    def show(progress: LibraryProgress) -> None:
+        seen.update((running.stage, running.pid) for running in progress.running)
         if seen:
             raise KeyboardInterrupt
 
     long = replace(TRAINING, settings=replace(SHORT, decoder_steps=10**6))
     with pytest.raises(KeyboardInterrupt):
-        train_library(ray, library(tmp_path, 1), tmp_path / "out", long, show=show)
+        train_all(ray, library(tmp_path, 1), tmp_path / "out", long, show=show)
     assert all(pid != os.getpid() for pid in seen.values())
 
 
 def test_what_a_worker_refuses_is_not_tried_again(ray, tmp_path):
     entries = library(tmp_path, 1)
-    (result,) = train_library(
-        ray, entries, tmp_path / "out", replace(TRAINING, settings=replace(SHORT, proxy_vertices=0))
-    )
+    (result,) = train_all(ray, entries, tmp_path / "out", replace(TRAINING, settings=replace(SHORT, proxy_vertices=0)))
     assert result.status == FAILED and result.reason
 
 
 def test_a_stopped_run_keeps_what_is_there(ray, tmp_path):
     entries = library(tmp_path, 3)
 
-    def stop(state: State) -> None:
-        if any(result.status == TRAINED for result in state.results):
+    def stop(progress: LibraryProgress) -> None:
+        if any(result.status == TRAINED for result in progress.results):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_library(ray, entries, tmp_path / "out", TRAINING, show=stop)
-    results = by_name(train_library(ray, entries, tmp_path / "out", TRAINING))
+        train_all(ray, entries, tmp_path / "out", TRAINING, show=stop)
+    results = by_name(train_all(ray, entries, tmp_path / "out", TRAINING))
     status = [result.status for result in results.values()]
     assert len(status) == 3 and status.count(PRESENT) >= 1 and FAILED not in status
 
@@ -313,40 +317,42 @@ def test_a_stopped_run_keeps_what_is_there(ray, tmp_path):
 def test_two_commands_do_not_share_a_folder(ray, tmp_path):
     with alone(tmp_path / "out"):
         with pytest.raises(SettingsError, match="Another command is training"):
-            train_library(ray, library(tmp_path, 1), tmp_path / "out", TRAINING)
+            train_all(ray, library(tmp_path, 1), tmp_path / "out", TRAINING)
     with alone(tmp_path / "out"):
         pass
 
 
-@pytest.mark.parametrize(("share", "says"), [(Share(cores=64), "64 cores"), (Share(gpu=0.5), "finds 0 here")])
-def test_what_this_machine_lacks_is_said_before_the_work(ray, tmp_path, share, says):
+@pytest.mark.parametrize(
+    ("resources", "says"), [(Resources(cores=64), "64 cores"), (Resources(gpu=0.5), "finds 0 here")]
+)
+def test_what_this_machine_lacks_is_said_before_the_work(ray, tmp_path, resources, says):
     if ray.cluster_resources().get("GPU"):
         pytest.skip("there is a GPU here")
     with pytest.raises(SettingsError, match=says):
-        train_library(ray, library(tmp_path, 1), tmp_path / "out", TRAINING, share)
+        train_all(ray, library(tmp_path, 1), tmp_path / "out", TRAINING, resources=resources)
 
 
 def test_a_spread_mesh_whose_worker_was_killed_is_begun_anew(ray, tmp_path, monkeypatch):
     from iseg_core.batch import split_views
 
-    mark, share = tmp_path / "killed", split_views.Share
+    mark, worker = tmp_path / "killed", split_views.ViewWorker
 
-    class Mortal(share):
+    class Mortal(worker):
         """Ends in the middle of its views; once, or in each of the workers at once."""
 
         def look(self, *asked):
             import os
             import signal
 
-            seen = share.look(self, *asked)
+            seen = worker.look(self, *asked)
             if not mark.exists():
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             return seen
 
-    monkeypatch.setattr(split_views, "Share", Mortal)
+    monkeypatch.setattr(split_views, "ViewWorker", Mortal)
     entries = library(tmp_path, 2)
-    results = by_name(train_library(ray, entries, tmp_path / "out", TRAINING, spread=2))
+    results = by_name(train_all(ray, entries, tmp_path / "out", TRAINING, spread=2))
     assert mark.exists() and [result.status for result in results.values()] == [TRAINED] * 2
     assert [results[name].attempts for name in ("part0", "part1")] == [2, 1]
     assert all(iseg.load(entry.model(tmp_path / "out")).networks for entry in entries)
@@ -359,7 +365,7 @@ def test_a_worker_computes_with_its_own_cores_only(ray):
         from iseg_core.batch.pool import settle
         from iseg_core.version import __version__
 
-        settle(__version__, 1, 0)
+        settle(__version__, Resources())
         return torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
 
     assert ray.get(ray.remote(num_cpus=1)(threads).remote()) == (1, "1")
@@ -379,10 +385,11 @@ def test_a_worker_reads_the_weights_of_a_library_once(monkeypatch):
         module, "train", lambda mesh, teacher, **_: taught.append(teacher if teacher == "geometric" else teacher(None))
     )
     monkeypatch.setattr(pool, "settle", lambda *_: None)  # it would settle this process
-    place, mesh = SimpleNamespace(checkpoint=lambda: None), dumbbell(1)
+    place, mesh = SimpleNamespace(open=lambda: None), dumbbell(1)
     for weights in ("sam_vit_b", "sam_vit_b", "other.pth", "geometric"):
-        arguments = {"teacher": weights, "preset": SHORT, "seed": 0}
-        pool.train_one("part", mesh.vertices, mesh.faces, arguments, place, 1, 0, None, __version__)  # pyright: ignore[reportArgumentType]
+        training = Training(weights, SHORT, 0)
+        task = MeshTask("part", training, place, Resources(), None, __version__)  # pyright: ignore[reportArgumentType]
+        pool.train_one(mesh.vertices, mesh.faces, task)
     assert read == [("sam_vit_b", "cpu"), ("other.pth", "cpu")]
     assert taught[0] is taught[1] is not taught[2] and taught[3] == "geometric"
     pool.held.clear()
@@ -392,7 +399,7 @@ def test_a_worker_with_another_iseg_is_refused():
     from iseg_core.batch.pool import settle
 
     with pytest.raises(SettingsError, match="iSeg 0.0.0. Install the same"):
-        settle("0.0.0", 1, 0)
+        settle("0.0.0", Resources())
 
 
 def test_a_worker_keeps_to_its_share_of_a_gpu(monkeypatch):
@@ -406,11 +413,11 @@ def test_a_worker_keeps_to_its_share_of_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
     for gpu in (0, 0.25, 1):
-        settle(__version__, torch.get_num_threads(), gpu)
+        settle(__version__, Resources(torch.get_num_threads(), gpu))
     assert shares == [0.25]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SettingsError, match="no device 'cuda'"):  # never on the processor instead, unasked
-        settle(__version__, torch.get_num_threads(), 0.25)
+        settle(__version__, Resources(torch.get_num_threads(), 0.25))
 
 
 # what is said
@@ -438,7 +445,7 @@ def test_the_screen_shows_all_that_run():
 
     running = [Running(f"mesh{i}", "observe", 0.5, 3.0, "box", i) for i in range(20)]
     console = Console(width=120, record=True, file=open(os.devnull, "w"))
-    console.print(report.draw(State(30, [Result("x", TRAINED)], running)))
+    console.print(report.draw(LibraryProgress(30, [Result("x", TRAINED)], running)))
     shown = console.export_text()
     assert "1 of 30" in shown and "mesh0" in shown and "3 s left" in shown and "and 8 more" in shown
 

@@ -10,13 +10,14 @@ import pytest
 from support.shapes import dumbbell, tiny_settings
 
 import iseg_core as iseg
+from iseg_core.batch.library import Training
+from iseg_core.batch.pool import Resources
 from iseg_core.bench.oracle import NoisyOracle
-from iseg_core.render.backends import make_rasterizer
-from iseg_core.render.camera import sphere_cameras
 from iseg_core.storage.trained_model import Model
 from iseg_core.teachers.make import make_teacher
 from iseg_core.training.observations import Observations
 from iseg_core.training.observe import observe
+from iseg_core.training.run import Run
 from iseg_core.training.settings import Settings
 from iseg_core.training.train import train
 
@@ -49,8 +50,8 @@ def ray():
 def alone(teacher, settings: Settings, keep_views: bool) -> Observations:
     kept: list[Observations] = []
 
-    def observer(*inputs, **keywords) -> Observations:
-        kept.append(observe(*inputs, **keywords))
+    def observer(run: Run) -> Observations:
+        kept.append(observe(run))
         return kept[-1]
 
     objective = "rendered" if keep_views else "votes"
@@ -64,21 +65,20 @@ def test_spread_views_add_up_to_those_of_one_process(ray, monkeypatch, teacher, 
     from iseg_core.batch import split_views
 
     kept: list[Observations] = []
-    whole = split_views.observe_spread
+    whole = split_views.observe_split
 
     def watched(*inputs, **keywords) -> Observations:
         kept.append(whole(*inputs, **keywords))
         return kept[-1]
 
-    monkeypatch.setattr(split_views, "observe_spread", watched)
+    monkeypatch.setattr(split_views, "observe_split", watched)
     fractions: list[float] = []
-    model = split_views.train_spread(
+    model = split_views.train_split(
         ray,
         MESH,
         workers,
-        teacher,
-        SETTINGS,
-        seed=5,
+        Training(teacher, SETTINGS, 5),
+        Resources(),
         objective="rendered" if keep_views else "votes",
         progress=lambda p: fractions.append(p.fraction),
     )
@@ -101,7 +101,7 @@ def test_spread_views_add_up_to_those_of_one_process(ray, monkeypatch, teacher, 
 def test_a_worker_that_ends_ends_the_run(ray):
     from ray.exceptions import RayError
 
-    from iseg_core.batch.split_views import train_spread
+    from iseg_core.batch.split_views import train_split
 
     make = noisy  # a name of this function, so that it travels with it
 
@@ -115,16 +115,17 @@ def test_a_worker_that_ends_ends_the_run(ray):
         return teacher
 
     with pytest.raises(RayError):
-        train_spread(ray, MESH, 2, fatal, replace(SETTINGS, views=2))
+        train_split(ray, MESH, 2, Training(fatal, replace(SETTINGS, views=2), 0), Resources())  # pyright: ignore[reportArgumentType]
 
 
 def test_cancel_frees_the_workers(ray):
-    from iseg_core.batch.split_views import train_spread
+    from iseg_core.batch.split_views import train_split
 
+    training = Training("geometric", SETTINGS, 0)
     with pytest.raises(iseg.Cancelled):
-        train_spread(ray, MESH, 2, "geometric", SETTINGS, progress=(told := []).append, cancel=lambda: len(told) > 3)
+        train_split(ray, MESH, 2, training, Resources(), progress=(told := []).append, cancel=lambda: len(told) > 3)
     assert told[-1].stage == "observe"
-    model = train_spread(ray, MESH, 2, "geometric", SETTINGS)  # both cores are free again
+    model = train_split(ray, MESH, 2, training, Resources())  # both cores are free again
     assert model.networks
 
 
@@ -142,13 +143,11 @@ def test_the_seed_decides_and_not_the_number_of_views_at_once():
     from iseg_core.storage.prepare import prepare
 
     model = prepare(MESH, SETTINGS.proxy_vertices)
-    vertices, faces = model.proxy.vertices, model.proxy.faces
     found = []
     for kind in (NoisyOracle, Many):
-        teacher, rng = noisy(model), np.random.default_rng(0)
+        teacher = noisy(model)
         teacher.__class__ = kind
-        cameras = sphere_cameras(SETTINGS.views)
-        found.append(observe(teacher, make_rasterizer(vertices, faces), cameras, vertices, faces, SETTINGS, rng))
+        found.append(observe(Run(model.proxy, teacher, SETTINGS)))
     assert Many.shown == [3, 3, 1]
     assert found[0].click_sets == found[1].click_sets and np.array_equal(found[0].inside, found[1].inside)
     assert np.array_equal(found[0].b, found[1].b)

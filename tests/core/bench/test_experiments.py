@@ -15,8 +15,6 @@ from iseg_core.bench.experiment import MACHINE, Record, Setup
 from iseg_core.bench.experiments import EXPERIMENTS, common, fidelity, occluded, otsu, stability, transfer
 from iseg_core.geometry.mesh import Mesh
 from iseg_core.inference.threshold import otsu as otsu_threshold
-from iseg_core.render.backends import make_rasterizer
-from iseg_core.render.camera import sphere_cameras
 from iseg_core.storage.prepare import prepare
 from iseg_core.storage.trained_model import Model
 from iseg_core.teachers.make import make_teacher
@@ -24,6 +22,7 @@ from iseg_core.teachers.teacher import SurfaceTeacher, TargetTeacher
 from iseg_core.training.batches import VoteBatches
 from iseg_core.training.observations import Observations
 from iseg_core.training.observe import observe
+from iseg_core.training.run import Run
 from iseg_core.training.settings import PRESETS, Preset, Settings
 
 
@@ -128,10 +127,7 @@ def test_found_where_it_is_hidden():
 
 def observed(teacher: Any, model: Model, settings: Settings, seed: int) -> Observations:
     """What a training with these settings and this seed sees."""
-    proxy = model.proxy
-    rasterizer, cameras = make_rasterizer(proxy.vertices, proxy.faces), sphere_cameras(settings.views)
-    rng = np.random.default_rng(seed)
-    return observe(teacher, rasterizer, cameras, proxy.vertices, proxy.faces, settings, rng)
+    return observe(Run(model.proxy, teacher, settings, seed))
 
 
 def test_a_teacher_that_is_asked_in_2d_only(setup: Setup):

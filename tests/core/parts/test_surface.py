@@ -98,6 +98,6 @@ def test_almost_no_faces(count):
 
 def test_arrays_rebuild_the_surface():
     model = prepare(dumbbell(2), 5000)
-    surface = Surface.from_arrays(model.proxy.vertices, model.surface)
+    surface = Surface.from_arrays(model.proxy.vertices, model.surface.arrays())
     expected = measure_surface(model.proxy.vertices, model.proxy.faces)
     assert np.array_equal(surface.fields(5), expected.fields(5))

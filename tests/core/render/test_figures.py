@@ -49,7 +49,7 @@ def test_the_sheet_has_its_size_and_fills_its_views(sphere: Mesh):
         covered = ~is_white(tile)
         assert covered.sum() == pytest.approx(np.pi / 4 * (0.92 * SIZE) ** 2, rel=0.06)  # the disc that fits in
         assert not covered[[0, -1]].any() and not covered[:, [0, -1]].any()
-    assert draw_views(sphere.vertices, sphere.faces, size=SIZE, views=4, columns=4).size == (4 * SIZE, SIZE)
+    assert draw_views(sphere.vertices, sphere.faces, size=SIZE, views=4).size == (3 * SIZE, 2 * SIZE)
 
 
 def test_the_region_is_blue_and_the_rest_grey(sphere: Mesh):

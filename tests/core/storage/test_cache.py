@@ -14,7 +14,7 @@ from support.models import assert_equal, make_model
 from iseg_core.cli import main
 from iseg_core.storage import cache as storage_cache
 from iseg_core.storage.cache import Cache
-from iseg_core.storage.checkpoint import State
+from iseg_core.storage.checkpoint import CheckpointState
 from iseg_core.storage.trained_model import Model
 
 
@@ -149,7 +149,7 @@ def test_checkpoints_count_and_go_too(tmp_path: Path, monkeypatch: pytest.Monkey
     cache = Cache(tmp_path)
     checkpoint = cache.checkpoint()
     checkpoint.of({"mesh": "m"})
-    checkpoint.keep("observe", lambda: State({}, {"x": np.zeros(10**5)}), last=True)
+    checkpoint.keep("observe", lambda: CheckpointState({}, {"x": np.zeros(10**5)}), last=True)
     assert cache.usage().checkpoints == 1 and cache.usage().bytes > 8e5
     limit_to(monkeypatch, 1.1, cache.put(named(seed=1)))
     os.utime(next(tmp_path.glob("checkpoints/*/*")), (1, 1))
@@ -165,10 +165,10 @@ def test_trainings_that_never_end_stay_within_the_limit(tmp_path: Path, monkeypa
         checkpoint = cache.checkpoint()
         assert cache.usage().checkpoints == min(turn, 3)
         checkpoint.of({"turn": turn})
-        checkpoint.keep("observe", lambda: State({}, {"x": np.zeros(10**5)}), last=True)
+        checkpoint.keep("observe", lambda: CheckpointState({}, {"x": np.zeros(10**5)}), last=True)
         for path in tmp_path.glob("checkpoints/*/*"):
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 10))
-    found: list[State] = []
+    found: list[CheckpointState] = []
     checkpoint.load("observe", found.append)
     assert len(found) == 1  # the last
 

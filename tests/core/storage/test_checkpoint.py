@@ -17,12 +17,12 @@ from support.shapes import dumbbell, tiny_settings, write_off
 import iseg_core as iseg
 from iseg_core.batch.checkpoints import keeping
 from iseg_core.batch.library import FAILED, Entry
-from iseg_core.batch.run import _Run
+from iseg_core.batch.run import _LibraryRun
 from iseg_core.bench.oracle import NoisyOracle
 from iseg_core.cli import main
 from iseg_core.progress import Progress
 from iseg_core.storage import checkpoint as storage_checkpoint
-from iseg_core.storage.checkpoint import Checkpoint, State, UnusableCheckpoint
+from iseg_core.storage.checkpoint import Checkpoint, CheckpointState, UnusableCheckpoint
 from iseg_core.teachers.geometric import GeometricTeacher
 
 MESH = dumbbell(2)
@@ -132,9 +132,9 @@ def test_it_is_time_when_the_next_step_would_end_too_late(tmp_path, monkeypatch)
     checkpoint, written = Checkpoint(tmp_path), []
     checkpoint.of({})
 
-    def state() -> State:
+    def state() -> CheckpointState:
         written.append(now[0])
-        return State({}, {"x": np.zeros(1)})
+        return CheckpointState({}, {"x": np.zeros(1)})
 
     for seconds in (4, 4, 4, 1, 1, 1, 1, 5, 20):
         now[0] += seconds
@@ -186,9 +186,9 @@ def test_a_checkpoint_that_fits_nothing_is_removed_and_the_run_begins_anew(tmp_p
     assert run(tmp_path, ("decoder", 4))[0] is None
     [path] = tmp_path.glob(f"*/{stage}")
     for state in (
-        State({}, {}),
-        State({"done": "x", "click_sets": [[1]], "groups": 3}, {"generator": np.zeros(3)}),
-        State(storage_checkpoint._read(path).record, {}),  # pyright: ignore[reportOptionalMemberAccess]
+        CheckpointState({}, {}),
+        CheckpointState({"done": "x", "click_sets": [[1]], "groups": 3}, {"generator": np.zeros(3)}),
+        CheckpointState(storage_checkpoint._read(path).record, {}),  # pyright: ignore[reportOptionalMemberAccess]
     ):
         storage_checkpoint._write(path, state)
         model, reports = run(tmp_path)
@@ -199,9 +199,9 @@ def test_a_checkpoint_that_fits_nothing_is_removed_and_the_run_begins_anew(tmp_p
 def test_a_restore_that_fails_says_so_and_leaves_nothing(tmp_path):
     checkpoint = Checkpoint(tmp_path)
     checkpoint.of({"mesh": "m"})
-    checkpoint.keep("field", lambda: State({"done": 1}, {"x": np.arange(3)}))
+    checkpoint.keep("field", lambda: CheckpointState({"done": 1}, {"x": np.arange(3)}))
 
-    def fail(state: State) -> None:
+    def fail(state: CheckpointState) -> None:
         assert state.record == {"done": 1} and state.arrays["x"].tolist() == [0, 1, 2]
         raise KeyError("weight")
 
@@ -221,7 +221,7 @@ def test_no_room_costs_the_checkpoint_alone(tmp_path, whole, monkeypatch, failur
 
 
 def test_no_room_for_a_copy_of_the_state_costs_the_checkpoint_alone(tmp_path):
-    def full() -> State:
+    def full() -> CheckpointState:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     checkpoint = Checkpoint(tmp_path)
@@ -247,10 +247,10 @@ def test_a_fit_that_diverged_leaves_no_checkpoint(tmp_path, monkeypatch, capsys)
     assert "not finite. Train the mesh again" in capsys.readouterr().err
 
     with keeping(tmp_path) as kept:
-        model, results = diverged(MESH, kept.place("mesh").checkpoint()), []
-        job = SimpleNamespace(entry=Entry("mesh", path), attempts=1, mesh=MESH)
-        command: Any = SimpleNamespace(folder=tmp_path, kept=kept, _end=results.append)
-        _Run._keep(command, job, model, "host")  # pyright: ignore[reportArgumentType]
+        model, results = diverged(MESH, kept.place("mesh").open()), []
+        attempts = SimpleNamespace(entry=Entry("mesh", path), count=1, mesh=MESH)
+        command: Any = SimpleNamespace(job=SimpleNamespace(folder=tmp_path), checkpoints=kept, _end=results.append)
+        _LibraryRun._keep(command, attempts, model, "host")  # pyright: ignore[reportArgumentType]
         assert results[0].status == FAILED and "not finite" in results[0].reason
     assert not list(tmp_path.rglob("*.checkpoint")) and not list(tmp_path.rglob("*.iseg"))
 
@@ -259,7 +259,7 @@ TRAIN = """
 import sys
 sys.path[:0] = sys.argv[1:3]
 import iseg_core as iseg
-from iseg_core import checkpoint
+from iseg_core.storage import checkpoint
 from support.shapes import dumbbell, tiny_settings
 checkpoint.INTERVAL = 0.0
 kept = checkpoint.Checkpoint(sys.argv[3])

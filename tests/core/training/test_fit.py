@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.runs import run_on, telling
 from support.shapes import dumbbell, tiny_settings
 from torch import Tensor
 
@@ -18,8 +19,6 @@ from iseg_core.bench.oracle import Noise, NoisyOracle
 from iseg_core.clicks.click import VertexClick
 from iseg_core.errors import SettingsError
 from iseg_core.network import Decoder, FeatureField
-from iseg_core.render.backends import make_rasterizer
-from iseg_core.render.camera import sphere_cameras
 from iseg_core.storage.prepare import prepare
 from iseg_core.training.batches import Ahead, ViewBatches, VoteBatches, pad
 from iseg_core.training.fit import (
@@ -33,6 +32,7 @@ from iseg_core.training.fit import (
 from iseg_core.training.observations import Observations
 from iseg_core.training.observe import observe
 from iseg_core.training.optimizer import Descent
+from iseg_core.training.run import Run
 
 SHORT = tiny_settings(views=8, click_range=(16, 16), second_clicks=1, fourier_frequencies=32, field_batch=128)
 
@@ -57,11 +57,15 @@ def taught() -> SimpleNamespace:
     vertices, faces = model.proxy.vertices, model.proxy.faces  # [P, 3], [F, 3]
     labels = (vertices[:, 2] > 0).astype(int)  # [P]
     teacher = NoisyOracle(model, labels, noise=Noise(0, 0, 0, 8, 0.3), resolution=32)
-    cameras, rng = sphere_cameras(SHORT.views), np.random.default_rng(0)
-    observations = observe(
-        teacher, make_rasterizer(vertices, faces), cameras, vertices, faces, SHORT, rng, keep_views=True
+    run = run_on(vertices, faces, teacher, SHORT)
+    observations = observe(replace(run, objective="rendered"))  # which keeps the views
+    return SimpleNamespace(
+        run=run, vertices=vertices, labels=labels, observations=observations, views=observations.views
     )
-    return SimpleNamespace(vertices=vertices, labels=labels, observations=observations, views=observations.views)
+
+
+def with_settings(run: Run, **changes) -> Run:
+    return replace(run, settings=replace(run.settings, **changes))
 
 
 def small(seed: int, vertices: int = 6, pixels: int = 40, dim: int = 3) -> tuple[Observations, np.ndarray, np.ndarray]:
@@ -130,11 +134,11 @@ def test_the_gradient_of_the_field_loss_equals_finite_differences():
 
 @pytest.mark.parametrize("ridge", [0.5, 0.0])
 def test_the_field_comes_close_to_its_optimum(taught, ridge):
-    chosen = replace(SHORT, ridge=ridge, field_steps=100, field_rate=1e-2, fourier_sigma=1.0)
+    run = with_settings(taught.run, ridge=ridge, field_steps=100, field_rate=1e-2, fourier_sigma=1.0)
     points = torch.as_tensor(taught.vertices, dtype=torch.float32)  # [P, 3]
     loss = taught.observations.field_loss
-    untrained = fit_field(taught.observations, taught.vertices, replace(chosen, field_steps=0), seeded())
-    field = fit_field(taught.observations, taught.vertices, chosen, seeded())
+    untrained = fit_field(with_settings(run, field_steps=0), taught.observations, seeded())
+    field = fit_field(run, taught.observations, seeded())
     with torch.no_grad():
         before, after = ((f(points) * f.unit).double().numpy() for f in (untrained, field))
     optimum = loss(least_squares_features(taught.observations, 1e-3))
@@ -147,8 +151,8 @@ def learned(taught) -> tuple[Tensor, Decoder]:
     observations = taught.observations
     features = torch.from_numpy(least_squares_features(observations, 0.5)).float()  # [P, d]
     features /= features.square().mean().sqrt()
-    chosen = replace(SHORT, decoder_steps=150, decoder_rate=4e-3)
-    return features, fit_decoder(observations, taught.vertices, features, chosen, seeded())
+    run = with_settings(taught.run, decoder_steps=150, decoder_rate=4e-3)
+    return features, fit_decoder(run, observations, features, seeded())
 
 
 def region(features: Tensor, decoder: Decoder, clicks: tuple[tuple[int, bool], ...]) -> np.ndarray:
@@ -170,12 +174,11 @@ def test_training_clicks_give_the_parts_that_the_teacher_showed(taught, learned)
 
 @pytest.mark.parametrize("objective", ["votes", "rendered"])
 def test_field_and_decoder_can_be_trained_together(taught, objective):
-    chosen = replace(SHORT, decoder_steps=40)
-    none = replace(SHORT, decoder_steps=0)
     points = torch.as_tensor(taught.vertices, dtype=torch.float32)  # [P, 3]
     losses = []
-    for steps in (none, chosen):
-        field, decoder = fit_joint(taught.observations, taught.vertices, steps, seeded(), objective=objective)
+    for steps in (0, 40):
+        run = replace(with_settings(taught.run, decoder_steps=steps), objective=objective)
+        field, decoder = fit_joint(run, taught.observations, seeded())
         with torch.no_grad():
             features = field(points)  # [P, d]
             source = VoteBatches(taught.observations, taught.vertices, replace(SHORT, decoder_sets=200), seeded(9))
@@ -249,27 +252,31 @@ def test_a_wrong_answer_is_corrected_by_a_click_on_its_wrong_side(taught):
     assert replayed
 
 
-def run_field(t: SimpleNamespace, step: Callable[[float], None] = lambda fraction: None, seed: int = 0, **changes):
-    return fit_field(t.observations, t.vertices, replace(SHORT, **changes), seeded(seed), step)
+Told = Callable[[float], None]
 
 
-def run_full(t: SimpleNamespace, step: Callable[[float], None] = lambda fraction: None, seed: int = 0):
+def run_field(t: SimpleNamespace, step: Told = lambda fraction: None, seed: int = 0, **changes):
+    run = replace(with_settings(t.run, **changes), reporter=telling("field", step))
+    return fit_field(run, t.observations, seeded(seed))
+
+
+def run_full(t: SimpleNamespace, step: Told = lambda fraction: None, seed: int = 0):
     return run_field(t, step, seed, ridge=0.0)
 
 
-def run_decoder(
-    t: SimpleNamespace, step: Callable[[float], None] = lambda fraction: None, seed: int = 0, objective: str = "votes"
-):
+def run_decoder(t: SimpleNamespace, step: Told = lambda fraction: None, seed: int = 0, objective: str = "votes"):
     features = torch.randn(len(t.vertices), 8, generator=seeded(7))  # [P, d]
-    return fit_decoder(t.observations, t.vertices, features, SHORT, seeded(seed), step, objective=objective)
+    run = replace(t.run, reporter=telling("decoder", step), objective=objective)
+    return fit_decoder(run, t.observations, features, seeded(seed))
 
 
-def run_rendered(t: SimpleNamespace, step: Callable[[float], None] = lambda fraction: None, seed: int = 0):
+def run_rendered(t: SimpleNamespace, step: Told = lambda fraction: None, seed: int = 0):
     return run_decoder(t, step, seed, "rendered")
 
 
-def run_joint(t: SimpleNamespace, step: Callable[[float], None] = lambda fraction: None, seed: int = 0):
-    return torch.nn.ModuleList(fit_joint(t.observations, t.vertices, SHORT, seeded(seed), step))
+def run_joint(t: SimpleNamespace, step: Told = lambda fraction: None, seed: int = 0):
+    run = replace(t.run, reporter=telling("decoder", step), joint=True)
+    return torch.nn.ModuleList(fit_joint(run, t.observations, seeded(seed)))
 
 
 RUNS = [run_field, run_full, run_decoder, run_rendered, run_joint]
@@ -314,7 +321,7 @@ def test_replayed_gradients_are_those_of_the_loss(taught, device):
         features = torch.randn(len(taught.vertices), 8, generator=seeded(7)).to(device)  # [P, d]
         decoder = Decoder(8, SHORT.decoder_widths, seeded(1)).to(device)
         source = VoteBatches(taught.observations, taught.vertices, SHORT, seeded(2))
-        descent = Descent("decoder", decoder, 1e-3, 3, source.generator, source.pool)
+        descent = Descent("decoder", decoder, 1e-3, 3, source.generator)
         with patch("iseg_core.training.fit.reduced_precision", lambda device: nullcontext()), Ahead(source) as batches:
             gradients = decoder_gradients(decoder, features, batches, descent, replayed)
             found.append([[g.clone() for g in gradients()] for _ in range(3)])
@@ -360,6 +367,6 @@ def test_a_fit_is_ready_to_answer_and_remembers_the_size_of_the_features(taught)
 def test_an_objective_that_cannot_be_is_refused(taught):
     with pytest.raises(SettingsError, match="'area'.*votes, rendered"):
         run_decoder(taught, objective="area")
-    blind = SimpleNamespace(observations=replace_views(taught.observations, None), vertices=taught.vertices)
+    blind = SimpleNamespace(**vars(taught) | {"observations": replace_views(taught.observations, None)})
     with pytest.raises(SettingsError, match="keep_views=True"):
         run_rendered(blind)

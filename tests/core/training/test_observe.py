@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.runs import run_on, telling
 from support.shapes import dumbbell, tiny_settings
 
 from iseg_core.clicks.training_sequences import farthest_points, simulate
@@ -18,7 +19,7 @@ from iseg_core.teachers.teacher import Embedding, Prediction, RenderedView, Surf
 from iseg_core.training.observations import Observations
 from iseg_core.training.observe import observe
 from iseg_core.training.second_clicks import MIN_SCORE
-from iseg_core.training.view_pass import MAX_IOU
+from iseg_core.training.view_pass import MAX_IOU, Scene
 
 MESH = dumbbell(2)
 VERTICES, FACES = MESH.vertices / 1.7, MESH.faces  # [P, 3], [F, 3]
@@ -102,9 +103,10 @@ class ProposingTeacher(PartTeacher, TargetTeacher):
 
 
 def run(teacher: PartTeacher, seed: int = 0, cameras=CAMERAS, keep_views: bool = False, **changes) -> Observations:
-    rng = np.random.default_rng(seed)
+    objective = "rendered" if keep_views else "votes"
     chosen = replace(SETTINGS, **changes)
-    return observe(teacher, RASTERIZER, cameras, VERTICES, FACES, chosen, rng, keep_views=keep_views)
+    scene = Scene(VERTICES, FACES, cameras, RASTERIZER)
+    return observe(run_on(VERTICES, FACES, teacher, chosen, seed=seed, objective=objective), scene)
 
 
 def table(observations: Observations) -> dict[tuple, tuple[np.ndarray, np.ndarray]]:
@@ -384,7 +386,8 @@ def test_clicked_vertices_are_spread_evenly(seed, count):
 
 def test_a_step_that_raises_stops_the_pass_and_steps_tell_the_fraction():
     fractions: list[float] = []
-    observe(PartTeacher(), RASTERIZER, CAMERAS, VERTICES, FACES, SETTINGS, np.random.default_rng(0), fractions.append)
+    scene = Scene(VERTICES, FACES, CAMERAS, RASTERIZER)
+    observe(run_on(VERTICES, FACES, PartTeacher(), SETTINGS, reporter=telling("observe", fractions.append)), scene)
     assert np.allclose(fractions, np.arange(9) / 8)
 
     def stop(fraction: float) -> None:
@@ -393,7 +396,7 @@ def test_a_step_that_raises_stops_the_pass_and_steps_tell_the_fraction():
 
     teacher = PartTeacher()
     with pytest.raises(KeyboardInterrupt):
-        observe(teacher, RASTERIZER, CAMERAS, VERTICES, FACES, SETTINGS, np.random.default_rng(0), stop)
+        observe(run_on(VERTICES, FACES, teacher, SETTINGS, reporter=telling("observe", stop)), scene)
     assert len(teacher.looked) == 3
 
 
