@@ -34,7 +34,7 @@ from iseg_core.storage.prepare import prepare
 from iseg_core.training.settings import get_settings
 
 ROOT = Path(__file__).resolve().parent.parent
-CONSOLE = Console()
+CONSOLE = Console(width=None if sys.stdout.isatty() else 160)
 RENDERED_SETS = 4
 
 
