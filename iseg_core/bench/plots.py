@@ -45,6 +45,6 @@ def legend(axes: Any, **settings: Any) -> None:
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, **settings)
 
 
-def save(drawn: "Figure", path: str | os.PathLike) -> None:
+def save(drawn: "Figure", path: str | os.PathLike[str]) -> None:
     """Write a PNG; the same figure gives the same bytes."""
     drawn.savefig(path, dpi=DPI, format="png", metadata={"Software": None})

@@ -34,7 +34,8 @@ def simulate(
     does not say which region is wanted.
     """
     separation = np.linalg.norm(points[:, None] - points[None], axis=2)  # [N, N]
-    sequences, wanted = [], []
+    sequences: list[list[VertexClick]] = []
+    wanted: list[int] = []
     for target, region in enumerate(regions):
         depth = _depth(region, separation)  # [N]
         if not region.any() or region.all():

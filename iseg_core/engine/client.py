@@ -51,8 +51,8 @@ class EngineClient:
         self,
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
-        log: str | os.PathLike | None = None,
-        cache: str | os.PathLike | None = None,
+        log: str | os.PathLike[str] | None = None,
+        cache: str | os.PathLike[str] | None = None,
         patience: float = 60.0,
     ):
         """command: what starts the engine, here or (ssh) elsewhere. environment: variables beside the cleaned ones of

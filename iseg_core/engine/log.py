@@ -10,7 +10,7 @@ TAIL_LIMIT = 2**13  # bytes remembered for the reason of a crash
 class Log:
     """Appends to a file, and remembers the end of what was said. Several processes may append to one file."""
 
-    def __init__(self, path: str | os.PathLike | None):
+    def __init__(self, path: str | os.PathLike[str] | None):
         """path: the file, whose folder is made when needed; None: nothing is written."""
         self.path = Path(path) if path is not None else None
         self._tail = b""

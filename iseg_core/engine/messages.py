@@ -1,7 +1,7 @@
 """Messages: what the fields of each message mean. Standard library and numpy only; both sides of the pipe import it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from ..clicks.click import Click, Clicks, Prompt, SurfacePoint
 from ..errors import ClickError, MessageError
@@ -19,7 +19,7 @@ def clicks_from_wire(value: Any) -> Clicks:
     """The clicks that such JSON stands for. Raises MessageError where it stands for none."""
     if not isinstance(value, list):
         raise MessageError("Clicks are a list of pairs of a prompt and true or false.")
-    return tuple(_click_from_wire(click) for click in value)
+    return tuple(_click_from_wire(click) for click in cast("list[Any]", value))
 
 
 def _click_from_wire(value: Any) -> Click:
@@ -31,4 +31,5 @@ def _click_from_wire(value: Any) -> Click:
                 return Click(SurfacePoint(face, tuple(weights)), include)
             except ClickError as error:
                 raise MessageError(str(error)) from None
-    raise MessageError("A click is a pair of a vertex, or of a face and three weights, and true or false.")
+        case _:
+            raise MessageError("A click is a pair of a vertex, or of a face and three weights, and true or false.")

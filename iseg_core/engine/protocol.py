@@ -17,7 +17,7 @@ service.py documents the others.
 
 import json
 import struct
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
@@ -168,9 +168,17 @@ def _parse(text: bytearray) -> Any:
         raise MessageError(f"The header of a message is not JSON ({error}). Both ends must be iSeg's.") from None
 
 
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
 def _id(header: Any) -> int:
     """The id in a header that may be anything; 0 where there is none."""
-    id = header.get("id") if isinstance(header, dict) else None
+    id = header.get("id") if _is_object(header) else None
     return id if type(id) is int and 0 <= id <= LAST_ID else 0
 
 
@@ -180,27 +188,28 @@ def _check(header: Any, payload: int) -> list[tuple[str, str, tuple[int, ...]]]:
     def fail(defect: str) -> MessageError:
         return MessageError(f"A message is malformed: {defect}. Both ends must be iSeg's, of matching versions.")
 
-    if not isinstance(header, dict) or header.keys() != {"kind", "id", "fields", "arrays"}:
+    if not _is_object(header) or header.keys() != {"kind", "id", "fields", "arrays"}:
         raise fail("the header must have kind, id, fields and arrays, and nothing else")
     if not isinstance(header["kind"], str) or not 1 <= len(header["kind"]) <= 64:
         raise fail("its kind is not a short text")
     if type(header["id"]) is not int or not 0 <= header["id"] <= LAST_ID:
         raise fail(f"its id is not an integer from 0 to {LAST_ID}")
-    if not isinstance(header["fields"], dict):
+    if not _is_object(header["fields"]):
         raise fail("its fields are not an object")
-    if not isinstance(header["arrays"], list) or len(header["arrays"]) > ARRAYS_LIMIT:
+    arrays = header["arrays"]
+    if not _is_list(arrays) or len(arrays) > ARRAYS_LIMIT:
         raise fail(f"its arrays are not a list of at most {ARRAYS_LIMIT}")
     declared: dict[str, tuple[str, str, tuple[int, ...]]] = {}
     total = 0
-    for entry in header["arrays"]:
-        if not isinstance(entry, list) or len(entry) != 3:
+    for entry in arrays:
+        if not _is_list(entry) or len(entry) != 3:
             raise fail("an array is not declared as name, type and shape")
         name, dtype, shape = entry
         if not isinstance(name, str) or not 1 <= len(name) <= 64 or name in declared:
             raise fail("an array's name is not a short text of its own")
         if not isinstance(dtype, str) or dtype not in TYPES:
             raise fail(f"the array {name!r} is of none of the types {', '.join(TYPES)}")
-        if not isinstance(shape, list) or len(shape) > AXES_LIMIT or any(type(n) is not int or n < 0 for n in shape):
+        if not _is_list(shape) or len(shape) > AXES_LIMIT or any(type(n) is not int or n < 0 for n in shape):
             raise fail(f"the shape of {name!r} is not a list of at most {AXES_LIMIT} lengths")
         size, extent = np.dtype(TYPES[dtype]).itemsize, 1
         for n in shape:

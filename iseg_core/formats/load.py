@@ -19,7 +19,7 @@ from .ply import read_ply
 from .simple import read_obj, read_off, read_stl
 
 
-def read(path: str | os.PathLike) -> Polygons:
+def read(path: str | os.PathLike[str]) -> Polygons:
     """Vertices [V, 3] float64, corners of all polygons [C], number of corners of each polygon [F].
 
     The kind of file is told by its name's extension. Errors: MeshError, whatever is wrong with the file.
@@ -73,7 +73,7 @@ def as_mesh(source: Any) -> Mesh:
     )
 
 
-def load_mesh(path: str | os.PathLike) -> Mesh:
+def load_mesh(path: str | os.PathLike[str]) -> Mesh:
     """The mesh in an OBJ, PLY, OFF, STL, glTF or GLB file, with the file's vertices in the file's order.
 
     Polygons are cut into triangles; all objects of the file are joined, those of glTF with their world transforms.

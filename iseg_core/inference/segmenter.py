@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SURE = 0.02  # a corrected vertex is at least this far from 0.5
 
 
-def instant(mesh: "Mesh | str | os.PathLike | tuple") -> "Segmenter":
+def instant(mesh: "Mesh | str | os.PathLike[str] | tuple") -> "Segmenter":
     """Answers without training: the geometric teacher's own. mesh: a Mesh, a file, or (vertices, faces).
 
     Raises MeshError where the mesh cannot be used.

@@ -95,7 +95,7 @@ def contact_sheet(images: Sequence["Image"], captions: Sequence[str], columns: i
     return sheet
 
 
-def write_ply(path: str | os.PathLike, mesh: Mesh, probability: np.ndarray) -> None:
+def write_ply(path: str | os.PathLike[str], mesh: Mesh, probability: np.ndarray) -> None:
     """Write encode_ply to `path`, whole or not at all. Raises OSError where it cannot be."""
     data = encode_ply(mesh, probability)
     with atomic_write(path) as file:

@@ -66,7 +66,7 @@ class Cache:
 
     def describe(self, mesh_hash: str) -> list[dict[str, Any]]:
         """teacher, preset, seed, created of each model of a mesh, by the files' headers alone: fast, not verified."""
-        found = []
+        found: list[dict[str, Any]] = []
         for path in sorted(Path(self.folder).glob(f"{mesh_hash}-*{SUFFIX}")):
             try:
                 with open(path, "rb") as file:

@@ -37,7 +37,7 @@ class UnusableCheckpoint(Exception):
 class Checkpoint:
     """The checkpoint of one training at a time. `of` says which; until then, and without a folder, nothing is kept."""
 
-    def __init__(self, folder: str | os.PathLike | None = None):
+    def __init__(self, folder: str | os.PathLike[str] | None = None):
         """folder: where checkpoints lie, each in a folder of its own; made when needed."""
         self._parent = Path(folder) if folder is not None else None
         self._folder: Path | None = None

@@ -27,7 +27,7 @@ def checksum(record: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def write(path: str | os.PathLike, record: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+def write(path: str | os.PathLike[str], record: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
     """Write a record (JSON) and arrays as a safetensors file, whole or not at all.
 
     The library's own `save` has the whole file in memory and ends the process where there is no room for it; this goes

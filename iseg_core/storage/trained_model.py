@@ -58,11 +58,13 @@ class Model:
     proxy: Proxy
     surface: Surface  # of the proxy, with the matrices that it has factorised; a file holds its arrays alone
     features: np.ndarray  # [P, d] float32, the field at the proxy's vertices
-    networks: dict[str, np.ndarray] = field(default_factory=dict)  # weights by name, "field.*" and "decoder.*"
-    settings: dict[str, Any] = field(default_factory=dict)  # JSON; the networks' sizes among them
-    info: dict[str, Any] = field(default_factory=dict)  # JSON; teacher, teacher_fingerprint, preset, seed, created, ...
+    networks: dict[str, np.ndarray] = field(
+        default_factory=dict[str, np.ndarray]
+    )  # weights by name, "field.*" and "decoder.*"
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])  # JSON; the networks' sizes among them
+    info: dict[str, Any] = field(default_factory=dict[str, Any])  # JSON; teacher, preset, seed, created, ...
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path` (suggested suffix: .iseg), whole or not at all.
 
         settings and info must be JSON (tuples come back as lists). Raises ModelFileError where the arrays do not fit
@@ -87,7 +89,7 @@ class Model:
         write(path, record, tensors)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Model":
+    def load(cls, path: str | os.PathLike[str]) -> "Model":
         """Read a model file. Raises ModelFileError with a remedy where it is not one that this engine can trust."""
         record, tensors = read(Path(path))
         _check(tensors, f"{path} is damaged")
@@ -130,7 +132,7 @@ def check_size(mesh: Mesh) -> None:
         )
 
 
-def load(path: str | os.PathLike) -> Model:
+def load(path: str | os.PathLike[str]) -> Model:
     """Read a model file; see Model.load."""
     return Model.load(path)
 

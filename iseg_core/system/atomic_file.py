@@ -13,7 +13,7 @@ PATIENCE = 2.0 if os.name == "nt" else 0.0
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[IO[bytes]]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of `path` when the block ends, and leaves no trace when it fails.
 
     The bytes go to a hidden file in the same folder (so that the last step is one rename), are flushed to the disk,

@@ -1,6 +1,9 @@
 """Parts by geometry alone as a teacher: no download, no GPU. It sees through the same 2D path as SAM does."""
 
+# pyright: reportMissingTypeStubs=false
+
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -42,7 +45,7 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
 
     def look(self, view: RenderedView) -> Embedding:
         """Draw the spectral features of the surface into the view."""
-        matrix = view.raster.matrix(self._faces, len(self._features))  # [p, P]
+        matrix: Any = view.raster.matrix(self._faces, len(self._features))  # [p, P]
         side = view.raster.face_id.shape[0]
         features = np.zeros((side * side, FEATURES), dtype=np.float32)  # [HW, d]
         features[view.raster.covered] = matrix @ self._features
@@ -85,7 +88,7 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
         """Draw regions that a user may want: candidates of random clicks, the better more often. [count, P] bool"""
         surface = self._finder.surface
         chance = surface.mass / surface.mass.sum()  # [P]
-        targets = []
+        targets: list[np.ndarray] = []
         for vertex in rng.choice(surface.vertex_count, size=count, p=chance):
             found = self._finder.candidates(int(vertex))
             odds = np.exp(-found.scores + found.scores.min())  # [N]
@@ -99,7 +102,7 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
         found = self._finder.candidates(first_included(clicks))
         return [float(1 / (1 + np.exp(found.scores[found.best(granularity)]))) for granularity in Granularity]
 
-    def _draw(self, regions: np.ndarray, raster: Raster, matrix) -> np.ndarray:
+    def _draw(self, regions: np.ndarray, raster: Raster, matrix: Any) -> np.ndarray:
         """Draw regions [R, P] as masks [R, H, W]: inside is where the interpolated membership is at least half."""
         shape = raster.face_id.shape
         masks = np.zeros((shape[0] * shape[1], len(regions)), dtype=bool)  # [HW, R]
@@ -107,8 +110,8 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
         return masks.T.reshape(len(regions), *shape)
 
 
-def _number(items: list) -> tuple[list, np.ndarray]:
+def _number(items: list[VertexClicks]) -> tuple[list[VertexClicks], np.ndarray]:
     """Number equal items alike: the distinct ones in order of appearance, and the index of each item among them."""
-    places: dict = {}
+    places: dict[VertexClicks, int] = {}
     place = [places.setdefault(item, len(places)) for item in items]
     return list(places), np.array(place, dtype=np.int64)

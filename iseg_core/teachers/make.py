@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from ..storage.trained_model import Model
 from .registry import TEACHERS, TeacherEntry
@@ -18,7 +18,7 @@ class Factory(Protocol):
     def __call__(self, entry: TeacherEntry, weights: Path | None, model: Model, device: str) -> Teacher: ...
 
 
-def find(teacher: str | os.PathLike) -> tuple[TeacherEntry, Path | None]:
+def find(teacher: str | os.PathLike[str]) -> tuple[TeacherEntry, Path | None]:
     """Find a teacher by its name, or by the path of its weights: its entry, and its weights if it needs some, checked.
 
     Raises WeightsError where there is no such teacher, or its weights are not there or not the official ones.
@@ -28,7 +28,7 @@ def find(teacher: str | os.PathLike) -> tuple[TeacherEntry, Path | None]:
 
 
 def make_teacher(
-    teacher: str | os.PathLike | Teacher | Callable[[Model], Teacher], model: Model, device: str = "auto"
+    teacher: str | os.PathLike[str] | Teacher | Callable[[Model], Teacher], model: Model, device: str = "auto"
 ) -> Teacher:
     """Make the teacher that `train` would ask about a prepared model.
 
@@ -39,7 +39,7 @@ def make_teacher(
         return teacher
     if not isinstance(teacher, str | os.PathLike):
         return teacher(model)
-    entry, weights = find(teacher)
+    entry, weights = find(cast("str | os.PathLike[str]", teacher))
     module, function = entry.factory.split(":")
     make: Factory = vars(import_module(module, __package__))[function]
     return make(entry, weights, model, device)

@@ -4,11 +4,13 @@
 settings: section 4). The encoder's attention is computed by a fused kernel, nothing else of the model is changed.
 """
 
+# pyright: reportMissingTypeStubs=false
+
 import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -118,7 +120,7 @@ class SamTeacher(BatchTeacher):
             with ThreadPoolExecutor(batch.stop - batch.start) as pool:  # a GPU would wait for them
                 pictures = np.stack(list(pool.map(self._resize.apply_image, [view.image for view in views[batch]])))
             # pictures [B, S, S, 3] uint8
-            pixels = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)  # [B, 3, S, S]
+            pixels = torch.as_tensor(pictures).to(self.device).permute(0, 3, 1, 2)  # [B, 3, S, S]
             with self._autocast():
                 images = self._sam.image_encoder(self._sam.preprocess(pixels)).float()  # [B, d, h, w]
             features = images.cpu().numpy()  # [B, d, h, w]
@@ -164,13 +166,13 @@ class SamTeacher(BatchTeacher):
         for count in np.unique(clicks):
             members = np.flatnonzero(clicks == count)  # [R]
 
-            def decode(batch: slice, members=members, count=count) -> None:
+            def decode(batch: slice, members: np.ndarray = members, count: int = int(count)) -> None:
                 rows = members[batch]  # [B]
                 kept = front[rows, :count]  # [B, n]
                 found = self._decode(
                     encoded,
-                    torch.from_numpy(np.take_along_axis(points[rows], kept[:, :, None], axis=1).astype(np.float32)),
-                    torch.from_numpy(np.take_along_axis(labels[rows], kept, axis=1).astype(np.int32)),
+                    torch.as_tensor(np.take_along_axis(points[rows], kept[:, :, None], axis=1).astype(np.float32)),
+                    torch.as_tensor(np.take_along_axis(labels[rows], kept, axis=1).astype(np.int32)),
                     None if prior is None else torch.as_tensor(prior)[rows].float(),
                 )
                 masks[rows], scores[rows] = (tensor.cpu().numpy() for tensor in found[:2])
@@ -248,7 +250,7 @@ class Batches:
 def _official_models() -> dict[str, Callable[[], "Sam"]]:
     """Import the official package: its constructors by architecture."""
     try:
-        from segment_anything import sam_model_registry
+        from segment_anything import sam_model_registry  # pyright: ignore[reportUnknownVariableType]
     except ImportError as error:
         raise SettingsError(
             f"The teacher sam needs the packages segment_anything and torchvision ({error}). "
@@ -261,7 +263,7 @@ def _official_models() -> dict[str, Callable[[], "Sam"]]:
             "https://pytorch.org/get-started/locally names the command; "
             f"`--teacher {DEFAULT_TEACHER}` needs no torchvision."
         ) from error
-    return sam_model_registry
+    return cast("dict[str, Callable[[], Sam]]", sam_model_registry)
 
 
 def _load(registry: dict[str, Callable[[], "Sam"]], entry: TeacherEntry, path: Path) -> "Sam":

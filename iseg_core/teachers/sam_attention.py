@@ -1,5 +1,7 @@
 """Make the official image encoder of Segment Anything fast: fused attention, weights kept in bf16."""
 
+# pyright: reportMissingTypeStubs=false
+
 from typing import Any
 
 import torch

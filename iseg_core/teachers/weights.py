@@ -9,9 +9,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import Cancelled, DownloadError, WeightsError
 from ..progress import Progress, ProgressCallback
@@ -32,7 +33,7 @@ def weights_folder() -> Path:
 
 
 def locate(
-    name_or_path: str | os.PathLike,
+    name_or_path: str | os.PathLike[str],
     progress: ProgressCallback | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> tuple[TeacherEntry, Path]:
@@ -66,7 +67,7 @@ def locate(
 
 
 def verify(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     progress: ProgressCallback | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> TeacherEntry:
@@ -180,7 +181,7 @@ def _sha256(path: Path, report: "_Report") -> str:
     return digest.hexdigest()
 
 
-def _stamp(path: Path) -> dict:
+def _stamp(path: Path) -> dict[str, Any]:
     """Path, length and time of change of a file: they differ when it was changed."""
     stat = path.stat()
     return {"path": str(path.resolve()), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
@@ -192,14 +193,14 @@ def _note_path(path: Path) -> Path:
     return weights_folder() / "checked" / (hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16] + ".json")
 
 
-def _noted(path: Path) -> dict | None:
+def _noted(path: Path) -> dict[str, Any] | None:
     try:
         return json.loads(_note_path(path).read_bytes())
     except (OSError, ValueError):
         return None
 
 
-def _note(path: Path, stamp: dict, weights: WeightsFile) -> None:
+def _note(path: Path, stamp: dict[str, Any], weights: WeightsFile) -> None:
     note = _note_path(path)
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -210,7 +211,7 @@ def _note(path: Path, stamp: dict, weights: WeightsFile) -> None:
 
 
 @contextmanager
-def _alone(final: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def _alone(final: Path, waiting: Callable[[], None]) -> Generator[None]:
     """Hold the lock of one download; calls `waiting` while another process has it. A process that dies lets go."""
     from filelock import FileLock, Timeout
 

@@ -23,7 +23,7 @@ from .settings import DEFAULT_PRESET, Settings, get_settings
 
 
 def train(  # public: each parameter is one thing that a caller may want otherwise; inside, a Run carries them all
-    mesh: "Mesh | str | os.PathLike | tuple",
+    mesh: "Mesh | str | os.PathLike[str] | tuple",
     teacher: str | Teacher | Callable[[Model], Teacher] = DEFAULT_TEACHER,
     preset: str | Settings = DEFAULT_PRESET,
     seed: int = 0,

@@ -7,7 +7,6 @@ benchmarks/reliability.py runs them with large counts, test_reliability.py with 
 import os
 import random
 import re
-import resource
 import signal
 import tempfile
 import time
@@ -109,6 +108,8 @@ def little_memory(count: int, around: int = 1000) -> str:
     take but 4 to 1,000 MB more: each request is done or refused with a remedy, none hangs, and the last good model
     answers as before. Meshes of 162 and of around^2 vertices.
     """
+    import resource  # which Windows lacks
+
     said: dict[str, Counter[str]] = {"query": Counter(), "train": Counter(), "open_mesh": Counter(), "free": Counter()}
 
     def note(engine: EngineClient, kind: str, fields: dict | None = None, arrays: dict | None = None) -> None:
