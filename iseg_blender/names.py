@@ -1,5 +1,10 @@
 """Every name that Blender knows us by, in one place."""
 
+import os
+
+PACKAGE = __package__ or ""  # of the extension, as its preferences are called: bl_ext.user_default.iseg
+FOLDER = os.path.dirname(os.path.abspath(__file__))  # the extension's; iseg_core and the lock files lie in it
+
 # Operators: the public contract, as bpy.ops.iseg.<name>().
 TRAIN = "iseg.train"
 CANCEL = "iseg.cancel"

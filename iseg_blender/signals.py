@@ -21,4 +21,10 @@ class Signal:
             listener(*values)
 
 
+edited = Signal()  # given an object: its parts or their settings are others now
 changed = Signal()  # something that the region depends on is another now
+
+
+def disconnect_all() -> None:
+    for signal in (edited, changed):
+        signal.disconnect_all()

@@ -45,9 +45,7 @@ def renamed(self: Any, context: bpy.types.Context) -> None:
 
 def changed(self: Any, context: bpy.types.Context) -> None:
     """As `refresh`, and undo in edit mode is to know it."""
-    from . import undo
-
-    undo.note(self.id_data)
+    signals.edited(self.id_data)
     refresh(self, context)
 
 

@@ -10,7 +10,7 @@ import bpy
 
 from ..core import __version__
 from . import choice, selftest, session
-from .environment import manager
+from .environment import standing
 
 LOG_TAIL = 12_000  # bytes
 
@@ -24,7 +24,7 @@ def text() -> str:
         platform.platform(),
         f"Settings: teacher {settings.teacher}, preset {settings.preset}, device {settings.device}",
         f"Engine: {session.engine.state.value}; {about}",
-        f"Environment: {manager.sentence()}",
+        f"Environment: {standing.sentence()}",
         *(line.text for line in selftest.words(session.checkup, managed=False)),
         *(str(problem) for problem in (session.checkup.get("error"), session.engine.reason) if problem),
         "",

@@ -1,20 +1,19 @@
 """Choice of the engine: what starts it, as the preferences say."""
 
 import os
+from typing import Any
 
 import bpy
 
 from .. import names
 from ..core import EngineError
 from ..tasks import local_command, split_command
-from ..ui.preferences import Preferences
-
-PACKAGE = __package__
-FOLDER = os.path.dirname(os.path.abspath(__file__))
+from .environment import standing
 
 
-def get() -> Preferences | None:
-    addon = bpy.context.preferences.addons.get(PACKAGE)
+def get() -> Any:
+    """The extension's preferences; None where they are not there."""
+    addon = bpy.context.preferences.addons.get(names.PACKAGE)
     return addon.preferences if addon is not None else None
 
 
@@ -25,16 +24,15 @@ def overridden() -> str:
 
 def engine_command() -> tuple[list[str], dict[str, str]]:
     """What starts the engine, and its extra environment. Raises EngineError where there is none."""
-
     if overridden():
         return split_command(overridden()), {}
     chosen = get()
     if chosen is None or chosen.choice == "MANAGED":
-        return managed.engine_command()
+        return standing.engine_command()
     if chosen.choice == "COMMAND" and chosen.command.strip():
         return split_command(chosen.command), {}
     if chosen.choice == "PYTHON" and chosen.python.strip():
-        return local_command(bpy.path.abspath(chosen.python.strip()), FOLDER)
+        return local_command(bpy.path.abspath(chosen.python.strip()), names.FOLDER)
     kind = "Python" if chosen.choice == "PYTHON" else "command"
     raise EngineError(
         f"No {kind} is named yet. Open Edit > Preferences > Add-ons > iSeg and name the {kind} of the engine, or "
@@ -60,6 +58,6 @@ def chosen() -> str:
 def log_path() -> str | None:
     """The file for what the engine says, where this Blender has a folder for it."""
     try:
-        return os.path.join(bpy.utils.extension_path_user(PACKAGE, create=True), "engine.log")
+        return os.path.join(bpy.utils.extension_path_user(names.PACKAGE, create=True), "engine.log")
     except (ValueError, OSError):  # run from a folder that is no extension repository, or read-only
         return None

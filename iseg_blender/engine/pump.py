@@ -2,17 +2,15 @@
 
 import traceback
 
-import bpy
-
 from ..redraw import redraw
 from ..tasks import PUMP_INTERVAL
+from ..timers import Timers
 from . import session
 
 
 def keep_pumping() -> None:
     """Hand out the engine's answers until none is expected any more."""
-    if not bpy.app.background and not bpy.app.timers.is_registered(pump):
-        bpy.app.timers.register(pump, first_interval=PUMP_INTERVAL, persistent=True)  # a training outlives its file
+    Timers.current().begin(pump, after=PUMP_INTERVAL, persistent=True)  # a training outlives its file
 
 
 def pump() -> float | None:

@@ -2,7 +2,7 @@
 
 import bpy
 
-from ..live.answers import changed
+from .. import signals
 from ..mesh import cache
 from ..mesh.snapshot import Look
 from ..tasks import Task
@@ -21,7 +21,7 @@ def look_at(thing: bpy.types.Object) -> Look | None:
 
     def ended(task: Task) -> None:
         if waited:
-            changed()
+            signals.changed()
 
     task = reading.pop(uid, None) or session.engine.start(cache.looking(thing), ended)
     if not task.ended:

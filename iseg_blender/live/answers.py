@@ -14,8 +14,8 @@ from ..engine.reading import look_at
 from ..mesh import cache, usable
 from ..redraw import redraw
 from ..tasks import Task
+from ..timers import Timers
 from .groups import empty_live, write_live
-from .handlers import HANDLERS, on_arrival
 
 asking: dict[queries.Query | str, Task] = {}  # by the query; without clicks, by the geometry's name
 failed: set[queries.Query | str] = set()  # not asked again by themselves
@@ -25,8 +25,7 @@ noticed: set[int] = set()  # session uids of meshes that the sidebar has shown b
 def changed() -> None:
     """Something that the region depends on is another now."""
     redraw()
-    if not bpy.app.background and not bpy.app.timers.is_registered(refresh):
-        bpy.app.timers.register(refresh, first_interval=0.0)
+    Timers.current().begin(refresh)
 
 
 def retry() -> None:
@@ -41,8 +40,7 @@ def notice(thing: bpy.types.Object | None) -> None:
         return
     if thing.data.session_uid not in noticed:
         noticed.add(thing.data.session_uid)
-        if not bpy.app.background and not bpy.app.timers.is_registered(refresh):
-            bpy.app.timers.register(refresh, first_interval=0.0)
+        Timers.current().begin(refresh)
 
 
 def actives() -> list[tuple[bpy.types.Scene, bpy.types.Object]]:
@@ -129,7 +127,3 @@ def _settle(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
     part = parts.part_of(thing)
     if part is not None and scene.iseg.live:
         write_live(thing, part, look)
-
-
-if hasattr(bpy.app.handlers, "blend_import_post"):  # from Blender 4.3 on
-    HANDLERS += ((bpy.app.handlers.blend_import_post, on_arrival),)

@@ -4,9 +4,9 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..document import parts, undo
-from ..engine.pump import pump
 from ..engine.reading import reading
 from ..mesh import cache, usable
+from ..timers import Timers
 from .answers import actives, asking, changed, failed, noticed, refresh
 from .groups import written
 
@@ -28,10 +28,10 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     for _, thing in actives():
         if not usable.refusal(thing) and thing.data.is_editmode:
             undo.begin(thing)
-    if geometry and not bpy.app.background:
-        if bpy.app.timers.is_registered(refresh):
-            bpy.app.timers.unregister(refresh)
-        bpy.app.timers.register(refresh, first_interval=CALM)
+    if geometry:
+        timers = Timers.current()
+        timers.end(refresh)
+        timers.begin(refresh, after=CALM)
 
 
 @persistent
@@ -56,6 +56,8 @@ HANDLERS = (
     (bpy.app.handlers.redo_post, on_everything),
     (bpy.app.handlers.load_post, on_arrival),
 )
+if hasattr(bpy.app.handlers, "blend_import_post"):  # from Blender 4.3 on
+    HANDLERS += ((bpy.app.handlers.blend_import_post, on_arrival),)
 
 
 def start() -> None:
@@ -69,8 +71,5 @@ def stop() -> None:
     for handlers, handler in HANDLERS:
         if handler in handlers:
             handlers.remove(handler)
-    for timer in (pump, refresh):
-        if bpy.app.timers.is_registered(timer):
-            bpy.app.timers.unregister(timer)
     for memory in (reading, asking, failed, noticed, written):
         memory.clear()

@@ -185,7 +185,7 @@ def stop() -> None:
     if _told is None:
         return
     (workspace, address), _told = _told, None
-    preview.preview = preview.imagining = None
+    preview.preview = preview.asked = None
     preview.reset()
     if workspace in bpy.data.workspaces:
         with bpy.context.temp_override(workspace=bpy.data.workspaces[workspace]):

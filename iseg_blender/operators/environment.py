@@ -5,7 +5,7 @@ import bpy
 from .. import names
 from ..core import Cancelled, IsegError
 from ..engine import session
-from ..engine.environment import manager
+from ..engine.environment import manager, standing
 from ..engine.environment.folder import State
 from ..engine.environment.job import Job
 from .base import ReasonedOperator
@@ -29,11 +29,11 @@ class Work(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        if manager.working():
+        if standing.working():
             return "It is being made or removed already: wait for that, or cancel it."
-        if manager.folder() is None:
+        if standing.folder() is None:
             return "This Blender has no folder for the files of iSeg: install the extension from its zip."
-        return cls.unfit(manager.look()[1])
+        return cls.unfit(standing.look()[1])
 
     def execute(self, context):
         try:
@@ -41,8 +41,9 @@ class Work(ReasonedOperator):
             if not bpy.app.background:
                 return {"FINISHED"}
             manager.wait()
-            if manager.job is not None and manager.job.error is not None:
-                raise manager.job.error
+            job = standing.Managed.current().job
+            if job is not None and job.error is not None:
+                raise job.error
         except IsegError as error:
             self.report({"WARNING"} if isinstance(error, Cancelled) else {"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -90,7 +91,7 @@ class ISEG_OT_environment_remove(Work):
 
     @classmethod
     def unfit(cls, state):
-        place = manager.folder()
+        place = standing.folder()
         if place is None or place.is_empty():
             return "There is nothing to remove."
         if session.trainings:
@@ -109,11 +110,12 @@ class ISEG_OT_environment_cancel(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return "" if manager.working() else "Nothing is being made or removed."
+        return "" if standing.working() else "Nothing is being made or removed."
 
     def execute(self, context):
-        assert manager.job is not None  # else poll has refused
-        manager.job.cancel()
+        job = standing.Managed.current().job
+        assert job is not None  # else poll has refused
+        job.cancel()
         return {"FINISHED"}
 
 

@@ -9,8 +9,7 @@ from .. import names
 from ..core import TEACHERS, weights_files
 from ..document import choices
 from ..engine import choice, selftest, session
-from ..engine.choice import PACKAGE, managed
-from ..engine.environment import manager
+from ..engine.environment import standing
 from ..engine.environment.folder import State
 from .widgets import draw_progress, wrapped
 
@@ -22,12 +21,11 @@ CHOICES = (  # the numbers are what is saved
 
 
 def _wish_changed(self: "Preferences", context: bpy.types.Context) -> None:
-
-    managed.look_again()
+    standing.look_again()
 
 
 class Preferences(bpy.types.AddonPreferences):
-    bl_idname = PACKAGE
+    bl_idname = names.PACKAGE
 
     choice: EnumProperty(name="Engine", description="What computes", items=CHOICES, default="MANAGED")
     sam: BoolProperty(
@@ -47,9 +45,7 @@ class Preferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        from . import preferences as ui_preferences
-
-        ui_preferences.draw(self, self.layout)
+        draw(self, self.layout)
 
 
 ICONS = {
@@ -97,15 +93,15 @@ def draw(preferences: Any, layout: Any) -> None:
 
 def draw_environment(layout: Any, context: bpy.types.Context, preferences: Any) -> None:
     """How the managed environment stands, and what can be done to it."""
-    box = layout.box()
-    if manager.working() and manager.job is not None:
-        draw_progress(box, manager.job, names.ENVIRONMENT_CANCEL)
+    box, managed = layout.box(), standing.Managed.current()
+    if standing.working() and managed.job is not None:
+        draw_progress(box, managed.job, names.ENVIRONMENT_CANCEL)
     else:
-        wrapped(box, context, f"Environment: {manager.sentence()}", ICONS[manager.look()[1]])
-    if manager.problem:
-        wrapped(box, context, f"The last attempt failed. {manager.problem}", "ERROR")
+        wrapped(box, context, f"Environment: {standing.sentence()}", ICONS[standing.look()[1]])
+    if managed.problem:
+        wrapped(box, context, f"The last attempt failed. {managed.problem}", "ERROR")
     row = box.row()
-    row.enabled = not manager.working()
+    row.enabled = not standing.working()
     row.prop(preferences, "sam")
     row = box.row()
     row.operator(names.ENVIRONMENT_INSTALL, icon="IMPORT")

@@ -69,9 +69,7 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
             box.alert = True
             wrapped(box, context, problem, "ERROR")
             if choice.chosen():
-                layout.operator(
-                    "preferences.addon_show", text="Preferences", icon="PREFERENCES"
-                ).module = choice.PACKAGE
+                layout.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = names.PACKAGE
 
 
 def draw_weights(layout: Any, context: bpy.types.Context, name: str) -> None:

@@ -15,8 +15,7 @@ from ..document import parts
 from ..engine import pump, queries, session
 from ..mesh import cache, usable
 from ..tasks import Conversation, Task, Work
-from . import evaluated, overlay
-from .preview import preview
+from . import evaluated, overlay, preview
 
 BLUE, PALE = (0.1, 0.45, 1.0, 0.45), (0.35, 0.65, 1.0, 0.35)  # the part; what the part would be
 GREEN, RED, DARK = (0.2, 0.9, 0.25, 1.0), (1.0, 0.2, 0.15, 1.0), (0.0, 0.0, 0.0, 1.0)
@@ -104,7 +103,9 @@ def draw() -> None:
     part, look = parts.part_of(thing), cache.known_look(thing)
     if look is None or cache.waits(thing):
         return
-    imagined = preview.inside if preview is not None and preview.mesh == look.hash else None  # [V]
+    imagined = (
+        preview.preview.inside if preview.preview is not None and preview.preview.mesh == look.hash else None
+    )  # [V]
     if (part is None or thing.iseg.topology != look.topology) and imagined is None:  # a preview needs no click before
         return
     part = part or queries.NEW_PART
@@ -163,9 +164,9 @@ def start() -> None:
 
 
 def stop() -> None:
-    global _handle, preview, imagining
+    global _handle
     if _handle is not None:
         bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
-    _handle, preview, imagining = None, None, None
+    _handle, preview.preview, preview.asked = None, None, None
     _shown.clear()
     evaluated.forget()

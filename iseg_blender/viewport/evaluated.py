@@ -20,6 +20,7 @@ from ..mesh import arrays, cache
 from ..mesh.geometry import Geometry, triangles
 from ..mesh.snapshot import Look
 from ..tasks import Conversation, Task, Work
+from ..timers import Timers
 from .overlay import Surface
 
 LIMIT = 200_000  # points; of a larger surface the mesh below it is shown
@@ -94,7 +95,7 @@ def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
             _tracing.add(recipe)
             uid = thing.session_uid
             trace = partial(_trace, uid, look, geometry, recipe)
-            bpy.app.timers.register(trace, first_interval=0.0, persistent=True)  # else a file that is opened loses it
+            Timers.current().begin(trace, persistent=True)  # else a file that is opened loses it
         return base
     origin = _origins[recipe]
     if origin is None:

@@ -3,6 +3,7 @@
 import bpy
 
 from .. import names, redraw
+from ..timers import Timers
 from . import preview
 
 WATCH = 0.1  # seconds
@@ -29,8 +30,6 @@ class Tool:
 
     @staticmethod
     def draw_settings(context, layout, tool):
-        from . import preview
-
         layout.label(text="Click: include" if preview.includes(ctrl=False) else "Click: exclude")
         layout.prop(context.scene.iseg, "show")
 
@@ -56,19 +55,18 @@ def watch(window: bpy.types.Window) -> None:
     """While a preview is shown, see that it goes with the mouse, of which Blender tells a tool only over its view."""
     global _window
     _window = window.as_pointer()
-    if not bpy.app.timers.is_registered(_watch):
-        bpy.app.timers.register(_watch, first_interval=WATCH, persistent=True)
+    Timers.current().begin(_watch, after=WATCH, persistent=True)
 
 
 def _watch() -> float | None:
-    if preview.preview is None and preview.imagining is None:
+    if preview.preview is None and preview.asked is None:
         return None
     for window in bpy.context.window_manager.windows:
         if window.as_pointer() == _window:
             with bpy.context.temp_override(window=window):
                 bpy.ops.iseg.click_unhover("INVOKE_DEFAULT")  # called so, it is told where the mouse is
             return WATCH
-    preview.preview = preview.imagining = None  # the window was closed
+    preview.preview = preview.asked = None  # the window was closed
     redraw.redraw()
     return None
 
@@ -80,8 +78,6 @@ def start() -> None:
 
 
 def stop() -> None:
-    if bpy.app.timers.is_registered(_watch):
-        bpy.app.timers.unregister(_watch)
     if not bpy.app.background:
         for tool in TOOLS:
             bpy.utils.unregister_tool(tool)

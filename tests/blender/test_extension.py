@@ -69,13 +69,13 @@ def test_enabling_and_disabling_leaves_nothing_behind(empty):
 )
 def test_no_engine_is_said_before_anything_starts(empty, monkeypatch, choice, sentence):
     monkeypatch.delenv("ISEG_ENGINE", raising=False)
-    empty.prefs.get().choice = choice
+    empty.engine.choice.get().choice = choice
     bpy.ops.mesh.primitive_monkey_add()
     try:
         with pytest.raises(RuntimeError, match=sentence):
             bpy.ops.iseg.train()
     finally:
-        empty.prefs.get().choice = "MANAGED"
+        empty.engine.choice.get().choice = "MANAGED"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_an_engine_that_does_not_work_ends_in_a_sentence(empty, monkeypatch, com
     monkeypatch.setenv("ISEG_ENGINE", command)
     bpy.ops.mesh.primitive_monkey_add()
     bpy.ops.iseg.click_add(vertex=10)
-    empty.queries.answers.clear()  # what is known needs no engine
+    empty.engine.queries.answers.clear()  # what is known needs no engine
     with pytest.raises(RuntimeError, match=sentence):
         bpy.ops.iseg.to_vertex_group()
     thing = bpy.context.object
@@ -102,11 +102,11 @@ def test_a_killed_engine_starts_again(empty, engine):
     bpy.ops.mesh.primitive_monkey_add()
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group()
-    os.kill(empty.session.engine.about["pid"], 9)
-    empty.queries.answers.clear()
+    os.kill(empty.engine.session.engine.about["pid"], 9)
+    empty.engine.queries.answers.clear()
     with pytest.raises(RuntimeError, match="signal 9"):
         for _ in range(100):  # until the end of the process has been noticed
-            empty.queries.answers.clear()
+            empty.engine.queries.answers.clear()
             bpy.ops.iseg.to_vertex_group()
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
 
@@ -114,27 +114,27 @@ def test_a_killed_engine_starts_again(empty, engine):
 def test_the_preferences_choose_the_engine(empty, engine, monkeypatch):
     """An existing Python runs the bundled iseg_core: no package of that name need be installed there."""
     monkeypatch.delenv("ISEG_ENGINE")
-    preferences = empty.prefs.get()
+    preferences = empty.engine.choice.get()
     preferences.choice, preferences.python = "PYTHON", engine.split()[0]
-    command, environment = empty.prefs.engine_command()
+    command, environment = empty.engine.choice.engine_command()
     folder = Path(empty.__file__).parent
     assert command == [engine.split()[0], "-m", "iseg_core", "engine"] and Path(environment["PYTHONPATH"]) == folder
     bpy.ops.iseg.check_engine()
-    assert {teacher["name"] for teacher in empty.session.checkup["teachers"]} >= {"geometric", "sam_vit_b"}
-    assert empty.session.checkup["click"] > 0
+    assert {teacher["name"] for teacher in empty.engine.session.checkup["teachers"]} >= {"geometric", "sam_vit_b"}
+    assert empty.engine.session.checkup["click"] > 0
     preferences.choice, preferences.command = "COMMAND", "ssh gpu 'my python' -m iseg_core engine"
-    assert empty.prefs.engine_command() == (["ssh", "gpu", "my python", "-m", "iseg_core", "engine"], {})
+    assert empty.engine.choice.engine_command() == (["ssh", "gpu", "my python", "-m", "iseg_core", "engine"], {})
     preferences.choice, preferences.python, preferences.command = "MANAGED", "", ""
 
 
 def test_a_self_test_is_not_begun_twice_nor_the_cache_cleared_under_a_training(empty, engine, monkeypatch):
-    monkeypatch.setitem(empty.session.trainings, "a mesh", object())
+    monkeypatch.setitem(empty.engine.session.trainings, "a mesh", object())
     with pytest.raises(RuntimeError, match="A mesh is being trained: wait for it, or cancel it"):
         bpy.ops.iseg.clear_cache()
     task = empty.operators.engine.check()
     with pytest.raises(RuntimeError, match="It is under way"):
         bpy.ops.iseg.check_engine()
-    empty.session.engine.wait(task)
+    empty.engine.session.engine.wait(task)
     assert bpy.ops.iseg.check_engine() == {"FINISHED"}
 
 
@@ -144,28 +144,28 @@ def test_a_teacher_that_lacks_something_is_not_begun(empty, engine):
     settings, weights = bpy.context.scene.iseg, {"topic": "weights sam_vit_b", "value": "missing.", "remedy": "Fetch."}
     packages = {"topic": "torchvision", "value": "missing.", "remedy": "Get it."}
     settings.teacher = "sam_vit_b"
-    empty.session.checkup["findings"] = [weights]
+    empty.engine.session.checkup["findings"] = [weights]
     with pytest.raises(RuntimeError, match="weights of this teacher are not here: press Fetch Weights"):
         bpy.ops.iseg.train()
-    empty.session.checkup["findings"] = [packages, weights]
+    empty.engine.session.checkup["findings"] = [packages, weights]
     with pytest.raises(RuntimeError, match="torchvision: missing. Get it. Then press Self-Test"):
         bpy.ops.iseg.train()
-    problem = empty.selftest.teacher_problem
-    assert "tick With Segment Anything" in problem(empty.session.checkup, "sam_vit_b", True)
-    assert problem(empty.session.checkup, "geometric", True) == problem({}, "sam_vit_b", True) == ""
+    problem = empty.engine.selftest.teacher_problem
+    assert "tick With Segment Anything" in problem(empty.engine.session.checkup, "sam_vit_b", True)
+    assert problem(empty.engine.session.checkup, "geometric", True) == problem({}, "sam_vit_b", True) == ""
     assert problem({"findings": [weights]}, "sam_vit_l", True) == ""
-    empty.session.checkup.clear()
+    empty.engine.session.checkup.clear()
 
 
 @pytest.mark.parametrize("here", [True, False])
 def test_the_sidebar_says_where_the_weights_are(empty, here):
     finding = {"topic": "weights sam_vit_b", "value": "", "remedy": None if here else "Fetch."}
-    empty.session.checkup["findings"] = [finding]
+    empty.engine.session.checkup["findings"] = [finding]
     layout = MagicMock()
-    empty.panels.draw_weights(layout, bpy.context, "sam_vit_b")
+    empty.ui.sidebar.draw_weights(layout, bpy.context, "sam_vit_b")
     assert any("on this machine" in str(call) for call in layout.mock_calls) == here
     assert any(name.endswith("operator") for name, *_ in layout.mock_calls) != here
-    empty.session.checkup.clear()
+    empty.engine.session.checkup.clear()
 
 
 def test_free_memory(empty, engine):
@@ -174,12 +174,16 @@ def test_free_memory(empty, engine):
     bpy.ops.iseg.to_vertex_group()
     bpy.ops.iseg.click_add(vertex=20)
     bpy.ops.iseg.to_vertex_group()
-    assert len(empty.queries.answers) == 2
+    assert len(empty.engine.queries.answers) == 2
     assert bpy.ops.iseg.free_memory() == {"FINISHED"}
-    assert "Freed" in empty.session.freed and "MB; the engine holds" in empty.session.freed or sys.platform != "linux"
+    assert (
+        "Freed" in empty.engine.session.freed
+        and "MB; the engine holds" in empty.engine.session.freed
+        or sys.platform != "linux"
+    )
     thing = bpy.context.object
-    assert len(empty.queries.answers) == 1  # what is shown stays
-    assert empty.queries.answer_of(thing, thing.iseg.parts[0]) is not None
+    assert len(empty.engine.queries.answers) == 1  # what is shown stays
+    assert empty.engine.queries.answer_of(thing, thing.iseg.parts[0]) is not None
     assert bpy.ops.iseg.to_vertex_group(name="Again") == {"FINISHED"}
 
 
@@ -193,10 +197,10 @@ def test_weights_are_fetched_only_when_asked_and_allowed(empty, engine):
     bpy.context.preferences.system.use_online_access = False
     with pytest.raises(RuntimeError, match="Blender is offline: allow online access"):
         bpy.ops.iseg.fetch_weights()
-    task = empty.session.fetch("sam_vit_z")
-    empty.session.engine.wait(task)
-    assert "sam_vit_z" in str(task.error) and empty.session.problems["sam_vit_z"] == str(task.error)
-    assert not empty.session.fetches
+    task = empty.engine.session.fetch("sam_vit_z")
+    empty.engine.session.engine.wait(task)
+    assert "sam_vit_z" in str(task.error) and empty.engine.session.problems["sam_vit_z"] == str(task.error)
+    assert not empty.engine.session.fetches
 
 
 @pytest.mark.parametrize(("setting", "default"), [("teacher", "geometric"), ("preset", "standard")])

@@ -34,16 +34,16 @@ def test_train_then_click(empty, engine):
     thing = bpy.context.object
     bpy.context.scene.iseg.preset = "draft"
     assert bpy.ops.iseg.train() == {"FINISHED"}
-    assert empty.status.of(thing).kind.name == "READY"
+    assert empty.engine.status.of(thing).kind.name == "READY"
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group()
     expected = engine_answer(empty, thing, [(10, True)])
     np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), expected)
-    assert [query.model for query in empty.queries.answers][-1] == ("geometric", "draft", 0)
+    assert [query.model for query in empty.engine.queries.answers][-1] == ("geometric", "draft", 0)
     assert bpy.ops.iseg.train() == {"FINISHED"}  # at once: the model is in the cache
 
     # Another session, the same geometry in another object: the model is found again.
-    for memory in (empty.queries.models, empty.queries.poses, empty.queries.answers):
+    for memory in (empty.engine.models.models, empty.engine.models.poses, empty.engine.queries.answers):
         memory.clear()
     again = bpy.data.objects.new("Again", thing.data.copy())  # a sphere made anew may number its faces differently
     bpy.context.scene.collection.objects.link(again)
@@ -51,22 +51,27 @@ def test_train_then_click(empty, engine):
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group()
     np.testing.assert_array_equal(np.nan_to_num(weights(again, "Part")), expected)
-    assert empty.status.of(again).kind.name == "READY"
+    assert empty.engine.status.of(again).kind.name == "READY"
 
     # Another pose of the object that was trained: the same model answers, with a warning.
-    for memory in (empty.queries.models, empty.queries.poses, empty.queries.answers, empty.meshes.looks):
+    for memory in (
+        empty.engine.models.models,
+        empty.engine.models.poses,
+        empty.engine.queries.answers,
+        empty.mesh.cache.looks,
+    ):
         memory.clear()
     bpy.context.view_layer.objects.active = thing
     for vertex in thing.data.vertices:
         vertex.co.z *= 2
     bpy.ops.iseg.to_vertex_group()
     np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), expected)
-    assert empty.status.of(thing).kind.name == "MOVED"
+    assert empty.engine.status.of(thing).kind.name == "MOVED"
 
     # Other faces: trained no more.
     bpy.ops.iseg.edit(action="DELETE")
-    empty.meshes.look_at(thing)
-    assert empty.status.of(thing).kind.name == "CHANGED"
+    empty.mesh.cache.look_at(thing)
+    assert empty.engine.status.of(thing).kind.name == "CHANGED"
 
 
 def test_a_click_outside_the_mesh_is_refused(empty):
@@ -79,16 +84,16 @@ def test_a_click_outside_the_mesh_is_refused(empty):
 def test_a_training_is_cancelled_and_leaves_nothing(empty, engine):
     bpy.ops.mesh.primitive_monkey_add()
     thing = bpy.context.object
-    task = empty.training.train(thing, bpy.context.scene.iseg)
+    task = empty.engine.training.train(thing, bpy.context.scene.iseg)
     while task.progress is None:
         assert not task.ended, task.error
-        empty.session.engine.pump()
-    assert empty.status.of(thing).kind.name == "TRAINING"
+        empty.engine.session.engine.pump()
+    assert empty.engine.status.of(thing).kind.name == "TRAINING"
     with pytest.raises(RuntimeError, match="being trained already"):
         bpy.ops.iseg.train()
     bpy.ops.iseg.click_add(vertex=100)
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}  # clicks are answered meanwhile
     assert bpy.ops.iseg.cancel() == {"FINISHED"}
     assert task.ended and type(task.error).__name__ == "Cancelled"
-    assert empty.status.of(thing).kind.name == "INSTANT" and empty.session.problem_of(thing) == ""
-    assert empty.state.trained_name(thing) == ""
+    assert empty.engine.status.of(thing).kind.name == "INSTANT" and empty.engine.session.problem_of(thing) == ""
+    assert empty.document.parts.trained_name(thing) == ""

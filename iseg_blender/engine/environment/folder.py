@@ -28,6 +28,11 @@ from typing import Any, NamedTuple
 
 from ...core import EngineError, atomic_write
 
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
 NAME = re.compile("env-[0-9a-f]{6}")
 TOOLS = ("uv", "python", "cache")
 
@@ -218,13 +223,9 @@ def _hold(descriptor: int) -> bool:
     """Lock an open file until it is closed; False where another process, or another opening, has it."""
     try:
         if os.name == "nt":
-            import msvcrt
-
             os.lseek(descriptor, 0, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # pyright: ignore
         else:
-            import fcntl
-
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:  # a file system without locks: then only one Blender may be at it, as on most desks
         return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)

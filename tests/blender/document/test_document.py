@@ -52,14 +52,14 @@ def test_a_name_belongs_to_one_part(empty):
     assert [part.name for part in thing.iseg.parts] == ["Part", "Ear.001", "Part.001"]
     ear.name = eye.name = "ö" * 31  # as long as a name can be
     assert ear.name == "ö" * 31 and eye.name == "ö" * 29 + ".001"
-    before = empty.state.saved(thing)
+    before = empty.document.snapshot.saved(thing)
     ear.name, nose.name = "Nose", "Ear"
-    after = empty.state.saved(thing)
+    after = empty.document.snapshot.saved(thing)
     ear.name, nose.name = "x", "Nose"
     ear.name = "Ear"
     for wanted in (after, before):
-        empty.state.restore(thing, wanted)
-        assert empty.state.saved(thing) == wanted
+        empty.document.snapshot.restore(thing, wanted)
+        assert empty.document.snapshot.saved(thing) == wanted
 
 
 def test_every_part_has_its_group(empty, engine):
@@ -117,11 +117,11 @@ def test_a_file_can_hold_anything(empty, engine):
     for vertex, positive in ((2**31 - 1, True), (10, False), (507, True), *((20, True) for _ in range(3000))):
         click = part.clicks.add()
         click.vertex, click.positive = vertex, positive
-    usable = empty.state.clicks_of(part, 507)
+    usable = empty.document.parts.clicks_of(part, 507)
     assert usable.made == ((10, True), (20, True)) and usable.dropped == 3002
     thing.iseg.part_index = 99
     thing.iseg.trained, thing.iseg.trained_topology = "../../etc/passwd", thing.iseg.topology
-    assert empty.state.trained_name(thing) == ""
+    assert empty.document.parts.trained_name(thing) == ""
     part.name = ""
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
     assert [group.name for group in thing.vertex_groups] == ["Part"]
@@ -188,7 +188,7 @@ def test_the_sidebar_shows_its_buttons_whatever_is_active(empty, what):
         preferences=bpy.context.preferences,
         region=SimpleNamespace(width=300),
     )
-    for panel in empty.panels.CLASSES[:3]:
+    for panel in empty.ui.sidebar.CLASSES[:3]:
         layout = MagicMock()
         panel.draw(SimpleNamespace(layout=layout), context)
         assert any(name.rpartition(".")[2] == "operator" for name, _, _ in layout.mock_calls)
@@ -251,15 +251,15 @@ def test_a_mesh_without_faces_is_refused(empty, engine):
     for operator in (bpy.ops.iseg.to_vertex_group, bpy.ops.iseg.train, bpy.ops.iseg.click):
         with pytest.raises(RuntimeError, match="Points has no faces: make some"):
             operator()
-    assert len(thing.vertex_groups) == 0 and empty.status.of(thing).kind.name == "REFUSED"
+    assert len(thing.vertex_groups) == 0 and empty.engine.status.of(thing).kind.name == "REFUSED"
     bpy.ops.iseg.click_clear()
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.primitive_cube_add()
-    assert empty.mesh_io.face_refusal(thing) == ""
+    assert empty.mesh.usable.face_refusal(thing) == ""
 
 
 def test_no_more_parts_than_a_file_may_hold(empty, monkeypatch):
-    monkeypatch.setattr(empty.state, "PARTS_LIMIT", 1)
+    monkeypatch.setattr(empty.document.choices, "PARTS_LIMIT", 1)
     monkey()
     bpy.ops.iseg.part_add()
     with pytest.raises(RuntimeError, match="can have 1 parts: remove some"):
@@ -270,7 +270,7 @@ def test_an_edit_of_a_shared_mesh_takes_the_clicks_of_all_along(empty, engine):
     thing = monkey()
     other = thing.copy()
     bpy.context.scene.collection.objects.link(other)
-    assert "2 objects share this mesh" in empty.status.sharing(thing)
+    assert "2 objects share this mesh" in empty.engine.status.sharing(thing)
     bpy.context.view_layer.objects.active = other
     bpy.ops.iseg.click_add(vertex=506)
     bpy.ops.iseg.click_add(vertex=0)
@@ -282,7 +282,7 @@ def test_an_edit_of_a_shared_mesh_takes_the_clicks_of_all_along(empty, engine):
     assert tuple(other.data.vertices[vertex].co) == place and positive and made(thing) == []
     bpy.context.view_layer.objects.active = other
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
-    assert empty.status.sharing(monkey()) == ""
+    assert empty.engine.status.sharing(monkey()) == ""
 
 
 def test_the_clicks_of_all_parts_are_cleared_at_once(empty):
@@ -295,8 +295,8 @@ def test_the_clicks_of_all_parts_are_cleared_at_once(empty):
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.select_all(action="SELECT")
     bpy.ops.mesh.subdivide()
-    empty.meshes.look_at(thing)
-    assert empty.status.clicks_problem(thing, thing.iseg.parts[0]) == empty.status.OTHER_FACES
+    empty.mesh.cache.look_at(thing)
+    assert empty.engine.status.clicks_problem(thing, thing.iseg.parts[0]) == empty.engine.status.OTHER_FACES
     bpy.ops.iseg.click_clear_all()
     assert made(thing) == [] and [part.name for part in thing.iseg.parts] == ["Ear", "Ear 2"]
     bpy.ops.iseg.click_add(vertex=11)

@@ -141,7 +141,7 @@ def test_the_mesh_carries_one_name_and_keeps_its_own_attributes(editing, tmp_pat
     for vertex in (10, 20):
         bpy.ops.iseg.click_add(vertex=vertex)
     bpy.ops.object.mode_set(mode="OBJECT")
-    names = [name for name in thing.data.attributes.keys() if name.startswith(editing.history.LAYER)]
+    names = [name for name in thing.data.attributes.keys() if name.startswith(editing.document.undo.LAYER)]
     assert len(names) == 1 and "UVMap" in thing.data.attributes
     assert thing.data.attributes[names[0]].is_internal  # no list shows it
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "clicked.blend"))
@@ -235,6 +235,6 @@ def test_what_sliders_pass_pushes_out_no_step(editing):
     push()
     bpy.ops.ed.undo()
     assert state_of(editing) == before
-    states = list(editing.history._states.values())[-2:]
+    states = list(editing.document.undo._states.values())[-2:]
     first, second = (next(iter(state.values())).parts[0].clicks for state in states)
     assert first is second and len(first) == 2

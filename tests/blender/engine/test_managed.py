@@ -53,13 +53,13 @@ def managed(empty, engine, monkeypatch, tmp_path) -> Any:
     empty.plan = lambda **steps: (tmp_path / "plan").write_text(json.dumps(steps))
     empty.calls = lambda: [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
     empty.plan()
-    empty.session.close()
+    empty.engine.session.close()
     yield empty
-    sys.modules[MODULE].engine.environment.manager.stop()
-    if not sys.modules[MODULE].engine.environment.manager.folder().is_empty():
+    sys.modules[MODULE].engine.environment.standing.Managed.current().close()
+    if not sys.modules[MODULE].engine.environment.standing.folder().is_empty():
         bpy.ops.iseg.environment_remove()
-    empty.prefs.get().sam = False
-    empty.session.close()
+    empty.engine.choice.get().sam = False
+    empty.engine.session.close()
 
 
 def refused(operator: Any, words: str) -> None:
@@ -68,77 +68,89 @@ def refused(operator: Any, words: str) -> None:
 
 
 def test_install_use_repair_remove(managed):
-    State, ops = managed.managed.State, bpy.ops.iseg
-    assert managed.prefs.get().choice == "MANAGED" and managed.managed.look()[1] is State.NOT_MADE
+    State, ops = managed.engine.environment.standing.State, bpy.ops.iseg
+    assert (
+        managed.engine.choice.get().choice == "MANAGED"
+        and managed.engine.environment.standing.look()[1] is State.NOT_MADE
+    )
     refused(ops.environment_repair, "nothing to repair yet: press Install")
     refused(ops.environment_remove, "nothing to remove")
     refused(ops.environment_cancel, "Nothing is being made")
     assert ops.environment_install() == {"FINISHED"}
-    assert managed.managed.look()[1] is State.READY and managed.session.checkup["click"] > 0
+    assert managed.engine.environment.standing.look()[1] is State.READY and managed.engine.session.checkup["click"] > 0
     refused(ops.environment_install, "It is installed. Repair makes it anew")
 
     bpy.ops.mesh.primitive_monkey_add()
     ops.click_add(vertex=10)
     ops.to_vertex_group()
-    place = managed.managed.folder().path
-    assert Path(managed.session.engine.command[0]).is_relative_to(place)
-    old, first = managed.session.engine.about["pid"], managed.managed.look()[0].folder
+    place = managed.engine.environment.standing.folder().path
+    assert Path(managed.engine.session.engine.command[0]).is_relative_to(place)
+    old, first = managed.engine.session.engine.about["pid"], managed.engine.environment.standing.look()[0].folder
     assert ops.environment_repair() == {"FINISHED"}
     assert not first.exists() and not alive(old)
-    managed.queries.answers.clear()
+    managed.engine.queries.answers.clear()
     ops.to_vertex_group(name="Again")
-    running = managed.session.engine.about["pid"]
+    running = managed.engine.session.engine.about["pid"]
     assert running != old
     assert ops.environment_remove() == {"FINISHED"}
-    assert not alive(running) and managed.managed.look()[1] is State.NOT_MADE
+    assert not alive(running) and managed.engine.environment.standing.look()[1] is State.NOT_MADE
     assert [path.name for path in place.iterdir()] == ["lock"]
-    managed.queries.answers.clear()
+    managed.engine.queries.answers.clear()
     refused(ops.to_vertex_group, "environment is not made. Open Edit > Preferences > Add-ons > iSeg and press Install")
 
 
 def test_only_online_and_when_asked(managed):
     bpy.context.preferences.system.use_online_access = False
     refused(bpy.ops.iseg.environment_install, "allow online access in Edit > Preferences > System > Network")
-    assert not managed.managed.folder().path.exists() or managed.managed.folder().is_empty()
+    assert (
+        not managed.engine.environment.standing.folder().path.exists()
+        or managed.engine.environment.standing.folder().is_empty()
+    )
 
 
 def test_a_failure_is_said_and_repaired(managed):
     managed.plan(pip={"exit": 2, "says": "error: failed to write: No space left on device (os error 28)"})
     refused(bpy.ops.iseg.environment_install, "The disk is full. Make room")
-    assert managed.managed.look()[1] is managed.managed.State.INCOMPLETE
+    assert managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.INCOMPLETE
     shown = draw(managed)
     assert shown.has("Incomplete: it was interrupted") and shown.has("The disk is full")
     refused(bpy.ops.iseg.check_engine, "environment is incomplete. .* press Repair")
     managed.plan()
     bpy.ops.iseg.environment_repair()
-    assert managed.managed.look()[1] is managed.managed.State.READY and managed.managed.problem == ""
+    assert (
+        managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.READY
+        and managed.engine.environment.standing.Managed.current().problem == ""
+    )
 
 
 def test_sam_is_a_part_that_can_be_wished_for(managed):
     bpy.ops.iseg.environment_install()
-    managed.prefs.get().sam = True
-    assert managed.managed.look()[1] is managed.managed.State.OUT_OF_DATE
+    managed.engine.choice.get().sam = True
+    assert managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.OUT_OF_DATE
     assert draw(managed).has("Out of date")
     bpy.ops.iseg.environment_repair()
     arguments = managed.calls()[-1]["arguments"]
     assert [Path(argument).name for argument in arguments if argument.endswith(".lock")] == ["engine.lock", "sam.lock"]
-    assert managed.managed.look()[1] is managed.managed.State.READY
+    assert managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.READY
 
 
 def test_an_engine_at_work_is_not_disturbed_by_a_repair(managed, monkeypatch):
     """As in a window, where a timer looks at the work: the old environment goes when its engine has nothing to do."""
     bpy.ops.iseg.environment_install()
     bpy.ops.iseg.check_engine()
-    old, engine = managed.managed.look()[0].folder, managed.session.engine
+    old, engine = managed.engine.environment.standing.look()[0].folder, managed.engine.session.engine
     monkeypatch.setattr(type(engine), "busy", True)
-    managed.managed.install().wait()
+    managed.engine.environment.manager.install().wait()
     running = engine.about["pid"]
-    assert managed.managed._watch() == managed.managed.WATCH
+    assert managed.engine.environment.manager.watch() == managed.engine.environment.manager.WATCH
     assert old.exists() and alive(running)
     monkeypatch.setattr(type(engine), "busy", False)
-    assert managed.managed._watch() is None
+    assert managed.engine.environment.manager.watch() is None
     until(lambda: not old.exists())
-    assert not alive(running) and managed.managed.look()[1] is managed.managed.State.READY
+    assert (
+        not alive(running)
+        and managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.READY
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,34 +163,39 @@ def test_an_engine_at_work_is_not_disturbed_by_a_repair(managed, monkeypatch):
     ],
 )
 def test_blenders_own_python_is_known(empty, monkeypatch, program, prefix, own):
-    monkeypatch.setattr(empty.managed, "bpy", SimpleNamespace(app=SimpleNamespace(binary_path=program)))
-    monkeypatch.setattr(empty.managed, "sys", SimpleNamespace(prefix=prefix))
-    assert empty.managed.own_python() == (Path(prefix) if own else None)
+    monkeypatch.setattr(
+        empty.engine.environment.manager, "bpy", SimpleNamespace(app=SimpleNamespace(binary_path=program))
+    )
+    monkeypatch.setattr(empty.engine.environment.manager, "sys", SimpleNamespace(prefix=prefix))
+    assert empty.engine.environment.manager.own_python() == (Path(prefix) if own else None)
 
 
 def test_cancel(managed):
     """As in a window: the operator's work has begun, and Cancel is pressed."""
     managed.plan(pip={"hang": 1})
-    managed.managed.install()
+    managed.engine.environment.manager.install()
     until(lambda: (Path(os.environ["FAKE_UV"]) / "calls").exists() and managed.calls()[-1]["step"] == "pip")
     refused(bpy.ops.iseg.environment_install, "being made or removed already")
     shown = draw(managed)
     assert shown.has("Getting packages") and managed.names.ENVIRONMENT_CANCEL in shown.operators
     assert bpy.ops.iseg.environment_cancel() == {"FINISHED"}
-    managed.managed.wait()
+    managed.engine.environment.manager.wait()
     until(lambda: not alive(managed.calls()[-1]["pid"]))
-    assert managed.managed.problem == "" and managed.managed.look()[1] is managed.managed.State.INCOMPLETE
+    assert (
+        managed.engine.environment.standing.Managed.current().problem == ""
+        and managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.INCOMPLETE
+    )
 
 
 def test_disabling_the_extension_cancels_what_is_under_way(managed):
     managed.plan(pip={"hang": 1})
-    job = managed.managed.install()
+    job = managed.engine.environment.manager.install()
     until(lambda: (Path(os.environ["FAKE_UV"]) / "calls").exists() and managed.calls()[-1]["step"] == "pip")
     bpy.ops.preferences.addon_disable(module=MODULE)
     assert job.ended and not [name for name in dir(bpy.types) if name.lower().startswith("iseg")]
     until(lambda: not alive(managed.calls()[-1]["pid"]))
     bpy.ops.preferences.addon_enable(module=MODULE)
-    assert sys.modules[MODULE].engine.environment.manager.look()[1].value == "incomplete"
+    assert sys.modules[MODULE].engine.environment.standing.look()[1].value == "incomplete"
 
 
 # ---- What the preferences show ----
@@ -231,7 +248,7 @@ def draw(iseg: Any) -> Shown:
 
 
 def test_the_choice_is_seen(managed, monkeypatch):
-    preferences = managed.prefs.get()
+    preferences = managed.engine.choice.get()
     shown = draw(managed)
     assert shown.properties == ["choice", "sam"] and shown.has("Not made yet. Install downloads")
     names = managed.names
@@ -245,7 +262,7 @@ def test_the_choice_is_seen(managed, monkeypatch):
     preferences.choice = "MANAGED"
     monkeypatch.setenv("ISEG_ENGINE", "some command")
     assert draw(managed).has("The environment variable ISEG_ENGINE overrides the choice below: some command")
-    assert managed.prefs.engine_command() == (["some", "command"], {})
+    assert managed.engine.choice.engine_command() == (["some", "command"], {})
 
 
 def test_the_report_is_seen(managed):
@@ -302,7 +319,7 @@ def files(managed, engine, monkeypatch, tmp_path) -> Any:
     monkeypatch.setenv("ISEG_CACHE", str(tmp_path / "cache"))
     yield server
     server.open.set()
-    managed.session.close()
+    managed.engine.session.close()
     server.web.shutdown()
     server.thread.join()
     server.web.server_close()
@@ -326,7 +343,7 @@ def test_weights_are_fetched_and_then_listed_as_here(managed, files, tmp_path):
 
 def test_a_download_shows_how_far_it_is_and_can_be_stopped(managed, files, tmp_path):
     files.open.clear()
-    session = managed.session
+    session = managed.engine.session
     task = session.fetch("sam_vit_h")
 
     def halfway():

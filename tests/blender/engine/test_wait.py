@@ -39,14 +39,14 @@ class Client:
 def client(empty, monkeypatch) -> Client:
     made = Client()
     monkeypatch.setenv("ISEG_ENGINE", "an engine that is not there")
-    empty.session.close()
-    monkeypatch.setattr(empty.session.engine, "_client", made)
-    monkeypatch.setattr(empty.session.engine, "_started", empty.prefs.engine_command())
+    empty.engine.session.close()
+    monkeypatch.setattr(empty.engine.session.engine, "_client", made)
+    monkeypatch.setattr(empty.engine.session.engine, "_started", empty.engine.choice.engine_command())
     return made
 
 
 def test_an_answer_that_makes_no_sense_ends_the_task_and_no_other(empty, client, capfd):
-    Ask, engine = empty.engine.Ask, empty.session.engine
+    Ask, engine = empty.tasks.Ask, empty.engine.session.engine
 
     def conversation():
         return (yield Ask("state")).fields["models"]
@@ -66,13 +66,15 @@ def test_an_answer_that_makes_no_sense_ends_the_task_and_no_other(empty, client,
 
 def test_a_training_whose_answer_makes_no_sense_is_over(empty, client):
     thing = monkey()
-    empty.training.train(thing, bpy.context.scene.iseg)
-    client.answer(1, mesh=empty.meshes.known_look(thing).hash, models=[])
-    empty.session.engine.pump()
-    assert empty.status.of(thing).kind.name == "TRAINING"
+    empty.engine.training.train(thing, bpy.context.scene.iseg)
+    client.answer(1, mesh=empty.mesh.cache.known_look(thing).hash, models=[])
+    empty.engine.session.engine.pump()
+    assert empty.engine.status.of(thing).kind.name == "TRAINING"
     client.answer(2)
-    empty.session.engine.pump()
-    assert empty.status.of(thing).kind.name == "INSTANT" and "makes no sense" in empty.session.problem_of(thing)
+    empty.engine.session.engine.pump()
+    assert empty.engine.status.of(thing).kind.name == "INSTANT" and "makes no sense" in empty.engine.session.problem_of(
+        thing
+    )
 
 
 def test_the_model_that_was_asked_for_last_answers(empty, client, monkeypatch, tmp_path):
@@ -81,29 +83,29 @@ def test_the_model_that_was_asked_for_last_answers(empty, client, monkeypatch, t
     old["created"], new["created"] = "2026-01-01T00:00", "2026-02-02T00:00"
     thing = monkey()
     bpy.ops.iseg.click_add(vertex=100)
-    look = empty.meshes.known_look(thing)
-    empty.training.train(thing, bpy.context.scene.iseg)
+    look = empty.mesh.cache.known_look(thing)
+    empty.engine.training.train(thing, bpy.context.scene.iseg)
     client.answer(1, mesh=look.hash, models=[new, old])
-    empty.session.engine.pump()
+    empty.engine.session.engine.pump()
     client.answer(2, **old)
-    empty.session.engine.pump()
+    empty.engine.session.engine.pump()
 
     def known() -> str:
         thing = bpy.context.object
-        assert empty.status.of(thing).sentence.endswith("draft, 2026-01-01 00:00")
-        return empty.queries.model_for(thing, look)[1].preset
+        assert empty.engine.status.of(thing).sentence.endswith("draft, 2026-01-01 00:00")
+        return empty.engine.models.model_for(thing, look)[1].preset
 
     assert known() == "draft"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "trained.blend"))
-    empty.queries.forget()
+    empty.engine.queries.forget()
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "trained.blend"))
     thing = bpy.context.object
-    empty.session.engine.start(empty.queries.finding_models(thing, empty.meshes.look_at(thing)))
+    empty.engine.session.engine.start(empty.engine.queries.finding_models(thing, empty.mesh.cache.look_at(thing)))
     client.answer(3, models=[new, old])
-    empty.session.engine.pump()
+    empty.engine.session.engine.pump()
     assert known() == "draft"
     thing.iseg.trained_model = "../../x y z"
-    assert empty.state.trained_model(thing) is None
+    assert empty.document.parts.trained_model(thing) is None
 
 
 @pytest.mark.parametrize("change", ["deleted", "moved", "another", "loaded"])
@@ -112,13 +114,13 @@ def test_a_training_is_seen_and_cancelled_whatever_is_active(empty, client, chan
     thing.name = "Head"
     if change == "loaded":
         bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))
-    task = empty.training.train(thing, bpy.context.scene.iseg)
-    (name,) = empty.session.trainings
+    task = empty.engine.training.train(thing, bpy.context.scene.iseg)
+    (name,) = empty.engine.session.trainings
     if change == "deleted":
         bpy.ops.object.delete()
     elif change == "moved":
         thing.data.vertices[0].co.x += 1.0
-        empty.meshes.look_at(thing)
+        empty.mesh.cache.look_at(thing)
     elif change == "loaded":
         bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "other.blend"))
     else:
@@ -130,7 +132,7 @@ def test_a_training_is_seen_and_cancelled_whatever_is_active(empty, client, chan
         region=SimpleNamespace(width=300),
     )
     layout = MagicMock()
-    empty.panels.ISEG_PT_main.draw(SimpleNamespace(layout=layout), context)
+    empty.ui.sidebar.ISEG_PT_main.draw(SimpleNamespace(layout=layout), context)
     bars = [call for call in layout.mock_calls if call[0].endswith("progress")]
     assert len(bars) == 1 and bars[0][2]["text"] == "Head: Starting"
     crosses = [call for call in layout.mock_calls if call[0].endswith("operator") and call[1] == (empty.names.CANCEL,)]
@@ -138,7 +140,7 @@ def test_a_training_is_seen_and_cancelled_whatever_is_active(empty, client, chan
     with pytest.raises(RuntimeError, match="This mesh is not being trained"):
         bpy.ops.iseg.cancel()
     assert bpy.ops.iseg.cancel(name=name) == {"FINISHED"}
-    assert task.ended and not empty.session.trainings and not empty.session.problems
+    assert task.ended and not empty.engine.session.trainings and not empty.engine.session.problems
 
 
 class Hand:
@@ -213,18 +215,18 @@ def test_what_is_still_meant_is_edited(empty, client):
     bpy.ops.iseg.click_add(vertex=100)
     hand = Hand(empty, "edit.ISEG_OT_edit", action="DELETE")
     assert hand.press() == {"RUNNING_MODAL"}
-    name = empty.meshes.known_look(thing).hash
+    name = empty.mesh.cache.known_look(thing).hash
     client.answer(1, models=[])
-    empty.session.engine.pump()
+    empty.engine.session.engine.pump()
     answer = {"threshold": 0.5, "milliseconds": 1.0}
     values = np.ones(507, np.float32)
     client.events.append(SimpleNamespace(kind="result", id=2, fields=answer, arrays={"probability": values}))
-    assert hand.tick() == {"FINISHED"} and hand.done == 1 and empty.queries.models[name] == []
+    assert hand.tick() == {"FINISHED"} and hand.done == 1 and empty.engine.models.models[name] == []
 
 
 def test_another_object_is_not_trained(empty, client, monkeypatch):
     monkey()
-    monkeypatch.setattr(empty.live, "look_at", lambda thing: None)  # a large one is being read
+    monkeypatch.setattr(empty.engine.reading, "look_at", lambda thing: None)  # a large one is being read
     hand = Hand(empty, "train.ISEG_OT_train")
     assert hand.press() == {"RUNNING_MODAL"}
     bpy.ops.iseg.part_add()  # does not matter to a training

@@ -49,8 +49,8 @@ def test_a_live_group_is_written_after_every_change(empty, thing):
 def test_a_live_group_is_written_once(empty, thing, monkeypatch):
     """Writing changes the mesh, which leads back to where it is written."""
     written = []
-    write = empty.mesh_io.write_group
-    monkeypatch.setattr(empty.mesh_io, "write_group", lambda *call: written.append(call) or write(*call))
+    write = empty.mesh.vertex_groups.write_group
+    monkeypatch.setattr(empty.mesh.vertex_groups, "write_group", lambda *call: written.append(call) or write(*call))
     bpy.ops.iseg.click_add(vertex=100)
     for _ in range(3):
         settle(empty)
@@ -66,17 +66,17 @@ def test_a_locked_group_stays(empty, thing):
     bpy.ops.iseg.click_add(vertex=100)
     settle(empty)
     assert np.isnan(weights(thing, "Part")).all()
-    assert "is locked: unlock it" in empty.session.problem_of(thing)
+    assert "is locked: unlock it" in empty.engine.session.problem_of(thing)
     thing.vertex_groups["Part"].lock_weight = False
     settle(empty)
-    assert part(thing)[100] > 0.5 and empty.session.problem_of(thing) == ""
+    assert part(thing)[100] > 0.5 and empty.engine.session.problem_of(thing) == ""
 
 
 @pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
 @pytest.mark.parametrize("end", ["cleared", "removed", "excluded", "taken back"])
 def test_a_part_without_clicks_is_an_empty_group(empty, thing, end, mode):
     bpy.ops.object.mode_set(mode=mode)
-    before = empty.state.saved(thing)
+    before = empty.document.snapshot.saved(thing)
     bpy.ops.iseg.click_add(vertex=EYE)
     settle(empty)
     assert part(thing)[EYE] > 0.5
@@ -87,7 +87,7 @@ def test_a_part_without_clicks_is_an_empty_group(empty, thing, end, mode):
     elif end == "excluded":
         bpy.ops.iseg.click_flip()
     else:
-        empty.history.restore(thing, before)  # Esc
+        empty.document.undo.restore(thing, before)  # Esc
     settle(empty)
     assert np.isnan(weights(thing, "Part")).all()
     if end == "excluded":
@@ -111,11 +111,11 @@ def test_a_group_of_another_is_not_overwritten(empty, thing):
     bpy.ops.iseg.click_add(vertex=EYE)
     settle(empty)
     assert np.flatnonzero(part(thing)).tolist() == [7]
-    assert "There was a vertex group Part before: press To Vertex Group" in empty.session.problem_of(thing)
+    assert "There was a vertex group Part before: press To Vertex Group" in empty.engine.session.problem_of(thing)
     bpy.ops.iseg.to_vertex_group()
     bpy.ops.iseg.click_add(vertex=OTHER_EYE)
     settle(empty)
-    assert part(thing)[[EYE, OTHER_EYE]].all() and empty.session.problem_of(thing) == ""
+    assert part(thing)[[EYE, OTHER_EYE]].all() and empty.engine.session.problem_of(thing) == ""
 
 
 def test_every_windows_object_is_answered(empty, thing, monkeypatch):
@@ -124,8 +124,8 @@ def test_every_windows_object_is_answered(empty, thing, monkeypatch):
     bpy.context.scene.collection.objects.link(other)
     bpy.context.view_layer.objects.active = other
     bpy.ops.iseg.click_add(vertex=OTHER_EYE)
-    assert empty.live.actives() == [(bpy.context.scene, other)]
-    monkeypatch.setattr(empty.live, "actives", lambda: [(bpy.context.scene, thing), (bpy.context.scene, other)])
+    assert empty.live.answers.actives() == [(bpy.context.scene, other)]
+    monkeypatch.setattr(empty.live.answers, "actives", lambda: [(bpy.context.scene, thing), (bpy.context.scene, other)])
     settle(empty)
     assert part(thing)[EYE] > 0.5 and part(other)[OTHER_EYE] > 0.5
 
@@ -137,12 +137,12 @@ def test_undo_does_not_forget_a_training(empty, engine):
     bpy.ops.iseg.part_add()
     bpy.ops.ed.undo_push(message="part")
     bpy.ops.iseg.train()
-    name = empty.state.trained_name(bpy.context.object)
+    name = empty.document.parts.trained_name(bpy.context.object)
     bpy.ops.ed.undo()
     bpy.ops.ed.redo()
-    assert empty.state.trained_name(bpy.context.object) == ""
+    assert empty.document.parts.trained_name(bpy.context.object) == ""
     settle(empty)  # begun by the handler of undo, in a window
-    assert empty.state.trained_name(bpy.context.object) == name != ""
+    assert empty.document.parts.trained_name(bpy.context.object) == name != ""
 
 
 def test_a_trained_mesh_is_ready_without_a_click(empty, engine, tmp_path):
@@ -152,21 +152,21 @@ def test_a_trained_mesh_is_ready_without_a_click(empty, engine, tmp_path):
     bpy.ops.iseg.train()
     path = str(tmp_path / "trained.blend")
     bpy.ops.wm.save_as_mainfile(filepath=path)
-    empty.session.close()
+    empty.engine.session.close()
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.wm.open_mainfile(filepath=path)
     settle(empty)
-    assert empty.status.of(bpy.context.object).kind.name == "READY"
+    assert empty.engine.status.of(bpy.context.object).kind.name == "READY"
     bpy.ops.iseg.part_add()
     settle(empty)
-    assert empty.status.of(bpy.context.object).kind.name == "READY"
+    assert empty.engine.status.of(bpy.context.object).kind.name == "READY"
 
     # Another object of the same geometry, as soon as the sidebar has shown it.
     other = bpy.data.objects.new("Other", bpy.context.object.data.copy())
     bpy.context.scene.collection.objects.link(other)
     bpy.context.view_layer.objects.active = other
     settle(empty)
-    assert empty.status.of(other).kind.name == "INSTANT"
-    empty.live.notice(other)
+    assert empty.engine.status.of(other).kind.name == "INSTANT"
+    empty.live.answers.notice(other)
     settle(empty)
-    assert empty.status.of(other).kind.name == "READY"
+    assert empty.engine.status.of(other).kind.name == "READY"

@@ -111,7 +111,7 @@ def whole(iseg, thing, inside) -> np.ndarray:
 
 def test_select(empty, thing):
     inside, before = part(thing), bench(thing)
-    empty.marks.select(thing, look(empty, thing), inside)
+    empty.mesh.attributes.select(thing, look(empty, thing), inside)
     expected = [not element.hide and all_in(element, inside) for element in elements(before)]
     hidden = [vertex.index for vertex in before.verts if vertex.hide]
     for edge_or_face, index in zip(elements(before), range(len(expected)), strict=True):  # beside a hidden vertex
@@ -122,7 +122,7 @@ def test_select(empty, thing):
 
 def test_hide(empty, thing):
     inside, before = part(thing), bench(thing)
-    empty.marks.hide(thing, look(empty, thing), inside)
+    empty.mesh.attributes.hide(thing, look(empty, thing), inside)
     outside = ~inside
     expected = []
     for element in elements(before):
@@ -138,7 +138,7 @@ def test_delete(empty, thing):
     inside = part(thing)
     faces, slow = whole(empty, thing, inside), bench(thing)
     before = places(slow)
-    after = empty.surgery.delete(thing, faces)
+    after = empty.mesh.editing.delete(thing, faces)
     bmesh.ops.delete(slow, geom=[slow.faces[i] for i in faces.tolist()], context="FACES")
     now = bench(thing)
     assert contents(now) == contents(slow)
@@ -152,7 +152,7 @@ def test_extrude(empty, thing):
     faces, slow = whole(empty, thing, inside), bench(thing)
     before, rings = places(slow), [[vertex.index for vertex in face.verts] for face in slow.faces]
     steps = look(empty, thing).normals(faces) * 0.25  # [V, 3]
-    after = empty.surgery.extrude(thing, faces, steps)
+    after = empty.mesh.editing.extrude(thing, faces, steps)
 
     region = [slow.faces[i] for i in faces.tolist()]
     own = {vertex for face in region for vertex in face.verts}
@@ -203,7 +203,7 @@ def test_shape_keys_go_along(empty, thing, action):
         empty.operators.edit.shrink(thing, geometry, inside, 0.5)
     else:
         faces = np.flatnonzero(geometry.within(inside))
-        empty.surgery.extrude(thing, faces, geometry.normals(faces))
+        empty.mesh.editing.extrude(thing, faces, geometry.normals(faces))
     bpy.ops.object.mode_set(mode="OBJECT")
     basis, up = (np.array([point.co[:] for point in key.data]) for key in thing.data.shape_keys.key_blocks)
     np.testing.assert_allclose(up - basis, np.tile([0.0, 0.0, 1.0], (len(basis), 1)), atol=1e-6)
@@ -215,8 +215,8 @@ def test_material_and_face_set(empty, thing):
     faces = whole(empty, thing, inside)
     sets = []
     for number in (2, 3):
-        empty.marks.assign_material(thing, faces, number)
-        assert empty.marks.assign_face_set(thing, faces[number:]) == number
+        empty.mesh.attributes.assign_material(thing, faces, number)
+        assert empty.mesh.attributes.assign_face_set(thing, faces[number:]) == number
         now = bench(thing)
         layer = now.faces.layers.int[".sculpt_face_set"]
         sets.append([face[layer] for face in now.faces])
@@ -232,6 +232,6 @@ def test_attributes_of_another_kind_are_replaced(empty):
     for name, kind, domain in ((".sculpt_face_set", "FLOAT", "POINT"), ("material_index", "FLOAT_VECTOR", "CORNER")):
         thing.data.attributes.new(name, kind, domain)
     faces = np.flatnonzero(geometry.within(inside))
-    assert empty.marks.assign_face_set(thing, faces) == 2
-    empty.marks.assign_material(thing, faces, 1)
+    assert empty.mesh.attributes.assign_face_set(thing, faces) == 2
+    empty.mesh.attributes.assign_material(thing, faces, 1)
     assert [polygon.index for polygon in thing.data.polygons if polygon.material_index == 1] == faces.tolist()

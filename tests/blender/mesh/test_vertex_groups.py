@@ -11,7 +11,7 @@ from support.blender.meshes import MESHES, concave_polygon, monkey
 def test_weights_are_the_engines_answer(empty, engine, make):
     make()
     thing = bpy.context.object
-    count = len(empty.mesh_io.read(thing).vertices)
+    count = len(empty.mesh.arrays.read(thing).vertices)
     clicks = [(count - 1, True), (count // 3, False)]
     for vertex, positive in clicks:
         bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
@@ -26,10 +26,10 @@ def test_weights_are_the_engines_answer(empty, engine, make):
 def test_the_arrays_are_the_mesh(empty):
     """Triangles cover the polygons: same corners, same area, also of a concave one."""
     concave_polygon()
-    geometry = empty.mesh_io.read(bpy.context.object)
+    geometry = empty.mesh.arrays.read(bpy.context.object)
     mesh = bpy.context.object.data
     np.testing.assert_array_equal(geometry.vertices, [v.co[:] for v in mesh.vertices])
-    faces = empty.look.triangles(geometry)
+    faces = empty.mesh.geometry.triangles(geometry)
     corners = geometry.vertices[faces].astype(float)
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
     assert area == pytest.approx(sum(polygon.area for polygon in mesh.polygons), rel=1e-5)
@@ -57,7 +57,7 @@ def test_a_group_is_replaced_in_its_place(empty):
     burst = thing.modifiers.new("Burst", "EXPLODE")
     burst.vertex_group = "B"
     new = np.linspace(0, 1, count, dtype=np.float32)
-    assert empty.mesh_io.write_group(thing, "B", new) == "B"
+    assert empty.mesh.vertex_groups.write_group(thing, "B", new) == "B"
     assert [group.name for group in thing.vertex_groups] == ["A", "B", "C"] and mask.vertex_group == "B"
     np.testing.assert_array_equal(np.nan_to_num(weights(thing, "B")), new)
     assert (cloth.settings.vertex_group_mass, cloth.settings.vertex_group_bending) == ("B", "C")
@@ -93,8 +93,8 @@ def test_hard_and_connected(empty, engine):
     bpy.ops.iseg.to_vertex_group(hard=True)
     hard = np.nan_to_num(weights(thing, "Part"))
     answer = engine_answer(empty, thing, [(100, True)])
-    np.testing.assert_array_equal(hard, answer >= empty.queries.answer_of(thing, part).threshold)
+    np.testing.assert_array_equal(hard, answer >= empty.engine.queries.answer_of(thing, part).threshold)
     part.connected, part.automatic, part.threshold = True, False, 0.01
     bpy.ops.iseg.to_vertex_group()
-    inside = empty.queries.inside_of(thing, part, empty.queries.answer_of(thing, part))
+    inside = empty.engine.queries.inside_of(thing, part, empty.engine.queries.answer_of(thing, part))
     np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), answer * inside)

@@ -76,7 +76,7 @@ def test_beside_the_mesh_nothing_is_clicked(click):
 
 @pytest.mark.parametrize("limit", [0, 100_000], ids=["by one ray an object", "by the scene's ray"])
 def test_what_another_object_hides_is_not_clicked(click, empty, monkeypatch, limit):
-    monkeypatch.setattr(empty.operators.aiming, "RAY_LIMIT", limit)
+    monkeypatch.setattr(empty.viewport.aiming, "RAY_LIMIT", limit)
     bpy.ops.mesh.primitive_plane_add(size=0.6, location=(0.5, 0.5, 2.0))
     bpy.ops.mesh.primitive_cube_add(size=1.0)
     assert not click((0.4, 0.4, 0.5)) and made() == []
@@ -87,7 +87,7 @@ def test_what_another_object_hides_is_not_clicked(click, empty, monkeypatch, lim
 @pytest.mark.parametrize("kind", ["WIRE", "BOUNDS"])
 def test_what_hides_nothing_is_clicked_through(click, empty, monkeypatch, limit, kind):
     """Cutters of a boolean are shown so; behind them, before the mesh, another object may hide it all the same."""
-    monkeypatch.setattr(empty.operators.aiming, "RAY_LIMIT", limit)
+    monkeypatch.setattr(empty.viewport.aiming, "RAY_LIMIT", limit)
     for height in (2.0, 2.5):
         bpy.ops.mesh.primitive_cube_add(size=0.3, location=(0.4, 0.4, height))
         bpy.context.object.display_type = kind
@@ -161,7 +161,7 @@ def test_a_script_is_told_what_to_use(empty, operator):
 
 
 def test_t_swaps_include_and_exclude(empty):
-    pointer = empty.operators.pointer
+    pointer = empty.viewport.preview
     assert pointer.includes(ctrl=False) and not pointer.includes(ctrl=True)
     pointer.swap()
     assert not pointer.includes(ctrl=False) and pointer.includes(ctrl=True)
@@ -182,7 +182,7 @@ def clicking(click, empty):
     click.context.window = SimpleNamespace(cursor_modal_set=shown.append)
     click.context.window_manager = SimpleNamespace(modal_handler_add=shown.append)
     members = {}
-    for kind in reversed(empty.operators.click.ISEG_OT_click.__mro__):
+    for kind in reversed(empty.operators.click_modal.ISEG_OT_click.__mro__):
         if kind.__module__.startswith(empty.__name__):
             members |= {name: value for name, value in vars(kind).items() if callable(value)}
     operator: Any = type("Click", (), members)()
@@ -204,7 +204,7 @@ def clicking(click, empty):
 
     event.begin = begin
     yield event
-    empty.operators.click.stop()
+    empty.operators.click_modal.stop()
 
 
 RUNNING, PASSED = {"RUNNING_MODAL"}, {"PASS_THROUGH"}
@@ -255,16 +255,16 @@ def test_after_an_edit_there_is_no_way_back_to_clicks_on_the_old_mesh(clicking, 
     clicking("LEFTMOUSE", "RELEASE", CORNER)
     thing.modifiers.new("Subdivision", "SUBSURF")
     bpy.ops.object.modifier_apply(modifier="Subdivision")
-    look = empty.meshes.look_at(thing)
+    look = empty.mesh.cache.look_at(thing)
     thing.iseg.topology = look.topology  # as an edit of ours leaves it
-    carried = empty.state.saved(thing)
+    carried = empty.document.snapshot.saved(thing)
     for keys in ({"ctrl": True}, {"ctrl": True, "shift": True}):
         clicking("Z", point=OTHER, **keys)
-        assert empty.state.saved(thing) == carried
+        assert empty.document.snapshot.saved(thing) == carried
     clicking("LEFTMOUSE", point=(-0.2, 0.2, 0.4))
     clicking("LEFTMOUSE", "RELEASE")
     assert len(made()) == 2
-    assert clicking("ESC") == {"CANCELLED"} and empty.state.saved(thing) == carried
+    assert clicking("ESC") == {"CANCELLED"} and empty.document.snapshot.saved(thing) == carried
 
 
 def test_esc_brings_back_what_was_cleared_meanwhile(clicking, empty):
@@ -286,15 +286,15 @@ def test_a_mesh_that_cannot_be_read_ends_it_and_says_so_once(clicking, empty, mo
     def failing(thing):
         raise empty.core.EngineError("No memory.")
 
-    monkeypatch.setattr(empty.operators.click, "surface_known", failing)
+    monkeypatch.setattr(empty.operators.click_modal, "surface_known", failing)
     assert clicking("MOUSEMOVE", "NOTHING", CORNER) == {"FINISHED"}
     assert clicking.begin() == {"CANCELLED"}
     assert clicking.operator.said == ["No memory."] * 2
 
 
 def test_clicking_is_begun_once(empty, monkeypatch):
-    kind = empty.operators.click.ISEG_OT_click
-    monkeypatch.setattr(empty.operators.click, "under_way", lambda: True)
+    kind = empty.operators.click_modal.ISEG_OT_click
+    monkeypatch.setattr(empty.operators.click_modal, "under_way", lambda: True)
     assert "Enter keeps, Esc restores" in kind.refusal(bpy.context)
 
 
@@ -303,7 +303,7 @@ def test_what_is_hidden_is_not_clicked(empty, engine):
     thing = bpy.context.object
     area = next(area for screen in bpy.data.screens for area in screen.areas if area.type == "VIEW_3D")
     context = SimpleNamespace(object=thing, area=area, space_data=area.spaces[0])
-    refusal = empty.operators.aiming.click_refusal
+    refusal = empty.viewport.aiming.click_refusal
     assert refusal(context) == ""
     thing.hide_set(True)
     bpy.context.view_layer.update()
@@ -329,18 +329,18 @@ def test_what_is_shown_outlasts_other_answers(empty, purpose):
     bpy.ops.mesh.primitive_cube_add(size=1.0)
     bpy.ops.iseg.click_add(vertex=0)
     thing = bpy.context.object
-    part, look = thing.iseg.parts[0], empty.meshes.look_at(thing)
-    query = empty.queries.query_of(thing, part, look)
+    part, look = thing.iseg.parts[0], empty.mesh.cache.look_at(thing)
+    query = empty.engine.queries.query_of(thing, part, look)
     answered(empty, query, look)
-    shown = empty.queries.answer_of(thing, part)
+    shown = empty.engine.queries.answer_of(thing, part)
     assert shown is not None
     for other in range(1000):
         answered(empty, query._replace(clicks=((0, True), (other + 1, True))), look, purpose)
         if not purpose and other % 100 == 0:
-            assert empty.queries.answer_of(thing, part) is shown  # the view draws it
-    assert empty.queries.answer_of(thing, part) is shown
-    assert len(empty.queries.answers) < 300 and len(empty.queries.previews) <= 32
-    empty.queries.forget()
+            assert empty.engine.queries.answer_of(thing, part) is shown  # the view draws it
+    assert empty.engine.queries.answer_of(thing, part) is shown
+    assert len(empty.engine.queries.answers) < 300 and len(empty.engine.queries.previews) <= 32
+    empty.engine.queries.forget()
 
 
 def inside(iseg, conversation) -> np.ndarray:
@@ -353,8 +353,8 @@ def inside(iseg, conversation) -> np.ndarray:
 
 def test_a_part_that_is_not_there_yet_is_as_new_ones_are(empty):
     bpy.ops.mesh.primitive_cube_add(size=1.0)
-    part = empty.state.add_part(bpy.context.object)
-    for name, value in vars(empty.queries.NEW_PART).items():
+    part = empty.document.parts.add_part(bpy.context.object)
+    for name, value in vars(empty.engine.queries.NEW_PART).items():
         assert getattr(part, name) == value if name not in ("clicks", "mirror") else not any(getattr(part, name))
 
 
@@ -364,33 +364,33 @@ def test_a_preview_is_what_the_click_gives(empty, engine, before, settings):
     """With mirrored clicks, with only what is connected, and where the first click is still to come."""
     bpy.ops.mesh.primitive_monkey_add()
     thing = bpy.context.object
-    part = empty.state.add_part(thing) if before or settings else None
+    part = empty.document.parts.add_part(thing) if before or settings else None
     for name, value in settings.items():
         setattr(part, name, value)
     for vertex, positive in before:
         bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
-    look, pointer = empty.meshes.look_at(thing), empty.operators.pointer
-    inside(empty, empty.queries.finding_models(thing, look))  # there are no previews before
-    preview = inside(empty, pointer.imagining(thing, part or empty.queries.NEW_PART, look, (0, True), "auto"))
+    look, pointer = empty.mesh.cache.look_at(thing), empty.viewport.preview
+    inside(empty, empty.engine.queries.finding_models(thing, look))  # there are no previews before
+    preview = inside(empty, pointer.imagining(thing, part or empty.engine.queries.NEW_PART, look, (0, True), "auto"))
     bpy.ops.iseg.click_add(vertex=0)
     part = thing.iseg.parts[0]
-    answer = inside(empty, empty.queries.answering(thing, part, look, "auto"))
-    np.testing.assert_array_equal(preview, empty.queries.inside_of(thing, part, answer))
+    answer = inside(empty, empty.engine.queries.answering(thing, part, look, "auto"))
+    np.testing.assert_array_equal(preview, empty.engine.queries.inside_of(thing, part, answer))
     assert preview[0] and not preview.all()
 
 
 def test_a_preview_is_worth_it_where_the_engine_is_quick(empty, engine):
     bpy.ops.mesh.primitive_cube_add(size=1.0)
     thing = bpy.context.object
-    empty.session.close()
-    look, pointer = empty.meshes.look_at(thing), empty.operators.pointer
+    empty.engine.session.close()
+    look, pointer = empty.mesh.cache.look_at(thing), empty.viewport.preview
     pointer.reset()
-    assert not pointer._worth(thing, empty.queries.NEW_PART, look)  # no engine is started for it
-    inside(empty, pointer.imagining(thing, empty.queries.NEW_PART, look, (0, True), "auto"))
+    assert not pointer._worth(thing, empty.engine.queries.NEW_PART, look)  # no engine is started for it
+    inside(empty, pointer.imagining(thing, empty.engine.queries.NEW_PART, look, (0, True), "auto"))
     pointer._preview_took = 1.0
-    assert pointer._worth(thing, empty.queries.NEW_PART, look)
+    assert pointer._worth(thing, empty.engine.queries.NEW_PART, look)
     pointer._preview_took = 1e9
-    assert not pointer._worth(thing, empty.queries.NEW_PART, look)
+    assert not pointer._worth(thing, empty.engine.queries.NEW_PART, look)
     pointer.reset()
 
 
@@ -398,13 +398,16 @@ def test_clicks_that_came_too_fast_are_not_all_answered(empty, engine):
     """The newest counts, and what it takes the place of is no problem."""
     bpy.ops.mesh.primitive_monkey_add()
     thing = bpy.context.object
-    empty.queries.answers.clear()
+    empty.engine.queries.answers.clear()
     for vertex in range(20, 40):
         bpy.ops.iseg.click_add(vertex=vertex)
-        empty.live._refresh()
+        empty.live.answers.refresh()
     for _ in range(3):  # one that was given up is asked for again, where it is the newest
-        empty.live._refresh()
-        while empty.session.engine.busy:
-            empty.session.engine.pump()
-    assert empty.queries.answer_of(thing, thing.iseg.parts[0]) is not None and len(empty.queries.answers) < 10
-    assert empty.session.problems == {} and not empty.live._failed and not empty.live._asking
+        empty.live.answers.refresh()
+        while empty.engine.session.engine.busy:
+            empty.engine.session.engine.pump()
+    assert (
+        empty.engine.queries.answer_of(thing, thing.iseg.parts[0]) is not None
+        and len(empty.engine.queries.answers) < 10
+    )
+    assert empty.engine.session.problems == {} and not empty.live.answers.failed and not empty.live.answers.asking

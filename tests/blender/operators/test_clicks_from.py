@@ -36,7 +36,7 @@ def eyes(empty, engine) -> np.ndarray:
         thing.data.vertices[int(iris)].select = True
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.select_linked()
-    selected = empty.mesh_io.selected(thing)
+    selected = empty.mesh.arrays.selected(thing)
     assert 20 < selected.sum() < 100
     return selected
 
@@ -59,7 +59,7 @@ def test_a_selection_becomes_clicks(empty, eyes, capfd):
 def test_a_vertex_group_becomes_clicks(empty, eyes):
     thing = bpy.context.object
     bpy.ops.object.mode_set(mode="OBJECT")
-    empty.mesh_io.write_group(thing, "Eyes", eyes * 0.7)
+    empty.mesh.vertex_groups.write_group(thing, "Eyes", eyes * 0.7)
     assert bpy.ops.iseg.clicks_from_group() == {"FINISHED"}
     assert iou(region(empty, thing), eyes) > 0.85
     assert thing.iseg.parts[0].name == "Part"  # so that writing the part leaves the group alone
@@ -88,7 +88,7 @@ def test_the_trained_model_is_asked(empty, engine):
     bpy.ops.object.mode_set(mode="EDIT")  # everything is selected
     bpy.ops.iseg.clicks_from_selection()
     bpy.ops.iseg.to_vertex_group()
-    assert [query.model for query in empty.queries.answers][-1] == ("geometric", "draft", 0)
+    assert [query.model for query in empty.engine.queries.answers][-1] == ("geometric", "draft", 0)
     assert len(made(thing)) >= 1
 
 
@@ -123,7 +123,7 @@ def test_refusals_say_why(empty, engine):
 @pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
 def test_weights_are_read_as_they_are(empty, mode):
     thing = monkey()
-    assert not empty.mesh_io.read_group(thing, 0).any()  # no group at all
+    assert not empty.mesh.vertex_groups.read_group(thing, 0).any()  # no group at all
     thing.vertex_groups.new(name="Other").add([1, 2], 1.0, "REPLACE")
     group = thing.vertex_groups.new(name="Group")
     group.add([2, 3], 0.25, "REPLACE")
@@ -131,4 +131,4 @@ def test_weights_are_read_as_they_are(empty, mode):
     bpy.ops.object.mode_set(mode=mode)
     expected = np.zeros(507, np.float32)  # [V]
     expected[[2, 3, 500]] = 0.25, 0.25, 0.75
-    np.testing.assert_array_equal(empty.mesh_io.read_group(thing, group.index), expected)
+    np.testing.assert_array_equal(empty.mesh.vertex_groups.read_group(thing, group.index), expected)

@@ -43,7 +43,7 @@ def counts(thing) -> tuple[int, int]:
 def test_select(empty, thing):
     inside, whole = part_of(empty, thing)
     assert bpy.ops.iseg.edit(action="SELECT") == {"FINISHED"}
-    np.testing.assert_array_equal(empty.mesh_io.selected(thing), inside)
+    np.testing.assert_array_equal(empty.mesh.arrays.selected(thing), inside)
     thing.update_from_editmode()
     chosen = [list(p.vertices) for p in thing.data.polygons if p.select]
     assert chosen == whole
@@ -76,7 +76,7 @@ def test_delete(empty, thing):
     left = {tuple(point) for point in points(thing)}
     assert [tuple(points(thing)[click.vertex]) for click in clicks] == [point for point in clicked if point in left]
     assert clicked[1] in left
-    assert thing.iseg.topology == empty.meshes.look_at(thing).topology
+    assert thing.iseg.topology == empty.mesh.cache.look_at(thing).topology
 
 
 def test_a_click_goes_with_its_vertex(empty, thing):
@@ -117,10 +117,10 @@ def test_the_next_edit_is_of_the_same_part(empty, thing):
         inside, now = part_of(empty, thing)
         assert {tuple(np.round(points(thing)[polygon].mean(axis=0), 5)) for polygon in now} == top
         assert len(now) == len(whole) and len(inside) == counts(thing)[0]
-    asked = len(empty.queries.answers)
+    asked = len(empty.engine.queries.answers)
     bpy.ops.iseg.click_add(vertex=0)  # other clicks are answered for the mesh as it is now
     part_of(empty, thing)
-    assert len(empty.queries.answers) > asked
+    assert len(empty.engine.queries.answers) > asked
 
 
 def sides(polygon: list[int]) -> list[tuple[int, int]]:
@@ -225,12 +225,12 @@ def test_an_operation_that_is_adjusted_works_nothing_out_anew(empty, thing, monk
     """As the panel below does it: undo, and the operator with other values; Blender has said then what has changed."""
     part_of(empty, thing)
     bpy.ops.ed.undo_push(message="before")
-    looks, make = [], empty.meshes.Look
+    looks, make = [], empty.mesh.cache.Look
     bpy.ops.iseg.edit(action="EXTRUDE", distance=0.1)
     bpy.ops.ed.undo_push(message="extruded")
     bpy.ops.ed.undo()
-    monkeypatch.setattr(empty.meshes, "Look", lambda geometry: looks.append(geometry) or make(geometry))
-    monkeypatch.setattr(empty.operators.common.MeshOperator, "fresh", False)
+    monkeypatch.setattr(empty.mesh.cache, "Look", lambda geometry: looks.append(geometry) or make(geometry))
+    monkeypatch.setattr(empty.operators.base.MeshOperator, "fresh", False)
     before = counts(bpy.context.object)
     bpy.ops.iseg.edit(action="EXTRUDE", distance=0.3)
     assert counts(bpy.context.object) > before

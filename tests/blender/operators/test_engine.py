@@ -13,14 +13,14 @@ def test_clear_cache_deletes_models_and_the_mesh_is_untrained(empty, engine):
     assert bpy.ops.iseg.train() == {"FINISHED"}
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group(name="Trained")
-    look = empty.meshes.known_look(thing)
-    assert empty.queries.model_for(thing, look)[1] is not None
+    look = empty.mesh.cache.known_look(thing)
+    assert empty.engine.models.model_for(thing, look)[1] is not None
     assert bpy.ops.iseg.clear_cache() == {"FINISHED"}
-    assert empty.session.freed.startswith("Deleted ") and " MB." in empty.session.freed
-    assert empty.queries.model_for(thing, look)[1] is None and not empty.queries.answers
+    assert empty.engine.session.freed.startswith("Deleted ") and " MB." in empty.engine.session.freed
+    assert empty.engine.models.model_for(thing, look)[1] is None and not empty.engine.queries.answers
     assert bpy.ops.iseg.to_vertex_group(name="Instant") == {"FINISHED"}  # geometry answers
     assert bpy.ops.iseg.clear_cache() == {"FINISHED"}
-    assert empty.session.freed == "Deleted 0 trained models, 0.0 MB."
+    assert empty.engine.session.freed == "Deleted 0 trained models, 0.0 MB."
 
 
 def test_clear_cache_needs_an_engine(empty, monkeypatch):
@@ -32,17 +32,17 @@ def test_clear_cache_needs_an_engine(empty, monkeypatch):
 def test_the_report_tells_what_runs_and_nothing_of_the_mesh(empty, engine, monkeypatch, tmp_path):
     log = tmp_path / "engine.log"
     log.write_bytes(b"an old line\n" + b"x" * 20_000 + b"\nPyTorch was here, in " + os.path.expanduser("~").encode())
-    monkeypatch.setattr(empty.prefs, "log_path", lambda: str(log))
+    monkeypatch.setattr(empty.engine.choice, "log_path", lambda: str(log))
     bpy.ops.mesh.primitive_uv_sphere_add(segments=12, ring_count=8)
     bpy.context.object.name = "Secret"
     bpy.ops.iseg.check_engine()
-    text = empty.bug_report.text()
+    text = empty.engine.bug_report.text()
     for part in (empty.core.__version__, bpy.app.version_string, "Engine: ready", "Teachers at hand: geometric"):
         assert part in text
     assert "PyTorch was here, in ~" in text and "old line" not in text
     assert "Secret" not in text and os.path.expanduser("~") not in text
     assert bpy.ops.iseg.copy_report() == {"FINISHED"}
     log.unlink()
-    assert "(there is none)" in empty.bug_report.text()
-    empty.session.close()
-    assert "not running" in empty.bug_report.text()
+    assert "(there is none)" in empty.engine.bug_report.text()
+    empty.engine.session.close()
+    assert "not running" in empty.engine.bug_report.text()

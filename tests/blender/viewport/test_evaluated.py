@@ -12,12 +12,12 @@ from support.blender.meshes import MESHES, monkey
 def test_triangles_are_those_that_blender_draws(empty, make):
     make()
     thing = bpy.context.object
-    geometry = empty.mesh_io.read(thing)
+    geometry = empty.mesh.arrays.read(thing)
     bpy.ops.object.mode_set(mode="OBJECT")
     mesh = thing.data
     mesh.calc_loop_triangles()
     expected = [list(triangle.vertices) for triangle in mesh.loop_triangles]
-    assert empty.look.triangles(geometry).tolist() == expected
+    assert empty.mesh.geometry.triangles(geometry).tolist() == expected
     np.testing.assert_array_equal(geometry.vertices, [vertex.co[:] for vertex in mesh.vertices])
     assert geometry.edges.tolist() == [list(edge.vertices) for edge in mesh.edges]
 
@@ -28,14 +28,14 @@ def test_a_mesh_that_was_read_before_is_read_as_it_is(empty, make):
     make()
     thing = bpy.context.object
     bpy.ops.object.mode_set(mode="OBJECT")
-    before = empty.mesh_io.read(thing)
-    again = empty.mesh_io.read(thing, before)
+    before = empty.mesh.arrays.read(thing)
+    again = empty.mesh.arrays.read(thing, before)
     assert again.starts is before.starts and again.triangles is before.triangles and again.equals(before)
     others = [before._replace(corners=before.corners[::-1].copy()), before._replace(starts=before.starts[:-1])]
     others += [before._replace(vertices=before.vertices + np.float32(1))]
     junk = np.zeros_like(before.starts)  # [P]
     for other in others:
-        read = empty.mesh_io.read(thing, other._replace(starts=junk[: len(other.starts)], triangles=None))
+        read = empty.mesh.arrays.read(thing, other._replace(starts=junk[: len(other.starts)], triangles=None))
         for field, expected in zip(read, before, strict=True):
             np.testing.assert_array_equal(field, expected)
 
@@ -47,7 +47,7 @@ def test_quads_that_are_not_convex_or_flat(empty):
     mesh.from_pydata(points.tolist(), [], np.arange(400).reshape(-1, 4).tolist())
     mesh.calc_loop_triangles()
     expected = [list(triangle.vertices) for triangle in mesh.loop_triangles]
-    assert empty.look.triangles(empty.mesh_io.arrays(mesh)).tolist() == expected
+    assert empty.mesh.geometry.triangles(empty.mesh.arrays.arrays(mesh)).tolist() == expected
 
 
 def test_hidden_faces_are_not_visible(empty):
@@ -59,11 +59,11 @@ def test_hidden_faces_are_not_visible(empty):
     bpy.ops.object.mode_set(mode="OBJECT")
     hidden = np.arange(len(thing.data.polygons)) % 3 == 0  # [P]
     thing.data.polygons.foreach_set("hide", hidden)
-    look = empty.meshes.look_at(thing)
+    look = empty.mesh.cache.look_at(thing)
     polygon = np.array([triangle.polygon_index for triangle in _triangles(thing.data)])  # [F]
     np.testing.assert_array_equal(look.hidden(), hidden[polygon])
     thing.data.polygons.foreach_set("hide", np.zeros(len(hidden), bool))
-    assert empty.meshes.look_at(thing) is look and look.hidden() is None
+    assert empty.mesh.cache.look_at(thing) is look and look.hidden() is None
 
 
 def _triangles(mesh):
@@ -73,27 +73,27 @@ def _triangles(mesh):
 
 def test_a_large_mesh_is_read_on_a_thread(empty, monkeypatch):
     monkey()
-    monkeypatch.setattr(empty.meshes, "SMALL", 10)
-    thing, engine = bpy.context.object, empty.session.engine
-    task = engine.start(empty.meshes.looking(thing))
-    assert not task.ended and engine.busy and empty.meshes.known_look(thing) is None
+    monkeypatch.setattr(empty.mesh.cache, "SMALL", 10)
+    thing, engine = bpy.context.object, empty.engine.session.engine
+    task = engine.start(empty.mesh.cache.looking(thing))
+    assert not task.ended and engine.busy and empty.mesh.cache.known_look(thing) is None
     engine.wait(task, 30)
-    assert task.result is empty.meshes.known_look(thing) and not engine.busy
-    assert engine.start(empty.meshes.looking(thing)).ended  # it is known, and has not changed
-    cancelled = engine.start(empty.meshes.looking(thing, fresh=True))
+    assert task.result is empty.mesh.cache.known_look(thing) and not engine.busy
+    assert engine.start(empty.mesh.cache.looking(thing)).ended  # it is known, and has not changed
+    cancelled = engine.start(empty.mesh.cache.looking(thing, fresh=True))
     assert cancelled.ended and cancelled.result is task.result
     for vertex in thing.data.vertices:
         vertex.co.x += 1
-    cancelled = engine.start(empty.meshes.looking(thing, fresh=True))
+    cancelled = engine.start(empty.mesh.cache.looking(thing, fresh=True))
     engine.cancel(cancelled)
     assert cancelled.ended and type(cancelled.error).__name__ == "Cancelled" and not engine.busy
 
 
 def test_work_that_fails_is_an_error_with_a_remedy(empty):
     def failing():
-        yield empty.engine.Work(lambda: 1 / 0)
+        yield empty.tasks.Work(lambda: 1 / 0)
 
-    engine = empty.session.engine
+    engine = empty.engine.session.engine
     task = engine.start(failing())
     engine.wait(task, 30)
     assert "ZeroDivisionError" in str(task.error) and "report it" in str(task.error)
@@ -111,12 +111,12 @@ def test_where_the_points_of_a_surface_come_from(empty, kinds):
     for kind in kinds:
         thing.modifiers.new(kind, kind)
     bpy.context.view_layer.update()
-    look, before = empty.meshes.look_at(thing), ids()
+    look, before = empty.mesh.cache.look_at(thing), ids()
     evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    geometry = empty.mesh_io.arrays(evaluated.data)
-    rest = empty.seen.rest_places(thing)  # [S, 3]
-    task = empty.session.engine.start(empty.seen.tracing(look, geometry, rest))
-    empty.session.engine.wait(task, 60)
+    geometry = empty.mesh.arrays.arrays(evaluated.data)
+    rest = empty.viewport.evaluated.rest_places(thing)  # [S, 3]
+    task = empty.engine.session.engine.start(empty.viewport.evaluated.tracing(look, geometry, rest))
+    empty.engine.session.engine.wait(task, 60)
     origin, points = task.result, geometry.vertices  # [S, 3]
     assert ids() == before and not thing.add_rest_position_attribute
     assert len(origin.source) == len(points) and len(origin.shown) == len(look.vertices)
@@ -146,45 +146,45 @@ def settle(engine) -> None:
 
 def test_the_surface_follows_its_modifiers(empty, monkeypatch):
     """The mesh below until it is known where the points come from; then the surface, in every pose."""
-    monkeypatch.setattr(empty.seen, "QUICK", 1e9)
-    monkeypatch.setattr(bpy.app.timers, "register", lambda call, **_: call())
+    monkeypatch.setattr(empty.viewport.evaluated, "QUICK", 1e9)
+    monkeypatch.setattr(empty.timers.Timers, "begin", lambda self, timer, **_: timer())
     monkey()
-    thing, engine = bpy.context.object, empty.session.engine
-    look = empty.meshes.look_at(thing)
-    assert empty.seen.surface_of(thing, look).points is look.vertices
+    thing, engine = bpy.context.object, empty.engine.session.engine
+    look = empty.mesh.cache.look_at(thing)
+    assert empty.viewport.evaluated.surface_of(thing, look).points is look.vertices
     modifier = thing.modifiers.new("Mirror", "MIRROR")
     bpy.context.view_layer.update()
-    empty.seen.surface_of(thing, look)  # begins to find out
+    empty.viewport.evaluated.surface_of(thing, look)  # begins to find out
     settle(engine)
-    assert empty.seen.surface_of(thing, look).source is not None
-    surface = empty.seen.surface_of(thing, look)
-    assert len(surface.points) > len(look.vertices) and empty.seen.surface_of(thing, look) is surface
+    assert empty.viewport.evaluated.surface_of(thing, look).source is not None
+    surface = empty.viewport.evaluated.surface_of(thing, look)
+    assert len(surface.points) > len(look.vertices) and empty.viewport.evaluated.surface_of(thing, look) is surface
     offset = thing.modifiers.new("Displace", "DISPLACE")
     offset.strength = 0.5
     bpy.context.view_layer.update()
-    empty.seen.surface_of(thing, look)  # begins to find out
+    empty.viewport.evaluated.surface_of(thing, look)  # begins to find out
     settle(engine)
-    assert empty.seen.surface_of(thing, look).source is not None
-    assert not np.allclose(empty.seen.surface_of(thing, look).points, surface.points)
+    assert empty.viewport.evaluated.surface_of(thing, look).source is not None
+    assert not np.allclose(empty.viewport.evaluated.surface_of(thing, look).points, surface.points)
     modifier.show_viewport = False
     bpy.context.view_layer.update()
-    moved = empty.seen.surface_of(thing, look)  # now the modifiers only move vertices
+    moved = empty.viewport.evaluated.surface_of(thing, look)  # now the modifiers only move vertices
     assert moved.source is None and len(moved.points) == len(look.vertices)
     assert not np.allclose(moved.points, look.vertices)
 
 
 def test_dots_stay_on_their_vertices_when_those_move(empty, monkeypatch):
-    monkeypatch.setattr(empty.seen, "QUICK", 1e9)
-    monkeypatch.setattr(bpy.app.timers, "register", lambda call, **_: call())
+    monkeypatch.setattr(empty.viewport.evaluated, "QUICK", 1e9)
+    monkeypatch.setattr(empty.timers.Timers, "begin", lambda self, timer, **_: timer())
     monkey()
     thing, mesh = bpy.context.object, bpy.context.object.data
     thing.modifiers.new("Subdivision", "SUBSURF").levels = 1  # has the mesh's own vertices first
     for _ in range(2):
         bpy.context.view_layer.update()
-        look = empty.meshes.look_at(thing)
-        empty.seen.surface_of(thing, look)  # begins to find out
-        settle(empty.session.engine)
-        surface = empty.seen.surface_of(thing, look)
+        look = empty.mesh.cache.look_at(thing)
+        empty.viewport.evaluated.surface_of(thing, look)  # begins to find out
+        settle(empty.engine.session.engine)
+        surface = empty.viewport.evaluated.surface_of(thing, look)
         shown = [surface.point_of(vertex) for vertex in range(len(mesh.vertices))]
         np.testing.assert_array_equal(look.vertices[shown], look.vertices)  # two of them lie at one place
         evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
@@ -192,4 +192,4 @@ def test_dots_stay_on_their_vertices_when_those_move(empty, monkeypatch):
         for vertex in mesh.vertices:  # what was left is right now, and far away
             vertex.co.x = 5 - vertex.co.x
         mesh.update()
-        empty.meshes.versions[mesh.session_uid] += 1  # as Blender says
+        empty.mesh.cache.versions[mesh.session_uid] += 1  # as Blender says

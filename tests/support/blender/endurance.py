@@ -9,7 +9,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import bpy
@@ -69,13 +69,16 @@ def cycles(count: int) -> str:
             bpy.ops.iseg.click_add(vertex=number % 8)
             bpy.ops.iseg.to_vertex_group()
         iseg: Any = sys.modules[MODULE]
+        iseg.timers.bpy = SimpleNamespace(
+            app=SimpleNamespace(background=False, timers=bpy.app.timers)
+        )  # as with a window
         for timer in (
             iseg.engine.pump.pump,
             iseg.live.answers.refresh,
-            iseg.engine.environment.manager._watch,
+            iseg.engine.environment.manager.watch,
             iseg.viewport.tool._watch,
         ):
-            bpy.app.timers.register(timer, first_interval=60.0, persistent=True)  # as with a window
+            iseg.timers.Timers.current().begin(timer, after=60.0, persistent=True)
         assert len(left_behind()["timers"]) == 4
         bpy.ops.preferences.addon_disable(module=MODULE)
         left = {kind: names for kind, names in left_behind().items() if names}
