@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -10,16 +11,23 @@ import torch
 from ..clicks.click import Granularity, VertexClicks, first_included
 from ..errors import ModelFileError
 from ..network import Decoder
-from ..parts.candidates import OFF_MIDDLE, PartFinder, region_score
+from ..parts.candidates import PartFinder, region_score
 from ..parts.corrections import Corrections
 from ..storage.trained_model import Model
 from ..system.device import has_fast_bf16, pick_device, threads_for
 from ..teachers.registry import is_geometric
 
-LEAST_OVERLAP = 1e-3  # of regions that share nothing
-# Weight of the overlap with the student's answer, against the score of a region's border and size. The geometric
-# teacher chose by that very score: its student only breaks near ties. Other teachers saw what geometry cannot know.
-TIE_BREAK, TRUST = 0.02, 8.0
+
+@dataclass(frozen=True)
+class OverlapWeights:
+    """What a region's overlap with the student's answer weighs against its score as a candidate.
+
+    Cost of a region = score - weight * log(max(IoU with the probabilities, least)).
+    """
+
+    geometric: float = 0.02  # of a geometric teacher's student: the teacher chose by that very score; it breaks ties
+    other: float = 8.0  # of any other teacher's: it saw what geometry cannot know
+    least: float = 1e-3  # IoU that is counted for regions that share nothing
 
 
 class Student:
@@ -51,7 +59,7 @@ class Student:
         self._features = torch.from_numpy(model.features).to(self.device)  # [P, d]
         with torch.inference_mode():
             self._prepared = self._decoder.precompute(self._features.to(self._kind))
-        self._trusted = not is_geometric(model.info.get("teacher"))
+        self._geometric = is_geometric(model.info.get("teacher"))
         self._worker = ThreadPoolExecutor(1, "decoder")
         self._last: tuple[tuple, Future[np.ndarray]] = ((), Future())
 
@@ -95,28 +103,33 @@ class Student:
 
         def propose(clicks: VertexClicks) -> np.ndarray:
             finder.candidates(first_included(clicks))  # and remembered, while the student is at work
-            return snap(finder, first_included(clicks), self.probability(clicks, granularity), self._trusted)
+            return snap(finder, first_included(clicks), self.probability(clicks, granularity), self._geometric)
 
         return Corrections(finder, propose, lambda clicks: self.probability(clicks, granularity) >= 0.5)
 
 
-def snap(finder: PartFinder, vertex: int, probability: np.ndarray, trusted: bool) -> np.ndarray:
-    """The region that the student's answer means: a candidate of the click or, of a trusted student, its own. [P] bool
+def snap(
+    finder: PartFinder,
+    vertex: int,
+    probability: np.ndarray,
+    geometric: bool,
+    weights: OverlapWeights = OverlapWeights(),
+) -> np.ndarray:
+    """Region that the student's probability [P] means: a candidate of the click on `vertex`, or its own. [P] bool
 
-    The student knows roughly which part, the geometry where parts end. Each region pays for its border and size (as
-    among the candidates) and, by a weight, for what it does not share with the student: - log of their overlap.
+    geometric: whether the student's teacher is; its own region then does not count. The student knows roughly which
+    part, the geometry where parts end: see OverlapWeights.
     """
     surface, found = finder.surface, finder.candidates(vertex)
     regions, scores = found.regions, found.scores  # [N, P], [N]
-    if trusted:
+    if not geometric:
         own = probability >= 0.5  # [P]
         regions = np.concatenate([regions, own[None]])  # [N + 1, P]
         off = surface.depth.off_middle(own, vertex)[0]
-        scores = np.append(
-            scores, region_score(surface.cut(own), surface.mass[own].sum()) + OFF_MIDDLE * off
-        )  # [N + 1]
+        score = region_score(surface.cut(own), surface.mass[own].sum(), finder.settings)
+        scores = np.append(scores, score + finder.settings.off_middle * off)  # [N + 1]
     overlap = np.minimum(regions, probability) @ surface.mass  # [N]
     union = np.maximum(regions, probability) @ surface.mass  # [N]
-    iou = np.maximum(overlap / np.maximum(union, 1e-12), LEAST_OVERLAP)  # [N]
-    cost = scores - (TRUST if trusted else TIE_BREAK) * np.log(iou)  # [N]
+    iou = np.maximum(overlap / np.maximum(union, 1e-12), weights.least)  # [N]
+    cost = scores - (weights.geometric if geometric else weights.other) * np.log(iou)  # [N]
     return regions[int(cost.argmin())].copy()

@@ -12,39 +12,52 @@ import numpy as np
 from ..clicks.click import Granularity
 from .surface import Surface
 
-AREA_RANGE = (0.002, 0.98)  # fractions of the surface that a proposed part may have
-WINDOW = 0.1  # half width, in logit area, within which a candidate must be the lowest
-PER_FIELD = 5  # candidates kept of each field
-SOFTENING = 0.03  # keeps a free border from beating everything
-REMEMBERED = 256  # clicks whose fields are kept
-LEAST_VERTICES = 8  # a mesh of fewer has no proper part
-TYPICAL_AREA = 0.08  # prior of a part's size, as a fraction of the surface
-SIZE_PRIOR = 0.3
-OFF_MIDDLE = 2.0  # price of a region at whose border the click lies; more gains little and makes answers unstable
-STEP = 0.7  # a finer part has less than this times the area; a coarser one more than this times less
+
+@dataclass(frozen=True)
+class CandidateSettings:
+    """What the score of a candidate weighs, and which prefixes are candidates. Areas are fractions of the surface.
+
+    Score = border energy + size_prior * log(area / typical_area)^2 + off_middle * (how far off its middle the click
+    lies, 0..1), where border energy = log(cut / sqrt(min(area, 1 - area)) + softening).
+    """
+
+    size_prior: float = 0.3
+    typical_area: float = 0.08
+    off_middle: float = 2.0  # more gains little and makes answers unstable
+    softening: float = 0.03  # keeps a border that costs nothing from beating everything
+    area_range: tuple[float, float] = (0.002, 0.98)  # of a candidate
+    window: float = 0.1  # half width, in logit area, within which a candidate's border must be the cheapest
+    per_field: int = 5  # candidates kept of each field
+    least_vertices: int = 8  # a mesh of fewer has no proper part
+    area_step: float = 0.7  # a finer part has less than this times the area; a coarser one more than this times less
+    remembered: int = 256  # clicks whose fields and candidates are kept
+
+
+DEFAULTS = CandidateSettings()
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Regions that a click may mean, with their scores (lower is better) and areas (fractions of the surface).
-
-    A score is what the region's border and size cost, and that the click lies off its middle.
-    """
+    """Regions that a click may mean, with their scores (lower is better) and areas (fractions of the surface)."""
 
     regions: np.ndarray  # [N, P] bool
     scores: np.ndarray  # [N]
     areas: np.ndarray  # [N]
+    area_step: float = DEFAULTS.area_step
 
     def best(self, granularity: Granularity = Granularity.PART) -> int:
-        """Place of the best region of a granularity: part is the best of all; fine and whole are the best of clearly
-        smaller and clearly larger area, or part where there is none."""
+        """Index of the best region of a granularity.
+
+        part is the best of all; fine and whole are the best of clearly smaller and clearly larger area, or part where
+        there is none.
+        """
         return self._best[granularity]
 
     @cached_property
     def _best(self) -> dict[Granularity, int]:
         part = int(self.scores.argmin())
-        area = self.areas[part]
-        fitting = {Granularity.FINE: self.areas < STEP * area, Granularity.WHOLE: self.areas > area / STEP}  # [N] each
+        area, step = self.areas[part], self.area_step
+        fitting = {Granularity.FINE: self.areas < step * area, Granularity.WHOLE: self.areas > area / step}  # [N] each
         return {Granularity.PART: part} | {
             granularity: int(np.where(fits, self.scores, np.inf).argmin()) if fits.any() else part
             for granularity, fits in fitting.items()
@@ -56,57 +69,70 @@ class Candidates:
 
 
 class PartFinder:
-    """A surface and what is known of the clicks on it: fields and candidates, computed once a vertex."""
+    """Fields and candidates of the clicks on a surface, computed once a vertex.
 
-    def __init__(self, surface: Surface):
-        fields = lru_cache(maxsize=REMEMBERED)(surface.fields)
-        self.surface = surface
-        self.fields = fields  # vertex -> [T, P]
-        # vertex -> Candidates. It knows no self: a cycle would keep a model in memory long after its last use.
-        self.candidates = lru_cache(maxsize=REMEMBERED)(lambda vertex: find_candidates(surface, vertex, fields(vertex)))
+    fields(vertex) -> [T, P] and candidates(vertex) -> Candidates are LRU caches.
+    """
+
+    def __init__(self, surface: Surface, settings: CandidateSettings = DEFAULTS):
+        fields = lru_cache(maxsize=settings.remembered)(surface.fields)
+        self.surface, self.settings = surface, settings
+        self.fields = fields
+        # It knows no self: a cycle would keep a model in memory long after its last use.
+        self.candidates = lru_cache(maxsize=settings.remembered)(
+            lambda vertex: find_candidates(surface, vertex, fields(vertex), settings)
+        )
 
 
-def find_candidates(surface: Surface, vertex: int, fields: np.ndarray) -> Candidates:
-    """Candidate parts that hold `vertex`, from its fields [T, P]; its shell too, unless that is the whole mesh."""
+def find_candidates(
+    surface: Surface, vertex: int, fields: np.ndarray, settings: CandidateSettings = DEFAULTS
+) -> Candidates:
+    """Candidate parts that hold `vertex`, from its fields [T, P]; its connected component too, unless that is all."""
     shell = np.flatnonzero(surface.shells == surface.shells[vertex])  # [n]
     nothing = np.zeros(surface.vertex_count, dtype=bool)  # [P]
     regions, scores, areas = [], [], []
-    if len(shell) < surface.vertex_count or len(shell) < LEAST_VERTICES:
+    if len(shell) < surface.vertex_count or len(shell) < settings.least_vertices:
         regions.append(nothing.copy())
         regions[0][shell] = True
         areas.append(surface.mass[shell].sum())
-        scores.append(region_score(np.zeros(1), np.array(areas))[0])
+        scores.append(region_score(np.zeros(1), np.array(areas), settings)[0])
     order, ranks = by_closeness(fields, shell)  # [T, n], [T, P]
     cuts = sweep(surface, order, ranks, nothing)  # [T, n]
     sizes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
-    rows, ends = local_minima(sizes, border_energy(cuts, sizes))  # [n] each
+    rows, ends = local_minima(sizes, border_energy(cuts, sizes, settings.softening), settings)  # [n] each
     regions.extend(ranks[rows] <= ends[:, None])
-    scores.extend(region_score(cuts[rows, ends], sizes[rows, ends]))
+    scores.extend(region_score(cuts[rows, ends], sizes[rows, ends], settings))
     areas.extend(sizes[rows, ends])
-    if not regions:  # a border that is nowhere cheap: the smallest honest answer is the click's whole shell
+    if not regions:  # a border that is nowhere cheap: the smallest honest answer is the click's whole component
         regions, scores, areas = [surface.shells == surface.shells[vertex]], [0.0], [1.0]
     off = np.array([surface.depth.off_middle(region, vertex)[0] for region in regions])  # [N]
-    return Candidates(np.array(regions), np.array(scores) + OFF_MIDDLE * off, np.array(areas))
+    scores = np.array(scores) + settings.off_middle * off  # [N]
+    return Candidates(np.array(regions), scores, np.array(areas), settings.area_step)
 
 
-def border_energy(cut: np.ndarray, area: np.ndarray) -> np.ndarray:
-    """log(cut / sqrt(min(a, 1 - a)) + SOFTENING): scale-free cost of the borders of regions of area a. [N]"""
-    return np.log(cut / np.sqrt(np.maximum(np.minimum(area, 1 - area), 1e-12)) + SOFTENING)
+def border_energy(cut: np.ndarray, area: np.ndarray, softening: float = DEFAULTS.softening) -> np.ndarray:
+    """Scale-free cost of the borders of regions: log(cut / sqrt(min(a, 1 - a)) + softening). [N]
+
+    Of a length and an area, the isoperimetric ratio; on the edge graph it plays the part of the Cheeger ratio.
+    """
+    return np.log(cut / np.sqrt(np.maximum(np.minimum(area, 1 - area), 1e-12)) + softening)
 
 
-def size_cost(area: np.ndarray) -> np.ndarray:
-    """Prior of a part's size. [N]"""
-    return SIZE_PRIOR * np.log(np.maximum(area, 1e-12) / TYPICAL_AREA) ** 2
+def size_cost(area: np.ndarray, settings: CandidateSettings = DEFAULTS) -> np.ndarray:
+    """Cost of areas that a part seldom has: log-normal prior. [N]"""
+    return settings.size_prior * np.log(np.maximum(area, 1e-12) / settings.typical_area) ** 2
 
 
-def region_score(cut: np.ndarray, area: np.ndarray) -> np.ndarray:
-    """How little regions look like parts, whatever was clicked: energy of the border plus the prior of the size. [N]"""
-    return border_energy(cut, area) + size_cost(area)
+def region_score(cut: np.ndarray, area: np.ndarray, settings: CandidateSettings = DEFAULTS) -> np.ndarray:
+    """Score of regions without the click's place in them: energy of the border plus cost of the size. [N]"""
+    return border_energy(cut, area, settings.softening) + size_cost(area, settings)
 
 
 def by_closeness(fields: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The vertices `members` [n], closest first by each field [T, P]: [T, n]; and the place of every vertex there, n
-    for those that are no members: [T, P]."""
+    """Sort the vertices `members` [n] by each field [T, P], closest first.
+
+    Returns the order [T, n] and every vertex's rank in it [T, P], n for those that are no members.
+    """
     order = members[np.argsort(-fields.take(members, axis=1), axis=1)]  # [T, n] a stable sort takes thrice as long
     ranks = np.full(fields.shape, len(members))  # [T, P]
     for rank, vertices in zip(ranks, order, strict=True):
@@ -115,9 +141,9 @@ def by_closeness(fields: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, n
 
 
 def sweep(surface: Surface, order: np.ndarray, ranks: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """Border cost of `region` [P] bool after the first vertex of each order, the first two, ... have been flipped.
+    """Cut of `region` [P] bool after the first vertex of each order, the first two, ... have been flipped. [T, n]
 
-    order [T, n], ranks [T, P]: as `by_closeness` gives them. [T, n]
+    order [T, n], ranks [T, P]: as `by_closeness` gives them.
     """
     i, j = surface.ends  # [E] each
     sums, count = len(order), order.shape[1] + 1
@@ -133,42 +159,47 @@ def sweep(surface: Surface, order: np.ndarray, ranks: np.ndarray, region: np.nda
     return np.maximum(surface.boundary_cost[crossing].sum() + np.cumsum(steps, axis=1), 0.0)  # [T, n]
 
 
-def local_minima(area: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Prefixes whose energy [T, n] is the lowest within WINDOW of logit area [T, n]: rows and ends, best scores first.
+def local_minima(
+    area: np.ndarray, energy: np.ndarray, settings: CandidateSettings = DEFAULTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Prefixes whose energy [T, n] is the lowest within a window of logit area [T, n]: rows and ends, [m] int each.
 
-    At most PER_FIELD of each row. The logit treats a region and what it leaves alike: nearly everything but a handle is
-    as distinct as the handle.
+    At most `per_field` of each row, those of the best score first. The logit treats a region and what it leaves alike:
+    nearly everything but a handle is as distinct as the handle.
     """
     clipped = np.clip(area, 1e-12, 1 - 1e-9)  # [T, n] ascending
-    rows, ends = lowest_within(np.log(clipped / (1 - clipped)), energy, WINDOW)  # [m] each
+    rows, ends = lowest_within(np.log(clipped / (1 - clipped)), energy, settings.window)  # [m] each
     size = area[rows, ends]  # [m]
-    fits = (size > AREA_RANGE[0]) & (size < AREA_RANGE[1])  # [m]
+    fits = (size > settings.area_range[0]) & (size < settings.area_range[1])  # [m]
     rows, ends, size = rows[fits], ends[fits], size[fits]  # [m] each
-    kept = cheapest(rows, energy[rows, ends] + size_cost(size), PER_FIELD)  # [e]
+    kept = cheapest(rows, energy[rows, ends] + size_cost(size, settings), settings.per_field)  # [e]
     return rows[kept], ends[kept]
 
 
-def lowest_within(place: np.ndarray, energy: np.ndarray, window: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where energy [T, n] is finite and the lowest of all in its row within `window` of its ascending place [T, n].
+def lowest_within(position: np.ndarray, energy: np.ndarray, window: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where energy [T, n] is finite and the lowest of its row within `window` of its ascending position [T, n].
 
-    Rows and columns, [m] int each, in their order.
+    Rows and columns in their order, [m] int each.
     """
-    rows, count = place.shape
-    apart = np.arange(rows)[:, None] * (np.ptp(place) + 2 * window)  # [T, 1] so that rows never meet
-    place, energy = (place + apart).ravel(), energy.ravel()  # [T n] each
+    rows, count = position.shape
+    apart = np.arange(rows)[:, None] * (np.ptp(position) + 2 * window)  # [T, 1] so that rows never meet
+    position, energy = (position + apart).ravel(), energy.ravel()  # [T n] each
     # Most are not even lower than their neighbours.
-    first = np.append((place[:-1] + window < place[1:]) | (energy[:-1] <= energy[1:]), True)  # [T n]
-    second = np.append(True, (place[1:] - window > place[:-1]) | (energy[1:] <= energy[:-1]))  # [T n]
+    first = np.append((position[:-1] + window < position[1:]) | (energy[:-1] <= energy[1:]), True)  # [T n]
+    second = np.append(True, (position[1:] - window > position[:-1]) | (energy[1:] <= energy[:-1]))  # [T n]
     at = np.flatnonzero(first & second & np.isfinite(energy))  # [m]
-    low = np.searchsorted(place, place[at] - window)  # [m] first of each window
-    high = np.searchsorted(place, place[at] + window, side="right")  # [m] one past the last
+    low = np.searchsorted(position, position[at] - window)  # [m] first of each window
+    high = np.searchsorted(position, position[at] + window, side="right")  # [m] one past the last
     ends = np.stack([low, high], axis=1).ravel()  # [2 m]
     at = at[energy[at] <= np.minimum.reduceat(np.append(energy, np.inf), ends)[::2]]
     return np.divmod(at, count)
 
 
 def cheapest(rows: np.ndarray, cost: np.ndarray, count: int) -> np.ndarray:
-    """Of the entries [n] of each row (ascending numbers [n]) at most `count` of least cost [n], those first. [m] int"""
+    """Indices of at most `count` entries of least cost [n] of each row, cheapest first. [m] int
+
+    rows [n]: number of each entry's row, ascending.
+    """
     order = np.lexsort((cost, rows))  # [n] stable
-    place = np.arange(len(rows)) - np.searchsorted(rows, rows)  # [n] in its row
-    return order[place < count]
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)  # [n] in its row
+    return order[rank < count]

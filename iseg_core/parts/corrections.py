@@ -7,6 +7,7 @@ Of these answers the one is taken for which all clicks made so far lie best in t
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,23 +16,38 @@ from ..clicks.click import Granularity, VertexClick, VertexClicks, first_include
 from .candidates import PartFinder, border_energy, by_closeness, cheapest, lowest_within, sweep
 from .surface import Surface
 
-SIZE_PRIOR = (0.2, 0.2, 0.4)  # weight of the expected size of a change: at the second click, the third, all others
-DEPTH_TO_AREA = 4.0  # area of an error of depth d is about 4 d^2: somewhat more than a disc
-WINDOW = 0.1  # half width, in log area of the change, within which a stop of the growth must be the cheapest
-PER_FIELD = 3  # stops kept of each order of growth
-ALIKE = 0.05  # answers that differ by less than this share of the expected change count as one
-RIM = (1.0, 3.0)  # distance to the click, against that to the border, along which late changes grow
-OFF_MIDDLE = 3.0  # price of an answer for which the click lies at the border of the error
-EARLIER = 0.5  # how much an earlier click's place in its error counts against the last one's
-RECENT = 3  # clicks, beside the first, whose places count
-DEEPER_ERROR = 1.0  # weight of the log by which an error that was not clicked would lie deeper than the clicked one
-TOO_LARGE = 0.98  # a region of more than this fraction of the surface is hardly meant
-TOO_LARGE_PENALTY = 9.0
-LEAST_CHANGE = 1e-6  # of the surface: less is no region
-CRUMB = 0.01  # pieces of less than this fraction of the surface, without a click, are flipped
-
 BLOCK = 250_000  # multiplications in a product; more would wake threads, which then spin beside the student
-REMEMBERED = 4096  # answers kept: those to all training clicks of a mesh, which every view asks again
+
+
+@dataclass(frozen=True)
+class CorrectionSettings:
+    """What the cost of an answer to a correcting click weighs, and which changes are tried.
+
+    Cost = border energy (as of the candidates) + size_prior * log(change / expected change)^2 + too_large_cost where it
+    is + for each click that counts: off_middle * (how far off the middle of its error it lies, 0..1) + deeper_error *
+    log(depth of the deepest error of the other kind / depth of the click), where that is deeper.
+    """
+
+    size_prior: tuple[float, ...] = (0.2, 0.2, 0.4)
+    """At the second click, the third, all others: first corrections still choose between parts, later mend borders."""
+    off_middle: float = 3.0
+    deeper_error: float = 1.0
+    earlier: float = 0.5  # how much an earlier click's place in its error counts against the last one's
+    recent: int = 3  # clicks, beside the first, whose places count
+    too_large: float = 0.98  # a region of more than this fraction of the surface is hardly meant
+    too_large_cost: float = 9.0
+    area_per_depth: float = 4.0  # the expected change of a click of depth d is 4 d^2: somewhat more than a disc
+    least_change: float = 1e-6  # fraction of the surface; less is no region
+    window: float = 0.1  # half width, in log area of the change, within which a stop of the growth must be the cheapest
+    per_field: int = 3  # stops kept of each order of growth
+    alike: float = 0.05  # answers that differ by less than this share of the expected change count as one
+    rim: tuple[float, ...] = (1.0, 3.0)
+    """Distance to the click, against that to the border, along which the changes of a third and later click grow."""
+    crumb: float = 0.01  # fraction of the surface; smaller pieces without a click are flipped
+    remembered: int = 4096  # answers kept: those to all training clicks of a mesh, which every view asks again
+
+
+DEFAULTS = CorrectionSettings()
 
 
 class Step(NamedTuple):
@@ -41,15 +57,15 @@ class Step(NamedTuple):
     click: VertexClick
 
 
-class Size(NamedTuple):
-    """What a click's depth says about the change that it asks for."""
+class Answers(NamedTuple):
+    """N regions that may answer a click."""
 
-    area: float  # fraction of the surface
-    weight: float  # how much that counts: first corrections still choose between parts, later ones mend borders
+    regions: np.ndarray  # [N, P] bool
+    energies: np.ndarray  # [N] their cost without that of the clicks' places
 
 
-class Judged(NamedTuple):
-    """An answer and what it costs to believe in it."""
+class Explanation(NamedTuple):
+    """An answer with its whole cost."""
 
     region: np.ndarray  # [P] bool
     cost: float
@@ -68,8 +84,9 @@ class Corrections:
         finder: PartFinder,
         propose: Callable[[VertexClicks], np.ndarray],
         student: Callable[[VertexClicks], np.ndarray] | None = None,
+        settings: CorrectionSettings = DEFAULTS,
     ):
-        self._finder, self._propose, self._student = finder, propose, student
+        self._finder, self._propose, self._student, self._settings = finder, propose, student, settings
         self._answers: dict[VertexClicks, np.ndarray] = {}
 
     def answer(self, clicks: VertexClicks) -> np.ndarray:
@@ -77,19 +94,20 @@ class Corrections:
         if not any(include for _, include in clicks):
             return np.zeros(self._finder.surface.vertex_count, dtype=bool)  # [P]
         if clicks not in self._answers:
-            if len(self._answers) >= REMEMBERED:
+            if len(self._answers) >= self._settings.remembered:
                 self._answers.pop(next(iter(self._answers)))
             self._answers[clicks] = self._compute(clicks)
         return self._answers[clicks]
 
     def _compute(self, clicks: VertexClicks) -> np.ndarray:
+        surface, settings = self._finder.surface, self._settings
         first = next(k for k, (_, include) in enumerate(clicks) if include)
         if first < len(clicks) - 1:
-            recent = range(max(first + 1, len(clicks) - RECENT), len(clicks))
+            recent = range(max(first + 1, len(clicks) - settings.recent), len(clicks))
             steps = [Step(self.answer(clicks[:k]), clicks[k]) for k in (first, *recent)]
             return self._correct(steps, clicks)
-        nothing = Step(np.zeros(self._finder.surface.vertex_count, dtype=bool), clicks[first])
-        region = remove_crumbs(self._finder.surface, self._propose(clicks), [clicks[first]])  # [P]
+        nothing = Step(np.zeros(surface.vertex_count, dtype=bool), clicks[first])
+        region = remove_crumbs(surface, self._propose(clicks), [clicks[first]], settings.crumb)  # [P]
         region[clicks[first][0]] = True
         # What was excluded before the first inclusion is excluded now, as if it had come after.
         order = (clicks[first], *clicks[:first])
@@ -98,87 +116,152 @@ class Corrections:
         return region
 
     def _correct(self, steps: list[Step], clicks: VertexClicks) -> np.ndarray:
-        finder, student = self._finder, self._student
-        rivals = finder.candidates(first_included(clicks)).regions  # [N, P]
+        rivals = self._finder.candidates(first_included(clicks)).regions  # [N, P]
+        student = self._student
         late = (lambda: student(clicks)) if student else None
-        return correct(finder.surface, steps, clicks, finder.fields(clicks[-1][0]), rivals, late)
+        return correct(self._finder, steps, clicks, rivals, late, self._settings)
 
 
 def correct(
-    surface: Surface,
+    finder: PartFinder,
     steps: Sequence[Step],
     clicks: Sequence[VertexClick],
-    fields: np.ndarray,
     rivals: np.ndarray | None = None,
     late: Callable[[], np.ndarray] | None = None,
+    settings: CorrectionSettings = DEFAULTS,
 ) -> np.ndarray:
-    """The region that answers the last of `steps`. [P] bool
+    """Region that answers the last of `steps`; the very same where it is right at the click already. [P] bool
 
     steps: the clicks so far with the regions that they were made on; the earlier ones say what is likely. clicks: all
-    that must hold, the last step's among them. fields [T, P]: of that click. rivals [N, P] bool: other regions that may
-    take over where they honour every click (this is how a click switches granularity). late() -> [P] bool: one more, of
-    a student that may still be at work on it. Nothing changes where the region is right at the click already.
+    that must hold, the last step's among them. rivals [N, P] bool: other regions that may take over where they honour
+    every click (this is how a click switches granularity). late() -> [P] bool: one more, of a student that may still be
+    at work on it.
     """
     region, (vertex, include) = steps[-1]
     if region[vertex] == include:
         return region
-    prior = SIZE_PRIOR[min(max(len(clicks) - 2, 0), len(SIZE_PRIOR) - 1)]
-    away = surface.distances(vertex)  # [P]
-    expected = Size(expected_change(surface, region, steps[-1].click, away), prior)
-    orders = np.array([*fields, *_along_border(surface, region == include, away)]) if len(clicks) > 2 else fields
-    answers, energies = _growths(surface, region, clicks, orders, expected)  # [N, P], [N]
+    surface, correction = finder.surface, _Correction(finder, steps, clicks, settings)
+    answers = correction.growths(finder.fields(clicks[-1][0]))  # N
     if rivals is not None:
-        others, costs = _rivals_that_hold(surface, region, clicks, rivals, expected)  # [n, P], [n]
-        answers, energies = np.concatenate([answers, others]), np.append(energies, costs)  # [N + n, P], [N + n]
-    alike = ALIKE * expected.area
-    best = _likeliest(surface, answers, energies, steps, alike)
+        holding = correction.rivals(rivals)
+        answers = Answers(*(np.concatenate(both) for both in zip(answers, holding, strict=True)))  # N + n
+    best = correction.best(answers)
     if late is not None:
-        others, costs = _rivals_that_hold(surface, region, clicks, late()[None], expected)  # [n, P], [n] one or none
-        for other, cost in zip(others, costs, strict=True):
-            cheaper = answers[energies <= cost]  # [m, P] of those alike the cheapest counts, as among the others
-            if ((cheaper != other) @ surface.mass >= alike).all():
-                best = _likeliest(surface, others, costs, steps, alike, best)
-    # Where there is none, the click is alone on its shell: it is all that can change.
-    found = remove_crumbs(surface, region if best is None else best.region, clicks)  # [P]
-    found[[v for v, _ in clicks]] = [include for _, include in clicks]
-    return found
+        holding = correction.rivals(late()[None])  # one or none
+        for other, energy in zip(*holding, strict=True):
+            cheaper = answers.regions[answers.energies <= energy]  # [m, P] of those alike the cheapest counts
+            if ((cheaper != other) @ surface.mass >= correction.alike).all():
+                best = correction.best(holding, best)
+    # Where there is none, the click is alone on its component: it is all that can change.
+    region = remove_crumbs(surface, region if best is None else best.region, clicks, settings.crumb)  # [P]
+    region[[v for v, _ in clicks]] = [include for _, include in clicks]
+    return region
 
 
-def _likeliest(
-    surface: Surface,
-    answers: np.ndarray,
-    energies: np.ndarray,
-    steps: Sequence[Step],
-    alike: float,
-    best: Judged | None = None,
-) -> Judged | None:
-    """Of the answers [N, P] bool and the best one so far the one of least energy [N] and doubt; None if there are none.
+class _Correction:
+    """One click on a wrong answer: what may take the answer's place, and what that costs."""
 
-    Doubts are costly to compute and never negative: the answer that is cheapest so far is always the next to be doubted
-    a little more (best-first search, Hart, Nilsson and Raphael 1968). Of answers that differ by less than the area
-    `alike` only that of the least energy counts.
-    """
-    apart = _areas_apart(surface, answers)  # [N, N]
-    heap = [(energy, place) for place, energy in enumerate(energies.tolist())]
-    heapq.heapify(heap)
-    begun: dict[int, Iterator[float]] = {}
-    while heap and (best is None or heap[0][0] < best.cost):
-        cost, place = heapq.heappop(heap)
-        if place not in begun:
-            if (apart[place, list(begun)] < alike).any():
-                continue
-            begun[place] = _doubts(surface, answers[place], steps)
-        doubt = next(begun[place], None)
-        if doubt is None:
-            return Judged(answers[place], cost)
-        heapq.heappush(heap, (cost + doubt, place))
-    return best
+    def __init__(
+        self, finder: PartFinder, steps: Sequence[Step], clicks: Sequence[VertexClick], settings: CorrectionSettings
+    ):
+        surface, (region, click) = finder.surface, steps[-1]
+        self.surface, self.softening, self.settings = surface, finder.settings.softening, settings
+        self.steps, self.clicks, self.region = steps, clicks, region
+        self.away = surface.distances(click[0])  # [P] from the click
+        self.expected = expected_change(surface, region, click, self.away, settings)  # area
+        self.size_prior = settings.size_prior[min(max(len(clicks) - 2, 0), len(settings.size_prior) - 1)]
+        self.alike = settings.alike * self.expected  # area
+
+    def growths(self, fields: np.ndarray) -> Answers:
+        """Answers at which a change that grows by closeness to the click may stop; fields [T, P] of the click."""
+        surface, settings, (vertex, include) = self.surface, self.settings, self.clicks[-1]
+        orders = np.array([*fields, *self._along_border(self.region == include)]) if len(self.clicks) > 2 else fields
+        free = np.flatnonzero((surface.shells == surface.shells[vertex]) & (self.region != include))  # [n]
+        barred = np.zeros(surface.vertex_count, dtype=bool)  # [P]
+        barred[[v for v, other in self.clicks if other != include]] = True
+        order, ranks = by_closeness(orders, free)  # [T, n], [T, P]
+        cuts = sweep(surface, order, ranks, self.region)  # [T, n]
+        changes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
+        before = self.region @ surface.mass
+        energies = self._energy(cuts, before + changes if include else before - changes, changes)  # [T, n]
+        energies[np.logical_or.accumulate(barred[order], axis=1)] = np.inf  # no further than a click of the other kind
+        rows, ends = lowest_within(np.log(np.maximum(changes, 1e-9)), energies, settings.window)  # [e] each
+        energies = energies[rows, ends]  # [e]
+        kept = cheapest(rows, energies, settings.per_field)  # [N]
+        regions = np.where(ranks[rows[kept]] <= ends[kept, None], include, self.region)  # [N, P]
+        return Answers(regions, energies[kept])
+
+    def _along_border(self, right: np.ndarray) -> list[np.ndarray]:
+        """Orders of change for errors that are rims: nearest to what is right [P] bool first, and to the click. [P]"""
+        if not right.any():
+            return []
+        border = self.surface.distances(np.flatnonzero(right))  # [P]
+        return [-(border + rim * self.away) for rim in self.settings.rim]
+
+    def rivals(self, regions: np.ndarray) -> Answers:
+        """Those of the regions [N, P] bool that honour every click, as answers."""
+        vertices, include = [v for v, _ in self.clicks], [include for _, include in self.clicks]
+        regions = regions[(regions[:, vertices] == include).all(axis=1)]  # [n, P]
+        mass = self.surface.mass  # [P]
+        energies = self._energy(self.surface.cut(regions), regions @ mass, (regions != self.region) @ mass)  # [n]
+        possible = np.isfinite(energies)  # [n]
+        return Answers(regions[possible], energies[possible])
+
+    def _energy(self, cut: np.ndarray, area: np.ndarray, change: np.ndarray) -> np.ndarray:
+        """Cost of regions by their cut, area and change of area; infinite where nothing is left. [N]"""
+        settings = self.settings
+        size = np.log(np.maximum(change, 1e-9) / self.expected) ** 2  # [N]
+        energy = border_energy(cut, area, self.softening) + self.size_prior * size  # [N]
+        energy = energy + settings.too_large_cost * (area > settings.too_large)  # [N]
+        return np.where(area > 1e-9, energy, np.inf)
+
+    def best(self, answers: Answers, best: Explanation | None = None) -> Explanation | None:
+        """Answer of least cost, or `best` where none costs less. Of those that are alike the least energy alone counts.
+
+        The places of the clicks are costly to judge, and no term of that is negative: the answer that is cheapest so
+        far is always the next to be judged further (best-first search, Hart, Nilsson and Raphael 1968).
+        """
+        apart = _areas_apart(answers.regions, self.surface.mass)  # [N, N]
+        heap = [(energy, index) for index, energy in enumerate(answers.energies.tolist())]
+        heapq.heapify(heap)
+        begun: dict[int, Iterator[float]] = {}
+        while heap and (best is None or heap[0][0] < best.cost):
+            cost, index = heapq.heappop(heap)
+            if index not in begun:
+                if (apart[index, list(begun)] < self.alike).any():
+                    continue
+                begun[index] = self._place_costs(answers.regions[index])
+            term = next(begun[index], None)
+            if term is None:
+                return Explanation(answers.regions[index], cost)
+            heapq.heappush(heap, (cost + term, index))
+        return best
+
+    def _place_costs(self, answer: np.ndarray) -> Iterator[float]:
+        """Yield what it costs to believe that a user who wants `answer` [P] bool made these clicks, term by term.
+
+        Each is to lie in the middle of an error of its kind (the first one of all that is wanted), and no error of the
+        other kind is to lie deeper. The last click tells most.
+        """
+        settings, depth_in = self.settings, self.surface.depth
+        for k in (-1, *range(len(self.steps) - 1)):
+            region, (vertex, include) = self.steps[k]
+            if region[vertex] == include or answer[vertex] != include:
+                continue  # no error was clicked; or a later click has taken this one back
+            weight = 1.0 if k < 0 else settings.earlier
+            gained, lost = answer > region, answer < region  # [P] each
+            clicked, other = (gained, lost) if include else (lost, gained)  # [P] each
+            off, depth = depth_in.off_middle(clicked, vertex)
+            yield weight * settings.off_middle * off
+            deepest = depth_in.greatest(other, depth)
+            excess = float(np.log(deepest / max(depth, 1e-30))) if deepest > depth else 0.0
+            yield weight * settings.deeper_error * excess
 
 
-def _areas_apart(surface: Surface, regions: np.ndarray) -> np.ndarray:
-    """Area in which each two of the regions [N, P] bool differ. [N, N]"""
+def _areas_apart(regions: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Area in which each two of the regions [N, P] bool differ; mass [P]. [N, N]"""
     members = regions.astype(np.float64)  # [N, P]
-    weighted = members * surface.mass  # [N, P]
+    weighted = members * mass  # [N, P]
     shared, step = np.zeros((len(regions), len(regions))), max(BLOCK // max(len(regions), 1) ** 2, 1)  # [N, N]
     for k in range(0, members.shape[1], step):
         shared += members[:, k : k + step] @ weighted[:, k : k + step].T
@@ -186,103 +269,41 @@ def _areas_apart(surface: Surface, regions: np.ndarray) -> np.ndarray:
     return own[:, None] + own - 2 * shared
 
 
-def _doubts(surface: Surface, answer: np.ndarray, steps: Sequence[Step]) -> Iterator[float]:
-    """How hard it is to believe that a user who wants `answer` [P] bool made these clicks: terms of a sum.
-
-    Each is to lie in the middle of an error of its kind (the first one of all that is wanted), and no error of the
-    other kind is to lie deeper. The last click tells most.
-    """
-    for k in (-1, *range(len(steps) - 1)):
-        region, (vertex, include) = steps[k]
-        if region[vertex] == include or answer[vertex] != include:
-            continue  # no error was clicked; or a later click has taken this one back
-        weight = 1.0 if k < 0 else EARLIER
-        gained, lost = answer > region, answer < region  # [P] each
-        clicked, other = (gained, lost) if include else (lost, gained)  # [P] each
-        off, depth = surface.depth.off_middle(clicked, vertex)
-        yield weight * OFF_MIDDLE * off
-        deepest = surface.depth.greatest(other, depth)
-        yield weight * DEEPER_ERROR * float(np.log(deepest / max(depth, 1e-30))) if deepest > depth else 0.0
-
-
-def expected_change(surface: Surface, region: np.ndarray, click: VertexClick, away: np.ndarray) -> float:
+def expected_change(
+    surface: Surface,
+    region: np.ndarray,
+    click: VertexClick,
+    away: np.ndarray,
+    settings: CorrectionSettings = DEFAULTS,
+) -> float:
     """Area, as a fraction of the surface, that a click at this depth of an error is expected to change.
 
-    away [P]: distance of every vertex from the click along the surface: through a thin wall the other side is near, yet
-    no border of the error.
+    away [P]: edge-graph geodesic distance of every vertex from the click, in R: through a thin wall the other side is
+    near, yet no border of the error.
     """
     vertex, include = click
     depth = away[region == include].min(initial=np.inf)
-    if not np.isfinite(depth):  # nothing on this shell is right yet
+    if not np.isfinite(depth):  # nothing on this component is right yet
         area = surface.mass[surface.shells == surface.shells[vertex]].sum()
     else:
-        area = DEPTH_TO_AREA * depth**2
-    return float(max(area, LEAST_CHANGE))  # a vertex without faces has no area
+        area = settings.area_per_depth * depth**2
+    return float(max(area, settings.least_change))  # a vertex without faces has no area
 
 
-def _along_border(surface: Surface, right: np.ndarray, away: np.ndarray) -> list[np.ndarray]:
-    """Orders of change for errors that are rims: nearest to what is right [P] bool first, and to the click. list of [P]
-
-    away [P]: distance from the click.
-    """
-    if not right.any():
-        return []
-    border = surface.distances(np.flatnonzero(right))  # [P]
-    return [-(border + rim * away) for rim in RIM]
-
-
-def _growths(
-    surface: Surface,
-    region: np.ndarray,
-    clicks: Sequence[VertexClick],
-    orders: np.ndarray,
-    expected: Size,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Answers at which the change may stop of each order (a closeness; [T, P]); their energies. [N, P] bool, [N]"""
-    vertex, include = clicks[-1]
-    free = np.flatnonzero((surface.shells == surface.shells[vertex]) & (region != include))  # [n]
-    barred = np.zeros(surface.vertex_count, dtype=bool)  # [P]
-    barred[[v for v, other in clicks if other != include]] = True
-    order, ranks = by_closeness(orders, free)  # [T, n], [T, P]
-    cuts = sweep(surface, order, ranks, region)  # [T, n]
-    changes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
-    before = region @ surface.mass
-    energies = _energy(cuts, before + changes if include else before - changes, changes, expected)  # [T, n]
-    energies[np.logical_or.accumulate(barred[order], axis=1)] = np.inf  # no further than a click of the other kind
-    rows, ends = lowest_within(np.log(np.maximum(changes, 1e-9)), energies, WINDOW)  # [e] each
-    found = energies[rows, ends]  # [e]
-    kept = cheapest(rows, found, PER_FIELD)  # [N]
-    return np.where(ranks[rows[kept]] <= ends[kept, None], include, region), found[kept]
-
-
-def _rivals_that_hold(
-    surface: Surface, region: np.ndarray, clicks: Sequence[VertexClick], rivals: np.ndarray, expected: Size
-) -> tuple[np.ndarray, np.ndarray]:
-    """The rivals [N, P] that honour every click, and the energies of taking them instead. [n, P] bool, [n]"""
-    rivals = rivals[(rivals[:, [v for v, _ in clicks]] == [include for _, include in clicks]).all(axis=1)]  # [n, P]
-    energy = _energy(surface.cut(rivals), rivals @ surface.mass, (rivals != region) @ surface.mass, expected)  # [n]
-    possible = np.isfinite(energy)  # [n]
-    return rivals[possible], energy[possible]
-
-
-def _energy(cut: np.ndarray, area: np.ndarray, change: np.ndarray, expected: Size) -> np.ndarray:
-    size = np.log(np.maximum(change, 1e-9) / expected.area) ** 2  # [n]
-    energy = border_energy(cut, area) + expected.weight * size + TOO_LARGE_PENALTY * (area > TOO_LARGE)
-    return np.where(area > 1e-9, energy, np.inf)  # nothing left is never meant
-
-
-def remove_crumbs(surface: Surface, region: np.ndarray, clicks: Sequence[VertexClick]) -> np.ndarray:
-    """Flip pieces of less than CRUMB of the surface that hold no click and are not a whole shell. [P] bool"""
+def remove_crumbs(
+    surface: Surface, region: np.ndarray, clicks: Sequence[VertexClick], crumb: float = DEFAULTS.crumb
+) -> np.ndarray:
+    """Flip pieces below `crumb` of the surface that hold no click and are no whole connected component. [P] bool"""
     i, j = surface.ends  # [E] each
     kept = region[i] == region[j]  # [E]
     pieces, label = surface.pieces(kept)
-    crumb = np.bincount(label, surface.mass, minlength=pieces) < CRUMB  # [pieces]
-    crumb[label[[v for v, _ in clicks]]] = False
-    bordered = np.zeros(pieces, dtype=bool)  # [pieces] pieces that touch the other side: not whole shells
+    small = np.bincount(label, surface.mass, minlength=pieces) < crumb  # [pieces]
+    small[label[[v for v, _ in clicks]]] = False
+    bordered = np.zeros(pieces, dtype=bool)  # [pieces] pieces that touch the other side: no whole components
     bordered[label[np.r_[i[~kept], j[~kept]]]] = True
-    return region ^ (crumb & bordered)[label]
+    return region ^ (small & bordered)[label]
 
 
 def propose_parts(finder: PartFinder, granularity: Granularity) -> Corrections:
-    """Answers by geometry alone: the first click's best candidate, corrected by the later clicks."""
+    """Corrections by geometry alone: of the first click's best candidate."""
     return Corrections(finder, lambda clicks: finder.candidates(first_included(clicks)).pick(granularity))

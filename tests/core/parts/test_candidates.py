@@ -8,12 +8,14 @@ from support.shapes import bottom, dumbbell, join, moved, sphere, top
 
 from iseg_core.clicks.click import Granularity
 from iseg_core.parts.candidates import (
+    CandidateSettings,
     PartFinder,
     border_energy,
     by_closeness,
     cheapest,
     find_candidates,
     lowest_within,
+    region_score,
     sweep,
 )
 from iseg_core.parts.measure import measure_surface
@@ -118,3 +120,15 @@ def test_regions_hold_the_click_and_stay_on_its_shell():
 def test_a_single_triangle_is_its_own_part():
     surface = measure_surface(np.eye(3), np.array([[0, 1, 2]], dtype=np.int32))
     assert find_candidates(surface, 1, surface.fields(1)).pick().all()
+
+
+def test_settings_of_ones_own_change_what_is_a_candidate():
+    mesh = dumbbell()
+    surface = measure_surface(mesh.vertices / 2, mesh.faces)
+    usual, own = PartFinder(surface), PartFinder(surface, CandidateSettings(per_field=1, area_range=(0.2, 0.9)))
+    found = own.candidates(top(mesh))
+    assert len(found.regions) < len(usual.candidates(top(mesh)).regions)
+    assert ((found.areas > 0.2) & (found.areas < 0.9)).all()
+    prior = CandidateSettings(size_prior=0.0)
+    area = np.array([0.1, 0.4])
+    assert np.array_equal(region_score(np.ones(2), area, prior), border_energy(np.ones(2), area))

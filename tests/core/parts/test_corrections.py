@@ -8,7 +8,15 @@ from support.shapes import bottom, dumbbell, join, moved, on_vertices, sphere, t
 
 from iseg_core.clicks.click import Granularity, VertexClick
 from iseg_core.parts.candidates import PartFinder
-from iseg_core.parts.corrections import Step, correct, expected_change, propose_parts, remove_crumbs
+from iseg_core.parts.corrections import (
+    Corrections,
+    CorrectionSettings,
+    Step,
+    correct,
+    expected_change,
+    propose_parts,
+    remove_crumbs,
+)
 from iseg_core.parts.measure import measure_surface
 
 MESH = dumbbell()
@@ -54,7 +62,7 @@ def test_a_second_click_adds_the_other_ball_and_a_third_takes_it_back():
 def test_a_click_where_the_answer_is_right_changes_nothing():
     region = MESH.vertices[:, 2] > 0
     clicks = on_vertices((TOP, True), (BOTTOM, False))
-    assert correct(FINDER.surface, [Step(region, clicks[1])], clicks, FINDER.fields(BOTTOM)) is region
+    assert correct(FINDER, [Step(region, clicks[1])], clicks) is region
 
 
 def test_exclusions_before_the_first_inclusion_count():
@@ -68,7 +76,7 @@ def test_corrections_stay_on_the_shell_of_the_click():
     region = np.zeros(surface.vertex_count, dtype=bool)
     region[surface.shells == surface.shells[0]] = True
     clicks = on_vertices((0, True), (200, True))
-    after = correct(surface, [Step(region, clicks[1])], clicks, surface.fields(200))
+    after = correct(PartFinder(surface), [Step(region, clicks[1])], clicks)
     assert after[200] and after[surface.shells == surface.shells[0]].all()
 
 
@@ -87,10 +95,10 @@ def test_a_students_region_may_take_over_as_any_other_where_it_honours_the_click
     first, second = (int(np.flatnonzero(surface.shells == k)[0]) for k in (0, 2))
     clicks = on_vertices((first, True), (second, True))
     steps = [Step(np.zeros_like(surface.shells, dtype=bool), clicks[0]), Step(surface.shells == 0, clicks[1])]
-    region, fields = np.isin(surface.shells, late), surface.fields(second)
-    after = correct(surface, steps, clicks, fields, late=lambda: region)
+    region, finder = np.isin(surface.shells, late), PartFinder(surface)
+    after = correct(finder, steps, clicks, late=lambda: region)
     assert np.unique(surface.shells[after]).tolist() == expected
-    assert np.array_equal(after, correct(surface, steps, clicks, fields, rivals=region[None]))
+    assert np.array_equal(after, correct(finder, steps, clicks, rivals=region[None]))
 
 
 @pytest.mark.parametrize(("first", "second"), [(30, 151), (159, 279), (TOP, BOTTOM), (300, 40)])
@@ -98,10 +106,9 @@ def test_a_students_region_that_is_known_already_changes_nothing(first, second):
     found = FINDER.candidates(first)
     clicks = on_vertices((first, True), (second, not found.pick()[second]))
     steps = [Step(np.zeros(COUNT, dtype=bool), clicks[0]), Step(found.pick(), clicks[1])]
-    surface, fields = FINDER.surface, FINDER.fields(second)
-    expected = correct(surface, steps, clicks, fields, found.regions)
+    expected = correct(FINDER, steps, clicks, found.regions)
     for region in found.regions:
-        assert np.array_equal(correct(surface, steps, clicks, fields, found.regions, lambda r=region: r), expected)
+        assert np.array_equal(correct(FINDER, steps, clicks, found.regions, lambda r=region: r), expected)
 
 
 def change(surface, region, vertex: int, include: bool) -> float:
@@ -137,3 +144,14 @@ def test_crumbs_go_clicked_ones_and_whole_shells_stay():
     surface = measure_surface(two.vertices, two.faces)
     small = surface.shells == surface.shells[-1]
     assert remove_crumbs(surface, small, [])[small].all()
+
+
+def test_settings_of_ones_own_change_the_correction():
+    clicks = ((TOP, True), (int(np.abs(MESH.vertices[:, 2] - 0.3).argmin()), False))
+
+    def changed(own: CorrectionSettings) -> float:
+        answers = Corrections(FINDER, lambda _: MESH.vertices[:, 2] > 0, settings=own)
+        return float(FINDER.surface.mass[answers.answer(clicks[:1]) & ~answers.answer(clicks)].sum())
+
+    large = CorrectionSettings(area_per_depth=40.0, size_prior=(50.0,))
+    assert 0 < changed(CorrectionSettings()) < changed(large)
