@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 import iseg_core as iseg
+from support.models import arrays
 from support.shapes import dumbbell, write_off
 
 STAGES = ("surface", "observe", "field", "decoder")
@@ -132,7 +133,7 @@ def resumed(count: int, seed: int = 0, subdivisions: int = 5, preset: str = "sta
         runs.append(train("model.iseg"))
         assert runs[-1].end() == 0
         one, two = (iseg.load(folder / output) for output in ("whole.iseg", "model.iseg"))
-        assert all(np.array_equal(array, two._tensors()[key]) for key, array in one._tensors().items())
+        assert all(np.array_equal(array, arrays(two)[key]) for key, array in arrays(one).items())
         assert not list(folder.rglob("*.checkpoint")), "a checkpoint is left"
     costs = [cost(*pair) for pair in pairwise(runs)]
     more = (sum(run.steps[-1].cpu for run in runs) - steps[-1].cpu) / count

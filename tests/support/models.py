@@ -43,7 +43,19 @@ def make_model(seed: int = 0) -> Model:
 
 
 def arrays(model: Model) -> dict[str, np.ndarray]:
-    return model._tensors()
+    """Arrays of a model under the names that they have in its file."""
+    found = {
+        "mesh.vertices": model.mesh.vertices,
+        "mesh.faces": model.mesh.faces,
+        "proxy.vertices": model.proxy.vertices,
+        "proxy.faces": model.proxy.faces,
+        "proxy.carry_index": model.proxy.carry_index,
+        "proxy.carry_weight": model.proxy.carry_weight,
+        "features": model.features,
+        **{f"surface.{name}": array for name, array in model.surface.arrays().items()},
+        **model.networks,
+    }
+    return {name: np.asarray(array, order="C") for name, array in found.items()}
 
 
 def assert_equal(a: Model, b: Model) -> None:

@@ -48,9 +48,14 @@ TINY_MODEL = {"teacher": "geometric", "preset": "tiny", "seed": 0}
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `engine` keeps its models (models/) and its log."""
+    return tmp_path_factory.mktemp("engine")
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> Iterator[EngineClient]:
     """One engine for the tests that leave it as it was."""
-    folder = tmp_path_factory.mktemp("engine")
     with tiny_engine(folder, "noisy", log=folder / "engine.log") as engine:
         yield engine
 
@@ -73,7 +78,7 @@ def begin_endless(engine: EngineClient, mesh: str) -> int:
     return id
 
 
-def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient):
+def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient, folder: Path):
     arrays = icosphere()
     mesh = iseg.Mesh(arrays["vertices"].astype(float), arrays["faces"])
     opened = engine.ask("open_mesh", arrays=arrays, timeout=PATIENT).fields
@@ -101,7 +106,7 @@ def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient):
     models = engine.ask("state", {"mesh": mesh.hash}, timeout=PATIENT).fields["models"]
     assert models == [TINY_MODEL | {"created": trained["created"]}]
 
-    [file] = (Path(engine._hello["cache"])).glob("*.iseg")  # pyright: ignore[reportArgumentType]
+    [file] = (folder / "models").glob("*.iseg")
     answer = engine.ask("query", {"mesh": mesh.hash, "clicks": clicks, "model": TINY_MODEL}, timeout=PATIENT)
     expected = iseg.Segmenter(iseg.load(file)).segment(on_vertices)  # [V]
     assert np.allclose(answer.arrays["probability"], expected, atol=1e-6)
