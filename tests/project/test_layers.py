@@ -1,5 +1,6 @@
 """The house's rules, which stand in pyproject.toml under tool.importlinter."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -27,3 +28,17 @@ def test_an_import_that_goes_up_is_found(tmp_path: Path):
     )
     result = lint_imports(str(rules))
     assert result.returncode == 1 and "iseg_core.formats is not allowed to import iseg_core.geometry" in result.stdout
+
+
+def test_no_function_of_the_extension_imports():
+    """Such an import hides a circle, or that something is missing until it is used."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    found = [
+        f"{path.relative_to(ROOT)}:{statement.lineno}"
+        for path in sorted((ROOT / "iseg_blender").rglob("*.py"))
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, functions)
+        for statement in ast.walk(function)
+        if isinstance(statement, ast.Import | ast.ImportFrom)
+    ]
+    assert found == []
