@@ -32,6 +32,7 @@ DOORS = {"iseg_core": "import iseg_core as iseg   |   python -m iseg_core", "ise
 BUNDLED = "iseg_blender.iseg_core"  # where the engine's package lies in the installed extension
 
 GREY = "#555555"
+INCHES = (1.6, 1.16)  # of a room's width, and of a storey
 BOX, GAP, MARGIN, ALLEY = 0.66, 0.06, 0.16, 0.42  # height of a box; gaps between boxes, to a wall, between the houses
 
 Arrows = dict[str, set[str]]  # from a room to the rooms that it imports
@@ -243,26 +244,25 @@ def draw(path: Path = PICTURE) -> None:
     from matplotlib import pyplot
 
     plans = {package: arrange(arrows_of(package)[0]) for package in HOUSES}
-    for floors in plans.values():
-        place(floors)
-    storeys = max(map(len, plans.values()))
-    figure = pyplot.figure(figsize=(12, 1.16 * storeys + 2.0))
-    axes = figure.add_axes((0, 0, 1, 1))
     walls: dict[str, Wall] = {}
     left = 0.0
     for package, floors in plans.items():
+        place(floors)
         spots = [spot for floor in floors for spot in floor]
         low, high = (f(s.x + side * s.width / 2 for s in spots) for f, side in ((min, -1), (max, 1)))
         for spot in spots:
             spot.x += left + MARGIN - low
         walls[package] = (left, left + high - low + 2 * MARGIN)
         left = walls[package][1] + ALLEY
-        _draw_house(axes, package, floors, storeys, walls[package])
+    storeys = max(map(len, plans.values()))
+    (west, east), (low, high) = (-0.3, left - ALLEY + 0.3), (-0.42, storeys + 1.3)
+    figure = pyplot.figure(figsize=(INCHES[0] * (east - west), INCHES[1] * (high - low)))
+    axes = figure.add_axes((0, 0, 1, 1))
     for package, floors in plans.items():
+        _draw_house(axes, package, floors, storeys, walls[package])
         _draw_door(axes, package, floors, storeys, walls)
-    right = left - ALLEY
-    axes.plot([-0.3, right + 0.3], [0, 0], color=GREY, linewidth=2, zorder=4)  # the ground
-    axes.set(xlim=(-0.3, right + 0.3), ylim=(-0.42, storeys + 1.3))
+    axes.plot([west, east], [0, 0], color=GREY, linewidth=2, zorder=4)  # the ground
+    axes.set(xlim=(west, east), ylim=(low, high))
     axes.axis("off")
     figure.savefig(path, dpi=120, facecolor="white", pil_kwargs={"optimize": True})
     pyplot.close(figure)
