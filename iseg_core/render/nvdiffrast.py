@@ -23,7 +23,7 @@ class NvdiffrastRasterizer(EmbreeRasterizer):
     show 3000 vertices, 0.3 % get another face (by the tests' stand-in). So a view is drawn as many times finer as there
     is room for, an odd number, so that the centres of its pixels are centres there, too; only these are read.
 
-    Any thread may draw, one at a time: the context holds buffers that every call fills. viewer.py keeps to that: while
+    Any thread may draw, one at a time: the context holds buffers that every call fills. Training keeps to that: while
     its thread draws, nothing else does. A thread has a CUDA device of its own, so all tensors go where the first went,
     to the device that was current when this was made. There, drawing waits in line with what the teacher computes
     (torch's default stream).

@@ -14,11 +14,12 @@ from support.triangles import FACES, VERTICES, soup, square
 
 import iseg_core as iseg
 from iseg_core.errors import SettingsError
-from iseg_core.render import backends, raster
+from iseg_core.render import backends
 from iseg_core.render.backends import make_rasterizer
 from iseg_core.render.camera import sphere_cameras
 from iseg_core.render.embree import EmbreeRasterizer
 from iseg_core.render.raster import Raster, agreement
+from iseg_core.training import observe
 
 ROOT = Path(__file__).resolve().parents[3]
 FINE = dumbbell(3)
@@ -27,7 +28,7 @@ FINE_VERTICES, FINE_FACES = FINE.vertices / 1.7, FINE.faces  # [V, 3] in the uni
 
 @pytest.fixture(autouse=True)
 def small_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raster, "CHECK", (backends.CHECK[0], 32))
+    monkeypatch.setattr(backends, "CHECK", (backends.CHECK[0], 32))
 
 
 @pytest.mark.parametrize("shape", ["dumbbell", "soup"])
@@ -113,13 +114,13 @@ def test_auto_takes_embree_without_a_device_and_for_no_faces(monkeypatch):
 
 def test_a_training_on_the_processor_leaves_the_gpu_alone(monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(raster, "make_rasterizer", lambda v, f, name: asked.append(name) or EmbreeRasterizer(v, f))
+    monkeypatch.setattr(observe, "make_rasterizer", lambda v, f, name: asked.append(name) or EmbreeRasterizer(v, f))
     iseg.train(dumbbell(1), preset=tiny_settings(), device="cpu")
     assert asked == ["embree"]
 
 
 def test_torch_is_not_loaded_to_find_that_nvdiffrast_is_missing():
-    code = "import sys, numpy as np; from iseg_core.render.raster import make_rasterizer; "
+    code = "import sys, numpy as np; from iseg_core.render.backends import make_rasterizer; "
     code += "r = make_rasterizer(np.eye(3), np.array([[0, 1, 2]])); print(r.name, 'torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["embree", "False"]
