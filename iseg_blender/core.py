@@ -6,7 +6,7 @@ In the installed extension iseg_core lies in this folder, so that nothing has to
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iseg_core.engine.client import EngineClient, State, as_error, as_progress
+    from iseg_core.engine.client import EngineClient, EngineState, as_error, as_progress
     from iseg_core.engine.connection import clean_environment
     from iseg_core.errors import (
         Cancelled,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from iseg_core.training.settings import DEFAULT_PRESET, PRESETS
     from iseg_core.version import __version__
 else:
-    from .iseg_core.engine.client import EngineClient, State, as_error, as_progress
+    from .iseg_core.engine.client import EngineClient, EngineState, as_error, as_progress
     from .iseg_core.engine.connection import clean_environment
     from .iseg_core.errors import (
         Cancelled,
@@ -59,7 +59,7 @@ __all__ = [
     "PRESETS",
     "Progress",
     "Recent",
-    "State",
+    "EngineState",
     "Superseded",
     "TEACHERS",
     "UnknownMeshError",

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .core import Cancelled, EngineClient, EngineError, IsegError, Progress, State, as_error, as_progress
+from .core import Cancelled, EngineClient, EngineError, EngineState, IsegError, Progress, as_error, as_progress
 
 PUMP_INTERVAL = 0.03  # seconds between two looks at what has arrived
 NONSENSE = "The engine's answer makes no sense. Use the engine of this iSeg version."
 
 
 class Ask(NamedTuple):
-    """A request to the engine (iseg_core/engine/service.py lists them)."""
+    """A request to the engine (iseg_core/engine/messages.py lists them)."""
 
     kind: str
     fields: Mapping[str, Any] = {}
@@ -111,8 +111,8 @@ class Engine:
         return self._started[0] if self._client is not None and self._started is not None else []
 
     @property
-    def state(self) -> State:
-        return self._client.state if self._client is not None else State.STOPPED
+    def state(self) -> EngineState:
+        return self._client.state if self._client is not None else EngineState.STOPPED
 
     @property
     def reason(self) -> str:

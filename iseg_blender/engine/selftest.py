@@ -13,7 +13,7 @@ PATIENCE = 0.2  # seconds between two looks at whether to go on
 
 
 def examining() -> Conversation:
-    """Ask for the report. Returns it: findings and teachers (iseg_core/doctor.py, engine/service.py) and, where nothing
+    """Ask for the report. Returns it: findings and teachers (messages.DoctorResult) and, where nothing
     that is required is missing, `click`: the milliseconds that a click took.
     """
     told = (yield Ask("doctor")).fields

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import bpy
 
-from ..core import Cancelled, State
+from ..core import Cancelled, EngineState
 from ..mesh import cache
 from ..tasks import Ask, Conversation, Engine, Task
 from . import choice, queries, selftest
@@ -69,7 +69,7 @@ def problem_of(thing: bpy.types.Object | None) -> str:
         for name in (look.hash if look is not None else "", f"mesh {thing.data.session_uid}"):
             if name in problems:
                 return problems[name]
-    return engine.reason if engine.state is State.CRASHED else engine.notice
+    return engine.reason if engine.state is EngineState.CRASHED else engine.notice
 
 
 def close() -> None:

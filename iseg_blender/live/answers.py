@@ -5,7 +5,7 @@ In background mode there are no timers: operators wait for what they need.
 
 import bpy
 
-from ..core import IsegError, State, Superseded
+from ..core import EngineState, IsegError, Superseded
 from ..document import parts
 from ..engine import models as engine_models
 from ..engine import queries, session, training
@@ -63,7 +63,7 @@ def _refresh_one(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
         return
     part, trained = parts.part_of(thing), bool(parts.trained_name(thing))
     known, unread = cache.known_look(thing), f"mesh {thing.data.session_uid}"
-    running = session.engine.state is State.READY
+    running = session.engine.state is EngineState.READY
     if part is None or not any(click.positive for click in part.clicks):
         empty_live(scene, thing, part)
     if not trained and (part is None or not len(part.clicks)):

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 
 from .. import redraw
-from ..core import State
+from ..core import EngineState
 from ..document import parts
 from ..document.editing_clicks import check_topology
 from ..engine import models, pump, queries, session
@@ -98,7 +98,7 @@ def _imagine(context: bpy.types.Context, vertex: int, positive: bool) -> None:
 
 def _worth(thing: bpy.types.Object, part: Any, look: Look) -> bool:
     """Whether a preview will be there before the mouse has gone on. No engine is started for one."""
-    if session.engine.busy or session.engine.state is not State.READY or look.hash not in models.models:
+    if session.engine.busy or session.engine.state is not EngineState.READY or look.hash not in models.models:
         return False
     try:
         check_topology(thing, look)

@@ -6,7 +6,7 @@
         answer.arrays["probability"]  # [V] float32
 
 Blender never waits: it calls `request` and gets an id, and a timer calls `pump`, which hands out what has arrived.
-service.py lists the requests, their fields and their answers.
+messages.py lists the requests, their fields and their results.
 """
 
 import itertools
@@ -25,13 +25,14 @@ from ..progress import Progress, ProgressCallback
 from ..version import __version__
 from .connection import HELLO_ID, Connection, Events, clean_environment
 from .log import Log
+from .messages import CancelRequest, ErrorFields, ProgressFields, StateFields
 from .protocol import Message, encode
 
 OPEN_LIMIT = 1024  # requests whose answer has not been handed out
 Event = Message  # what `pump` hands out: kind progress | result | error, or state (fields state, reason; id 0)
 
 
-class State(Enum):
+class EngineState(Enum):
     """What the engine process is doing."""
 
     STOPPED = "stopped"  # not started yet, or closed
@@ -66,7 +67,7 @@ class EngineClient:
         self._changed = threading.Condition()
         self._ids = itertools.count(HELLO_ID + 1)
         self._connection: Connection | None = None
-        self._state, self._reason, self._engine = State.STOPPED, "", {}
+        self._state, self._reason, self._engine = EngineState.STOPPED, "", {}
         self._open: dict[int, Connection] = {}  # requests whose answer has not been handed out
         self._waited: set[int] = set()  # those of them that a thread waits for
         self._progress: dict[int, Message] = {}  # the latest of each
@@ -80,7 +81,7 @@ class EngineClient:
         self.close()
 
     @property
-    def state(self) -> State:
+    def state(self) -> EngineState:
         return self._state
 
     @property
@@ -139,9 +140,8 @@ class EngineClient:
             connection = self._open.get(id)
             if connection is None or id in self._answers:
                 return
-            connection.send(encode(Message("cancel", next(self._ids), {"target": id}, {})))
-            fields = {"type": "Cancelled", "sentence": "Cancelled; what was there before is unchanged."}
-            self._on_message(connection, Message("error", id, fields, {}))
+            connection.send(encode(Message("cancel", next(self._ids), CancelRequest(target=id).to_fields(), {})))
+            self._on_message(connection, _error(id, "Cancelled", "Cancelled; what was there before is unchanged."))
 
     def pump(self) -> list[Event]:
         """Everything that has arrived since the last call, without waiting: state, progress (the latest of each
@@ -217,19 +217,19 @@ class EngineClient:
             events = Events(self._on_ready, self._on_message, self._on_ended)
             environment = clean_environment(self._environment)
             self._connection = Connection(self.command, environment, self.log, self._hello, self._patience, events)
-            self._set_state(State.STARTING)
+            self._set_state(EngineState.STARTING)
         return self._connection
 
-    def _set_state(self, state: State, reason: str = "") -> None:
+    def _set_state(self, state: EngineState, reason: str = "") -> None:
         self._state, self._reason = state, reason
-        self._state_event = Message("state", 0, {"state": state.value, "reason": reason}, {})
+        self._state_event = Message("state", 0, StateFields(state=state.value, reason=reason).to_fields(), {})
         self._changed.notify_all()
 
     def _on_ready(self, connection: Connection, engine: dict[str, Any]) -> None:
         with self._changed:
             if connection is self._connection:
                 self._engine = engine
-                self._set_state(State.READY)
+                self._set_state(EngineState.READY)
 
     def _on_message(self, connection: Connection, message: Message) -> None:
         with self._changed:
@@ -247,22 +247,28 @@ class EngineClient:
             sentence = reason or "The engine was stopped. It starts again when it is next used."
             for id in [id for id, owner in self._open.items() if owner is connection and id not in self._answers]:
                 self._progress.pop(id, None)
-                self._answers[id] = Message("error", id, {"type": "EngineError", "sentence": sentence}, {})
+                self._answers[id] = _error(id, "EngineError", sentence)
             if connection is self._connection:
                 self._connection, self._engine = None, {}
-                self._set_state(State.CRASHED if reason else State.STOPPED, reason or "")
+                self._set_state(EngineState.CRASHED if reason else EngineState.STOPPED, reason or "")
             self._changed.notify_all()
+
+
+def _error(id: int, kind: str, sentence: str) -> Message:
+    return Message("error", id, ErrorFields(type=kind, sentence=sentence).to_fields(), {})
 
 
 def as_progress(event: Event) -> Progress:
     """The Progress that a progress event carries."""
-    return Progress(event.fields["stage"], event.fields["fraction"], event.fields.get("seconds_left"))
+    fields = ProgressFields.from_fields(event.fields)
+    return Progress(fields.stage, fields.fraction, fields.seconds_left)
 
 
 def as_error(event: Event) -> IsegError:
     """The error that an error event carries, of the class that it names where iSeg has one, else EngineError."""
-    kind = getattr(errors, event.fields["type"], None)
+    fields = ErrorFields.from_fields(event.fields)
+    kind = getattr(errors, fields.type, None)
     if not (isinstance(kind, type) and issubclass(kind, IsegError)):
         kind = EngineError
-    printable = "".join(c for c in event.fields["sentence"] if c.isprintable() or c == "\n").strip()
+    printable = "".join(c for c in fields.sentence if c.isprintable() or c == "\n").strip()
     return kind(printable or "The engine gave no reason. Copy Report, in iSeg's preferences, has what its log says.")

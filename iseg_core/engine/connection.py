@@ -18,9 +18,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
-from ..errors import EngineError, ProtocolError
+from ..errors import EngineError, MessageError, ProtocolError
 from ..version import __version__
 from .log import Log
+from .messages import ErrorFields, ProgressFields
 from .protocol import PAYLOAD_LIMIT, PROTOCOL, Message, encode, mismatch, read, write
 
 HELLO_ID = 1
@@ -243,21 +244,17 @@ def _payload(parts: list[memoryview]) -> int:
 
 def _check_answer(message: Message) -> None:
     """Raise ProtocolError unless the message is one that an engine sends."""
-    fields = message.fields
-    if message.kind == "progress":
-        left = fields.get("seconds_left")
-        good = isinstance(fields.get("stage"), str) and _is_finite(fields.get("fraction"))
-        good = good and (left is None or _is_finite(left))
-    elif message.kind == "error":
-        good = isinstance(fields.get("type"), str) and isinstance(fields.get("sentence"), str)
-    else:
-        good = message.kind == "result"
-    if not good:
-        raise ProtocolError(f"The engine sent a {message.kind!r} that makes no sense. Install iSeg's own engine.")
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, float | int) and not isinstance(value, bool) and abs(value) < 1e300
+    try:
+        if message.kind == "progress":
+            ProgressFields.from_fields(message.fields)
+        elif message.kind == "error":
+            ErrorFields.from_fields(message.fields)
+        elif message.kind != "result":
+            raise MessageError("no kind of message")
+    except MessageError:
+        raise ProtocolError(
+            f"The engine sent a {message.kind!r} that makes no sense. Install iSeg's own engine."
+        ) from None
 
 
 def _last_words(code: int, lines: list[str]) -> str:

@@ -2,14 +2,14 @@
 
 import errno
 import traceback
-from typing import Any
 
 from ..errors import IsegError, is_out_of_memory
+from .messages import ErrorFields
 
 TEXT_LIMIT = 20_000  # characters
 
 
-def describe(error: BaseException) -> dict[str, Any]:
+def describe(error: BaseException) -> ErrorFields:
     """The fields of an error message. Only iSeg's own sentences are passed on as they are.
 
     type is the class of an IsegError, MemoryError, OSError, ModuleNotFoundError or ImportError; InternalError for all
@@ -27,14 +27,14 @@ def describe(error: BaseException) -> dict[str, Any]:
     text = "".join(traceback.format_exception(error))[-TEXT_LIMIT:]
     if isinstance(error, ImportError):  # a library that is broken or has no room; later it is found half loaded
         remedy = "Repair the engine's environment, or close other programs where memory is short; then start it again."
-        return _fields("ImportError", f"A library does not load ({str(error)[:200]}). {remedy}") | {"traceback": text}
+        return _fields("ImportError", f"A library does not load ({str(error)[:200]}). {remedy}", text)
     defect = f"Internal error of the engine ({type(error).__name__}: {str(error)[:200]})."
     remedy = "Its log tells more: Copy Report, in iSeg's preferences, takes that into a bug report."
-    return _fields("InternalError", f"{defect} {remedy}") | {"traceback": text}
+    return _fields("InternalError", f"{defect} {remedy}", text)
 
 
-def _fields(kind: str, sentence: str) -> dict[str, Any]:
-    return {"type": kind, "sentence": sentence[:TEXT_LIMIT]}
+def _fields(kind: str, sentence: str, text: str | None = None) -> ErrorFields:
+    return ErrorFields(type=kind, sentence=sentence[:TEXT_LIMIT], traceback=text)
 
 
 def _system_error(error: OSError) -> str:

@@ -4,22 +4,22 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from .jobs import Job, Work
+from .jobs import Handler, Job
 
 
 class Lane:
     """A thread that does one job after the other."""
 
-    def __init__(self, name: str, do: Callable[[Job, Work], None]):
-        self._do, self._waiting = do, deque[tuple[Job, Work]]()
+    def __init__(self, name: str, do: Callable[[Job, Handler], None]):
+        self._do, self._waiting = do, deque[tuple[Job, Handler]]()
         self._changed, self._ended, self.busy = threading.Condition(), False, False
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    def put(self, job: Job, work: Work) -> bool:
+    def put(self, job: Job, handler: Handler) -> bool:
         """Do this after all that came before; True where it has to wait for something."""
         with self._changed:
             waits = self.busy or bool(self._waiting)
-            self._waiting.append((job, work))
+            self._waiting.append((job, handler))
             self._changed.notify()
         return waits
 
@@ -44,7 +44,7 @@ class Lane:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
                 if self._ended:
                     return
-                job, work = self._waiting.popleft()
+                job, handler = self._waiting.popleft()
                 self.busy = True
-            self._do(job, work)
-            del job, work  # else what they hold stays until the next one comes
+            self._do(job, handler)
+            del job, handler  # else what they hold stays until the next one comes

@@ -12,7 +12,7 @@ since the prefix says where a frame ends, one bad header costs one message, not 
 Requests (client to engine) carry an id >= 1 of the client's choice; the engine answers each with any number of
 `progress` frames (fields stage, fraction, seconds_left) and exactly one `result` or `error` (fields type, sentence)
 of the same id. An error with the id 0 belongs to a message whose id could not be read. The first request is `hello`;
-service.py documents the others.
+messages.py documents the others.
 """
 
 import json

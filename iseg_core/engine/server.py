@@ -17,18 +17,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
 
 from ..errors import Cancelled, MessageError, ProtocolError, Superseded
 from ..progress import Progress
 from ..version import __version__
 from .error_fields import describe
-from .jobs import Job, Later, Work
+from .handlers import LANES, Handlers
+from .jobs import Handler, Job, Later
 from .lanes import Lane
+from .messages import CancelRequest, CancelResult, Fields, HelloRequest, HelloResult, ProgressFields, ShutdownResult
 from .process import die_with_parent, log, take_streams
 from .protocol import PAYLOAD_LIMIT, PROTOCOL, Message, encode, mismatch, read, write
-from .service import LANES, Service
 
 QUEUE_LIMIT = 1024  # requests that may be under way
 QUEUE_SIZE = 2 * PAYLOAD_LIMIT  # bytes of their arrays
@@ -45,9 +48,9 @@ def main() -> NoReturn:
     die_with_parent()
     faulthandler.enable()  # where a library crashes, the log says so
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; we follow when it ends
-    service = Service()
-    code = Server(source, sink, service).run()
-    service.saving.acquire(timeout=SAVING)
+    handlers = Handlers(log)
+    code = Server(source, sink, handlers).run()
+    handlers.shelf.saving.acquire(timeout=SAVING)
     sys.stderr.flush()
     os._exit(code)  # without waiting for lanes that work on
 
@@ -55,13 +58,12 @@ def main() -> NoReturn:
 class Server:
     """One connection: reads requests, has them done, and answers each exactly once."""
 
-    def __init__(self, source: BinaryIO, sink: BinaryIO, service: Service):
-        self._source, self._sink, self._service = source, sink, service
+    def __init__(self, source: BinaryIO, sink: BinaryIO, handlers: Handlers):
+        self._source, self._sink, self._handlers = source, sink, handlers
         self._sending = threading.Lock()
         self._jobs: dict[int, Job] = {}  # those without an answer; taken out with _sending held
         self._lanes = {name: Lane(name, self._do) for name in LANES}
         self._greeted = False
-        service.log = log
 
     def run(self) -> int:
         """Read until stdin ends or a shutdown is asked for; returns the exit code."""
@@ -100,39 +102,40 @@ class Server:
         if not self._greeted:
             raise MessageError("The first request must be hello. Install iSeg's own client.", id)
         if kind == "shutdown":
-            self._send(Message("result", id, {}, {}))
+            self._send(_result(id, ShutdownResult()))
             return False
         if kind == "cancel":
-            self._send(Message("result", id, {"cancelled": self._cancel(fields.get("target"))}, {}))
+            target = CancelRequest.from_fields(fields).target
+            self._send(_result(id, CancelResult(cancelled=self._cancel(target))))
         else:
             self._accept(message)
         return True
 
     def _hello(self, id: int, fields: dict[str, Any]) -> bool:
-        cache = fields.get("cache")
         if fields.get("protocol") != PROTOCOL:
             self._send(_error(id, ProtocolError(mismatch("client", fields))))
             return False
-        if not (cache is None or isinstance(cache, str) and _is_path(cache)):
+        cache = HelloRequest.from_fields(fields).cache
+        if cache is not None and not _is_path(cache):
             raise MessageError("The request hello needs cache: a folder, or null for the user's own.", id)
-        self._service.use_cache(cache)
+        self._handlers.shelf.use_cache(cache)
         self._greeted = True
-        about = {
-            "version": __version__,
-            "protocol": PROTOCOL,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "pid": os.getpid(),
-        }
-        self._send(Message("result", id, about, {}))
-        threading.Thread(target=_warm_up, args=(self._service,), name="warm-up", daemon=True).start()
+        about = HelloResult(
+            version=__version__,
+            protocol=PROTOCOL,
+            python=platform.python_version(),
+            platform=platform.platform(),
+            pid=os.getpid(),
+        )
+        self._send(_result(id, about))
+        threading.Thread(target=_warm_up, args=(self._handlers,), name="warm-up", daemon=True).start()
         return True
 
     def _accept(self, message: Message) -> None:
         """Put a request into its lane."""
         kind, id, fields, arrays = message
-        if kind not in self._service.works:
-            known = ", ".join(["hello", "cancel", "shutdown", *self._service.works])
+        if kind not in self._handlers.table:
+            known = ", ".join(["hello", "cancel", "shutdown", *self._handlers.table])
             raise MessageError(f"There is no request {kind!r}; the engine knows {known}.", id)
         if id < 1 or id in self._jobs:
             raise MessageError(f"The id {id} is taken. Give every request an id of its own, from 1 on.", 0)
@@ -143,14 +146,14 @@ class Server:
             raise MessageError(
                 f"{held / 2**30:.1f} GiB of requests are under way. Wait for answers, then try again.", id
             )
-        lane, work = self._service.works[kind]
+        lane, handler = self._handlers.table[kind]
         job = Job(kind, id, fields, arrays, self._reporter(id))
         tag = fields.get("supersedes")
         if isinstance(tag, str):
             for stale in self._withdraw(lambda other: other.fields.get("supersedes") == tag):
                 self._answer(_error(stale.id, Superseded("A newer request took this one's place.")))
         self._jobs[id] = job
-        self._lanes[lane].put(job, work)
+        self._lanes[lane].put(job, handler)
 
     def _cancel(self, target: Any) -> bool:
         """Answer a request that waits or is being worked on with Cancelled, at once; False where there is none."""
@@ -167,17 +170,17 @@ class Server:
         """Take the matching jobs that have not begun out of all lanes."""
         return [job for lane in self._lanes.values() for job in lane.withdraw(match)]
 
-    def _do(self, job: Job, work: Work) -> None:
+    def _do(self, job: Job, handler: Handler) -> None:
         """Do a job in its lane. Whatever happens, the lane goes on."""
         if job.cancelled.is_set():
             return
         try:
-            outcome = work(job)
+            outcome = handler(job)
             if isinstance(outcome, Later):
-                if self._lanes[outcome.lane].put(job, outcome.work):
+                if self._lanes[outcome.lane].put(job, outcome.handler):
                     job.report(Progress("wait", 0.0, None))
                 return
-            message = Message("result", job.id, outcome.fields, outcome.arrays)
+            message = _result(job.id, outcome.result, outcome.arrays)
             encode(message)  # what cannot be sent is an error as any other
         except BaseException as error:  # a library's SystemExit, too
             message = _error(job.id, error)
@@ -194,10 +197,10 @@ class Server:
                 return
             stage, sent = progress.stage, now
             left = None if progress.seconds_left is None else float(progress.seconds_left)
-            fields = {"stage": stage, "fraction": float(progress.fraction), "seconds_left": left}
+            fields = ProgressFields(stage=stage, fraction=float(progress.fraction), seconds_left=left)
             with self._sending:
                 if id in self._jobs:  # nothing follows an answer
-                    self._write(Message("progress", id, fields, {}))
+                    self._write(Message("progress", id, fields.to_fields(), {}))
 
         return report
 
@@ -234,19 +237,23 @@ def _is_path(text: str) -> bool:
         return False
 
 
+def _result(id: int, result: Fields, arrays: Mapping[str, np.ndarray] | None = None) -> Message:
+    return Message("result", id, result.to_fields(), dict(arrays or {}))
+
+
 def _error(id: int, error: BaseException) -> Message:
     fields = describe(error)
     if not isinstance(error, Cancelled):
-        log(f"error: {fields.get('traceback') or fields['sentence']}")
-    return Message("error", id, fields, {})
+        log(f"error: {fields.traceback or fields.sentence}")
+    return Message("error", id, fields.to_fields(), {})
 
 
-def _warm_up(service: Service) -> None:
+def _warm_up(handlers: Handlers) -> None:
     """Import what the first query and the first training will need; it takes seconds."""
     try:
         from ..inference import segmenter  # noqa: F401
 
-        service.load_torch()
+        handlers.torch.load()
         import torch
 
         from ..system.device import pick_device

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from iseg_core.engine.client import EngineClient, State
+from iseg_core.engine.client import EngineClient, EngineState
 from iseg_core.errors import EngineError, IsegError
 from iseg_core.formats.load import as_mesh
 from support.engine import PATIENT, TINY, alive, icosphere, parent_of_an_engine, tiny_engine, torus, until
@@ -52,7 +52,7 @@ def kills(count: int, seed: int = 0) -> str:
             training = engine.request("train", {"mesh": mesh, "preset": "endless", "seed": turn})
             asked = [engine.request("query", {"mesh": mesh, "clicks": CLICKS, "model": m}) for m in (None, GOOD)]
             time.sleep(dice.choice((0.02, 0.3, 3.0)) * dice.random())
-            assert engine.state is State.READY and not engine.reason
+            assert engine.state is EngineState.READY and not engine.reason
             arrived = engine.pump()
             while_training += any(e.id == training and e.fields["stage"] != "start" for e in arrived)
             os.kill(engine.engine["pid"], signal.SIGKILL)
@@ -62,10 +62,10 @@ def kills(count: int, seed: int = 0) -> str:
                     assert id != training, "a training that never ends has ended"
                 except EngineError as error:
                     assert type(error) is EngineError and "SIGKILL" in str(error) and "starts again" in str(error)
-                    assert engine.state is State.CRASHED and "SIGKILL" in engine.reason
-            until(lambda: engine.state is State.CRASHED)
+                    assert engine.state is EngineState.CRASHED and "SIGKILL" in engine.reason
+            until(lambda: engine.state is EngineState.CRASHED)
             assert np.array_equal(query(engine, mesh, GOOD), before)  # in a new process, from the disk
-            assert engine.state is State.READY
+            assert engine.state is EngineState.READY
         left = [path.name for path in Path(folder, "models").glob("*.iseg")]
         assert len(left) == 1, left
     return f"{count} kills ({while_training} after the training had begun): {count} reasons, {count} restarts, 1 model"

@@ -21,11 +21,11 @@ import numpy as np
 from iseg_core.engine import client as engine_client
 from iseg_core.engine import process as engine_process
 from iseg_core.engine import server as engine_server
-from iseg_core.engine.client import EngineClient, State
+from iseg_core.engine.client import EngineClient, EngineState
 from iseg_core.engine.connection import Connection
+from iseg_core.engine.handlers import Handlers
 from iseg_core.engine.protocol import HEADER_LIMIT, MAGIC, PAYLOAD_LIMIT, PREFIX, PROTOCOL, TYPES, Message, encode, read
 from iseg_core.engine.server import Server
-from iseg_core.engine.service import Service
 from iseg_core.errors import EngineError, MessageError, ProtocolError
 from iseg_core.geometry.mesh import Mesh
 from support.engine import PATIENT, alive, icosphere, tiny_engine
@@ -184,16 +184,16 @@ def _read_all(source: "Drip", ends: Counter[str]) -> None:
 def server(count: int, seed: int = 0) -> str:
     """The dispatcher within this process: every answer is a result or one of our sentences, and it always ends."""
     dice, kinds, slowest, done = random.Random(seed), Counter[str](), 0.0, 0
-    keep, engine_server._warm_up = engine_server._warm_up, lambda service: None
+    keep, engine_server._warm_up = engine_server._warm_up, lambda handlers: None
     keep_log, engine_process.log = engine_process.log, lambda text: None
     try:
         with tempfile.TemporaryDirectory() as folder:
-            service = _Harmless()
+            handlers = _Harmless(folder)
             while done < count:
                 hello = raw({"kind": "hello", "id": 1, "fields": {"protocol": PROTOCOL, "cache": folder}, "arrays": []})
                 stream = hello + b"".join(frame(dice, REQUESTS) for _ in range(STREAM))
                 began, pipe, sink = time.monotonic(), Drip(stream, dice), Drip(b"", dice)
-                one = Server(pipe, sink, service)  # pyright: ignore[reportArgumentType] in place of files
+                one = Server(pipe, sink, handlers)  # pyright: ignore[reportArgumentType] in place of files
                 one.run()
                 while any(lane.busy for lane in one._lanes.values()):
                     time.sleep(0.001)
@@ -211,17 +211,16 @@ def server(count: int, seed: int = 0) -> str:
     return f"{done:,} frames: {said}; a stream of {STREAM} took {slowest:.2f} s at most"
 
 
-class _Harmless(Service):
+class _Harmless(Handlers):
     """Fetches and trains nothing, and knows one mesh: what is tested are requests, not the work."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
         super().__init__()
         for kind in ("fetch", "train", "doctor", "free"):
-            self.works[kind] = ("check", self.state)
-        self._meshes.put(MESH.hash, MESH)
-
-    def use_cache(self, folder: str | None) -> None:
-        self._folder = self._folder or Path(folder or "/nonexistent")
+            self.table[kind] = ("check", self.state)
+        self.shelf.put_mesh(MESH)
+        self.shelf.use_cache(folder)
+        self.shelf.use_cache = lambda folder: None  # whatever a hello says
 
 
 class _Fake(Connection):
@@ -270,7 +269,7 @@ def client(count: int, seed: int = 0) -> str:
                         states[type(error).__name__] += 1
                         assert type(error).__module__ == "iseg_core.errors", repr(error)
                 engine.pump()
-                while engine.state is State.STARTING or engine.state is State.READY:
+                while engine.state is EngineState.STARTING or engine.state is EngineState.READY:
                     time.sleep(0.001)
                     assert time.monotonic() - began < SOON, engine.state
                 assert engine.reason

@@ -28,7 +28,7 @@ from support.engine import (
 
 import iseg_core as iseg
 from iseg_core.clicks.simulated_user import Target
-from iseg_core.engine.client import EngineClient, State
+from iseg_core.engine.client import EngineClient, EngineState
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.errors import (
     Cancelled,
@@ -84,7 +84,7 @@ def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient, folder: 
     opened = engine.ask("open_mesh", arrays=arrays, timeout=PATIENT).fields
     assert opened["mesh"] == mesh.hash and opened["topology"] == mesh.topology_hash
     assert (opened["vertices"], opened["faces"], opened["models"]) == (162, 320, [])
-    assert engine.state is State.READY and engine.notice == "" and alive(engine.engine["pid"])
+    assert engine.state is EngineState.READY and engine.notice == "" and alive(engine.engine["pid"])
 
     clicks = [[3, True], [90, True], [0, False], [[200, 0.25, 0.25, 0.5], True]]
     on_vertices = [(3, True), (90, True), (0, False), (int(mesh.faces[200, 2]), True)]
@@ -230,7 +230,7 @@ def test_a_training_that_was_killed_goes_on(own: EngineClient, tmp_path: Path):
     [checkpoint] = (tmp_path / "models" / "checkpoints").iterdir()
     assert [path.name for path in checkpoint.iterdir()] == ["observe"]
     os.kill(own.engine["pid"], signal.SIGKILL)
-    until(lambda: own.state is State.CRASHED)
+    until(lambda: own.state is EngineState.CRASHED)
     before = (checkpoint / "observe").stat().st_mtime_ns
     own.cancel(begin_endless(own, open_mesh(own)))
     assert (checkpoint / "observe").stat().st_mtime_ns == before  # not written again: it was not done again
@@ -250,7 +250,7 @@ def test_the_cache_is_described_and_cleared(own: EngineClient, tmp_path: Path):
     assert own.ask("state", {"mesh": mesh}, timeout=PATIENT).fields["models"] == []
     with pytest.raises(ModelFileError, match="Train the mesh"):
         own.ask("query", query, timeout=PATIENT)
-    with pytest.raises(MessageError, match="clear, a bool"):
+    with pytest.raises(MessageError, match="clear: true or false"):
         own.ask("cache", {"clear": 1}, timeout=PATIENT)
 
 
@@ -268,7 +268,7 @@ def test_queries_are_answered_while_a_training_runs_and_cancel_ends_it(own: Engi
     assert not own.wait(waiting, PATIENT).fields["cached"]  # so the first has really ended
     assert own.ask("state", {"mesh": mesh}, timeout=PATIENT).fields["models"] == []
     own.cancel(training)  # as nothing is left to cancel, nothing happens
-    assert own.state is State.READY
+    assert own.state is EngineState.READY
 
 
 class Trickle(http.server.BaseHTTPRequestHandler):
@@ -311,12 +311,12 @@ def test_a_killed_engine_says_why_and_starts_again(own: EngineClient):
     os.kill(own.engine["pid"], signal.SIGKILL)
     with pytest.raises(EngineError, match="SIGKILL.*memory"):
         own.wait(training, PATIENT)
-    until(lambda: own.state is State.CRASHED)
+    until(lambda: own.state is EngineState.CRASHED)
     assert "SIGKILL" in own.reason and "starts again" in own.reason
     assert [e.fields["state"] for e in own.pump() if e.kind == "state"] == ["crashed"]
     with pytest.raises(UnknownMeshError):  # a new process, which knows nothing
         own.ask("query", {"mesh": mesh, "clicks": [[3, True]]}, timeout=PATIENT)
-    assert own.state is State.READY and own.reason == ""
+    assert own.state is EngineState.READY and own.reason == ""
     assert open_mesh(own) == mesh
     own.ask("query", {"mesh": mesh, "clicks": [[3, True]]}, timeout=PATIENT)
 
@@ -325,7 +325,7 @@ def test_close_ends_the_process_in_the_middle_of_a_training(own: EngineClient):
     training = begin_endless(own, open_mesh(own))
     pid = own.engine["pid"]
     own.close(timeout=PATIENT)
-    assert not alive(pid) and own.state is State.STOPPED and own.pid is None
+    assert not alive(pid) and own.state is EngineState.STOPPED and own.pid is None
     with pytest.raises(EngineError, match="stopped"):
         own.wait(training, PATIENT)
 

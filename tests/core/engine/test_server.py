@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from support.frames import arrays, header_like, json_values, raw_frame
 
 import iseg_core as iseg
 from iseg_core.engine import server
-from iseg_core.engine import service as engine_service
+from iseg_core.engine import shelf as engine_shelf
 from iseg_core.engine.error_fields import describe
-from iseg_core.engine.jobs import Answer, Job, Later, ModelKey
+from iseg_core.engine.handlers import Handlers
+from iseg_core.engine.jobs import Done, Job, Later
+from iseg_core.engine.messages import Fields
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.engine.server import Server
-from iseg_core.engine.service import INSTANT, Service
+from iseg_core.engine.shelf import INSTANT, ModelKey
 from iseg_core.errors import Cancelled, MeshError, WeightsError
 from iseg_core.inference import segmenter
 from iseg_core.progress import Progress
@@ -37,23 +39,30 @@ from iseg_core.training import settings as training_settings
 train_module = importlib.import_module("iseg_core.training.train")  # whose name in the package is the function's
 
 
-class Stub(Service):
-    """A service whose work the tests hold in their hands."""
+@dataclass(frozen=True, kw_only=True)
+class Said(Fields):
+    """The result of a stub."""
+
+    said: Any = None
+
+
+class Stub(Handlers):
+    """Handlers whose work the tests hold in their hands."""
 
     def __init__(self, **works: Callable[[Job], Any]):
         super().__init__()
-        self.works |= {name: ("query", work) for name, work in works.items()}
+        self.table |= {name: ("query", work) for name, work in works.items()}
 
 
 class Link:
     """A server in a thread of this process, and the other ends of its pipes."""
 
-    def __init__(self, service: Service):
+    def __init__(self, handlers: Handlers):
         inner_source, outer_sink = os.pipe()
         outer_source, inner_sink = os.pipe()
         self.sink, self.source = os.fdopen(outer_sink, "wb", 0), os.fdopen(outer_source, "rb", 0)
         self._inner = (os.fdopen(inner_source, "rb", 0), os.fdopen(inner_sink, "wb", 0))
-        self.server = Server(*self._inner, service)  # pyright: ignore[reportArgumentType]
+        self.server = Server(*self._inner, handlers)  # pyright: ignore[reportArgumentType]
         self.code: int | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -88,15 +97,15 @@ class Link:
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_warm_up", lambda service: None)
+    monkeypatch.setattr(server, "_warm_up", lambda handlers: None)
 
 
 @pytest.fixture
-def connect() -> Iterator[Callable[[Service], Link]]:
+def connect() -> Iterator[Callable[[Handlers], Link]]:
     links: list[Link] = []
 
-    def connect(service: Service) -> Link:
-        links.append(Link(service))
+    def connect(handlers: Handlers) -> Link:
+        links.append(Link(handlers))
         links[-1].hello()
         return links[-1]
 
@@ -105,13 +114,13 @@ def connect() -> Iterator[Callable[[Service], Link]]:
         assert link.close() == 0
 
 
-def test_the_latest_of_a_tag_wins(connect: Callable[[Service], Link]):
+def test_the_latest_of_a_tag_wins(connect: Callable[[Handlers], Link]):
     begun, go = threading.Event(), threading.Event()
 
-    def slow(job: Job) -> Answer:
+    def slow(job: Job) -> Done:
         begun.set()
         go.wait(PATIENT)
-        return Answer({"id": job.id})
+        return Done(Said(said=job.id))
 
     link = connect(Stub(preview=slow))
     link.send("preview", 2, {"supersedes": "hover"})
@@ -124,14 +133,14 @@ def test_the_latest_of_a_tag_wins(connect: Callable[[Service], Link]):
     assert [link.receive().id for _ in range(4)] == [2, 4, 5, 7]
 
 
-def test_a_cancelled_request_is_answered_once_whatever_its_work_does(connect: Callable[[Service], Link]):
+def test_a_cancelled_request_is_answered_once_whatever_its_work_does(connect: Callable[[Handlers], Link]):
     begun, go = threading.Event(), threading.Event()
 
-    def deaf(job: Job) -> Answer:
+    def deaf(job: Job) -> Done:
         begun.set()
         go.wait(PATIENT)
         job.report(Progress("late", 0.5, None))
-        return Answer({"late": True})
+        return Done(Said(said="late"))
 
     link = connect(Stub(deaf=deaf))
     for id in (2, 3):
@@ -146,14 +155,14 @@ def test_a_cancelled_request_is_answered_once_whatever_its_work_does(connect: Ca
     assert link.receive().id == 4  # nothing in between
 
 
-def test_the_rest_of_a_job_is_done_in_another_lane(connect: Callable[[Service], Link]):
+def test_the_rest_of_a_job_is_done_in_another_lane(connect: Callable[[Handlers], Link]):
     go = threading.Event()
 
-    def wait(job: Job) -> Answer:
+    def wait(job: Job) -> Done:
         go.wait(PATIENT)
-        return Answer({"lane": threading.current_thread().name})
+        return Done(Said(said=threading.current_thread().name))
 
-    link = connect(Stub(long=lambda job: Later("train", wait), short=lambda job: Answer({})))
+    link = connect(Stub(long=lambda job: Later("train", wait), short=lambda job: Done(Said())))
     link.send("long", 2)
     link.send("short", 3)
     assert link.receive().id == 3
@@ -161,11 +170,11 @@ def test_the_rest_of_a_job_is_done_in_another_lane(connect: Callable[[Service], 
     waits = link.receive()
     assert (waits.kind, waits.id, waits.fields["stage"]) == ("progress", 4, "wait")
     go.set()
-    assert [link.receive().fields for _ in range(2)] == [{"lane": "train"}] * 2
+    assert [link.receive().fields for _ in range(2)] == [{"said": "train"}] * 2
 
 
 def test_a_mesh_that_is_made_ready_does_not_keep_others_waiting(connect, monkeypatch: pytest.MonkeyPatch):
-    link, go = connect(Service()), threading.Event()
+    link, go = connect(Handlers()), threading.Event()
     meshes = []
     for id, stretch in ((2, 1.0), (3, 1.5), (4, 2.0)):
         link.send("open_mesh", id, **icosphere(stretch))
@@ -200,11 +209,11 @@ def test_a_mesh_that_is_made_ready_does_not_keep_others_waiting(connect, monkeyp
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("x"), SystemExit(3), KeyboardInterrupt(), RecursionError()])
-def test_a_defect_ends_neither_lane_nor_server(connect: Callable[[Service], Link], error: BaseException):
-    def broken(job: Job) -> Answer:
+def test_a_defect_ends_neither_lane_nor_server(connect: Callable[[Handlers], Link], error: BaseException):
+    def broken(job: Job) -> Done:
         raise error
 
-    link = connect(Stub(broken=broken, odd=lambda job: Answer({"x": {1, 2}}), whole=lambda job: Answer({})))
+    link = connect(Stub(broken=broken, odd=lambda job: Done(Said(said={1, 2})), whole=lambda job: Done(Said())))
     link.send("broken", 2)
     fields = link.receive().fields
     assert fields["type"] == "InternalError" and type(error).__name__ in fields["sentence"]
@@ -215,15 +224,15 @@ def test_a_defect_ends_neither_lane_nor_server(connect: Callable[[Service], Link
     assert link.receive().kind == "result"
 
 
-def test_progress_is_sent_at_most_ten_times_a_second(connect: Callable[[Service], Link], monkeypatch):
+def test_progress_is_sent_at_most_ten_times_a_second(connect: Callable[[Handlers], Link], monkeypatch):
     clock = iter(np.arange(0.0, 1000.0, 0.01).tolist())
 
-    def report(job: Job) -> Answer:
+    def report(job: Job) -> Done:
         monkeypatch.setattr(server.time, "monotonic", lambda: next(clock))
         for i in range(1000):  # 10 s on this clock
             job.report(Progress("first" if i < 500 else "second", i / 1000, None))
         monkeypatch.undo()
-        return Answer({})
+        return Done(Said())
 
     link = connect(Stub(report=report))
     link.send("report", 2)
@@ -233,10 +242,10 @@ def test_progress_is_sent_at_most_ten_times_a_second(connect: Callable[[Service]
     assert 90 <= len(stages) <= 102 and set(stages) == {"first", "second"}
 
 
-def test_ids_are_used_once_and_queues_end(connect: Callable[[Service], Link], monkeypatch: pytest.MonkeyPatch):
+def test_ids_are_used_once_and_queues_end(connect: Callable[[Handlers], Link], monkeypatch: pytest.MonkeyPatch):
     go = threading.Event()
     monkeypatch.setattr(server, "QUEUE_LIMIT", 3)
-    link = connect(Stub(wait=lambda job: Answer({"done": go.wait(PATIENT)})))
+    link = connect(Stub(wait=lambda job: Done(Said(said=go.wait(PATIENT)))))
     for id in (2, 3, 4, 4, 0, 5):
         link.send("wait", id)
     refused = [link.receive() for _ in range(3)]
@@ -246,10 +255,10 @@ def test_ids_are_used_once_and_queues_end(connect: Callable[[Service], Link], mo
     assert [link.receive().id for _ in range(3)] == [2, 3, 4]
 
 
-def test_no_more_is_taken_in_than_memory_may_hold(connect: Callable[[Service], Link], monkeypatch: pytest.MonkeyPatch):
+def test_no_more_is_taken_in_than_memory_may_hold(connect: Callable[[Handlers], Link], monkeypatch: pytest.MonkeyPatch):
     go = threading.Event()
     monkeypatch.setattr(server, "QUEUE_SIZE", 100)
-    link = connect(Stub(wait=lambda job: Answer({"done": go.wait(PATIENT)})))
+    link = connect(Stub(wait=lambda job: Done(Said(said=go.wait(PATIENT)))))
     for id, size in ((2, 60), (3, 41), (4, 0), (5, 40)):
         link.send("wait", id, x=np.zeros(size, np.uint8))
     refused = link.receive()
@@ -261,8 +270,8 @@ def test_no_more_is_taken_in_than_memory_may_hold(connect: Callable[[Service], L
 def test_old_meshes_go_where_new_ones_are_large(connect, monkeypatch: pytest.MonkeyPatch):
     size = sum(array.nbytes for array in (icosphere()["vertices"].astype(np.float64), icosphere()["faces"]))
     for limit, left in ((3 * size, 3), (2.5 * size, 2), (size, 1), (0, 1)):  # the newest always stays
-        monkeypatch.setattr(engine_service, "MESHES", limit)
-        link, meshes = connect(Service()), []
+        monkeypatch.setattr(engine_shelf, "MESHES", limit)
+        link, meshes = connect(Handlers()), []
         for id in (2, 3, 4):
             link.send("open_mesh", id, **icosphere(id))
             meshes.append(link.receive().fields["mesh"])
@@ -277,7 +286,7 @@ def test_no_memory_to_read_with_ends_the_engine_in_words(error: Exception, monke
         raise error
 
     monkeypatch.setattr(server, "read", full)
-    link = Link(Service())
+    link = Link(Handlers())
     message = link.receive()
     assert (message.id, message.fields["type"]) == (0, "MemoryError") and "Close other" in message.fields["sentence"]
     assert link.close() == server.BROKEN
@@ -301,9 +310,9 @@ def test_a_fit_that_diverged_leaves_no_checkpoint(tmp_path: Path, connect, monke
         return model
 
     monkeypatch.setattr(train_module, "train", diverged)
-    service = Service()
-    link = connect(service)
-    service.use_cache(str(tmp_path))
+    handlers = Handlers()
+    link = connect(handlers)
+    handlers.shelf.use_cache(str(tmp_path))
     link.send("open_mesh", 2, **icosphere())
     link.send("train", 3, {"mesh": link.receive().fields["mesh"], "preset": "tiny"})
     while (message := link.receive()).kind == "progress":
@@ -316,15 +325,15 @@ def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monke
     put, room = Cache.put, 0
 
     def full(self: Cache, model: Model) -> Path:
-        assert service.saving.locked()  # else the process could end in the middle
+        assert handlers.shelf.saving.locked()  # else the process could end in the middle
         if not room:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model")
         return put(self, model)
 
     monkeypatch.setattr(Cache, "put", full)
-    service = Service()
-    link = connect(service)
-    service.use_cache(str(tmp_path))
+    handlers = Handlers()
+    link = connect(handlers)
+    handlers.shelf.use_cache(str(tmp_path))
     ball = icosphere()["vertices"], icosphere()["faces"]
     link.send("open_mesh", 2, **icosphere())
     mesh = link.receive().fields["mesh"]
@@ -332,9 +341,9 @@ def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monke
     while (message := link.receive()).kind == "progress":
         pass
     assert "No space left" in message.fields["unsaved"] and "Make room" in message.fields["unsaved"]
-    for id, others in ((4, 0), (20, engine_service.SEGMENTERS)):  # it stays, whatever comes after it
+    for id, others in ((4, 0), (20, engine_shelf.SEGMENTERS)):  # it stays, whatever comes after it
         for seed in range(others):
-            service._segmenters.put((ModelKey(mesh, "geometric", "tiny", seed + 1), "auto"), segmenter.instant(ball))
+            handlers.shelf.put(ModelKey(mesh, "geometric", "tiny", seed + 1), "auto", segmenter.instant(ball))
         link.send("query", id, {"mesh": mesh, "clicks": [[3, True]], "model": {"preset": "tiny"}})
         assert link.receive().arrays["probability"][3] >= 0.5
     link.send("free", 21)
@@ -351,9 +360,9 @@ def test_a_full_disk_costs_the_file_not_the_model(tmp_path: Path, connect, monke
 
 def test_a_torch_that_does_not_load_costs_training_only(tmp_path: Path, connect, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    service = Service()
-    link = connect(service)
-    service.use_cache(str(tmp_path))
+    handlers = Handlers()
+    link = connect(handlers)
+    handlers.shelf.use_cache(str(tmp_path))
     link.send("open_mesh", 2, **icosphere())
     mesh = link.receive().fields["mesh"]
     link.send("train", 3, {"mesh": mesh})
@@ -368,16 +377,16 @@ def test_a_torch_that_does_not_load_costs_training_only(tmp_path: Path, connect,
 
 
 def test_a_proposal_ends_when_it_is_cancelled():
-    arrays, service = icosphere(), Service()
+    arrays, handlers = icosphere(), Handlers()
     seg = iseg.instant((arrays["vertices"], arrays["faces"]))
     mesh = seg.model.mesh.hash
-    service._segmenters.put((ModelKey(mesh, *INSTANT), ""), seg)
+    handlers.shelf.put(ModelKey(mesh, *INSTANT), "", seg)
     chosen = (arrays["vertices"][:, 0] > 0).astype(np.uint8)  # [V]
     job = Job("propose", 1, {"mesh": mesh}, {"chosen": chosen}, lambda progress: None)
-    assert isinstance(service.propose(job), Answer)
+    assert isinstance(handlers.propose(job), Done)
     job.cancelled.set()
     with pytest.raises(Cancelled):
-        service.propose(job)
+        handlers.propose(job)
 
 
 def test_the_cache_tells_what_it_has(tmp_path: Path):
@@ -442,7 +451,7 @@ def test_recent_forgets_the_least_recently_used():
     ],
 )
 def test_errors_travel_as_sentences(error: BaseException, type: str, words: str):
-    fields = describe(error)
+    fields = describe(error).to_fields()
     assert fields["type"] == type and words in fields["sentence"]
     assert ("traceback" in fields) == (type in ("InternalError", "ImportError"))
 
@@ -488,12 +497,12 @@ def test_whatever_is_sent_the_server_answers(frames: list[bytes]):
         except BrokenPipeError:
             pass  # the server has ended
 
-    def refuse(job: Job) -> Answer:
+    def refuse(job: Job) -> Done:
         raise WeightsError("Nothing is downloaded here.")
 
-    service = Service()
-    service.works["fetch"] = ("fetch", refuse)
-    link = Link(service)
+    handlers = Handlers()
+    handlers.table["fetch"] = ("fetch", refuse)
+    link = Link(handlers)
     sender = threading.Thread(target=meanwhile, daemon=True)
     sender.start()
     ended = False

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from iseg_core.engine.service import Service
 from support.shapes import dumbbell, tiny_settings
 from support.teachers import HEIGHT, TOWER, HeightTeacher
 
 import iseg_core as iseg
 from iseg_core import doctor
 from iseg_core.cli import main
-from iseg_core.engine.service import Service
 from iseg_core.storage.prepare import prepare
 from iseg_core.teachers import make as making
 from iseg_core.teachers import registry, weights

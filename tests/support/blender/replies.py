@@ -37,7 +37,7 @@ class Client:
 
     def __init__(self, iseg: Any, dice: random.Random):
         core = sys.modules[f"{MODULE}.core"]
-        self.state, self.reason, self.notice, self.pid = core.State.READY, "", "", None
+        self.state, self.reason, self.notice, self.pid = core.EngineState.READY, "", "", None
         self.engine = {"version": core.__version__, "protocol": 1, "python": "3", "platform": "any", "pid": 1}
         self.asked, self._dice, self._ids, self._answers = 0, dice, itertools.count(2), []
         self._mesh: tuple[str, int] = ("0" * 64, 1)  # the last that was opened: its name, and vertices

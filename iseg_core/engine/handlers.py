@@ -1,0 +1,247 @@
+"""Handlers: what each request does (messages.py). They know nothing of pipes and threads' loops (server.py).
+
+Work is done in lanes, one thing after the other in each: `query` for what is answered at once, `prepare` for what takes
+seconds on a large mesh, `train`, `fetch` and `check`. A request may go from lane to lane. What a query needs is made
+ready by the first one that needs it; the later ones take milliseconds. Models lie in the cache, so a query for one
+needs no open mesh.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..clicks.click import VertexClick
+from ..errors import Cancelled, ClickError, MessageError, ModelFileError
+from ..progress import Progress
+from ..system.memory import give_back, resident
+from ..teachers.registry import TEACHERS
+from .jobs import Done, Handler, Job, Later
+from .messages import (
+    CacheRequest,
+    CacheResult,
+    DoctorRequest,
+    DoctorResult,
+    FetchRequest,
+    FetchResult,
+    Finding,
+    FreeRequest,
+    FreeResult,
+    OpenMeshRequest,
+    OpenMeshResult,
+    ProposeRequest,
+    ProposeResult,
+    QueryRequest,
+    QueryResult,
+    StateRequest,
+    StateResult,
+    TeacherAtHand,
+    TrainRequest,
+    TrainResult,
+)
+from .shelf import ModelKey, Shelf, report_of
+from .torch_loader import TorchLoader
+
+if TYPE_CHECKING:
+    from ..geometry.mesh import Mesh
+    from ..storage.trained_model import Model
+
+LANES = ("query", "prepare", "train", "fetch", "check")
+
+
+class Handlers:
+    """A method for each request. `table`: by the request's kind, the lane where it begins and the method."""
+
+    def __init__(self, log: Callable[[str], None] = lambda text: None):
+        self.torch, self._log = TorchLoader(), log
+        self.shelf = Shelf(self.torch, log)
+        self.table: dict[str, tuple[str, Handler]] = {
+            StateRequest.kind: ("query", self.state),
+            QueryRequest.kind: ("query", self.query),
+            ProposeRequest.kind: ("query", self.propose),
+            FreeRequest.kind: ("query", self.free),
+            OpenMeshRequest.kind: ("prepare", self.open_mesh),
+            TrainRequest.kind: ("prepare", self.find_or_train),
+            FetchRequest.kind: ("fetch", self.fetch),
+            DoctorRequest.kind: ("check", self.doctor),
+            CacheRequest.kind: ("check", self.cache),
+        }
+
+    # lane query
+
+    def state(self, job: Job) -> Done:
+        request = StateRequest.from_fields(job.fields)
+        return Done(StateResult(open=self.shelf.has_mesh(request.mesh), models=self.shelf.models(request.mesh)))
+
+    def query(self, job: Job) -> Done | Later:
+        request = QueryRequest.from_fields(job.fields)
+        segmenter = self.shelf.at_hand(*_answering(request))
+        if segmenter is None:
+            return Later("prepare", lambda job: self._prepare(job, request))
+        began = time.perf_counter()
+        probability = segmenter.segment(request.clicks, granularity=request.granularity)  # [V]
+        milliseconds = (time.perf_counter() - began) * 1e3
+        from ..inference.threshold import otsu
+
+        return Done(QueryResult(threshold=otsu(probability), milliseconds=milliseconds), {"probability": probability})
+
+    def propose(self, job: Job) -> Done | Later:
+        """Click a chosen part as a user would who sees the answers."""
+        request = ProposeRequest.from_fields(job.fields)
+        segmenter = self.shelf.at_hand(*_answering(request))
+        if segmenter is None:
+            return Later("prepare", lambda job: self._prepare(job, request))
+        from ..clicks.simulated_user import Target, propose
+        from ..inference.threshold import otsu
+
+        mesh, chosen = segmenter.model.mesh, job.arrays.get("chosen")
+        if chosen is None or chosen.dtype != np.uint8 or chosen.shape != (len(mesh.vertices),):
+            raise MessageError("The request propose needs the array chosen [V] uint8, V of the mesh.", job.id)
+        target = Target.of_vertices(mesh, chosen != 0)
+        if not target.faces.any():
+            raise ClickError("No face of the mesh has two of the chosen vertices: choose the faces of a part.")
+
+        def predict(clicks: list[VertexClick]) -> np.ndarray:
+            if job.cancelled.is_set():
+                raise Cancelled("Cancelled; what was there before is unchanged.")
+            probability = segmenter.segment(clicks=clicks, granularity=request.granularity)  # [V]
+            threshold = otsu(probability) if request.threshold is None else request.threshold
+            return (probability >= threshold).astype(np.float32)  # [V]
+
+        clicks, iou = propose(target, predict)
+        return Done(ProposeResult(clicks=tuple(clicks), iou=iou))
+
+    def free(self, job: Job) -> Done:
+        """Forget all meshes and models but those not saved, and give the memory back. A training goes on."""
+        before = resident()
+        self.shelf.free()
+        give_back()
+        after = resident()
+        freed = max(before - after, 0) if before is not None and after is not None else None
+        return Done(FreeResult(resident=after, freed=freed))
+
+    # lane prepare
+
+    def open_mesh(self, job: Job) -> Done:
+        from ..geometry.mesh import check
+
+        if job.arrays.keys() != {"vertices", "faces"}:
+            raise MessageError("The request open_mesh needs the arrays vertices [V, 3] and faces [F, 3].", job.id)
+        mesh = check(job.arrays["vertices"], job.arrays["faces"])
+        self.shelf.put_mesh(mesh)
+        return Done(
+            OpenMeshResult(
+                mesh=mesh.hash,
+                topology=mesh.topology_hash,
+                vertices=len(mesh.vertices),
+                faces=len(mesh.faces),
+                models=self.shelf.models(mesh.hash),
+            )
+        )
+
+    def _prepare(self, job: Job, request: QueryRequest | ProposeRequest) -> Later:
+        """Make ready what a request on a model needs, then do it."""
+        key, device = _answering(request)
+        if not key.is_instant:
+            if self.shelf.find(key, device) is None:
+                raise ModelFileError("There is no such model of this mesh in the cache. Train the mesh.")
+        elif self.shelf.at_hand(key, device) is None:
+            job.report(Progress("prepare", 0.0, None))
+            self.shelf.make_instant(key.mesh, device)
+        return Later(*self.table[job.kind])
+
+    def find_or_train(self, job: Job) -> Done | Later:
+        """Answer with a model that is there already, at once; else train the mesh, in the lane `train`."""
+        request = TrainRequest.from_fields(job.fields)
+        key = ModelKey.of(request.mesh, request.model)
+        held = self.shelf.find(key, request.device)
+        if held is not None:
+            unsaved = self.shelf.save_again(key, held.model)
+            return Done(_trained(key, held.model, cached=True, unsaved=unsaved))
+        mesh = self.shelf.mesh(key.mesh)
+        return Later("train", lambda job: self._train(job, mesh, key, request.device))
+
+    # lane train
+
+    def _train(self, job: Job, mesh: "Mesh", key: ModelKey, device: str) -> Done:
+        held = self.shelf.find(key, device)  # another request may have trained it in the meantime
+        if held is not None:
+            return Done(_trained(key, held.model, cached=True))
+        job.report(Progress("start", 0.0, None))
+        self.torch.load()
+        from ..inference.segmenter import Segmenter
+        from ..training.train import train
+
+        counts = f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} faces"
+        self._log(f"train: {counts}; {key.teacher}, {key.preset}, seed {key.seed}, {device}")
+        checkpoint = self.shelf.checkpoint()
+        model = train(
+            mesh,
+            key.teacher,
+            key.preset,
+            key.seed,
+            job.report,
+            cancel=job.cancelled.is_set,
+            device=device,
+            checkpoint=checkpoint,
+        )
+        segmenter = Segmenter(model, device)
+        key = ModelKey(mesh.hash, model.info["teacher"], model.info["preset"], model.info["seed"])
+        with self.shelf.saving:
+            if job.cancelled.is_set():  # was answered so; then there must be no model
+                raise Cancelled("Cancelled; what was there before is unchanged.")
+            unsaved = self.shelf.save(key, model, checkpoint)
+        self.shelf.put(key, device, segmenter)
+        stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in model.info["seconds"].items())
+        self._log(f"trained on {model.info['device']}: {stages}")
+        give_back()  # a training leaves cycles behind, which would hold much for long, and much of a GPU
+        return Done(_trained(key, model, cached=False, unsaved=unsaved))
+
+    # lanes fetch and check
+
+    def fetch(self, job: Job) -> Done:
+        from ..teachers.weights import fetch
+
+        name = FetchRequest.from_fields(job.fields).name
+        self._log(f"fetch: {name}")
+        return Done(FetchResult(path=str(fetch(name, job.report, job.cancelled.is_set))))
+
+    def doctor(self, job: Job) -> Done:
+        """Say what is here and what is missing, and which teachers are at hand, in words."""
+        from ..doctor import examine, missing
+
+        findings = examine()
+        return Done(
+            DoctorResult(
+                findings=tuple(Finding(**finding._asdict()) for finding in findings),
+                teachers=tuple(TeacherAtHand(name=n, missing=missing(findings, e)) for n, e in TEACHERS.items()),
+            )
+        )
+
+    def cache(self, job: Job) -> Done:
+        """Say what the cache holds and, where that is asked for, forget all of it, here and on the disk."""
+        from ..storage.cache import limit
+
+        clear = CacheRequest.from_fields(job.fields).clear
+        folder, usage = self.shelf.clear() if clear else self.shelf.usage()
+        return Done(CacheResult(folder=folder, limit=limit(), **usage._asdict()))
+
+
+def _answering(request: QueryRequest | ProposeRequest) -> tuple[ModelKey, str]:
+    """What answers a request: the key of a model, and the device that it is on."""
+    return ModelKey.of(request.mesh, request.model), "" if request.model is None else request.device
+
+
+def _trained(key: ModelKey, model: "Model", cached: bool, unsaved: str | None = None) -> TrainResult:
+    report = report_of(key, model)
+    return TrainResult(
+        mesh=key.mesh,
+        teacher=report.teacher,
+        preset=report.preset,
+        seed=report.seed,
+        created=report.created,
+        seconds=model.info.get("seconds", {}),
+        cached=cached,
+        unsaved=unsaved,
+    )
