@@ -139,18 +139,17 @@ def _stl_binary(data: bytes) -> np.ndarray:
     size, count = TRIANGLE.itemsize, _stl_count(data)
     if len(data) < STL_HEAD:
         raise MeshError("truncated, damaged or not STL. Export the mesh again.")
-    rest = data[STL_HEAD + size * count :]
-    lies = len(data) < STL_HEAD + size * count or (rest.strip(b"\0") and len(rest) % size == 0)
-    if count == 0 or lies:
-        held = (len(data) - STL_HEAD) // size
-        raise MeshError(
-            f"truncated, damaged or not STL: its header counts {count:,} triangles, and {held:,} would fit. Export the "
-            "mesh again."
-        )
+    held, over = divmod(len(data) - STL_HEAD, size)
+    rest = data[STL_HEAD + size * count :].strip(b"\0")  # zeros fill a block of the disk
+    if count == 0 or count > held or (rest and over == 0):
+        said = f"its header counts {count:,} triangles, and {held:,} would fit"
+        raise MeshError(f"truncated, damaged or not STL: {said}. Export the mesh again.")
     starts = _stl_payloads(data, count) if rest else None
     if starts is not None:
         data = b"".join([data[:STL_HEAD], *(data[at : at + size] for at in starts)])
     triangles = np.frombuffer(data, TRIANGLE, count, STL_HEAD)  # [F]
+    if rest and starts is None and triangles["attribute"].any():  # they may say that data follow each triangle
+        raise MeshError(f"truncated, damaged or not STL: {len(rest):,} bytes are left over. Export the mesh again.")
     return triangles["corners"].reshape(-1, 3).astype(np.float64)  # [V, 3]
 
 

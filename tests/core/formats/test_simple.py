@@ -259,6 +259,7 @@ def test_binary_stl_is_read_with_what_stands_between_and_behind(tmp_path, data):
         (stl_binary(2**32 - 1), "counts 4,294,967,295 triangles, and 4 would fit"),
         (stl_binary(0, b"solid")[:84], "counts 0 triangles"),
         (stl_binary()[:83], "truncated"),
+        (stl_binary(payload=b"colour")[:-1], "bytes are left over"),
     ],
 )
 def test_binary_stl_whose_count_lies_is_refused(tmp_path, data, words):
