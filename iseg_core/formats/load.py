@@ -1,10 +1,10 @@
 """Mesh files as they are: every vertex of the file, in the file's order, and every polygon.
 
 Clicks, vertex groups and models name vertices by their index in the file, so a reader must not merge, split, drop or
-reorder them. trimesh (5.2), the usual reader, does: OBJ vertices are split at texture seams and left out where unused
-(maintain_order still leaves them out of textured meshes), binary PLY with a triangle and then a quad is refused, sparse
-glTF accessors are read without their values, compressed ones as zeros where no decoder is installed, instances of a
-node as one, and nodes come in reverse order. Hence these readers, with nothing but numpy.
+reorder them. trimesh (5.2), the usual reader, does: OBJ vertices are split at texture seams and left out where unused,
+with maintain_order repeated for each material; binary PLY with a triangle and then a quad is refused; sparse glTF
+accessors are read without their values, compressed ones as zeros where no decoder is installed, instances of a node as
+one; and nodes come in reverse order. Hence these readers, with nothing but numpy.
 """
 
 import os

@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -89,13 +90,13 @@ class Gltf:
         self.accessors.append({"bufferView": self.view(array), **info, **more})
         return len(self.accessors) - 1
 
-    def text(self, uri: str | None = "inline", **header) -> bytes:
+    def text(self, uri: str | None = "inline", **header: Any) -> bytes:
         inline = "data:application/octet-stream;base64," + base64.b64encode(self.data).decode()
         buffer = {"byteLength": len(self.data)} | ({"uri": inline if uri == "inline" else uri} if uri else {})
         shared = {"asset": {"version": "2.0"}, "bufferViews": self.views, "accessors": self.accessors}
         return json.dumps(shared | {"buffers": [buffer]} | header).encode()
 
-    def glb(self, **header) -> bytes:
+    def glb(self, **header: Any) -> bytes:
         text = self.text(None, **header)
         text += b" " * (-len(text) % 4)
         chunks = (

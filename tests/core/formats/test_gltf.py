@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ ORDER = np.array([0, 1, 2, 2, 3, 0], np.uint16)
 FACES = [[0, 1, 2], [2, 3, 0]]
 
 
-def square(**more) -> tuple[Gltf, dict]:
+def square(**more) -> tuple[Gltf, dict[str, Any]]:
     """A square, and the header of its file."""
     gltf = Gltf()
     meshes = [{"primitives": [primitive(gltf.add(CORNERS), gltf.add(ORDER))]}]
@@ -126,7 +127,7 @@ def test_unknown_extensions_that_are_required_are_refused_by_name(tmp_path):
         extensionsRequired=["KHR_texture_basisu", "ACME_voxels", "ACME"], extensionsUsed=["ACME_voxels"]
     )
     refused(tmp_path, gltf.text(**header), r"requires extensions.*\(ACME_voxels, ACME\)\. Export it without them")
-    assert_square(read(tmp_path, gltf.text(**header | {"extensionsRequired": []})))
+    assert_square(read(tmp_path, gltf.text(**(header | {"extensionsRequired": []}))))
 
 
 @pytest.mark.parametrize("name", ["KHR_draco_mesh_compression", "EXT_meshopt_compression"])
@@ -150,7 +151,7 @@ def test_compressed_meshes_are_refused_by_name_unless_they_are_there_uncompresse
 # ---- instances ----
 
 
-def instanced(**values: np.ndarray) -> tuple[Gltf, dict]:
+def instanced(**values: np.ndarray) -> tuple[Gltf, dict[str, Any]]:
     gltf, header = square(extensionsUsed=["EXT_mesh_gpu_instancing"], extensionsRequired=["EXT_mesh_gpu_instancing"])
     named = {}
     for name, array in values.items():

@@ -15,6 +15,7 @@ v 1 1 0
 vt 0 0
 vt 1 1
 f 3/1 4/1 5/1
+{}
 f 3/2 5/2 2/2
 """
 
@@ -24,15 +25,16 @@ def as_trimesh_reads(path, **options) -> np.ndarray:
     return trimesh.load_scene(path, process=False, **options).to_mesh().vertices
 
 
-def test_obj_vertices_are_split_and_left_out(tmp_path):
+def test_obj_vertices_are_split_and_left_out_or_repeated(tmp_path):
     path = tmp_path / "a.obj"
-    path.write_text(TEXTURED)
-    ours = load_mesh(path).vertices
-    assert len(ours) == 5
-    plain = as_trimesh_reads(path)
-    assert (plain == [0, 0, 0]).all(axis=1).sum() == 2  # split at the seam
-    assert not (plain == [7, 7, 7]).any()
-    np.testing.assert_array_equal(as_trimesh_reads(path, maintain_order=True), ours[1:])  # one left out
+    path.write_text(TEXTURED.format("o b"))
+    assert len(load_mesh(path).vertices) == 5
+    theirs = as_trimesh_reads(path)
+    assert (theirs == [0, 0, 0]).all(axis=1).sum() == 2  # split at the seam
+    assert not (theirs == [7, 7, 7]).any()
+    path.write_text(TEXTURED.format("usemtl b").replace("/1", "").replace("/2", ""))
+    assert len(load_mesh(path).vertices) == 5
+    assert len(as_trimesh_reads(path, maintain_order=True)) == 10
 
 
 def test_binary_ply_of_a_triangle_and_a_quad_is_refused(tmp_path):
