@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..clicks.click import Clicks, VertexClick
-from ..errors import Cancelled, ClickError, EngineError, MessageError, ModelFileError, UnknownMeshError
+from ..errors import Cancelled, ClickError, EngineError, MessageError, ModelFileError, UnknownMeshError, lacks_runtime
 from ..progress import Progress
 from ..system.lru import Recent
 from ..system.memory import give_back, resident
@@ -93,12 +93,13 @@ class Service:
                 try:
                     import torch  # noqa: F401
                 except Exception as error:  # missing, broken, or no memory for it: a different error each time
-                    self._torch_defect = f"{type(error).__name__}: {error}"
+                    remedy = lacks_runtime(error) or (
+                        "Repair the engine's environment, or close other programs where memory is short; then start "
+                        "the engine again."
+                    )
+                    self._torch_defect = f"PyTorch does not load ({type(error).__name__}: {error}). {remedy}"
         if self._torch_defect:
-            raise EngineError(
-                f"PyTorch does not load ({self._torch_defect}). Repair the engine's environment, or close other "
-                "programs where memory is short; then start the engine again."
-            )
+            raise EngineError(self._torch_defect)
 
     # lane query
 
