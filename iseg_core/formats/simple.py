@@ -10,7 +10,7 @@ from ..errors import MeshError
 from .common import Polygons
 from .text import Rows, decoded, numbers, quoted, ranges, whole
 
-COMMENT = re.compile(rb"(?<!\.)#[^\r\n]*")  # 1.#INF is how Microsoft's C wrote infinity
+COMMENT = re.compile(rb"#(?<!\.#)[^\r\n]*")  # 1.#INF is how Microsoft's C wrote infinity
 
 # OBJ: a line that begins with a number goes on with the one before. Names and comments may end in a backslash, too.
 CONTINUED = re.compile(rb"\\(?:[ \t]*(?:\r\n|\n|\r))+(?=[ \t]*[-+.\d\\])")
