@@ -14,6 +14,7 @@ COMMENT = re.compile(rb"#(?<!\.#)[^\r\n]*")  # 1.#INF is how Microsoft's C wrote
 
 # OBJ: a line that begins with a number goes on with the one before. Names and comments may end in a backslash, too.
 CONTINUED = re.compile(rb"\\(?:[ \t]*(?:\r\n|\n|\r))+(?=[ \t]*[-+.\d\\])")
+DANGLING = re.compile(rb"\\(?=[ \t]*(?:[\r\n]|\Z))")
 OBJ_FACES = (b"f", b"fo")  # fo: its name until 1995
 NUMERIC = b"+-.0123456789"
 
@@ -33,14 +34,14 @@ def read_obj(data: bytes, _: Path) -> Polygons:
     vertices: list[bytes] = []
     faces: list[bytes] = []
     known: list[int] = []
-    for line in CONTINUED.sub(b" ", text).splitlines():
+    for line in DANGLING.sub(b"", CONTINUED.sub(b" ", text)).splitlines():
         fields = line.split(None, 1)
         if len(fields) < 2:
             continue
         if fields[0] == b"v":
             vertices.append(fields[1])
         elif fields[0] in OBJ_FACES:
-            faces.append(fields[1].rstrip(b"\\ \t"))
+            faces.append(fields[1])
             known.append(len(vertices))
         elif fields[0][0] in NUMERIC:
             raise MeshError(f"a line begins with a number ({quoted(line)}), which says nothing. Export the mesh again.")

@@ -74,6 +74,7 @@ def test_white_space_is_of_any_kind_and_zeros_may_fill_the_end(tmp_path, name):
         ("f 1 2 5\n", "f 1 \\ \n 2 \\\t\r\n\\\n 5\n"),  # ...and what is white behind it
         ("f 1 2 5\n", "f \\\n\n1 2 5\n"),
         ("f 1 2 5\n", "f 1 2 5 \\\n\n"),
+        ("f 1 2 5\n", "f \\\ng front\nf 1 2 5 \\\n"),
         ("v 0 0 0\n", "# made in C:\\models\\\nv 0 0 0\n"),  # names and comments end as they like
         ("f 1 2 5\n", "usemtl C:\\paints\\\nf 1 2 5\n"),
         ("v 2 0 0\n", codecs.BOM_UTF8.decode() + "v 2 0 0\n"),  # two files, one behind the other
