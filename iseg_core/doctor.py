@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from .errors import lacks_runtime
 from .system.folders import cache_folder
 from .teachers.registry import TeacherEntry, extras, weights_files
 from .teachers.weights import weights_folder
@@ -78,12 +79,16 @@ def _devices() -> list[Finding]:
     try:
         import torch
     except Exception as error:  # missing, or installed but broken (a library that does not load is an OSError)
-        return [Finding("device", f"{cores} CPU cores; torch does not load ({error}).", REINSTALL)]
+        remedy = lacks_runtime(error) or REINSTALL
+        return [Finding("device", f"{cores} CPU cores; torch does not load ({error}).", remedy)]
+    from .system.device import kernel_defect
+
     findings = [Finding("device cpu", f"{cores} cores, {torch.get_num_threads()} threads")]
     for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         properties = torch.cuda.get_device_properties(i)
         memory = properties.total_memory / 2**30
-        findings.append(Finding(f"device cuda:{i}", f"{properties.name}, {memory:.0f} GiB, CUDA {torch.version.cuda}"))
+        value, defect = f"{properties.name}, {memory:.0f} GiB, CUDA {torch.version.cuda}", kernel_defect(f"cuda:{i}")
+        findings.append(Finding(f"device cuda:{i}", value + "." * bool(defect), defect or None, required=False))
     if torch.backends.mps.is_available():
         findings.append(Finding("device mps", "Apple GPU"))
     if len(findings) == 1:

@@ -1,11 +1,15 @@
 """Every error that iSeg raises on purpose. The message names the defect and the remedy."""
 
 import errno
+import re
 
 # What libraries say in a RuntimeError where there is no memory, in lower case; a thread needs some, too, and CUDA's
 # library for products says that it was not initialised.
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "allocate memory", "alloc_failed", "bad_alloc")
 OUT_OF_MEMORY += ("can't start new thread", "cublas_status_not_initialized")
+
+
+LOADING_DLL = re.compile(r"Error loading .*\.dll", re.IGNORECASE)
 
 
 class IsegError(Exception):
@@ -65,6 +69,18 @@ class UnknownMeshError(EngineError):
 
 class Superseded(Cancelled):
     """A newer request of the same kind took this one's place before it was begun."""
+
+
+def lacks_runtime(error: BaseException) -> str:
+    """Say what to install where Windows could not load a library of PyTorch's; empty for any other error.
+
+    The system's own words are in its language, and PyTorch's and Python's behind or before them are not.
+    """
+    said = str(error)
+    if not isinstance(error, OSError | ImportError) or not ("DLL load failed" in said or LOADING_DLL.search(said)):
+        return ""
+    address = "https://aka.ms/vs/17/release/vc_redist.x64.exe"
+    return f"Install Microsoft's Visual C++ runtime ({address}), which it needs, then start again."
 
 
 def is_out_of_memory(error: BaseException) -> bool:

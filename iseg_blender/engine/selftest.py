@@ -89,7 +89,7 @@ def words(report: Mapping[str, Any], managed: bool) -> list[Line]:
     extra_of = {package: extra for extra in extras() for package in extra.packages}
     for finding in findings:
         remedy, extra = finding["remedy"], extra_of.get(finding["topic"])
-        if remedy and managed and finding["required"]:
+        if remedy and managed and finding["required"] and "vc_redist" not in remedy:
             remedy = "Press Repair."
         elif remedy and managed and extra is not None:
             remedy = f"Only {extra.users} need it: tick With {extra.title} and press Repair."

@@ -5,13 +5,14 @@ that --help answers at once. Results go to stdout; progress and errors go to std
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..engine import error_fields
-from ..errors import Cancelled, IsegError, SettingsError, is_out_of_memory
+from ..errors import Cancelled, IsegError, SettingsError, is_out_of_memory, lacks_runtime
 from ..version import __version__
 from .arguments import FAILURE, INTERRUPTED, USAGE_ERROR
 from .batch import add_batch
@@ -25,6 +26,9 @@ PACKAGE = __name__.partition(".")[0]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 (it failed), 2 (wrong arguments) or 130 (Ctrl-C)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where there is no terminal; a test's or a notebook's own
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends no command
     options = _parser().parse_args(arguments)
     # Threads that spin while they wait slow training down several times as soon as another program wants the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -38,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"error: {error}", USAGE_ERROR)
     except IsegError as error:
         return _fail(f"error: {error}", FAILURE)
-    except (MemoryError, RuntimeError, OSError, ModuleNotFoundError) as error:
+    except (MemoryError, RuntimeError, OSError, ImportError) as error:
         sentence = _known(error)
         if sentence is None:
             raise
@@ -52,6 +56,8 @@ def _known(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] != PACKAGE:
         remedy = "`python -m iseg_core doctor` says how to get what is missing"
         return f"the Python package {error.name} is missing; {remedy}."
+    if runtime := lacks_runtime(error):
+        return f"a library does not load ({error}). {runtime}"
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}. Nothing was written. {error_fields.remedy(error)}"

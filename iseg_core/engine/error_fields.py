@@ -3,7 +3,7 @@
 import errno
 import traceback
 
-from ..errors import IsegError, is_out_of_memory
+from ..errors import IsegError, is_out_of_memory, lacks_runtime
 from .messages import ErrorFields
 
 TEXT_LIMIT = 20_000  # characters
@@ -22,6 +22,8 @@ def describe(error: BaseException) -> ErrorFields:
     if isinstance(error, ModuleNotFoundError) and error.name:
         remedy = "Repair the engine's environment"
         return _fields("ModuleNotFoundError", f"The Python package {error.name} is missing. {remedy}.")
+    if runtime := lacks_runtime(error):
+        return _fields("ImportError", f"A library does not load ({str(error)[:200]}). {runtime}")
     if isinstance(error, OSError) and error.strerror:
         return _fields("OSError", _system_error(error))
     text = "".join(traceback.format_exception(error))[-TEXT_LIMIT:]

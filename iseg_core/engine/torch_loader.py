@@ -2,7 +2,7 @@
 
 import threading
 
-from ..errors import EngineError
+from ..errors import EngineError, lacks_runtime
 
 
 class TorchLoader:
@@ -18,9 +18,10 @@ class TorchLoader:
                 try:
                     import torch  # noqa: F401
                 except Exception as error:  # missing, broken, or no memory for it: a different error each time
-                    self._defect = f"{type(error).__name__}: {error}"
+                    remedy = lacks_runtime(error) or (
+                        "Repair the engine's environment, or close other programs where memory is short; then start "
+                        "the engine again."
+                    )
+                    self._defect = f"PyTorch does not load ({type(error).__name__}: {error}). {remedy}"
         if self._defect:
-            raise EngineError(
-                f"PyTorch does not load ({self._defect}). Repair the engine's environment, or close other "
-                "programs where memory is short; then start the engine again."
-            )
+            raise EngineError(self._defect)

@@ -23,3 +23,20 @@ def read_file(path: Path, limit: int = FILE_LIMIT) -> bytes:
     if status.st_size > limit:
         raise MeshError(f"there are more than {FILE_LIMIT:,} bytes to read. Use a mesh of fewer vertices.")
     return path.read_bytes()
+
+
+def strip_triangles(corners: np.ndarray, lengths: np.ndarray, restart: int | None = None) -> np.ndarray:
+    """The triangles of strips, each other one the other way round. [T, 3] int64
+
+    corners [N] of all strips, one after the other; lengths [S] of the strips; restart: a corner that begins one anew.
+    """
+    at = np.arange(len(corners))  # [N]
+    begins = np.repeat(np.cumsum(lengths) - lengths, lengths)  # [N] where each corner's strip begins
+    ends = np.repeat(np.cumsum(lengths), lengths)  # [N]
+    if restart is not None and (breaks := corners == restart).any():  # [N]
+        begins = np.maximum(begins, np.maximum.accumulate(np.where(breaks, at + 1, 0)))  # [N]
+        following = np.minimum.accumulate(np.where(breaks, at, len(corners))[::-1])[::-1]  # [N]
+        ends = np.minimum(ends, following)  # [N]
+    first = at[at + 2 < ends]  # [T]
+    odd = (first - begins[first]) % 2  # [T]
+    return corners[np.stack([first, first + 1 + odd, first + 2 - odd], axis=1)]

@@ -1,17 +1,26 @@
-"""PLY files: text and binary, polygons of any kind, any further properties (Turk, The PLY Polygon File Format)."""
+"""PLY files: text and binary, polygons and strips, any further properties (Turk, The PLY Polygon File Format)."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import MeshError
+from .common import Polygons, strip_triangles
+from .text import Rows, decoded, quoted, ranges, whole
 
 TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4"}
 TYPES |= {"double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4"}
 TYPES |= {"float32": "f4", "float64": "f8", "int64": "i8", "uint64": "u8"}
 ENDIANS = {"ascii": "<", "binary_little_endian": "<", "binary_big_endian": ">"}
 INDICES = ("vertex_indices", "vertex_index")  # both names are in use
+WANTED = {"x", "y", "z", *INDICES}
+HEADER_END = re.compile(rb"[\r\n]end_header[ \t]*(\r\n|\n|\r|\Z)")
+CUT = "the file is truncated or damaged. Export the mesh again."
+
+Columns = dict[str, tuple[np.ndarray, np.ndarray | None]]  # a property's values [N], and the lengths [R] of its lists
 
 
 @dataclass
@@ -28,59 +37,139 @@ class Element:
     properties: list[Property] = field(default_factory=list)
 
 
-def read_ply(data: bytes, _: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices [V, 3] float64, corners [C], corners of each polygon [F]. Errors: MeshError, ValueError, IndexError."""
-    elements, body = _parse_header(data)
-    offset = 0
-    columns: dict[str, dict[str, np.ndarray]] = {}
-    counts = np.zeros(0, np.int64)  # [F]
-    for element in elements:
-        columns[element.name], lengths, offset = _read_element(element, body, offset)
-        if element.name == "face":
-            counts = next((lengths[name] for name in INDICES if name in lengths), counts)  # [F]
-    vertex, face = columns.get("vertex", {}), columns.get("face", {})
-    if not {"x", "y", "z"} <= vertex.keys():
+def read_ply(data: bytes, _: Path) -> Polygons:
+    """Vertices [V, 3] float64, corners [C], corners of each polygon [F]. Errors: MeshError."""
+    is_text, elements, body = _parse_header(data if data[:3] == b"ply" else decoded(data))
+    vertices = None
+    corners, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]  # [0], [0]
+    for element, columns in (_text_columns if is_text else _binary_columns)(elements, body):
+        if element.name == "vertex":
+            axes = [columns[axis][0] for axis in "xyz" if axis in columns and columns[axis][1] is None]  # [V] each
+            if element.count and len(axes) < 3:
+                break
+            vertices = np.stack(axes, axis=1).astype(np.float64) if axes else np.zeros((0, 3))  # [V, 3]
+        elif element.name in ("face", "tristrips") and element.count:
+            indices, lengths = _indices(element, columns)  # [N], [R]
+            if element.name == "tristrips":
+                indices = strip_triangles(indices, lengths, restart=-1).ravel()  # [N]
+                lengths = np.full(len(indices) // 3, 3)  # [R]
+            corners.append(indices)
+            counts.append(lengths)
+    if len(counts) == 1 and any(element.name == "range_grid" for element in elements):
+        raise MeshError("its surface is a range grid, which is not read. Export it as polygons.")
+    if vertices is None:
         raise MeshError("the vertices have no x, y and z. Export the mesh again.")
-    vertices = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float64)  # [V, 3]
-    corners = next((face[name] for name in INDICES if name in face), counts)  # [C]
-    return vertices, corners.astype(np.int64), counts
+    return vertices, np.concatenate(corners), np.concatenate(counts)
 
 
-def _parse_header(data: bytes) -> tuple[list[Element], bytes]:
-    """The elements, and their values as bytes. Text is turned into doubles, so that one reader serves all formats."""
-    head, mark, body = data.partition(b"end_header")
-    lines = [line.split() for line in head.decode("ascii", "replace").splitlines()]
-    if not mark or lines[0] != ["ply"]:
+def _indices(element: Element, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of all faces or strips [N], and how many each has [R]."""
+    for name in INDICES:
+        values, lengths = columns.get(name, (None, None))
+        if values is not None and lengths is not None:
+            return values.astype(np.int64) if values.dtype.kind in "iu" else whole(values), lengths
+    known = ", ".join(quoted(prop.name.encode()) for prop in element.properties)
+    raise MeshError(f"its {element.name} element has no list vertex_indices, but {known:.200}. Export the mesh again.")
+
+
+def _parse_header(data: bytes) -> tuple[bool, list[Element], bytes]:
+    """Whether the values are text, the elements, and the values as bytes."""
+    end = HEADER_END.search(data)
+    if end is None or data[:3] != b"ply":
         raise MeshError("not PLY, or its header is truncated. Export the mesh again.")
-    body = body[2:] if body[:2] == b"\r\n" else body[1:]
-    text, endian = False, "<"
+    # Where lines end in CR alone, a line feed behind the header is the first byte of the values.
+    begin = end.start(1) + 1 if data[3:4] == b"\r" and data[3:5] != b"\r\n" else end.end()
+    text, endian = None, "<"
     elements: list[Element] = []
-    for line in lines:
-        if line[:1] == ["format"]:
-            text, endian = line[1] == "ascii", ENDIANS[line[1]]
-        elif line[:1] == ["element"]:
-            elements.append(Element(line[1], int(line[2])))
-        elif line[:1] == ["property"]:
-            types = [np.dtype("<f8") if text else np.dtype(endian + TYPES[t]) for t in line[1:-1] if t != "list"]
-            elements[-1].properties.append(Property(line[-1], types[-1], types[0] if line[1] == "list" else None))
-    return elements, np.array(body.split(), dtype="<f8").tobytes() if text else body
+    for line in data[: end.start()].decode("ascii", "replace").splitlines():
+        match line.split():
+            case ["format", kind, *_] if kind in ENDIANS:
+                text, endian = kind == "ascii", ENDIANS[kind]
+            case ["element", name, count] if count.isdecimal():
+                elements.append(Element(name, int(count)))
+            case ["property", "list", count, item, name] if elements and _is_whole(count) and item in TYPES:
+                types = np.dtype(endian + TYPES[item]), np.dtype(endian + TYPES[count])
+                elements[-1].properties.append(Property(name, *types))
+            case ["property", item, name] if elements and item in TYPES:
+                elements[-1].properties.append(Property(name, np.dtype(endian + TYPES[item])))
+            case ["format" | "element" | "property", *_]:
+                raise MeshError(
+                    f"its header has a line that PLY does not know ({line.strip()[:80]!r}). Export it again."
+                )
+    if text is None:
+        raise MeshError("its header names no format. Export the mesh again.")
+    for element in elements:
+        names = [prop.name for prop in element.properties]
+        if len(set(names)) < len(names):
+            raise MeshError(f"its header names a property of {element.name[:40]!r} twice. Export the mesh again.")
+    return text, elements, data[begin:]
 
 
-def _read_element(
-    element: Element, body: bytes, offset: int
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
-    """The values of each property, those of lists one after the other; the lengths of the lists; the new offset."""
+def _is_whole(kind: str) -> bool:
+    return np.dtype(TYPES.get(kind, "f4")).kind in "iu"
+
+
+def _text_columns(elements: list[Element], body: bytes) -> Iterator[tuple[Element, Columns]]:
+    """Each element with its values: a line of text holds one, and may go on with values that the header does not name.
+
+    Errors: MeshError where lines and elements do not fit.
+    """
+    rows, used = Rows(body), 0
+    for element in elements:
+        if not element.properties:
+            continue
+        if used + element.count > len(rows):
+            asked = f"one line for each of its {element.count:,} elements {element.name[:40]!r}"
+            raise MeshError(f"the file is truncated, or has not {asked}. Export the mesh again.")
+        mine = slice(used, used + element.count)
+        used += element.count
+        at, ends = rows.starts[mine], rows.starts[mine] + rows.lengths[mine]  # [R], [R]
+        columns: Columns = {}
+        for prop in element.properties:
+            lengths = np.ones(element.count, np.int64)  # [R]
+            if prop.count_dtype is not None:
+                lengths, at = whole(rows.at(np.minimum(at, ends - 1))), at + 1  # [R], [R]
+            short = np.flatnonzero((lengths < 0) | (at + lengths > ends))  # [S]
+            if short.size:
+                row = rows.quoted(mine.start + short[0])
+                raise MeshError(f"a line ends before the values of its {element.name[:40]!r} ({row}). Export it again.")
+            if prop.name in WANTED:
+                values = rows.at(at if prop.count_dtype is None else ranges(at, lengths))  # [N]
+                columns[prop.name] = values, None if prop.count_dtype is None else lengths
+            at = at + lengths  # [R]
+        yield element, columns
+    if used < len(rows):
+        more = f"{len(rows) - used:,} lines are left over ({rows.quoted(used)})"
+        raise MeshError(f"{more}: text PLY has one line for each element that the header counts. Export it again.")
+
+
+def _binary_columns(elements: list[Element], body: bytes) -> Iterator[tuple[Element, Columns]]:
+    """Each element with its values. Errors: MeshError where they do not end with the file."""
+    offset = 0
+    for element in elements:
+        if not element.properties:
+            continue
+        columns, offset = _binary_element(element, body, offset)
+        yield element, columns
+    if body[offset:].strip():  # a line end does not hurt
+        raise MeshError(f"{len(body) - offset:,} bytes are left over: the header is wrong. Export the mesh again.")
+
+
+def _binary_element(element: Element, body: bytes, offset: int) -> tuple[Columns, int]:
+    """The values of each property, those of lists one after the other; the new offset."""
     if element.count == 0:
-        return {}, {}, offset
+        return {}, offset
     row = _row_dtype(element, body, offset)
     if offset + element.count * row.itemsize <= len(body):
         rows = np.frombuffer(body, row, element.count, offset)  # [N]
-        lists = [p.name for p in element.properties if p.count_dtype]
+        lists = {p.name: rows[p.name + "#"] for p in element.properties if p.count_dtype}
         # Where every row's lists are as long as the first row's, one look at the memory is enough.
-        if all((rows[name + "#"] == rows[name + "#"][0]).all() for name in lists):
-            values = {p.name: rows[p.name].ravel() for p in element.properties}  # [N] or [N * length] each
-            return values, {name: rows[name + "#"].astype(np.int64) for name in lists}, offset + rows.nbytes
-    return _read_ragged(element, body, offset)
+        if all((lengths == lengths[0]).all() for lengths in lists.values()):
+            columns: Columns = {p.name: (rows[p.name].ravel(), None) for p in element.properties}  # [N * length] each
+            for name, lengths in lists.items():
+                columns[name] = columns[name][0], lengths.astype(np.int64)
+            return columns, offset + rows.nbytes
+    return _ragged_element(element, body, offset)
 
 
 def _row_dtype(element: Element, body: bytes, offset: int) -> np.dtype:
@@ -90,29 +179,37 @@ def _row_dtype(element: Element, body: bytes, offset: int) -> np.dtype:
         if prop.count_dtype is None:
             fields.append((prop.name, prop.dtype))
         else:
-            at = offset + np.dtype(fields).itemsize
-            length = int(np.frombuffer(body, prop.count_dtype, 1, at)[0])
-            fields += [(prop.name + "#", prop.count_dtype), (prop.name, prop.dtype, (max(length, 0),))]
+            length = _list_length(body, prop.count_dtype, offset + np.dtype(fields).itemsize)
+            fields += [(prop.name + "#", prop.count_dtype), (prop.name, prop.dtype, (length,))]
     return np.dtype(fields)
 
 
-def _read_ragged(
-    element: Element, body: bytes, offset: int
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
-    """As _read_element, row by row: triangles and quads together, for instance."""
+def _list_length(body: bytes, dtype: np.dtype, offset: int) -> int:
+    if offset + dtype.itemsize > len(body):
+        raise MeshError(CUT)
+    length = int(np.frombuffer(body, dtype, 1, offset)[0])
+    if not 0 <= length <= len(body) - offset:
+        raise MeshError(CUT)
+    return length
+
+
+def _ragged_element(element: Element, body: bytes, offset: int) -> tuple[Columns, int]:
+    """As _binary_element, row by row: triangles and quads together, for instance."""
     pieces: dict[str, list[bytes]] = {p.name: [] for p in element.properties}
     lengths: dict[str, list[int]] = {p.name: [] for p in element.properties if p.count_dtype}
     for _ in range(element.count):
         for prop in element.properties:
             length = 1
             if prop.count_dtype is not None:
-                length = int(np.frombuffer(body, prop.count_dtype, 1, offset)[0])
+                length = _list_length(body, prop.count_dtype, offset)
                 offset += prop.count_dtype.itemsize
                 lengths[prop.name].append(length)
             end = offset + length * prop.dtype.itemsize
-            if length < 0 or end > len(body):
-                raise MeshError("the file is truncated or damaged. Export the mesh again.")
+            if end > len(body):
+                raise MeshError(CUT)
             pieces[prop.name].append(body[offset:end])
             offset = end
-    values = {p.name: np.frombuffer(b"".join(pieces[p.name]), p.dtype) for p in element.properties}
-    return values, {name: np.array(each, np.int64) for name, each in lengths.items()}, offset
+    columns: Columns = {p.name: (np.frombuffer(b"".join(pieces[p.name]), p.dtype), None) for p in element.properties}
+    for name, each in lengths.items():
+        columns[name] = columns[name][0], np.array(each, np.int64)
+    return columns, offset

@@ -1,69 +1,169 @@
-"""TODO iseg_core/formats/simple.py"""
+"""OBJ, OFF and STL files: plain lists of corners (Wavefront, Geomview, 3D Systems)."""
 
 import re
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import MeshError
 from .common import Polygons
+from .text import Rows, decoded, numbers, quoted, ranges, whole
+
+COMMENT = re.compile(rb"#(?<!\.#)[^\r\n]*")  # 1.#INF is how Microsoft's C wrote infinity
+
+# OBJ: a line that begins with a number goes on with the one before. Names and comments may end in a backslash, too.
+CONTINUED = re.compile(rb"\\(?:[ \t]*(?:\r\n|\n|\r))+(?=[ \t]*[-+.\d\\])")
+DANGLING = re.compile(rb"\\(?=[ \t]*(?:[\r\n]|\Z))")
+OBJ_FACES = (b"f", b"fo")  # fo: its name until 1995
+NUMERIC = b"+-.0123456789"
+
+OFF_HEADER = re.compile(rb"\s*((?:ST|C|N)*)(4?)(n?)OFF(?![A-Za-z])\s*(BINARY\b)?")
+OFF_WIDTHS = {b"N": 3, b"C": 4, b"S": 2}  # values behind x, y and z: normal, colour, texture (ST)
+
+STL_HEAD = 84  # bytes: a title of 80 and the number of triangles
+TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+# Text STL: a solid's name reaches to the end of the line, or into its first facet, and may hold any word.
+STL_NAME = re.compile(rb"solid\b(?:[^\r\n]*?(?=\bloop[ \t]+vertex[ \t])|[^\r\n]*)")
+STL_LOOP = re.compile(rb"loop" + rb"\s+vertex\s+(\S+)\s+(\S+)\s+(\S+)" * 3 + rb"\s+endloop")
 
 
 def read_obj(data: bytes, _: Path) -> Polygons:
     """Records v and f only: objects, groups, materials, textures and normals do not change what a vertex is."""
-    coordinates: list[list[bytes]] = []
-    corners: list[int] = []
-    counts: list[int] = []
-    for line in data.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ").splitlines():
-        fields = line.partition(b"#")[0].split()
-        if not fields:
+    text = COMMENT.sub(b"", decoded(data))
+    vertices: list[bytes] = []
+    faces: list[bytes] = []
+    known: list[int] = []
+    for line in DANGLING.sub(b"", CONTINUED.sub(b" ", text)).splitlines():
+        fields = line.split(None, 1)
+        if len(fields) < 2:
             continue
         if fields[0] == b"v":
-            coordinates.append(fields[1:4])
-        elif fields[0] == b"f":
-            known = len(coordinates)
-            indices = [int(field.partition(b"/")[0]) for field in fields[1:]]
-            if 0 in indices:
-                raise MeshError("a face names vertex 0, but OBJ counts from 1. Export the mesh again.")
-            corners += [i - 1 if i > 0 else known + i for i in indices]  # below zero: counted back from here
-            counts.append(len(indices))
-    return _floats(coordinates), np.array(corners, np.int64), np.array(counts, np.int64)
+            vertices.append(fields[1])
+        elif fields[0] in OBJ_FACES:
+            faces.append(fields[1])
+            known.append(len(vertices))
+        elif fields[0][0] in NUMERIC:
+            raise MeshError(f"a line begins with a number ({quoted(line)}), which says nothing. Export the mesh again.")
+    rows = Rows(b"\n".join(vertices))
+    short = np.flatnonzero(rows.lengths < 3)  # [S]
+    if short.size:
+        raise MeshError(f"a vertex has fewer than three numbers ({rows.quoted(short[0])}). Export the mesh again.")
+    polygons = Rows(b"\n".join(faces), b"/")
+    indices = whole(polygons.at(np.arange(len(polygons.values))))  # [C]
+    if (indices == 0).any():
+        raise MeshError("a face names vertex 0, but OBJ counts from 1. Export the mesh again.")
+    before = np.repeat(np.array(known, np.int64), polygons.lengths)  # [C] vertices above the face: -1 is the last
+    corners = np.where(indices > 0, indices - 1, before + indices)  # [C]
+    return rows.at(rows.starts[:, None] + np.arange(3)), corners, polygons.lengths
 
 
 def read_off(data: bytes, _: Path) -> Polygons:
-    """OFF with or without colours and normals (COFF, NOFF, STOFF); one vertex or face a line."""
-    lines = [line for line in (raw.partition(b"#")[0].strip() for raw in data.splitlines()) if line]
-    header = re.match(rb"(ST)?C?N?OFF", lines[0])
-    if header is None or b"BINARY" in lines[0]:
+    """OFF with or without the word, colours, normals and textures: a row for each vertex and face, or free of lines."""
+    text = COMMENT.sub(b"", decoded(data))
+    header = OFF_HEADER.match(text)
+    if header is None and not re.match(rb"\s*\d", text):
         raise MeshError("not a text OFF file. Export the mesh as plain OFF.")
-    counts_line = lines[0][header.end() :].strip()  # some writers put the counts right behind the word
-    body = lines[1:] if counts_line else lines[2:]
-    vertex_count, face_count = (int(n) for n in (counts_line or lines[1]).split()[:2])
-    if len(body) < vertex_count + face_count:
-        raise MeshError("the file is truncated. Export the mesh again.")
-    vertices = _floats([line.split()[:3] for line in body[:vertex_count]])  # [V, 3]
-    corners: list[int] = []
-    counts: list[int] = []
-    for line in body[vertex_count : vertex_count + face_count]:
-        fields = line.split()
-        count = int(fields[0])
-        counts.append(count)
-        corners += map(int, fields[1 : count + 1])  # what follows is a colour
-    return vertices, np.array(corners, np.int64), np.array(counts, np.int64)
+    if header and header[4]:
+        raise MeshError("it is binary (OFF BINARY). Export the mesh as plain OFF, which is text.")
+    if header and (header[2] or header[3]):
+        kind = quoted(header[0].strip())
+        raise MeshError(f"its vertices do not have three coordinates ({kind}). Export the mesh as plain OFF.")
+    rows = Rows(text[header.end() :] if header else text)
+    vertex_count, face_count = whole(rows.at(np.arange(2))).tolist() if len(rows.values) > 1 else (-1, -1)
+    if min(vertex_count, face_count) < 0:
+        raise MeshError("it does not say how many vertices and faces it has. Export the mesh again.")
+    width = 3 + sum(OFF_WIDTHS[kind] * header[1].count(kind) for kind in OFF_WIDTHS) if header else 3
+    is_rows = len(rows) == 1 + vertex_count + face_count and 2 <= rows.lengths[0] <= 3
+    read = _off_rows(rows, vertex_count) if is_rows else _off_stream(rows, vertex_count, face_count, width)
+    if read is None:
+        counted = f"its header counts {vertex_count:,} vertices and {face_count:,} faces"
+        raise MeshError(f"the file is truncated or damaged: {counted}, its rows do not fit. Export the mesh again.")
+    return read
+
+
+def _off_rows(rows: Rows, vertex_count: int) -> Polygons | None:
+    """OFF as everyone writes it, a row for the counts and one for each vertex and face; None where one is too short.
+
+    What follows in a row is a colour, a normal or a texture's place, whether the header says so or not.
+    """
+    first, last = np.split(rows.starts[1:], [vertex_count])  # [V], [F]
+    vertex_lengths, face_lengths = np.split(rows.lengths[1:], [vertex_count])  # [V], [F]
+    counts = whole(rows.at(last))  # [F]
+    if (vertex_lengths < 3).any() or (counts < 0).any() or (counts >= face_lengths).any():
+        return None
+    return rows.at(first[:, None] + np.arange(3)), whole(rows.at(ranges(last + 1, counts))), counts
+
+
+def _off_stream(rows: Rows, vertex_count: int, face_count: int, width: int) -> Polygons | None:
+    """OFF whose lines say nothing: `width` numbers a vertex, none but corners a face; None where they do not end so."""
+    values, at, starts = rows.values.tolist(), 3 + width * vertex_count, []
+    while len(starts) < face_count and at < len(values) and 0 <= values[at] < len(values):
+        starts.append(at)
+        at += 1 + int(values[at])
+    if len(starts) < face_count or at != len(values):
+        return None
+    begin = np.array(starts, np.int64)  # [F]
+    counts = whole(rows.values[begin])  # [F]
+    first = 3 + width * np.arange(vertex_count)  # [V]
+    return rows.at(first[:, None] + np.arange(3)), whole(rows.at(ranges(begin + 1, counts))), counts
 
 
 def read_stl(data: bytes, _: Path) -> Polygons:
     """Binary or text; STL knows no shared vertices, so every triangle has its own three."""
-    count = int.from_bytes(data[80:84], "little")
-    if len(data) == 84 + 50 * count:
-        record = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
-        vertices = np.frombuffer(data, record, count, 84)["corners"].reshape(-1, 3).astype(np.float64)  # [V, 3]
-    elif data.lstrip()[:5].lower() == b"solid" and b"endsolid" in data.lower():
-        vertices = _floats([text.split(None, 3)[:3] for text in re.split(rb"(?i)\bvertex\b", data)[1:]])  # [V, 3]
-    else:
-        raise MeshError("truncated, damaged or not STL. Export the mesh again.")
+    text = decoded(data) if len(data) != STL_HEAD + TRIANGLE.itemsize * _stl_count(data) else b""
+    is_text = text[:1000].lstrip()[:5].lower() == b"solid" and b"\0" not in text.rstrip(b"\0")
+    vertices = _stl_text(text) if is_text else _stl_binary(data)  # [V, 3]
     return vertices, np.arange(len(vertices)), np.full(len(vertices) // 3, 3)
 
 
-def _floats(rows: list[list[bytes]]) -> np.ndarray:
-    return np.array(rows, dtype=np.float64).reshape(len(rows), 3)  # [V, 3]
+def _stl_count(data: bytes) -> int:
+    return int.from_bytes(data[80:STL_HEAD], "little")
+
+
+def _stl_text(text: bytes) -> np.ndarray:
+    """Corners of the triangles of text STL. [V, 3] float64"""
+    text = text.lower()
+    last = max((name.start() for name in STL_NAME.finditer(text)), default=0)
+    if not text[:last].rstrip().endswith(b"end"):
+        raise MeshError("truncated, damaged or not STL: its last solid has no end. Export the mesh again.")
+    text = STL_NAME.sub(b" ", text)
+    loops = STL_LOOP.findall(text)
+    if not 3 * len(loops) == text.count(b"vertex") == 3 * text.count(b"endloop"):
+        shape = "'loop', three times 'vertex x y z', 'endloop'"
+        raise MeshError(f"a facet is not as STL has it: {shape}. Export the mesh again.")
+    return numbers(list(chain.from_iterable(loops))).reshape(-1, 3)  # [V, 3]
+
+
+def _stl_binary(data: bytes) -> np.ndarray:
+    """Corners of the triangles of binary STL. [V, 3] float64"""
+    size, count = TRIANGLE.itemsize, _stl_count(data)
+    if len(data) < STL_HEAD:
+        raise MeshError("truncated, damaged or not STL. Export the mesh again.")
+    held, over = divmod(len(data) - STL_HEAD, size)
+    rest = data[STL_HEAD + size * count :].strip(b"\0")  # zeros fill a block of the disk
+    if count == 0 or count > held or (rest and over == 0):
+        said = f"its header counts {count:,} triangles, and {held:,} would fit"
+        raise MeshError(f"truncated, damaged or not STL: {said}. Export the mesh again.")
+    starts = _stl_payloads(data, count) if rest else None
+    if starts is not None:
+        data = b"".join([data[:STL_HEAD], *(data[at : at + size] for at in starts)])
+    triangles = np.frombuffer(data, TRIANGLE, count, STL_HEAD)  # [F]
+    if rest and starts is None and triangles["attribute"].any():  # they may say that data follow each triangle
+        raise MeshError(f"truncated, damaged or not STL: {len(rest):,} bytes are left over. Export the mesh again.")
+    return triangles["corners"].reshape(-1, 3).astype(np.float64)  # [V, 3]
+
+
+def _stl_payloads(data: bytes, count: int) -> list[int] | None:
+    """Where each triangle begins, if as many bytes as its attribute says follow each, and they end with the file.
+
+    None where they do not: most writers keep a colour in the attribute.
+    """
+    starts, at = [], STL_HEAD
+    for _ in range(count):
+        starts.append(at)
+        at += TRIANGLE.itemsize
+        if at > len(data):
+            return None
+        at += int.from_bytes(data[at - 2 : at], "little")
+    return starts if at == len(data) else None

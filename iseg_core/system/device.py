@@ -1,12 +1,14 @@
 """Where torch computes, and how precisely."""
 
 import gc
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 
-from ..errors import SettingsError
+from ..errors import SettingsError, is_out_of_memory
 
 gc.collect()  # importing torch leaves frames in a cycle: they would keep what their callers have, a whole model too
 
@@ -14,10 +16,17 @@ SMALL = 10**8  # multiplications in a product, below which waking a second threa
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """auto: CUDA, else Apple's MPS, else the processor. Raises SettingsError where the device is not there."""
+    """auto: CUDA, else Apple's MPS, else the processor. Raises SettingsError where the device is not there.
+
+    A GPU that this build of torch cannot compute on counts as not there; auto says so in a warning.
+    """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
-        return torch.device(next(kind for kind in available if available[kind]))
+        for kind in (kind for kind in ("cuda", "mps") if available[kind]):
+            if not (defect := kernel_defect(kind)):
+                return torch.device(kind)
+            warnings.warn(f"{defect} The processor computes instead.", RuntimeWarning, stacklevel=2)
+        return torch.device("cpu")
     try:
         picked = torch.device(device)
     except RuntimeError as error:
@@ -27,7 +36,25 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
         raise SettingsError(
             f"This machine has no device {str(device)!r} that torch can use; `--device auto` takes what is there."
         )
+    if picked.type != "cpu" and (defect := kernel_defect(str(picked))):
+        raise SettingsError(f"{defect} `--device auto` takes the processor until then.")
     return picked
+
+
+@cache
+def kernel_defect(device: str) -> str:
+    """Try one kernel on a GPU: an old one with a new torch, or the reverse, is seen and has none.
+
+    Returns what is wrong and what to do, or nothing. A GPU without free memory has no defect.
+    """
+    try:
+        (torch.ones(1, device=device) + 1).item()
+    except Exception as error:  # torch has several classes for it, which change from version to version
+        if not is_out_of_memory(error):
+            why = str(error).partition("\n")[0].rstrip(".")
+            remedy = "Install the build of torch for it (pytorch.org, Get Started)"
+            return f"This torch cannot compute on the GPU {device} ({why}). {remedy}."
+    return ""
 
 
 def has_fast_bf16(device: str | torch.device) -> bool:

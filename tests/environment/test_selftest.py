@@ -41,6 +41,9 @@ def test_an_engine_that_lacks_something(iseg):
         is None
     )
     assert texts["Teachers at hand: none; not at hand: geometric"] is False
+    report["findings"][0]["remedy"] = "Install https://a.b/vc_redist.x64.exe."  # which no button does
+    assert any("vc_redist" in line.text for line in iseg.engine.selftest.words(report, managed=True))
+    report["findings"][0]["remedy"] = "Get it: pip."
     assert any("Get it: pip." in line.text for line in iseg.engine.selftest.words(report, managed=False))
     conversation = iseg.engine.selftest.examining()
     next(conversation)

@@ -1,5 +1,6 @@
 """uv: fetched, checked and run; and what is said about what it says."""
 
+import errno
 import hashlib
 import http.server
 import io
@@ -243,6 +244,17 @@ SAID = [
     ("error: failed to create file `/x`: Read-only file system (os error 30)", "right to write"),
     ("error: Failed to fetch: https://a.b/c\n  cause: HTTP status client error (403 Forbidden)", "a.b refuses access"),
     ("error: something new", "It said: something new"),
+    (
+        "Downloading torch (1.7GiB)\n  × Failed to download `torch==2.13.0`\n  ├─▶ I/O operation failed\n  ╰─▶ Failed "
+        "to download distribution due to network timeout. Try increasing\n      UV_HTTP_TIMEOUT (current value: 30s).",
+        "UV_HTTP_TIMEOUT to 600 (seconds), start Blender again, then try again: what has arrived is kept. (Failed to",
+    ),
+    (
+        "error: Failed to install: x.whl\n  cause: failed to rename file: The process cannot access the file because "
+        "it is being used by another process. (os error 32)",
+        "a virus scanner most often",
+    ),
+    ("error: failed to copy file: access is denied, a portion of the file is locked (os error 33)", "a virus scanner"),
     ("", "does not know"),
 ]
 
@@ -252,6 +264,15 @@ def test_every_failure_is_a_sentence(iseg, output, words):
     said = iseg.uv_errors.explain(output)
     assert words in said and "secret" not in said
     assert "then try again" in said or any(word in said for word in ("choose", "another network", "try again"))
+
+
+@pytest.mark.parametrize("number", [32, 33])
+def test_a_file_that_a_scanner_holds(iseg, number):
+    error = PermissionError(errno.EACCES, "The process cannot access the file")
+    error.winerror = number
+    assert "a virus scanner most often" in iseg.uv_errors.explain_os_error(error)
+    error.winerror = 5
+    assert "right to write" in iseg.uv_errors.explain_os_error(error)
 
 
 def test_how_much_has_arrived(iseg):

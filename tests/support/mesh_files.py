@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -89,13 +90,13 @@ class Gltf:
         self.accessors.append({"bufferView": self.view(array), **info, **more})
         return len(self.accessors) - 1
 
-    def text(self, uri: str | None = "inline", **header) -> bytes:
+    def text(self, uri: str | None = "inline", **header: Any) -> bytes:
         inline = "data:application/octet-stream;base64," + base64.b64encode(self.data).decode()
         buffer = {"byteLength": len(self.data)} | ({"uri": inline if uri == "inline" else uri} if uri else {})
         shared = {"asset": {"version": "2.0"}, "bufferViews": self.views, "accessors": self.accessors}
         return json.dumps(shared | {"buffers": [buffer]} | header).encode()
 
-    def glb(self, **header) -> bytes:
+    def glb(self, **header: Any) -> bytes:
         text = self.text(None, **header)
         text += b" " * (-len(text) % 4)
         chunks = (
@@ -121,6 +122,14 @@ def good_files() -> dict[str, bytes]:
     sparse.accessors = [{"componentType": 5126, "count": 3, "type": "VEC3", "sparse": pulled}]  # all else is zero
     twice = {"meshes": [{"primitives": [primitive(0)]}], "nodes": [{"mesh": 0, "children": [1]}, {"mesh": 0}]}
     box = trimesh.creation.box()
+    instances = Gltf()
+    places = {"extensions": {"EXT_mesh_gpu_instancing": {"attributes": {"TRANSLATION": instances.add(CORNERS)}}}}
+    copies = {"meshes": [{"primitives": [primitive(0, mode=5)]}], "nodes": [{"mesh": 0, **places}]}
+    strips = ply_file("ascii", [[0, 1, 2, 3, -1, 1, 2, 4]]).replace(b"element face", b"element tristrips")
+    off = exported(box, "off")
+    record = np.frombuffer(exported(box, "stl"), np.uint8, offset=84).reshape(-1, 50).copy()  # [F, 50]
+    record[:, 48] = 2  # bytes that follow each triangle
+    payloads = exported(box, "stl")[:84] + np.concatenate([record, record[:, :2] + 7], axis=1).tobytes()
     return {
         "a.obj": SEAMS.encode(),
         "a.off": exported(box, "off"),
@@ -131,4 +140,9 @@ def good_files() -> dict[str, bytes]:
         "a.gltf": gltf.text(**header),
         "b.gltf": sparse.text(**twice),
         "a.glb": gltf.glb(**header),
+        "b.obj": SEAMS.encode("utf-16"),
+        "b.off": off.replace(b"\n", b" "),
+        "c.ply": strips,
+        "c.stl": payloads,
+        "c.gltf": instances.text(**copies),
     }

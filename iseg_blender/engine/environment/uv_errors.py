@@ -6,12 +6,18 @@ import re
 from urllib.parse import urlsplit
 
 AGAIN = "then try again: what has arrived is kept"
+IN_USE = (
+    "Another program holds a file of the engine's environment, a virus scanner most often. Wait until it is done, or "
+    "tell it to leave that folder alone, and end other Blenders"
+)
 NO_SPACE = r"No space left on device|os error 28\b|os error 112\b|Disk quota exceeded|os error 122\b"
 READ_ONLY = r"Permission denied|os error 13\b|Read-only file system|os error 30\b|os error 5\b|Access is denied"
 TOO_LONG = r"File name too long|os error 36\b|os error 206\b|os error 3\b"
 CERTIFICATE = r"certificate|UnknownIssuer"
 REFUSED = r"status client error \(40[137]|HTTP status client error|401 Unauthorized|403 Forbidden"
 UNREACHED = r"error sending request|Failed to fetch|dns error|timed out|Network connectivity is disabled"
+SLOW = r"network timeout|UV_HTTP_TIMEOUT"
+HELD = r"os error 32\b|os error 33\b|used by another process"
 NO_WHEEL = r"Because (\S+?)(?:==\S+)? has no (?:usable )?wheels"
 NOT_THERE = r"there is no version of ([^\s=]+)|Because (\S+) was not found in the"
 
@@ -29,6 +35,13 @@ def explain(output: str) -> str:
             "A package that arrived is not the one that was asked for, and was not installed. Something between here "
             f"and the server changes downloads: try another network. ({detail})"
         )
+    if re.search(SLOW, output):
+        return (
+            "The connection is too slow: what was asked for did not come in time. Set the environment variable "
+            f"UV_HTTP_TIMEOUT to 600 (seconds), start Blender again, {AGAIN}. ({detail})"
+        )
+    if re.search(HELD, output):
+        return f"{IN_USE}, {AGAIN}. ({detail})"
     if re.search(CERTIFICATE, detail):
         return (
             f"The certificate of {host} is not trusted here. Check the computer's clock; where a company's proxy reads "
@@ -82,6 +95,8 @@ def explain_os_error(error: OSError) -> str:
     said = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or getattr(error, "winerror", None) == 112:
         return f"The disk is full. Make room, {AGAIN}. ({said})"
+    if getattr(error, "winerror", None) in (32, 33):  # EACCES, too
+        return f"{IN_USE}, {AGAIN}. ({said})"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return (
             "The folder of the engine's environment cannot be written to. Give yourself the right to write there, and "
@@ -93,7 +108,7 @@ def explain_os_error(error: OSError) -> str:
 def _detail(output: str) -> str:
     """uv's reasons, from the first error on, without the passwords that an address may hold."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    begin = next((n for n, line in enumerate(lines) if line.startswith("error:")), max(len(lines) - 6, 0))
-    reasons = [line.removeprefix("error: ").removeprefix("cause: ") for line in lines[begin : begin + 8]]
+    begin = next((n for n, line in enumerate(lines) if line.startswith(("error:", "×"))), max(len(lines) - 6, 0))
+    reasons = [re.sub(r"^([×├╰│─▶ ]+|error: |cause: )+", "", line) for line in lines[begin : begin + 8]]
     text = " ".join(line for line in reasons if not line.startswith("hint:"))
     return re.sub(r"//[^/\s@]+@", "//", text)[:600]

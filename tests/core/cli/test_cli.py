@@ -1,6 +1,7 @@
 """The command line: what is passed on, what is written, and the one sentence that every failure ends with."""
 
 import dataclasses
+import io
 import signal
 import subprocess
 import sys
@@ -355,6 +356,18 @@ def test_info_says_what_the_file_is(model: str, capsys: pytest.CaptureFixture[st
 def test_info_needs_no_torch(model: str):
     code = f"import sys; sys.modules['torch'] = None\nfrom iseg_core.cli.main import main; main(['info', {model!r}])"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_names_that_the_terminal_cannot_show_end_no_command(model: str, monkeypatch: pytest.MonkeyPatch, encoding: str):
+    named = Path(model).rename(Path(model).with_name("模型.iseg"))
+    screen = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main.main(["info", str(named)]) == 0
+    screen.flush()
+    shown = screen.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    assert ("模型.iseg" if encoding == "utf-8" else "\\u6a21\\u578b.iseg") in shown
 
 
 # doctor

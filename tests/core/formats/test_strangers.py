@@ -12,7 +12,7 @@ from support import fuzz_files
 from support.mesh_files import CORNERS, Gltf, primitive
 
 from iseg_core.errors import MeshError
-from iseg_core.formats import common, load
+from iseg_core.formats import common, gltf_data, load
 from iseg_core.formats import gltf as formats_gltf
 from iseg_core.formats.load import load_mesh
 
@@ -103,9 +103,9 @@ def test_the_data_files_of_a_gltf_count_together(tmp_path, monkeypatch):
     header["buffers"] = [{"byteLength": len(gltf.data), "uri": "data.bin"}] * 2
     (tmp_path / "a.gltf").write_bytes(gltf.text(**header))
     (tmp_path / "data.bin").write_bytes(gltf.data)
-    monkeypatch.setattr(formats_gltf, "FILE_LIMIT", 2 * len(gltf.data))
+    monkeypatch.setattr(gltf_data, "FILE_LIMIT", 2 * len(gltf.data))
     assert len(load_mesh(tmp_path / "a.gltf").vertices) == 8
-    monkeypatch.setattr(formats_gltf, "FILE_LIMIT", 2 * len(gltf.data) - 1)
+    monkeypatch.setattr(gltf_data, "FILE_LIMIT", 2 * len(gltf.data) - 1)
     with pytest.raises(MeshError, match="fewer vertices"):
         load_mesh(tmp_path / "a.gltf")
 
@@ -162,14 +162,14 @@ def counted(case: str) -> tuple[bytes, int]:
 def test_whatever_gltf_repeats_is_counted(tmp_path, monkeypatch, case):
     content, number = counted(case)
     (tmp_path / "a.gltf").write_bytes(content)
-    monkeypatch.setattr(formats_gltf, "MOST", number)
+    monkeypatch.setattr(gltf_data, "MOST", number)
     load_mesh(tmp_path / "a.gltf")
-    monkeypatch.setattr(formats_gltf, "MOST", number - 1)
+    monkeypatch.setattr(gltf_data, "MOST", number - 1)
     with pytest.raises(MeshError, match="Use a mesh of fewer vertices"):
         load_mesh(tmp_path / "a.gltf")
 
 
-@pytest.mark.parametrize("stride", [0, 1, 11, -12])
+@pytest.mark.parametrize("stride", [1, 11, -12])
 def test_gltf_rows_may_not_overlap(tmp_path, stride):
     gltf = Gltf()
     header = scene(gltf, primitive(gltf.add(CORNERS), mode=6))
@@ -195,7 +195,7 @@ def test_corners_whose_sum_overflows_are_refused(tmp_path):
     """Four times 2^62 is 0 in 64 bits."""
     face = f"{2**62 + 3} 0 1 2"
     (tmp_path / "a.off").write_text("\n".join(["OFF", "3 4 0", "0 0 0", "1 0 0", "0 1 0", *[face] * 4]))
-    with pytest.raises(MeshError, match=r"a\.off: .*faces lack corners"):
+    with pytest.raises(MeshError, match=r"a\.off: .*where a whole number should"):
         load_mesh(tmp_path / "a.off")
 
 
