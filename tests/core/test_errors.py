@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from iseg_core.engine.error_fields import describe
-from iseg_core.engine.service import Service
+from iseg_core.engine.torch_loader import TorchLoader
 from iseg_core.errors import EngineError, lacks_runtime
 
 # What importing PyTorch raises on a Windows without Microsoft's Visual C++ runtime, whose words are in its language.
@@ -21,7 +21,7 @@ NO_RUNTIME = [
 @pytest.mark.parametrize("error", NO_RUNTIME)
 def test_a_windows_without_the_runtime_is_told_what_to_install(error, monkeypatch):
     assert "vc_redist.x64.exe" in lacks_runtime(error)
-    sentence = describe(error)["sentence"]
+    sentence = describe(error).sentence
     assert "does not load" in sentence and "vc_redist.x64.exe" in sentence
     assert "Check it" not in sentence and "Repair" not in sentence
 
@@ -33,7 +33,7 @@ def test_a_windows_without_the_runtime_is_told_what_to_install(error, monkeypatc
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     with pytest.raises(EngineError, match="PyTorch does not load.*vc_redist") as caught:
-        Service().load_torch()
+        TorchLoader().load()
     assert "Repair" not in str(caught.value)
 
 
@@ -47,4 +47,4 @@ def test_a_windows_without_the_runtime_is_told_what_to_install(error, monkeypatc
 )
 def test_other_errors_keep_their_own_remedies(error):
     assert lacks_runtime(error) == ""
-    assert "vc_redist" not in describe(error)["sentence"]
+    assert "vc_redist" not in describe(error).sentence
