@@ -17,6 +17,9 @@ EVERY = 4  # of so many of these points one is among the few that tell first how
 # And small products wake no threads.
 BLOCKS = (0, 8, 32, SAMPLE)
 CLICKS = 8  # vertices whose distances are remembered
+FAR = (
+    1e30  # squared, of a point that does not count: infinity times the zeros that a product is padded with is no number
+)
 
 
 def depths(points: np.ndarray, inside: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -57,7 +60,7 @@ class Depth:
             return np.inf if len(found) else least
         sample = spread(found, SAMPLE)  # [m]
         columns = self._columns.copy()  # [4, C]
-        np.putmask(columns[3], inside[self._coarse], np.inf)
+        np.putmask(columns[3], inside[self._coarse], FAR)
         rows, squares = self._rows.take(sample, axis=0), self._squares.take(sample)  # [m, 4], [m]
         # Squared. The nearest point of all is no farther than the nearest of a few.
         most = (rows @ columns[:, : self._few]).min(axis=1) + squares  # [m]
@@ -69,7 +72,7 @@ class Depth:
             if len(some) == 0:
                 break
             deepest = max(deepest, ((rows[some] @ columns).min(axis=1) + squares[some]).max())
-        if np.isinf(deepest):  # none of the coarse points is outside
+        if deepest >= FAR:  # none of the coarse points is outside
             return max(float(depths(self._points, inside, sample).max()), least)
         return max(float(deepest) ** 0.5, least)
 

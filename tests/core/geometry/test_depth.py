@@ -103,3 +103,13 @@ def test_nearly_everything_has_a_depth_though_no_coarse_point_is_outside(left):
     expected = depths(MANY, inside, at).max()
     assert MANY_DEPTH.greatest(inside) == MANY_DEPTH.greatest(inside, expected / 2) == pytest.approx(expected)
     assert MANY_DEPTH.greatest(inside, 2 * expected) == 2 * expected
+
+
+def test_products_hold_numbers_only(monkeypatch):
+    """Infinities times the zeros that a product is padded with would be no numbers, of which numpy warns (AMD)."""
+    columns = []
+    monkeypatch.setattr(np, "putmask", lambda row, mask, value: columns.append(value) or row.__setitem__(mask, value))
+    with np.errstate(all="raise"):
+        assert np.isfinite(MANY_DEPTH.greatest(MANY[:, 0] > 0))
+        assert MANY_DEPTH.greatest(np.ones(len(MANY), dtype=bool)) == np.inf
+    assert columns and np.isfinite(columns).all()
