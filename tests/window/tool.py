@@ -42,8 +42,8 @@ def elsewhere():
 def steps():
     iseg = yield from installed()
     yield from monkey()
-    engine, view = iseg.engine.session.engine, iseg.viewport.draw
-    iseg.viewport.preview.QUICK = 1e9  # however busy this machine is
+    engine, view = iseg.engine.session.engine, iseg.viewport.preview
+    view.QUICK = 1e9  # however busy this machine is
 
     def settled():
         yield from until(lambda: not engine.busy, 120)
