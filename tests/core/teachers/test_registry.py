@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from iseg_core.engine.service import Service
 from support.shapes import dumbbell, tiny_settings
 from support.teachers import HEIGHT, TOWER, HeightTeacher
 
 import iseg_core as iseg
 from iseg_core import doctor
 from iseg_core.cli import main
+from iseg_core.engine.handlers import Handlers
 from iseg_core.storage.prepare import prepare
 from iseg_core.teachers import make as making
 from iseg_core.teachers import registry, weights
@@ -105,8 +105,8 @@ def test_a_newcomer_is_in_doctor_and_in_the_engines_report(newcomers: None):
     assert findings["no-such-towers"].remedy == needed and not findings["no-such-towers"].required
     fetch = "Only `--teacher tower` needs them: `python -m iseg_core fetch tower` (12 MB, MIT)."
     assert findings["weights tower"].remedy == fetch and "weights height" not in findings
-    told = Service().doctor(None).fields["teachers"]  # pyright: ignore[reportArgumentType] it asks nothing of the job
-    missing = {teacher["name"]: teacher["missing"] for teacher in told}
+    told = Handlers().doctor(None).result.teachers  # pyright: ignore[reportArgumentType] it asks nothing of the job
+    missing = {teacher.name: teacher.missing for teacher in told}
     assert list(missing) == [*TEACHERS] and missing["height"] == ""
     assert "no-such-towers: missing." in missing["tower"] and fetch in missing["tower"]
     assert "torchvision" not in missing["tower"] and "tower" not in missing["sam_vit_b"]
