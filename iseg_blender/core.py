@@ -6,6 +6,8 @@ In the installed extension iseg_core lies in this folder, so that nothing has to
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from iseg_core.clicks.click import Click, Granularity, VertexClicks
+    from iseg_core.engine import messages
     from iseg_core.engine.client import EngineClient, EngineState, as_error, as_progress
     from iseg_core.engine.connection import clean_environment
     from iseg_core.errors import (
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from iseg_core.training.settings import DEFAULT_PRESET, PRESETS
     from iseg_core.version import __version__
 else:
+    from .iseg_core.clicks.click import Click, Granularity, VertexClicks
+    from .iseg_core.engine import messages
     from .iseg_core.engine.client import EngineClient, EngineState, as_error, as_progress
     from .iseg_core.engine.connection import clean_environment
     from .iseg_core.errors import (
@@ -48,21 +52,24 @@ else:
 
 __all__ = [
     "Cancelled",
+    "Click",
     "DEFAULT_PRESET",
     "DEFAULT_TEACHER",
     "DownloadError",
     "EngineClient",
     "EngineError",
+    "EngineState",
+    "Granularity",
     "IsegError",
     "Mesh",
     "ModelFileError",
     "PRESETS",
     "Progress",
     "Recent",
-    "EngineState",
     "Superseded",
     "TEACHERS",
     "UnknownMeshError",
+    "VertexClicks",
     "__version__",
     "as_error",
     "as_progress",
@@ -71,6 +78,7 @@ __all__ = [
     "download",
     "extras",
     "is_geometric",
+    "messages",
     "read_page",
     "weights_files",
 ]

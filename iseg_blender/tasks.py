@@ -15,17 +15,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .core import Cancelled, EngineClient, EngineError, EngineState, IsegError, Progress, as_error, as_progress
+from .core import (
+    Cancelled,
+    EngineClient,
+    EngineError,
+    EngineState,
+    IsegError,
+    Progress,
+    as_error,
+    as_progress,
+    messages,
+)
 
 PUMP_INTERVAL = 0.03  # seconds between two looks at what has arrived
-NONSENSE = "The engine's answer makes no sense. Use the engine of this iSeg version."
+NONSENSE = messages.NONSENSE
 
 
 class Ask(NamedTuple):
-    """A request to the engine (iseg_core/engine/messages.py lists them)."""
+    """A request to the engine."""
 
-    kind: str
-    fields: Mapping[str, Any] = {}
+    request: messages.Request
     arrays: Mapping[str, np.ndarray] = {}
 
 
@@ -187,7 +196,7 @@ class Engine:
             self._threads = None
 
     def send(self, ask: Ask) -> int:
-        return self._connected().request(ask.kind, ask.fields, ask.arrays)
+        return self._connected().request(ask.request.kind, ask.request.to_fields(), ask.arrays)
 
     def work(self, work: Work) -> Future:
         if self._threads is None:

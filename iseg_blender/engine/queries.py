@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import bpy
 import numpy as np
 
-from ..core import EngineError, ModelFileError, Recent, UnknownMeshError
+from ..core import Click, EngineError, Granularity, ModelFileError, Recent, UnknownMeshError, VertexClicks, messages
 from ..document import parts, properties
 from ..mesh import cache, region
 from ..mesh.geometry import Geometry
 from ..mesh.snapshot import Look
 from ..tasks import Ask, Conversation, Reply
-from .models import Model, chosen, listed, model_for, models, newest, pose_trained, poses
+from .models import chosen, model_for, models, newest, pose_trained, poses
 
 ANSWERS_LIMIT, PREVIEWS_LIMIT = 256, 32  # of small meshes; fewer of large ones, of which an answer is megabytes
 PREVIEW = "preview"  # a purpose
@@ -32,7 +32,7 @@ class Query(NamedTuple):
     """All that an answer depends on."""
 
     mesh: str  # the geometry's name
-    model: Model | None  # None: instant mode
+    model: messages.ModelName | None  # None: instant mode
     granularity: str
     clicks: tuple[tuple[int, bool], ...]
 
@@ -54,7 +54,7 @@ class Proposal(NamedTuple):
     """Clicks for a part that is known."""
 
     topology: str  # of the mesh whose vertices they name
-    clicks: list[tuple[int, bool]]
+    clicks: VertexClicks
     iou: float  # of their answer with the part
 
 
@@ -145,11 +145,11 @@ def finding_models(thing: bpy.types.Object, look: Look) -> Conversation:
     """Learn which models there are of a mesh, and of the pose that it was trained in."""
     last = parts.trained_model(thing)
     if last is not None:
-        chosen.setdefault(parts.trained_name(thing), Model(*last))
+        chosen.setdefault(parts.trained_name(thing), messages.ModelName(teacher=last[0], preset=last[1], seed=last[2]))
     for name in (look.hash, pose_trained(thing, look.topology)):
         if name and name not in models:
-            reply = yield Ask("state", {"mesh": name})
-            models[name] = listed(reply)
+            reply = yield Ask(messages.StateRequest(mesh=name))
+            models[name] = list(messages.StateResult.from_fields(reply.fields).models)
 
 
 def answering(
@@ -174,12 +174,15 @@ def asking(query: Query, look: Look, device: str, purpose: str = "") -> Conversa
     if known is not None:
         memory.put(query, known)
         return known
-    fields: dict[str, Any] = {"mesh": query.mesh, "granularity": query.granularity, "device": device}
-    if purpose:
-        fields["supersedes"] = purpose
-    fields["model"] = query.model._asdict() if query.model is not None else None
-    fields["clicks"] = [list(click) for click in query.clicks]
-    reply = yield from on_mesh(Ask("query", fields), look)
+    request = messages.QueryRequest(
+        mesh=query.mesh,
+        granularity=Granularity(query.granularity),
+        device=device,
+        supersedes=purpose or None,
+        model=query.model,
+        clicks=tuple(Click(vertex, include) for vertex, include in query.clicks),
+    )
+    reply = yield from on_mesh(Ask(request), look)
     answer = checked(reply, len(look.vertices))
     memory.put(query, answer)
     return answer
@@ -187,13 +190,14 @@ def asking(query: Query, look: Look, device: str, purpose: str = "") -> Conversa
 
 def on_mesh(ask: Ask, look: Look) -> Conversation:
     """A request on a mesh; an engine that does not hold it is given it."""
+    assert isinstance(ask.request, messages.QueryRequest | messages.ProposeRequest)
     try:
         return (yield ask)
     except UnknownMeshError:  # a new engine, or one that had to make room
         yield from opening(look)
         return (yield ask)
     except ModelFileError:
-        models.pop(ask.fields["mesh"], None)  # the file has gone, or is damaged: look again the next time
+        models.pop(ask.request.mesh, None)  # the file has gone, or is damaged: look again the next time
         raise
 
 
@@ -202,28 +206,30 @@ def proposing(thing: bpy.types.Object, look: Look, chosen: np.ndarray, wish: Wis
     pose = pose_trained(thing, look.topology)
     yield from finding_models(thing, look)
     name, model = newest(look.hash, pose)
-    fields = {"mesh": name, "granularity": wish.granularity, "threshold": wish.threshold, "device": device}
-    fields["model"] = model._asdict() if model is not None else None
-    reply = yield from on_mesh(Ask("propose", fields, {"chosen": chosen.astype(np.uint8)}), look)
-    clicks = [(int(vertex), bool(include)) for vertex, include in reply.fields["clicks"]]
-    return Proposal(look.topology, clicks, float(reply.fields["iou"]))
+    request = messages.ProposeRequest(
+        mesh=name, granularity=Granularity(wish.granularity), threshold=wish.threshold, device=device, model=model
+    )
+    reply = yield from on_mesh(Ask(request, {"chosen": chosen.astype(np.uint8)}), look)
+    result = messages.ProposeResult.from_fields(reply.fields)
+    return Proposal(look.topology, result.clicks, result.iou)
 
 
 def checked(reply: Reply, vertex_count: int) -> Answer:
     """An answer that fits the mesh. Raises EngineError where it does not."""
-    probability, threshold = reply.arrays.get("probability"), reply.fields.get("threshold")
+    result, probability = messages.QueryResult.from_fields(reply.fields), reply.arrays.get("probability")
     fits = probability is not None and probability.shape == (vertex_count,) and bool(np.isfinite(probability).all())
-    if probability is None or not fits or not isinstance(threshold, float | int):
+    if probability is None or not fits:
         raise EngineError("The engine's answer does not fit this mesh. Use the engine of this iSeg version.")
-    return Answer(probability.astype(np.float32, copy=False), float(threshold), float(reply.fields["milliseconds"]))
+    return Answer(probability.astype(np.float32, copy=False), result.threshold, result.milliseconds)
 
 
 def opening(look: Look) -> Conversation:
     """Give the engine a mesh."""
-    reply = yield Ask("open_mesh", {}, {"vertices": look.vertices, "faces": look.faces})
-    if reply.fields["mesh"] != look.hash:
+    reply = yield Ask(messages.OpenMeshRequest(), {"vertices": look.vertices, "faces": look.faces})
+    result = messages.OpenMeshResult.from_fields(reply.fields)
+    if result.mesh != look.hash:
         raise EngineError("The engine reads this mesh differently. Use the engine of this iSeg version.")
-    models[look.hash] = listed(reply)
+    models[look.hash] = list(result.models)
 
 
 def forget() -> None:

@@ -6,32 +6,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core import TEACHERS, EngineClient, EngineError, extras, is_geometric
-from ..tasks import NONSENSE, Ask, Conversation, Reply
+from ..core import TEACHERS, Click, EngineClient, EngineError, extras, is_geometric, messages
+from ..tasks import Ask, Conversation, Reply
 
 PATIENCE = 0.2  # seconds between two looks at whether to go on
 
 
 def examining() -> Conversation:
-    """Ask for the report. Returns it: findings and teachers (messages.DoctorResult) and, where nothing
-    that is required is missing, `click`: the milliseconds that a click took.
+    """Ask for the report. Returns it: findings and teachers, as DoctorResult has them, and, where nothing that is
+    required is missing, `click`: the milliseconds that a click took.
     """
-    told = (yield Ask("doctor")).fields
-    try:  # the report is kept and shown for long
-        report: dict[str, Any] = {
-            "findings": [
-                {key: str(finding[key] or "") for key in ("topic", "value", "remedy")}
-                | {"required": bool(finding["required"])}
-                for finding in told.get("findings", ())
-            ],
-            "teachers": [{key: str(teacher[key] or "") for key in ("name", "missing")} for teacher in told["teachers"]],
-        }
-    except (LookupError, TypeError) as error:
-        raise EngineError(NONSENSE) from error
+    reply = yield Ask(messages.DoctorRequest())
+    told = messages.DoctorResult.from_fields(reply.fields)
+    report: dict[str, Any] = {
+        "findings": [finding.to_fields() | {"remedy": finding.remedy or ""} for finding in told.findings],
+        "teachers": [teacher.to_fields() for teacher in told.teachers],
+    }
     if not lacking(report):
-        mesh = (yield Ask("open_mesh", {}, ring())).fields["mesh"]
-        reply = yield Ask("query", {"mesh": mesh, "clicks": [[0, True]], "granularity": "part", "model": None})
-        report["click"] = float(reply.fields["milliseconds"])
+        reply = yield Ask(messages.OpenMeshRequest(), ring())
+        mesh = messages.OpenMeshResult.from_fields(reply.fields).mesh
+        reply = yield Ask(messages.QueryRequest(mesh=mesh, clicks=(Click(0, True),)))
+        report["click"] = messages.QueryResult.from_fields(reply.fields).milliseconds
     return report
 
 
@@ -119,7 +114,9 @@ def test(
     reply: Reply | None = None
     try:
         while True:
-            request = client.request(*conversation.send(reply))  # pyright: ignore[reportArgumentType] begins with None
+            ask = conversation.send(reply)
+            assert isinstance(ask, Ask)  # there is nothing else to do
+            request = client.request(ask.request.kind, ask.request.to_fields(), ask.arrays)
             while True:
                 check()
                 try:

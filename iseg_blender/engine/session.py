@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import bpy
 
-from ..core import Cancelled, EngineState
+from ..core import Cancelled, EngineState, messages
 from ..mesh import cache
 from ..tasks import Ask, Conversation, Engine, Task
 from . import choice, queries, selftest
@@ -42,8 +42,8 @@ def fetch(name: str, then: Callable[[], None] = lambda: None) -> Task:
 
 def fetching(name: str) -> Conversation:
     """Have the engine download the weights of a teacher; returns where they lie."""
-    reply = yield Ask("fetch", {"name": name})
-    return reply.fields["path"]
+    reply = yield Ask(messages.FetchRequest(name=name))
+    return messages.FetchResult.from_fields(reply.fields).path
 
 
 def checking() -> Conversation:
@@ -56,10 +56,11 @@ def checking() -> Conversation:
 def freeing() -> Conversation:
     """Have the engine give its memory back; what that did goes to `freed`."""
     global freed
-    fields = (yield Ask("free")).fields
+    reply = yield Ask(messages.FreeRequest())
+    result = messages.FreeResult.from_fields(reply.fields)
     freed = "The engine has given its memory back."
-    if fields.get("resident") is not None and fields.get("freed") is not None:
-        freed = f"Freed {fields['freed'] / 1e6:,.0f} MB; the engine holds {fields['resident'] / 1e6:,.0f} MB."
+    if result.resident is not None and result.freed is not None:
+        freed = f"Freed {result.freed / 1e6:,.0f} MB; the engine holds {result.resident / 1e6:,.0f} MB."
 
 
 def problem_of(thing: bpy.types.Object | None) -> str:

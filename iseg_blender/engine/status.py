@@ -43,7 +43,7 @@ def of(thing: bpy.types.Object | None) -> Status:
         return Status(Kind.TRAINING, "Training")
     name, model = models.model_for(thing, look)
     if model is not None and name == look.hash:
-        created = str(models.report_of(name).get("created", ""))[:16].replace("T", " ")
+        created = models.report_of(name).created[:16].replace("T", " ")
         return Status(Kind.READY, f"Ready: {model.teacher}, {model.preset}, {created}")
     if model is not None:
         return Status(Kind.MOVED, "Ready, but vertices moved since the training: train again to be exact")

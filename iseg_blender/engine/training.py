@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import bpy
 
-from ..core import Cancelled
+from ..core import Cancelled, messages
 from ..document import properties
 from ..mesh import cache, usable
 from ..mesh.snapshot import Look
@@ -33,8 +33,8 @@ def train(
         elif task.error is not None:
             problems[name] = str(task.error)
         else:
-            if task.result.get("unsaved"):
-                problems[name] = str(task.result["unsaved"])
+            if task.result.unsaved:
+                problems[name] = task.result.unsaved
             record(uid, look)
         then()
 
@@ -54,17 +54,19 @@ def training_of(thing: bpy.types.Object | None) -> Task | None:
 def learning(look: Look, teacher: str, preset: str, device: str) -> Conversation:
     """Train a mesh; where the cache has that model already, it is the answer."""
     yield from queries.opening(look)
-    reply = yield Ask("train", {"mesh": look.hash, "teacher": teacher, "preset": preset, "device": device, "seed": 0})
-    made = models.Model.of(reply.fields)
-    others = [model for model in models.models[look.hash] if models.Model.of(model) != made]
-    models.models[look.hash], models.chosen[look.hash] = [reply.fields, *others], made
+    reply = yield Ask(messages.TrainRequest(mesh=look.hash, teacher=teacher, preset=preset, device=device))
+    result = messages.TrainResult.from_fields(reply.fields)
+    made = result.model
+    others = [model for model in models.models[look.hash] if model.name != made.name]
+    models.models[look.hash], models.chosen[look.hash] = [made, *others], made.name
     models.poses[look.topology] = look.hash
-    return reply.fields
+    return result
 
 
 def record(uid: int, look: Look) -> None:
     """Remember with the object what it was trained as, so that a later pose or another session finds the model."""
     thing = next((thing for thing in bpy.data.objects if thing.session_uid == uid), None)
     if thing is not None and thing.library is None:
+        made = models.report_of(look.hash)
         thing.iseg.trained, thing.iseg.trained_topology = look.hash, look.topology
-        thing.iseg.trained_model = " ".join(map(str, models.Model.of(models.report_of(look.hash))))
+        thing.iseg.trained_model = f"{made.teacher} {made.preset} {made.seed}"

@@ -4,7 +4,7 @@ import bpy
 from bpy.props import StringProperty
 
 from .. import names, redraw
-from ..core import Cancelled, weights_files
+from ..core import Cancelled, messages, weights_files
 from ..document import parts as document_parts
 from ..engine import bug_report, choice, models, pump, queries, session
 from ..live import answers
@@ -125,12 +125,13 @@ class ISEG_OT_clear_cache(EmptyingOperator):
 
 def clearing() -> Conversation:
     """Have the engine clear its cache; what that did goes to session.freed."""
-    fields = (yield Ask("cache", {"clear": True})).fields
+    reply = yield Ask(messages.CacheRequest(clear=True))
+    held = messages.CacheResult.from_fields(reply.fields)
     for name in models.models:
         models.models[name] = []
     queries.answers.clear()
-    count, kept = fields["models"], fields["checkpoints"]
-    session.freed = f"Deleted {count} trained model{'s' * (count != 1)}, {fields['bytes'] / 1e6:,.1f} MB." + (
+    count, kept = held.models, held.checkpoints
+    session.freed = f"Deleted {count} trained model{'s' * (count != 1)}, {held.bytes / 1e6:,.1f} MB." + (
         f" {kept} interrupted training{'s' * (kept != 1)} will begin anew." if kept else ""
     )
 

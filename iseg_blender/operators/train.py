@@ -40,8 +40,8 @@ class ISEG_OT_train(WaitingOperator):
         session.engine.wait(task)
         if task.error is not None:
             raise task.error
-        if task.result.get("unsaved"):
-            self.report({"WARNING"}, str(task.result["unsaved"]))
+        if task.result.unsaved:
+            self.report({"WARNING"}, task.result.unsaved)
 
 
 class ISEG_OT_cancel(ReasonedOperator):

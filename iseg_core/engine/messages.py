@@ -106,6 +106,10 @@ class ModelReport(Fields):
     seed: int
     created: str  # ISO 8601
 
+    @property
+    def name(self) -> ModelName:
+        return ModelName(teacher=self.teacher, preset=self.preset, seed=self.seed)
+
 
 # hello: the first request
 

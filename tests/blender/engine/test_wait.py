@@ -35,6 +35,12 @@ class Client:
         pass
 
 
+def opened(look: Any, *models: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an answer to open_mesh."""
+    counts = {"vertices": len(look.vertices), "faces": len(look.faces)}
+    return {"mesh": look.hash, "topology": look.topology, **counts, "models": list(models)}
+
+
 @pytest.fixture
 def client(empty, monkeypatch) -> Client:
     made = Client()
@@ -46,10 +52,10 @@ def client(empty, monkeypatch) -> Client:
 
 
 def test_an_answer_that_makes_no_sense_ends_the_task_and_no_other(empty, client, capfd):
-    Ask, engine = empty.tasks.Ask, empty.engine.session.engine
+    ask, engine = empty.tasks.Ask(empty.core.messages.FreeRequest()), empty.engine.session.engine
 
     def conversation():
-        return (yield Ask("state")).fields["models"]
+        return (yield ask).fields["models"]
 
     def broken(task):
         raise KeyError("a defect of ours")
@@ -67,7 +73,7 @@ def test_an_answer_that_makes_no_sense_ends_the_task_and_no_other(empty, client,
 def test_a_training_whose_answer_makes_no_sense_is_over(empty, client):
     thing = monkey()
     empty.engine.training.train(thing, bpy.context.scene.iseg)
-    client.answer(1, mesh=empty.mesh.cache.known_look(thing).hash, models=[])
+    client.answer(1, **opened(empty.mesh.cache.known_look(thing)))
     empty.engine.session.engine.pump()
     assert empty.engine.status.of(thing).kind.name == "TRAINING"
     client.answer(2)
@@ -85,9 +91,9 @@ def test_the_model_that_was_asked_for_last_answers(empty, client, monkeypatch, t
     bpy.ops.iseg.click_add(vertex=100)
     look = empty.mesh.cache.known_look(thing)
     empty.engine.training.train(thing, bpy.context.scene.iseg)
-    client.answer(1, mesh=look.hash, models=[new, old])
+    client.answer(1, **opened(look, new, old))
     empty.engine.session.engine.pump()
-    client.answer(2, **old)
+    client.answer(2, mesh=look.hash, **old, seconds={}, cached=True, unsaved=None)
     empty.engine.session.engine.pump()
 
     def known() -> str:
@@ -101,7 +107,7 @@ def test_the_model_that_was_asked_for_last_answers(empty, client, monkeypatch, t
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "trained.blend"))
     thing = bpy.context.object
     empty.engine.session.engine.start(empty.engine.queries.finding_models(thing, empty.mesh.cache.look_at(thing)))
-    client.answer(3, models=[new, old])
+    client.answer(3, open=False, models=[new, old])
     empty.engine.session.engine.pump()
     assert known() == "draft"
     thing.iseg.trained_model = "../../x y z"
@@ -216,7 +222,7 @@ def test_what_is_still_meant_is_edited(empty, client):
     hand = Hand(empty, "edit.ISEG_OT_edit", action="DELETE")
     assert hand.press() == {"RUNNING_MODAL"}
     name = empty.mesh.cache.known_look(thing).hash
-    client.answer(1, models=[])
+    client.answer(1, open=False, models=[])
     empty.engine.session.engine.pump()
     answer = {"threshold": 0.5, "milliseconds": 1.0}
     values = np.ones(507, np.float32)

@@ -50,9 +50,13 @@ def engine_answer(iseg: Any, thing: bpy.types.Object, clicks: list[tuple[int, bo
 
 
 def conversation(iseg, look, clicks, granularity):
-    ask = iseg.tasks.Ask
-    yield ask("open_mesh", {}, {"vertices": look.vertices, "faces": look.faces})
-    models = (yield ask("state", {"mesh": look.hash})).fields["models"]
-    model = {name: models[0][name] for name in ("teacher", "preset", "seed")} if models else None
-    fields = {"mesh": look.hash, "clicks": [list(c) for c in clicks], "granularity": granularity, "model": model}
-    return (yield ask("query", fields)).arrays["probability"]
+    ask, messages, core = iseg.tasks.Ask, iseg.core.messages, iseg.core
+    yield ask(messages.OpenMeshRequest(), {"vertices": look.vertices, "faces": look.faces})
+    models = (yield ask(messages.StateRequest(mesh=look.hash))).fields["models"]
+    query = messages.QueryRequest(
+        mesh=look.hash,
+        clicks=tuple(core.Click(*click) for click in clicks),
+        granularity=core.Granularity(granularity),
+        model=messages.ModelReport.from_fields(models[0]).name if models else None,
+    )
+    return (yield ask(query)).arrays["probability"]
