@@ -39,7 +39,9 @@ def test_train_then_click(empty, engine):
     bpy.ops.iseg.to_vertex_group()
     expected = engine_answer(empty, thing, [(10, True)])
     np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), expected)
-    assert [query.model for query in empty.engine.queries.answers][-1] == ("geometric", "draft", 0)
+    assert [query.model for query in empty.engine.queries.answers][-1] == (
+        empty.core.messages.ModelName(teacher="geometric", preset="draft", seed=0)
+    )
     assert bpy.ops.iseg.train() == {"FINISHED"}  # at once: the model is in the cache
 
     # Another session, the same geometry in another object: the model is found again.
