@@ -20,13 +20,13 @@ MARK = ".mark"
 
 
 class CheckpointPlace(NamedTuple):
-    """Where the training of one mesh keeps what it has done; it travels to the worker."""
+    """Place of the checkpoint of one mesh's training; it travels to the worker."""
 
     folder: Path
     mark: Path
 
     def open(self) -> Checkpoint:
-        """On a worker: the checkpoint there, or one that keeps nothing."""
+        """Open, on a worker, the checkpoint there, or one that keeps nothing."""
         return Checkpoint(self.folder if self.mark.exists() else None)
 
 

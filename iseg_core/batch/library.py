@@ -1,4 +1,4 @@
-"""What a library of meshes is: the files, the models they become, and what is known of each."""
+"""Library of meshes: the files, the models they become, and what is known of each."""
 
 import os
 from dataclasses import dataclass
@@ -23,12 +23,13 @@ class Entry:
     path: Path
 
     def model(self, folder: Path) -> Path:
+        """Path of its model in the output folder."""
         return folder / (self.name + SUFFIX)
 
 
 @dataclass
 class Result:
-    """What became of one mesh."""
+    """Result of one mesh."""
 
     name: str
     status: str  # TRAINED | PRESENT | FAILED
@@ -41,7 +42,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Training:
-    """What makes the model of a mesh what it is, beside the mesh."""
+    """Choice of teacher, settings and seed: with the mesh, all that decides a model."""
 
     teacher: str  # name, or an official weights file
     settings: Settings
@@ -49,20 +50,20 @@ class Training:
 
     @cached_property
     def record(self) -> dict[str, str | int]:
-        """What the info of such a model says. Raises WeightsError where the weights are not there."""
+        """Info that such a model has. Raises WeightsError where the weights are not there."""
         return {"teacher": find(self.teacher)[0].name, "preset": self.settings.preset, "seed": self.seed}
 
 
 def find_library(source: Path) -> list[Entry]:
-    """All meshes below a folder, or those that a text file lists: a path a line, from the list's own folder on.
+    """Find all meshes below a folder, or those that a text file lists: a path a line, from the list's own folder on.
 
     A mesh keeps its place below the folder; listed from elsewhere, its model lies at the top. Empty lines and those
     that begin with # are skipped, and a mesh named twice counts once. Raises SettingsError where there is none, and
     where two meshes would become the same model.
     """
     if source.is_dir():
-        found = sorted(path for path in source.rglob("*") if path.suffix.lower() in READERS)
-        root, paths = source, [path for path in found if path.is_file() and not path.name.startswith(".")]
+        files = sorted(path for path in source.rglob("*") if path.suffix.lower() in READERS)
+        root, paths = source, [path for path in files if path.is_file() and not path.name.startswith(".")]
         nothing = f"There is no mesh in {source}. Give a folder with {', '.join(READERS)} files, or a list."
     else:
         try:

@@ -1,4 +1,4 @@
-"""Ray, as far as it is used here: one machine or a cluster, what runs there, and why something there has ended."""
+"""Pool of Ray's workers: one machine or a cluster, what runs there, and why something there has ended."""
 
 import logging
 import os
@@ -32,9 +32,10 @@ ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
 @contextmanager
 def ray_pool(address: str | None = None, cores: int | None = None) -> Iterator[Any]:
-    """The module ray, connected: to a cluster's address ("auto": the one that this machine belongs to), or to a pool of
-    processes of its own on this machine, with so many cores (None: all).
+    """Connect Ray, and yield its module, until the context ends.
 
+    address: of a cluster ("auto": the one that this machine belongs to); None: a pool of processes of its own on this
+    machine, with so many cores (None: all).
     Raises SettingsError where Ray is not installed or the cluster does not answer.
     """
     try:
@@ -80,7 +81,7 @@ def _first_line(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one training, or one worker of a split one, gets of a machine."""
+    """Share of a machine that one training, or one worker of a split one, gets."""
 
     cores: int = 1
     gpu: float = 0.0  # share of a GPU; 0 computes on the processor
@@ -106,7 +107,7 @@ def slots(ray: Any, resources: Resources) -> int:
 
 
 class Board:
-    """What runs where, and how far it is. An actor: every worker writes to it, the command reads it."""
+    """Board of what runs where, and how far it is. An actor: every worker writes to it, the command reads it."""
 
     def __init__(self) -> None:
         self._said: dict[str, tuple] = {}
@@ -122,7 +123,7 @@ class Board:
 
 
 def make_board(ray: Any) -> Any:
-    """A Board on the machine of the command: no other machine's end takes it away."""
+    """Make a Board on the machine of the command: no other machine's end takes it away."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -130,7 +131,7 @@ def make_board(ray: Any) -> Any:
 
 
 def read_board(ray: Any, board: Any) -> dict[str, tuple]:
-    """What it says; nothing where it cannot be asked: progress is worth no failure."""
+    """Read the board; nothing where it cannot be asked: progress is worth no failure."""
     from ray.exceptions import RayError
 
     try:
@@ -224,7 +225,7 @@ def train_one(vertices: np.ndarray, faces: np.ndarray, task: MeshTask) -> "tuple
 
 
 def explain(error: BaseException) -> str:
-    """Why a worker gave no answer, in a sentence."""
+    """Explain in a sentence why a worker gave no answer."""
     import ray.exceptions as known
 
     if isinstance(error, known.OutOfMemoryError):

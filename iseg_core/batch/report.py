@@ -1,4 +1,4 @@
-"""What became of a library: one screen while it is trained, and a report in its folder."""
+"""Report of a library: one screen while it is trained, and files in its folder."""
 
 import json
 import sys
@@ -16,13 +16,13 @@ ROWS = 12  # meshes under way that the screen shows
 
 
 def count(results: Sequence[Result]) -> str:
-    """12 trained, 3 there already, 1 failed."""
+    """Count the results in words: 12 trained, 3 there already, 1 failed."""
     found = Counter(result.status for result in results)
     return ", ".join(f"{found[status]} {status}" for status in (TRAINED, PRESENT, FAILED))
 
 
 def write_report(folder: Path, training: Training, results: Sequence[Result], wall_seconds: float) -> None:
-    """batch.json and batch.md in the folder: every mesh with what became of it, failures first."""
+    """Write batch.json and batch.md into the folder: every mesh with its result, failures first."""
     results = sorted(results, key=lambda result: (result.status != FAILED, result.name))
     seconds = sum(result.seconds for result in results)
     trained = [result for result in results if result.status == TRAINED]
@@ -60,7 +60,7 @@ def write_report(folder: Path, training: Training, results: Sequence[Result], wa
 
 
 def print_summary(results: Sequence[Result]) -> None:
-    """How many of each, and a table of those that failed with the reason of each."""
+    """Print how many there are of each, and a table of those that failed with the reason of each."""
     from rich.console import Console
     from rich.table import Table
 
@@ -107,7 +107,7 @@ class Screen:
 
 
 def draw(progress: LibraryProgress) -> Any:
-    """The screen of a moment, for rich."""
+    """Draw the screen of a moment, for rich."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""Trains a library: hands meshes to the pool, writes the models that come back, tries again where a worker has ended.
+"""Run of a library: hands meshes to the pool, writes the models that come back, tries again where a worker has ended.
 
 Workers compute and the command alone writes models, each whole or not at all; so no mesh is trained twice, a folder
 need not be shared between machines, and the same command goes on from whatever is there. Workers that do reach the
@@ -28,7 +28,7 @@ POLL = 0.25  # seconds between two readings of the board
 
 
 class Running(NamedTuple):
-    """One mesh under way, as its worker last said."""
+    """Mesh under way, as its worker last said."""
 
     name: str
     stage: str
@@ -40,7 +40,7 @@ class Running(NamedTuple):
 
 @dataclass
 class LibraryProgress:
-    """How far the whole library is."""
+    """Progress of the whole library: results so far, and what runs."""
 
     total: int
     results: list[Result] = field(default_factory=list)
@@ -49,7 +49,7 @@ class LibraryProgress:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """While this lasts, no other command writes into the folder. Raises SettingsError where one does already."""
+    """Keep other commands from writing into the folder while this lasts. SettingsError: one does already."""
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ class _Attempts:
 
 @dataclass(frozen=True)
 class LibraryJob:
-    """How a library is trained, into which folder, and on what."""
+    """Job of training a library: by what, into which folder, and on what."""
 
     ray: Any  # from ray_pool
     folder: Path
@@ -122,7 +122,7 @@ class _LibraryRun:
                 # A few more than run at once, so that nobody waits for work and a cluster that can grow sees the need.
                 while waiting and len(self.pending) < 2 * slots(self.job.ray, self.job.resources):
                     self._begin(waiting.popleft())
-                self._look()
+                self._poll()
         finally:
             for reference in self.pending:
                 self.job.ray.cancel(reference, force=True)
@@ -148,8 +148,8 @@ class _LibraryRun:
         task = MeshTask(name, job.training, self.checkpoints.place(name), job.resources, self.board, __version__)
         self.pending[self.train.remote(mesh.vertices, mesh.faces, task)] = attempts
 
-    def _look(self) -> None:
-        """Wait a moment for something to end, and show how the rest is."""
+    def _poll(self) -> None:
+        """Wait a moment for something to end, and show how far the rest is."""
         said = read_board(self.job.ray, self.board)
         under_way = {attempts.entry.name for attempts in self.pending.values()}
         self.progress.running = [Running(name, *words) for name, words in said.items() if name in under_way]

@@ -2,7 +2,7 @@
 
 The result is that of one process, but for the rounding of sums. What a view is asked depends on the views before it: a
 pair of clicks that one view has chosen is asked in all later ones. So every choice is made here, view after view, as in
-one process (training/observe.py). The workers first look at all views and answer the single clicks, at the same time.
+one process (training/observe.py). The workers first show all views and answer the single clicks, at the same time.
 Then each view in turn answers the pairs that are new with it; they are few, since quotas fill early. At last the
 workers answer all known pairs, at the same time again. A worker keeps its views open in the meantime: with SAM some 0.8
 MB of logits a single click and view.
@@ -32,7 +32,7 @@ from ..version import __version__
 from .library import Training
 from .pool import Resources, settle
 
-LOOKED = 0.7  # of the observation's progress, once all views were looked at; a guess: teachers differ
+SHOWN = 0.7  # of the observation's progress, once all views were shown; a guess: teachers differ
 
 
 class ViewWorker:
@@ -48,30 +48,32 @@ class ViewWorker:
         self._teacher = make_teacher(teacher, model, device)
         return TeacherCard.of(self._teacher)
 
-    def look(
+    def show(
         self, order: list[int], cameras: Sequence[Camera], clickable: np.ndarray, keep_views: bool
     ) -> dict[int, First]:
-        """Look at these of the cameras' views; what each answers to single clicks on `clickable` [T]."""
+        """Show the teacher these of the cameras' views; what each answers to single clicks on `clickable` [T]."""
         vertices, faces = self._proxy.vertices, self._proxy.faces
         scene = Scene(vertices, faces, cameras, make_rasterizer(vertices, faces, self._backend))
         self._viewer = Viewer(self._teacher, scene, clickable, keep_views)
-        return dict(self._viewer.look(order))
+        return dict(self._viewer.show(order))
 
     def ask(self, index: int, ask: Ask) -> np.ndarray:
-        """Pairs that are new: for which scales the answer counts. [R, 3] bool"""
+        """Ask for pairs that are new; whether the answer counts, for each granularity. [R, 3] bool"""
         return self._viewer.ask(index, ask)
 
     def count(self, index: int, kept: np.ndarray, rows: np.ndarray) -> None:
+        """Add the answers asked last, as Viewer.count."""
         self._viewer.count(index, kept, rows)
 
     def answer(self, index: int, ask: Ask, rows: np.ndarray) -> None:
-        """Pairs that are known, with the numbers of their click sets [R]; then the view is done."""
+        """Ask for pairs that are known, with the rows of their click sets [R], and close the view."""
         if len(rows):
             kept = np.asarray(self._viewer.ask(index, ask).any(axis=1))  # [R]
             self._viewer.count(index, kept, rows[kept])
         self._viewer.close(index)
 
     def total(self) -> tuple[tuple, VoteSums]:
+        """Sums of this worker's views: of the field and of the votes."""
         return self._viewer.field.total(), self._viewer.votes
 
 
@@ -109,15 +111,15 @@ def observe_split(ray: Any, workers: list[Any], run: Run) -> Observations:
     step, cameras, keep_views = run.step("observe"), sphere_cameras(run.settings.views), run.objective == "rendered"
     questions = Questions(run, len(cameras))
     order = questions.order.tolist()
-    owner = {index: workers[place % len(workers)] for place, index in enumerate(order)}
+    owner = {index: workers[k % len(workers)] for k, index in enumerate(order)}
 
     firsts: dict[int, First] = {}
     own_views = [[index for index in order if owner[index] is worker] for worker in workers]
-    looking = [
-        worker.look.remote(own, cameras, questions.clickable, keep_views)
+    showing = [
+        worker.show.remote(own, cameras, questions.clickable, keep_views)
         for worker, own in zip(workers, own_views, strict=True)
     ]
-    for seen in _gather(ray, looking, lambda done: step(LOOKED * done)):
+    for seen in _gather(ray, showing, lambda done: step(SHOWN * done)):
         firsts |= seen
 
     later = []
@@ -129,9 +131,9 @@ def observe_split(ray: Any, workers: list[Any], run: Run) -> Observations:
             counts = ray.get(worker.ask.remote(index, new))  # [R, 3]
             worker.count.remote(index, *questions.keep(first, new, counts))  # an actor does things in their order
         later.append((worker, index, known, questions.rows(first, known)))
-        step(LOOKED)
+        step(SHOWN)
     answering = [worker.answer.remote(*what) for worker, *what in later]
-    for _ in _gather(ray, answering, lambda done: step(LOOKED + (1 - LOOKED) * done)):
+    for _ in _gather(ray, answering, lambda done: step(SHOWN + (1 - SHOWN) * done)):
         pass
 
     votes, fields = VoteSums(len(run.proxy.vertices), len(questions.clickable), keep_views), []
@@ -143,7 +145,7 @@ def observe_split(ray: Any, workers: list[Any], run: Run) -> Observations:
 
 
 def _gather(ray: Any, waiting: list[Any], tell: Callable[[float], None]) -> Iterator[Any]:
-    """Results as they come. `tell` gets the fraction done several times a second, and may raise."""
+    """Yield results as they come. `tell` gets the fraction done several times a second, and may raise."""
     count = len(waiting)
     while waiting:
         done, waiting = ray.wait(waiting, num_returns=1, timeout=0.25)

@@ -26,7 +26,7 @@ PRINCETON = (  # 20 meshes each, numbered from 1 on
 
 @dataclass(frozen=True, eq=False)
 class LabelledMesh:
-    """A mesh and the segmentations that people made of it."""
+    """Mesh with the segmentations that people made of it. F faces."""
 
     name: str
     category: str
@@ -45,7 +45,7 @@ class LabelledMesh:
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """Where a labelled mesh is; `load` reads it."""
+    """Files of a labelled mesh; `load` reads them."""
 
     name: str
     category: str
@@ -62,7 +62,7 @@ class LabelledFile:
         return digest.hexdigest()
 
     def load(self) -> LabelledMesh:
-        """Raises MeshError for the mesh, SettingsError for labels that do not fit it."""
+        """Read the mesh and its labels. Raises MeshError for the mesh, SettingsError for labels that do not fit it."""
         mesh = load_mesh(self.path)
         people = [_read_labels(path, self.path, mesh) for path in self.labels]  # [F] each
         names = [path.name for path in self.labels]
@@ -71,7 +71,7 @@ class LabelledFile:
 
 
 def find_meshes(folder: Path) -> list[LabelledFile]:
-    """The labelled meshes of a folder.
+    """Find the labelled meshes of a folder.
 
     Either the Princeton benchmark's layout: off/<id>.off with seg/<id>/<id>_<k>.seg or seg/Benchmark/<id>/<id>_<k>.seg;
     the central person is read from index.csv where there is one, the category from there or from the number. Or meshes
@@ -82,23 +82,23 @@ def find_meshes(folder: Path) -> list[LabelledFile]:
     Raises SettingsError where there is neither.
     """
     folder = Path(folder)
-    found = _princeton(folder) if (folder / "off").is_dir() else _beside(folder)
-    if not found:
+    files = _princeton(folder) if (folder / "off").is_dir() else _beside(folder)
+    if not files:
         raise SettingsError(
             f"{folder} has no labelled meshes. Give a folder with the Princeton benchmark's off/ and seg/, or with "
             f"meshes and, beside each, label files of the same name ({', '.join(LABELS)}; line i: the part of face i)."
         )
-    return found
+    return files
 
 
 def _princeton(folder: Path) -> list[LabelledFile]:
     index = _read_index(folder / "index.csv")
     found = []
     for path in _sorted((folder / "off").glob("*.off")):
-        places = (folder / "seg" / path.stem, folder / "seg" / "Benchmark" / path.stem)
-        labels = _sorted(label for place in places for label in place.glob(f"{path.stem}_*.seg"))
+        folders = (folder / "seg" / path.stem, folder / "seg" / "Benchmark" / path.stem)
+        labels = _sorted(label for parent in folders for label in parent.glob(f"{path.stem}_*.seg"))
         if not labels:
-            raise SettingsError(f"{places[0]} has no .seg file for {path.name}.")
+            raise SettingsError(f"{folders[0]} has no .seg file for {path.name}.")
         category, central = index.get(path.stem, (_category(path.stem), ""))
         found.append(LabelledFile(path.stem, category, path, tuple(labels), central))
     return found
@@ -116,7 +116,7 @@ def _beside(folder: Path) -> list[LabelledFile]:
 
 
 def _sorted(paths: Iterable[Path]) -> list[Path]:
-    """By length, then by name: 2 comes before 10."""
+    """Sort by length, then by name: 2 comes before 10."""
     return sorted(paths, key=lambda path: (len(path.stem), path.stem, path.suffix))
 
 
@@ -147,7 +147,7 @@ def _read_labels(path: Path, mesh_path: Path, mesh: Mesh) -> np.ndarray:
 
 
 def central_person(people: list[np.ndarray], area: np.ndarray) -> int:
-    """The segmentation with the largest mean Rand index to the others, area-weighted."""
+    """Index of the segmentation with the largest mean Rand index to the others, area-weighted; area [F]."""
     weight = area / area.sum()  # [F]
 
     def agreement(table: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""What an experiment is: something measured on every labelled mesh, and a report of all meshes.
+"""Experiment: something measured on every labelled mesh, and a report of all meshes.
 
 run.py measures, each mesh in a process of its own; the records lie as JSON in the report's folder, so that a run that
 was stopped goes on where it was. report.py writes what `report` returns.
@@ -26,7 +26,7 @@ MACHINE = "machine"
 
 @dataclass(frozen=True)
 class Setup:
-    """What the experiments of one run share."""
+    """Setup that the experiments of one run share."""
 
     folder: Path  # of the report; trained models are kept in it
     teacher: str = DEFAULT_TEACHER
@@ -36,17 +36,18 @@ class Setup:
     dataset: Path = Path()  # the labelled meshes, see dataset.find_meshes
 
     def load(self, name: str) -> "LabelledMesh":
-        """One of the labelled meshes, by its name; for pictures."""
+        """Read one of the labelled meshes, by its name; for pictures."""
         from .dataset import find_meshes
 
         return next(file for file in find_meshes(self.dataset) if file.name == name).load()
 
     @property
     def settings(self) -> Settings:
+        """Settings of the preset."""
         return get_settings(self.preset)
 
     def model(self, mesh: "Mesh", joint: bool = False, **changes: Any) -> "Model":
-        """The mesh trained with the run's settings, some of them changed; from the folder where it was trained before.
+        """Train the mesh with the run's settings, some of them changed, or read the model where that was done before.
 
         joint: the ablation of supplementary C.
         """
@@ -78,7 +79,7 @@ class Table:
 
 
 class Report(NamedTuple):
-    """What an experiment found: tables, and the names of the pictures that it wrote into the folder."""
+    """Tables of an experiment, and the names of the pictures that it wrote into the folder."""
 
     tables: list[Table]
     pictures: list[str]

@@ -1,4 +1,4 @@
-"""What is compared: the trained model, its controls, and the baselines. A method turns clicks into probabilities."""
+"""Methods that are compared: the trained model, its controls, the baselines. Each turns clicks into probabilities."""
 
 import numpy as np
 
@@ -20,13 +20,13 @@ METHODS = {
 
 
 def methods_of(model: Model, setup: Setup) -> dict[str, Predictor]:
-    """Every method of METHODS on a trained mesh."""
+    """Make every method of METHODS on a trained mesh."""
     segmenters = {name: asking(segmenter) for name, segmenter in segmenters_of(model, setup).items()}
     return {**segmenters, "votes": votes_of(model, setup).answer, "shell": shell_of(model)}
 
 
 def segmenters_of(model: Model, setup: Setup) -> dict[str, Segmenter]:
-    """The trained model and its two controls."""
+    """Make the trained model and its two controls."""
     return {
         "trained": Segmenter(model, setup.device),
         "student": Segmenter(model, setup.device, refine=False),
@@ -35,7 +35,7 @@ def segmenters_of(model: Model, setup: Setup) -> dict[str, Segmenter]:
 
 
 def untrained(model: Model) -> Segmenter:
-    """The same mesh answered without its student."""
+    """Make what answers the same mesh without its student."""
     features = np.zeros((len(model.proxy.vertices), 0), dtype=np.float32)  # [P, 0]
     return Segmenter(Model(model.mesh, model.proxy, model.surface, features, info=model.info))
 
@@ -45,13 +45,13 @@ def asking(segmenter: Segmenter) -> Predictor:
 
 
 def votes_of(model: Model, setup: Setup) -> Votes:
-    """The votes of the run's teacher in as many views as the training has."""
+    """Make the votes of the run's teacher in as many views as the training has."""
     return Votes(model, make_teacher(setup.teacher, model, setup.device), setup.settings.views)
 
 
 def shell_of(model: Model) -> Predictor:
-    """The whole connected component of the first included click."""
-    shells = model.surface.shells[model.proxy.nearest]  # [V]
+    """Make what answers with the whole connected component of the first included click."""
+    shells = model.surface.components[model.proxy.nearest]  # [V]
 
     def answer(clicks: list[VertexClick]) -> np.ndarray:
         first = next((vertex for vertex, include in clicks if include), None)

@@ -20,7 +20,7 @@ SCORE = 0.9
 
 @dataclass(frozen=True)
 class Noise:
-    """How an oracle errs."""
+    """Noise of an oracle."""
 
     leak: float = 0.2  # share of the answers that take a neighbouring part as well
     half: float = 0.15  # share of the answers that stop at a line through the part
@@ -68,7 +68,7 @@ class NoisyOracle(Teacher):
     def predict(
         self, embedding: Embedding, points: np.ndarray, labels: np.ndarray, prior: np.ndarray | None = None
     ) -> Prediction:
-        """The parts of the included points less those of the excluded ones; the same prompt errs the same way."""
+        """Answer with the parts of the included points less those of the excluded ones; a prompt errs always alike."""
         shown, warped, view_seed = embedding.data
         side = shown.shape[0]
         y, x = np.mgrid[:side, :side] + 0.5  # [H, W] each
@@ -99,7 +99,7 @@ class NoisyOracle(Teacher):
         )
 
     def _warp(self, shown: np.ndarray, raster: Raster, rng: np.random.Generator) -> np.ndarray:
-        """The parts [H, W] as seen through a smooth random displacement."""
+        """Displace the parts [H, W] by a smooth random field."""
         side = shown.shape[0]
         moves = [gaussian_filter(rng.standard_normal((side, side)), self.noise.blur) for _ in range(2)]
         y, x = (m / max(m.std(), 1e-12) * self.noise.warp for m in moves)  # [H, W] each
@@ -109,12 +109,12 @@ class NoisyOracle(Teacher):
         return np.where(raster.face_id >= 0, shown[row, column], -1)
 
     def _generator(self, position: np.ndarray) -> np.random.Generator:
-        """The same view errs the same way, whenever it is looked at."""
+        """Make the generator of a view: it errs always alike, whenever it is shown."""
         return np.random.default_rng([self.seed, *np.abs(np.round(position * 1e6)).astype(np.int64).tolist()])
 
 
 def proxy_labels(model: Model, face_labels: np.ndarray) -> np.ndarray:
-    """The part of each proxy vertex, by the votes of the user's faces [F] around the vertices it stands for. [P] int"""
+    """Part of each proxy vertex, by the votes of the user's faces [F] around the vertices it stands for. [P] int"""
     nearest = model.proxy.nearest  # [V]
     distinct, labels = np.unique(face_labels, return_inverse=True)
     votes = np.zeros((len(model.proxy.vertices), len(distinct)))  # [P, L]

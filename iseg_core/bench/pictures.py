@@ -22,7 +22,7 @@ SIDE = 260  # pixels of one picture of a case
 
 
 def draw_curves(iou: Mapping[str, np.ndarray], path: Path) -> None:
-    """IoU against the number of clicks: the mean over meshes, and the spread. iou: of each method [meshes, clicks]."""
+    """Plot IoU against the number of clicks: mean over meshes, and spread. iou: of each method [meshes, clicks]."""
     drawn, axes = figure(6.4, 4.2)
     for method, curve in iou.items():
         mean, spread = curve.mean(axis=0), curve.std(axis=0)  # [clicks] each
@@ -38,17 +38,15 @@ def draw_curves(iou: Mapping[str, np.ndarray], path: Path) -> None:
 
 
 def draw_categories(iou: Mapping[str, Sequence[float]], clicks: Sequence[int], path: Path) -> None:
-    """A bar per category for each number of clicks. iou: of each category, a value per entry of `clicks`."""
+    """Plot a bar per category for each number of clicks. iou: of each category, a value per entry of `clicks`."""
     names = sorted(iou, key=lambda name: -iou[name][0])
     drawn, axes = figure(max(6.4, 0.5 * len(names) + 1.5), 4.2)
-    place, width = np.arange(len(names)), 0.8 / len(clicks)
+    x, width = np.arange(len(names)), 0.8 / len(clicks)
     for k, count in enumerate(clicks):
         shade = 0.25 + 0.75 * (k + 1) / len(clicks)
         values = [iou[name][k] for name in names]
-        axes.bar(
-            place + (k + 0.5) * width - 0.4, values, width, color=colour("trained"), alpha=shade, label=f"@{count}"
-        )
-    axes.set_xticks(place, names, rotation=40, ha="right")
+        axes.bar(x + (k + 0.5) * width - 0.4, values, width, color=colour("trained"), alpha=shade, label=f"@{count}")
+    axes.set_xticks(x, names, rotation=40, ha="right")
     axes.set(ylabel="IoU", ylim=(0, 1))
     axes.tick_params(axis="x", colors=INK)
     legend(axes, loc="upper center", ncols=len(clicks), bbox_to_anchor=(0.5, 1.12))
@@ -56,7 +54,7 @@ def draw_categories(iou: Mapping[str, Sequence[float]], clicks: Sequence[int], p
 
 
 def draw_case(item: LabelledMesh, part: int, answers: Iterable[tuple[np.ndarray, Sequence[VertexClick]]]) -> "Image":
-    """A row: the part that was wanted, then each answer [V] with the clicks that it answers."""
+    """Draw a row: the part that was wanted, then each answer [V] with the clicks that it answers."""
     from PIL import Image
 
     target = Target(item.mesh, item.parts[part])
@@ -73,7 +71,7 @@ def draw_case(item: LabelledMesh, part: int, answers: Iterable[tuple[np.ndarray,
 
 
 def best_direction(item: LabelledMesh, wanted: np.ndarray, clicked: Sequence[int]) -> np.ndarray:
-    """The direction [3] from which most of the clicks, and then most of the wanted vertices [V] bool, are seen."""
+    """Direction [3] from which most of the clicks, and then most of the wanted vertices [V] bool, are seen."""
     points, faces = item.mesh.vertices, item.mesh.faces  # [V, 3], [F, 3]
     used = points[np.unique(faces)]  # [U, 3]
     centre = (used.min(axis=0) + used.max(axis=0)) / 2  # [3]
@@ -85,5 +83,5 @@ def best_direction(item: LabelledMesh, wanted: np.ndarray, clicked: Sequence[int
 
 
 def draw_cases(rows: Sequence["Image"], captions: Sequence[str], path: Path) -> None:
-    """Rows of draw_case under each other."""
+    """Draw rows of draw_case under each other."""
     contact_sheet(rows, captions).save(path)

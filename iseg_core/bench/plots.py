@@ -1,4 +1,4 @@
-"""The look that the report's plots share. matplotlib is imported when the first is drawn."""
+"""Style that the report's plots share. matplotlib is imported when the first is drawn."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,12 @@ DPI = 150
 
 
 def colour(method: str) -> str:
-    """The method's colour; black for one that has none."""
+    """Colour of a method; black for one that has none."""
     return COLOURS.get(method, "#000000")
 
 
 def figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple["Figure", Any]:
-    """An empty figure of that many inches, and its axes: one, or an array of them as Figure.subplots gives it."""
+    """Make an empty figure of that many inches, and its axes: one, or an array of them as Figure.subplots gives it."""
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(width, height), layout="constrained")
@@ -41,7 +41,7 @@ def figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tupl
 
 
 def legend(axes: Any, **settings: Any) -> None:
-    """A legend without a frame."""
+    """Draw a legend without a frame."""
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, **settings)
 
 

@@ -1,4 +1,4 @@
-"""Writes what experiments found: results.json, table.md, times.md, and the tables on the terminal."""
+"""Report of the experiments: results.json, table.md, times.md, and the tables on the terminal."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def write_report(
 
 
 def markdown(table: Table) -> str:
-    """A table as Markdown, with its title and note."""
+    """Write a table as Markdown, with its title and note."""
     lines = [f"### {table.title}\n"]
     if table.rows:
         names = list(table.rows[0])
@@ -93,7 +93,7 @@ def _cell(value: Any) -> str:
 
 
 def _times(title: str, machine: dict[str, Any]) -> Table:
-    """Nested figures laid out flat, a row a mesh, and their mean and greatest."""
+    """Lay out nested figures flat, a row a mesh, and their mean and greatest."""
     rows = []
     for mesh, figures in machine.items():
         row: dict[str, Any] = {"mesh": mesh}

@@ -1,4 +1,4 @@
-"""Runs experiments on a dataset: each mesh in a process of its own, as many at once as there are cores.
+"""Run of experiments on a dataset: each mesh in a process of its own, as many at once as there are cores.
 
 A record is written as soon as it is measured, under the name of what it depends on: a run that was stopped goes on
 where it was, and a mesh that fails, or takes its process down, does not stop the others.
@@ -28,7 +28,7 @@ Failures = dict[str, str]  # mesh: why it has no record
 
 
 def experiments() -> dict[str, Experiment]:
-    """All of them, by name."""
+    """Experiments by name."""
     from .experiments import EXPERIMENTS
     from .experiments.clicks import CLICKS
 
@@ -84,7 +84,7 @@ def bench(
 
 
 def default_workers(device: str) -> int:
-    """One process a core where the processor computes; a GPU serves one at a time."""
+    """Number of processes: one a core where the processor computes; a GPU serves one at a time."""
     from ..system.device import pick_device
 
     return (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
@@ -128,7 +128,7 @@ def _work(file: LabelledFile, names: list[str], setup: Setup, threads: int, answ
 
 
 def _plain(value: Any) -> Any:
-    """A number of numpy's as one of Python's."""
+    """Turn a number of numpy's into one of Python's."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"a {type(value).__name__} is no JSON")
@@ -139,15 +139,15 @@ def _record_path(setup: Setup, experiment: str, file: LabelledFile) -> Path:
 
 
 def _key(setup: Setup, experiment: str, file: LabelledFile) -> str:
-    """What a record depends on; another key makes it stale."""
+    """Hash of all that a record depends on; another one makes it stale."""
     parts = [__version__, experiment, setup.teacher, asdict(setup.settings), setup.seed, setup.device, file.digest]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _read(setup: Setup, experiment: str, file: LabelledFile) -> Record | None:
-    """The record of a mesh, where it was measured with this setup."""
+    """Read the record of a mesh, where it was measured with this setup."""
     try:
-        found = json.loads(_record_path(setup, experiment, file).read_bytes())
-        return found["record"] if found["key"] == _key(setup, experiment, file) else None
+        written = json.loads(_record_path(setup, experiment, file).read_bytes())
+        return written["record"] if written["key"] == _key(setup, experiment, file) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -19,6 +19,8 @@ BATCH = 128  # clicks asked at once: a teacher remembers what it knows of a few 
 
 @dataclass(frozen=True, eq=False)
 class _View:
+    """View that was shown, ready to be asked."""
+
     embedding: Embedding  # without the features, which only the field needs
     points: np.ndarray  # [P, 2] float32: pixel of each vertex
     vertices: np.ndarray  # [n]: those that the view shows
@@ -59,14 +61,14 @@ class Votes:
 
     def singles(self, vertices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Answers to single including clicks on vertices [n] of the user's mesh. [n, V] float32 in 0..1"""
-        clicked, place = np.unique(self._nearest[np.asarray(vertices, dtype=np.int64)], return_inverse=True)
+        clicked, row = np.unique(self._nearest[np.asarray(vertices, dtype=np.int64)], return_inverse=True)
         batches = [clicked[i : i + BATCH, None] for i in range(0, len(clicked), BATCH)]
-        found = [self._average(batch, np.ones_like(batch, dtype=bool)) for batch in batches]
-        answers = [self._proxy.carry(answer) for batch in found for answer in batch]
-        return np.array(answers, dtype=np.float32).reshape(len(clicked), len(self._nearest))[place]
+        answered = [self._average(batch, np.ones_like(batch, dtype=bool)) for batch in batches]
+        answers = [self._proxy.carry(answer) for batch in answered for answer in batch]
+        return np.array(answers, dtype=np.float32).reshape(len(clicked), len(self._nearest))[row]
 
     def shown_with(self, vertex: int) -> np.ndarray:
-        """The vertices of the user's mesh that a view shows in which this one can be clicked. [V] bool"""
+        """Whether a view shows a vertex of the user's mesh in which this one can be clicked. [V] bool"""
         sees = self.shown[:, self._nearest[vertex]]  # [N]
         return np.any(self.shown[sees], axis=0)[self._nearest]
 

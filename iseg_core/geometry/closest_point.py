@@ -4,7 +4,7 @@ import numpy as np
 
 
 class Fans:
-    """The faces around each vertex of a mesh, ready for closest points."""
+    """Faces around each vertex of a mesh, ready for closest points. P vertices, G faces."""
 
     def __init__(self, vertices: np.ndarray, faces: np.ndarray):
         self.faces = faces  # [G, 3]
@@ -17,8 +17,10 @@ class Fans:
         self.gram = np.stack(dots, axis=1)  # [G, 3] e1.e1, e1.e2, e2.e2
 
     def closest(self, points: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Squared distance [N], corners [N, 3] and barycentrics [N, 3] of the point closest to each of points [N, 3]
-        on the faces around vertex `at` [N], which has at least one."""
+        """Find the closest point of the faces around vertex `at` [N], which has at least one, to each of points [N, 3].
+
+        Returns the squared distance [N], the corners of the face [N, 3] and the barycentrics of the point [N, 3].
+        """
         counts = self.counts[at]  # [N]
         begin = np.cumsum(counts) - counts  # [N]
         offset = np.arange(counts.sum()) - np.repeat(begin - self.starts[at], counts)  # [M]
@@ -32,7 +34,7 @@ class Fans:
         return least, self.faces[face[first]], np.maximum(bary, 0.0)
 
     def _project(self, offset: np.ndarray, face: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Squared distance [M] to a face, and the weights of its second and third corner [M] at the closest point.
+        """Project points onto faces: squared distance [M], weights of the second and the third corner [M] each.
 
         offset [M, 3]: from the face's first corner to the point.
         """

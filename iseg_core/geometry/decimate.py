@@ -14,18 +14,20 @@ _decimator = threading.Lock()
 
 
 def clean_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Faces [F, 3] without those that have no area and without repetitions, whatever their orientation. [G, 3]"""
+    """Drop faces [F, 3] that have no area, and repetitions whatever their orientation. [G, 3]"""
     faces = faces[has_area(vertices, faces)]  # [G, 3]
     return faces[equal_rows(np.sort(faces, axis=1))[1]]
 
 
 def used_vertices(faces: np.ndarray) -> np.ndarray:
-    """The vertices that faces [F, 3] name, ascending. [U]"""
+    """Vertices that faces [F, 3] name, ascending. [U]"""
     return np.flatnonzero(np.bincount(faces.ravel()))
 
 
 def decimate(vertices: np.ndarray, faces: np.ndarray, max_vertices: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices where decimation moved them [W, 3], faces left [G, 3], and what each vertex was collapsed into [W].
+    """Decimate vertices [W, 3] and faces [F, 3] by quadric error (Garland and Heckbert 1997).
+
+    Returns the vertices where that moved them [W, 3], the faces left [G, 3], the vertex that each collapsed into [W].
 
     The decimator runs with patience first, with haste where its last error threshold was too small. Where it refuses
     nearly every collapse (needles, which all would turn over), the shortest edges are contracted to get it going again.
@@ -48,7 +50,7 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, max_vertices: int) -> tupl
         further[used] = placed
         left = clean_faces(further, merged[faces])  # [G, 3]
         if not len(left):
-            break  # a few small shells: rather too many vertices than no shape at all
+            break  # a few small components: rather too many vertices than no shape at all
         moved, faces, root = further, left, merged[root]  # [W, 3], [G, 3], [W]
         if not contracts and len(faces) > face_count:
             remaining = len(np.unique(parent))
@@ -59,7 +61,7 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, max_vertices: int) -> tupl
 
 
 def _collapse(points: np.ndarray, faces: np.ndarray, face_count: int, haste: float) -> tuple[np.ndarray, np.ndarray]:
-    """One run of the decimator: new positions of the vertices [U, 3], and what each was collapsed into [U].
+    """Run the decimator once: new positions of the vertices [U, 3], and the vertex that each collapsed into [U].
 
     Its error says nothing about edges inside flat regions, which it would turn into a few huge triangles and needles:
     no border of a part could cross them. Noise on the positions makes every collapse cost something that grows with
@@ -95,7 +97,7 @@ def _collapse(points: np.ndarray, faces: np.ndarray, face_count: int, haste: flo
 
 
 def _contract(points: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """As _collapse, for up to `count` edges that are the shortest at both ends, the shortest of all first."""
+    """Contract up to `count` edges that are the shortest at both ends, the shortest first; results as of _collapse."""
     edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)  # [3G, 2]
     edges = edges[equal_rows(edges)[1]]  # [E, 2]
     lengths = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)  # [E]

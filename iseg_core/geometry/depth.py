@@ -1,4 +1,4 @@
-"""How deep vertices lie in a region. People click the middle of what they want, and the middle of an error.
+"""Depth: how deep vertices lie in a region. People click the middle of what they want, and of an error.
 
 So of many regions that a click may mean, the one is likely in whose middle it lies. Depth is measured straight through
 space, as in the protocol of simulated users (AGILE3D).
@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 SAMPLE = 64  # vertices of a region among which the deepest is looked for
 COARSE = 2000  # points to which its depth is measured: regions are judged by the hundred
 EVERY = 4  # of so many of these points one is among the few that tell first how deep a vertex may lie
-# Vertices are measured from one of these places to the next, those first that may lie deepest: mostly that settles it.
+# Vertices are measured from one of these ranks to the next, those first that may lie deepest: mostly that settles it.
 # And small products wake no threads.
 BLOCKS = (0, 8, 32, SAMPLE)
 CLICKS = 8  # vertices whose distances are remembered
@@ -34,8 +34,8 @@ def depths(points: np.ndarray, inside: np.ndarray, at: np.ndarray) -> np.ndarray
     reach = float(np.sqrt(((high - low) ** 2).sum()))
     outside = ~inside  # [P]
     near = outside & ((points >= low - reach) & (points <= high + reach)).all(axis=1)  # [P] a small tree is fast
-    found = KDTree(points[near]).query(asked)[0] if near.any() else np.full(len(asked), np.inf)  # [n]
-    return found if found.max() <= reach else KDTree(points[outside]).query(asked)[0]
+    distance = KDTree(points[near]).query(asked)[0] if near.any() else np.full(len(asked), np.inf)  # [n]
+    return distance if distance.max() <= reach else KDTree(points[outside]).query(asked)[0]
 
 
 class Depth:
@@ -55,10 +55,10 @@ class Depth:
 
     def greatest(self, inside: np.ndarray, least: float = 0.0) -> float:
         """Greatest depth in a region [P] bool, or `least` where none is greater; infinite where it is everything."""
-        (found,) = inside.nonzero()  # [n]
-        if len(found) in (0, len(inside)):
-            return np.inf if len(found) else least
-        sample = spread(found, SAMPLE)  # [m]
+        (members,) = inside.nonzero()  # [n]
+        if len(members) in (0, len(inside)):
+            return np.inf if len(members) else least
+        sample = spread(members, SAMPLE)  # [m]
         columns = self._columns.copy()  # [4, C]
         np.putmask(columns[3], inside[self._coarse], FAR)
         rows, squares = self._rows.take(sample, axis=0), self._squares.take(sample)  # [m, 4], [m]
@@ -77,7 +77,7 @@ class Depth:
         return max(float(deepest) ** 0.5, least)
 
     def off_middle(self, inside: np.ndarray, vertex: int) -> tuple[float, float]:
-        """How far off the middle of a region [P] bool a click on `vertex` in it lies, and how deep.
+        """Measure how far off the middle of a region [P] bool a click on `vertex` in it lies, and how deep.
 
         The first is 1 - depth / greatest depth: 0 in the middle, 1 at the border. Where everything is inside there is
         no border: 0 and infinite.
@@ -92,14 +92,14 @@ def _distances(points: np.ndarray, vertex: int) -> np.ndarray:
     return np.sqrt(((points - points[vertex]) ** 2).sum(axis=1))  # [P]
 
 
-def spread(found: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the indices found [n], spread over their numbers. [<= count]"""
-    if len(found) <= count:
-        return found
-    last = len(found) - 1
-    places = (_numbers(count) * (last / (count - 1))).astype(np.intp)  # [count]
-    places[-1] = last  # whatever the rounding
-    return found[places]
+def spread(indices: np.ndarray, count: int) -> np.ndarray:
+    """Pick at most `count` of the indices [n], evenly spread over them. [<= count]"""
+    if len(indices) <= count:
+        return indices
+    last = len(indices) - 1
+    rows = (_numbers(count) * (last / (count - 1))).astype(np.intp)  # [count]
+    rows[-1] = last  # whatever the rounding
+    return indices[rows]
 
 
 @lru_cache(maxsize=4)

@@ -42,11 +42,12 @@ class Mesh:
 
 
 def check(vertices: Any, faces: Any) -> Mesh:
-    """A mesh that can be computed on, or a MeshError that names the defect and the remedy.
+    """Check a mesh; MeshError names the defect and the remedy where nothing can be computed on it.
 
     vertices: [V, 3] numbers, any unit. faces: [F, 3] (or [F, K]: polygons) integers, or a list of polygons as lists
     of vertex indices of any length; polygons are cut into triangles. The arrays are copied.
-    Tolerated: non-manifold edges, borders, flipped, duplicate and degenerate faces, isolated vertices, many shells.
+    Tolerated: non-manifold edges, borders, flipped, duplicate and degenerate faces, isolated vertices,
+    many connected components.
     """
     return checked(_vertex_array(vertices), *_polygon_arrays(faces))
 
@@ -58,12 +59,12 @@ def face_areas(mesh: Mesh) -> np.ndarray:
 
 
 def weld(vertices: np.ndarray) -> np.ndarray:
-    """One id for all vertices at exactly the same position (-0.0 is 0.0), numbered as they first appear. [V] int64"""
+    """Number vertices [V, 3] by position (-0.0 is 0.0), equal ones alike, as they first appear. [V] int64"""
     return equal_rows(vertices)[0]
 
 
 def equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of equal rows of numbers [N, K], numbered as they first appear [N], and where each id first appears [U]."""
+    """Number equal rows of [N, K] alike, as they first appear [N]; and the row where each number first appears [U]."""
     if len(rows) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)  # [0], [0]
     order = _grouping_order(rows)  # [N]
@@ -78,7 +79,7 @@ def equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _grouping_order(rows: np.ndarray) -> np.ndarray:
-    """An order in which equal rows of [N, K] follow one another, each group in the order it had. [N]
+    """Order in which equal rows of [N, K] follow one another, each group in the order it had. [N]
 
     Sorting one hash a row takes a third of the time of sorting rows; should two different rows ever have the same
     hash, the rows themselves are sorted.
@@ -96,7 +97,7 @@ def _grouping_order(rows: np.ndarray) -> np.ndarray:
 
 
 def has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Which faces have three distinct corners that do not lie on a line, to what the coordinates resolve. [F] bool"""
+    """Whether faces have three distinct corners that do not lie on a line, to what the coordinates resolve. [F] bool"""
     a = vertices[faces[:, 0]]  # [F, 3]
     largest = np.abs(a).max(axis=1)  # [F]
     u, v = vertices[faces[:, 1]] - a, vertices[faces[:, 2]] - a  # [F, 3], [F, 3]
@@ -120,7 +121,7 @@ def _vertex_array(vertices: Any) -> np.ndarray:
 
 
 def _polygon_arrays(faces: Any) -> tuple[np.ndarray, np.ndarray]:
-    """All corners of all polygons [C], and the number of corners of each [F]."""
+    """Corners of all polygons, one polygon after the other [C], and the number of corners of each [F]."""
     try:
         array = np.asarray(faces)
     except ValueError:  # polygons with different numbers of corners
@@ -142,7 +143,7 @@ def _polygon_arrays(faces: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def checked(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -> Mesh:
-    """The checks that arrays and files share. vertices [V, 3] float64, corners [C] integers, counts [F]."""
+    """Check vertices [V, 3] float64 and polygons: corners [C] integers, counts [F]. Raises MeshError."""
     if len(vertices) == 0:
         raise MeshError("The mesh is empty: it has no vertices. Give one with at least one face.")
     if not (counts >= 3).any():  # polygons of one or two corners draw nothing

@@ -32,20 +32,20 @@ class Proxy:
 
     @property
     def nearest(self) -> np.ndarray:
-        """The proxy vertex that stands for each of the user's vertices. [V] int32"""
+        """Proxy vertex that stands for each of the user's vertices. [V] int32"""
         best = self.carry_weight.argmax(axis=1)  # [V]
         return np.take_along_axis(self.carry_index, best[:, None], axis=1)[:, 0]  # [V]
 
 
 def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
-    """The proxy of a checked mesh with about `max_vertices` vertices, the same for the same mesh.
+    """Make the proxy of a checked mesh with about `max_vertices` vertices, the same for the same mesh.
 
     Equal positions are welded; the shape is centred and scaled into the unit sphere; degenerate and duplicate faces
     (of either orientation) are dropped. Up to 1.02 max_vertices that is all, and every vertex is carried from its own.
     A larger mesh is decimated (quadric error, Garland and Heckbert 1997) to at most 1.02 max_vertices, and each vertex
-    is carried from the point of the proxy's surface closest to it around where it was collapsed to: always in its own
-    shell. A shell that has no face, or none that is left, is one proxy vertex without faces; those come on top.
-    Errors: SettingsError for max_vertices under 4.
+    is carried from the point of the proxy's surface closest to it around where it was collapsed to: always on its own
+    connected component. A component that has no face, or none that is left, is one proxy vertex without faces; those
+    come on top. Raises SettingsError for max_vertices under 4.
     """
     if max_vertices < FEWEST:
         raise SettingsError(f"A proxy of {max_vertices} vertices is no shape. Ask for {FEWEST} or more.")
@@ -61,11 +61,11 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     rank = np.full(len(welded), -1)  # [W]
     rank[kept] = np.arange(len(kept))
     vertices, faces = moved[kept], rank[faces]  # [P, 3], [G, 3]
-    stand_in = _spread(rank[root], links)  # [W] proxy vertex, -1 in shells without faces
+    stand_in = _spread(rank[root], links)  # [W] proxy vertex, -1 in components without faces
     lone = np.flatnonzero(stand_in < 0)  # [L]
-    shell = _shells(lone, links)  # [L]
-    stand_in[lone] = len(vertices) + shell
-    vertices = np.concatenate([vertices, welded[lone[np.unique(shell, return_index=True)[1]]]])  # [P, 3]
+    component = _components(lone, links)  # [L]
+    stand_in[lone] = len(vertices) + component
+    vertices = np.concatenate([vertices, welded[lone[np.unique(component, return_index=True)[1]]]])  # [P, 3]
 
     index, weight = _carry(welded, stand_in, vertices, faces)  # [W, 3], [W, 3]
     # Decimation keeps volumes, not hulls: it may push vertices out of the unit sphere by a little.
@@ -74,7 +74,7 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
 
 
 def normalise(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Vertices [W, 3], the mean of those with faces at the origin and the farthest of those at distance 1. [W, 3]
+    """Move and scale vertices [W, 3]: the mean of those with faces at the origin, the farthest at distance 1. [W, 3]
 
     (Reference implementation's normalisation.) Vertices without faces do not count; those far away are drawn in.
     """
@@ -82,14 +82,14 @@ def normalise(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     low, high = used.min(axis=0), used.max(axis=0)  # [3], [3]
     size = (high - low).max()
     # Twice, since the mean of coordinates far from the origin, or of huge ones, is not exact.
-    used, placed = (used - low) / size, (np.clip(vertices, low, high) - low) / size  # [U, 3], [W, 3]
+    used, moved = (used - low) / size, (np.clip(vertices, low, high) - low) / size  # [U, 3], [W, 3]
     centre = used.mean(axis=0)  # [3]
-    placed = (placed - centre) / np.linalg.norm(used - centre, axis=1).max()  # [W, 3]
-    return placed / np.maximum(1.0, np.linalg.norm(placed, axis=1, keepdims=True))
+    moved = (moved - centre) / np.linalg.norm(used - centre, axis=1).max()  # [W, 3]
+    return moved / np.maximum(1.0, np.linalg.norm(moved, axis=1, keepdims=True))
 
 
 def _spread(stand_in: np.ndarray, links: np.ndarray) -> np.ndarray:
-    """Give vertices without a stand-in (-1) that of a neighbour, as far as their shell has any. [W]"""
+    """Give vertices without a stand-in (-1) that of a neighbour, as far as their component has any. [W]"""
     stand_in = stand_in.copy()  # [W]
     open_links = links[(stand_in[links] < 0).any(axis=1)]  # [N, 3]
     while len(open_links):
@@ -103,7 +103,7 @@ def _spread(stand_in: np.ndarray, links: np.ndarray) -> np.ndarray:
     return stand_in
 
 
-def _shells(members: np.ndarray, links: np.ndarray) -> np.ndarray:
+def _components(members: np.ndarray, links: np.ndarray) -> np.ndarray:
     """Connected component of each of the vertices [L], which no link joins to any other vertex. [L]"""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -117,11 +117,11 @@ def _shells(members: np.ndarray, links: np.ndarray) -> np.ndarray:
 def _carry(
     points: np.ndarray, stand_in: np.ndarray, vertices: np.ndarray, faces: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The proxy vertices [W, 3] int32 and weights [W, 3] float32 of the surface point nearest to each point [W, 3].
+    """Find the closest surface point to each point [W, 3]: proxy vertices [W, 3] int32, barycentrics [W, 3] float32.
 
     The search walks over the surface from the vertex that stands in for the point [W]: the closest point on the faces
-    around it, then on the faces around the corner nearest to that, as long as this comes closer. So it stays in the
-    shell and on its side of a thin part, however near another surface may be.
+    around it, then on the faces around the corner nearest to that, as long as this comes closer. So it stays on the
+    component and on its side of a thin part, however near another surface may be.
     """
     index = np.repeat(stand_in[:, None], 3, axis=1).astype(np.int32)  # [W, 3]
     weight = np.zeros((len(points), 3), dtype=np.float32)  # [W, 3]

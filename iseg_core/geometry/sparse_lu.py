@@ -24,30 +24,30 @@ _live: "weakref.WeakSet[Factor]" = weakref.WeakSet()
 
 
 class Factor:
-    """LU of a symmetric positive definite matrix [P, P]. Raises RuntimeError where it is singular."""
+    """LU factors of a symmetric positive definite matrix [P, P]. Raises RuntimeError where it is singular."""
 
     def __init__(self, matrix: sp.spmatrix):
-        place: list[Any] = []  # holds the one reference; the thread that put it in takes it out again
-        self._lu, columns, made = place, sp.csc_matrix(matrix), Future()
+        holder: list[Any] = []  # holds the one reference; the thread that put it in takes it out again
+        self._lu, columns, done = holder, sp.csc_matrix(matrix), Future()
         _start()
         _live.add(self)
-        _jobs.put(lambda: _make(columns, place, made))
-        made.result()
+        _jobs.put(lambda: _make(columns, holder, done))
+        done.result()
 
     def solve(self, b: np.ndarray) -> np.ndarray:
-        """Solution for b [P] or [P, n]."""
+        """Solve for b [P] or [P, n], of which the solution has the shape."""
         return self._lu[0].solve(b)
 
     def __del__(self, drop=_jobs.put) -> None:  # bound here: the module may be gone before its last factor
         drop(self._lu.clear)
 
 
-def _make(matrix: sp.csc_matrix, place: list[Any], made: Future) -> None:
+def _make(matrix: sp.csc_matrix, holder: list[Any], done: Future) -> None:
     try:
-        place.append(splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}))
-        made.set_result(None)
+        holder.append(splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}))
+        done.set_result(None)
     except BaseException as error:
-        made.set_exception(error)
+        done.set_exception(error)
 
 
 def _start() -> None:
@@ -60,7 +60,7 @@ def _start() -> None:
 
 @atexit.register
 def _drop_all() -> None:
-    """While the thread can still do it: the interpreter's end stops threads first, then drops what is left."""
+    """Drop all factors while the thread can: the interpreter's end stops threads first, then drops what is left."""
     if _thread is None or not _thread.is_alive():
         return
     done = threading.Event()

@@ -8,11 +8,11 @@ LARGEST = 10_000  # corners of a polygon that is cut in a second or two; the tim
 
 
 def triangulate(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Triangles of polygons, in the polygons' order; polygons with less than three corners give none.
+    """Cut polygons into triangles [T, 3] int32, in their order; polygons with less than three corners give none.
 
     vertices [V, 3]; corners [C] vertex indices of all polygons, one polygon after the other; counts [F] corners of
     each. A polygon with n corners gives n - 2 triangles with its own orientation. One with more than LARGEST is a fan,
-    which is right where it has no more than one reflex corner. [T, 3] int32
+    which is right where it has no more than one reflex corner.
     """
     corners = corners.astype(np.int32, copy=False)  # [C]
     if (counts == 3).all():
@@ -35,7 +35,7 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -
 
 
 def _pivots(points: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The corner around which each polygon is a fan [F], and the polygons that are a fan around none for sure [F].
+    """Corner around which each polygon is a fan [F], and whether it is a fan around none for sure [F] bool.
 
     points [C, 3]: positions of the corners. A convex polygon is a fan around every corner. With one reflex corner it
     is a fan around that one: a shortest path inside a polygon bends at reflex corners only, so it sees all others.
@@ -56,7 +56,7 @@ def _pivots(points: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> tuple
 
 
 def clip_ears(points: np.ndarray) -> np.ndarray:
-    """Triangles of one simple polygon, concave or not (ear clipping, Meisters 1975). points [n, 3] -> [n - 2, 3]
+    """Cut one simple polygon [n, 3], concave or not, by ear clipping (Meisters 1975). [n - 2, 3] int32
 
     A polygon that crosses itself is cut somehow. No more than 3 n corners are tried, each beside the reflex ones.
     """

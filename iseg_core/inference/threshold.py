@@ -4,9 +4,9 @@ import numpy as np
 
 
 def otsu(probability: np.ndarray) -> float:
-    """Threshold that separates two populations best (Otsu 1979); 0.5 where there is only one value.
+    """Threshold in 0..1 that separates two populations best (Otsu 1979); 0.5 where there is only one value.
 
-    The paper's figure 21 separates its probabilities so.
+    probability: [V] in 0..1. The paper's figure 21 separates its probabilities so.
     """
     counts, borders = np.histogram(probability, bins=256, range=(0.0, 1.0))
     if np.count_nonzero(counts) < 2:

@@ -64,7 +64,7 @@ class Candidates:
         }
 
     def pick(self, granularity: Granularity = Granularity.PART) -> np.ndarray:
-        """The best region of a granularity. [P] bool"""
+        """Best region of a granularity. [P] bool"""
         return self.regions[self.best(granularity)]
 
 
@@ -88,15 +88,15 @@ def find_candidates(
     surface: Surface, vertex: int, fields: np.ndarray, settings: CandidateSettings = DEFAULTS
 ) -> Candidates:
     """Candidate parts that hold `vertex`, from its fields [T, P]; its connected component too, unless that is all."""
-    shell = np.flatnonzero(surface.shells == surface.shells[vertex])  # [n]
+    members = np.flatnonzero(surface.components == surface.components[vertex])  # [n]
     nothing = np.zeros(surface.vertex_count, dtype=bool)  # [P]
     regions, scores, areas = [], [], []
-    if len(shell) < surface.vertex_count or len(shell) < settings.least_vertices:
+    if len(members) < surface.vertex_count or len(members) < settings.least_vertices:
         regions.append(nothing.copy())
-        regions[0][shell] = True
-        areas.append(surface.mass[shell].sum())
+        regions[0][members] = True
+        areas.append(surface.mass[members].sum())
         scores.append(region_score(np.zeros(1), np.array(areas), settings)[0])
-    order, ranks = by_closeness(fields, shell)  # [T, n], [T, P]
+    order, ranks = by_closeness(fields, members)  # [T, n], [T, P]
     cuts = sweep(surface, order, ranks, nothing)  # [T, n]
     sizes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
     rows, ends = local_minima(sizes, border_energy(cuts, sizes, settings.softening), settings)  # [n] each
@@ -104,7 +104,7 @@ def find_candidates(
     scores.extend(region_score(cuts[rows, ends], sizes[rows, ends], settings))
     areas.extend(sizes[rows, ends])
     if not regions:  # a border that is nowhere cheap: the smallest honest answer is the click's whole component
-        regions, scores, areas = [surface.shells == surface.shells[vertex]], [0.0], [1.0]
+        regions, scores, areas = [surface.components == surface.components[vertex]], [0.0], [1.0]
     off = np.array([surface.depth.off_middle(region, vertex)[0] for region in regions])  # [N]
     scores = np.array(scores) + settings.off_middle * off  # [N]
     return Candidates(np.array(regions), scores, np.array(areas), settings.area_step)

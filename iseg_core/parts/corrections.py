@@ -152,7 +152,7 @@ def correct(
             cheaper = answers.regions[answers.energies <= energy]  # [m, P] of those alike the cheapest counts
             if ((cheaper != other) @ surface.mass >= correction.alike).all():
                 best = correction.best(holding, best)
-    # Where there is none, the click is alone on its component: it is all that can change.
+    # Where there is none, the click is alone on its connected component: it is all that can change.
     region = remove_crumbs(surface, region if best is None else best.region, clicks, settings.crumb)  # [P]
     region[[v for v, _ in clicks]] = [include for _, include in clicks]
     return region
@@ -176,7 +176,7 @@ class _Correction:
         """Answers at which a change that grows by closeness to the click may stop; fields [T, P] of the click."""
         surface, settings, (vertex, include) = self.surface, self.settings, self.clicks[-1]
         orders = np.array([*fields, *self._along_border(self.region == include)]) if len(self.clicks) > 2 else fields
-        free = np.flatnonzero((surface.shells == surface.shells[vertex]) & (self.region != include))  # [n]
+        free = np.flatnonzero((surface.components == surface.components[vertex]) & (self.region != include))  # [n]
         barred = np.zeros(surface.vertex_count, dtype=bool)  # [P]
         barred[[v for v, other in self.clicks if other != include]] = True
         order, ranks = by_closeness(orders, free)  # [T, n], [T, P]
@@ -283,8 +283,8 @@ def expected_change(
     """
     vertex, include = click
     depth = away[region == include].min(initial=np.inf)
-    if not np.isfinite(depth):  # nothing on this component is right yet
-        area = surface.mass[surface.shells == surface.shells[vertex]].sum()
+    if not np.isfinite(depth):  # nothing on this connected component is right yet
+        area = surface.mass[surface.components == surface.components[vertex]].sum()
     else:
         area = settings.area_per_depth * depth**2
     return float(max(area, settings.least_change))  # a vertex without faces has no area
@@ -296,7 +296,7 @@ def remove_crumbs(
     """Flip pieces below `crumb` of the surface that hold no click and are no whole connected component. [P] bool"""
     i, j = surface.ends  # [E] each
     kept = region[i] == region[j]  # [E]
-    pieces, label = surface.pieces(kept)
+    pieces, label = surface.components_by(kept)
     small = np.bincount(label, surface.mass, minlength=pieces) < crumb  # [pieces]
     small[label[[v for v, _ in clicks]]] = False
     bordered = np.zeros(pieces, dtype=bool)  # [pieces] pieces that touch the other side: no whole components

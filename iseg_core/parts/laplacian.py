@@ -14,13 +14,14 @@ def laplacian(edges: np.ndarray, weights: np.ndarray, count: int) -> sp.csc_matr
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1 (rows of zero stay zero). [N, 3]"""
+    """Scale rows [N, 3] to length 1 (rows of zero stay zero). [N, 3]"""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
 
 
-def cotangent_graph(vertices: np.ndarray, faces: np.ndarray):
-    """Edges [E, 2], clipped cotangent weights [E], vertex areas [P], face normals times twice the area [G, 3].
+def cotangent_graph(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Edge graph of a mesh, vertices [P, 3] and faces [G, 3], with cotangent weights (Pinkall and Polthier 1993).
 
+    Returns edges [E, 2] int32, clipped weights [E], vertex areas [P], face normals times twice the area [G, 3].
     An edge of any number of faces gets half the sum of the cotangents that face it.
     """
     corners = vertices[faces]  # [G, 3, 3]

@@ -1,4 +1,4 @@
-"""Measure a surface: concavity and thickness become the weights of its edges."""
+"""Measure a surface: concavity and thickness become the conductances of its edges."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,7 +18,7 @@ WEIGHT_FLOOR = 1e-3  # what remains of a fully damped weight
 
 
 def measure_surface(vertices: np.ndarray, faces: np.ndarray) -> Surface:
-    """Measure concavity and thickness of a welded mesh and weigh its edges by them.
+    """Measure concavity and thickness of a welded mesh: the Surface whose conductances are damped by them.
 
     vertices [P, 3], faces [G, 3] without degenerate or duplicate faces; every vertex may be isolated.
     """
@@ -37,6 +37,7 @@ def measure_surface(vertices: np.ndarray, faces: np.ndarray) -> Surface:
     area_matrix = sp.diags(np.maximum(vertex_area, LEAST_MASS * total))  # [P, P]
 
     def smooth(values: np.ndarray, radius: float) -> np.ndarray:
+        """Smooth values [P, ...] by one implicit step of diffusion: a screened Poisson equation."""
         return Factor(area_matrix + (radius * size) ** 2 * plain).solve(area_matrix @ values)
 
     normals = np.zeros_like(vertices)  # [P, 3]

@@ -11,7 +11,10 @@ AGREE = 1 << 20  # more than the disagreeing edges that two faces can share
 
 
 def orient(vertices: np.ndarray, faces: np.ndarray, rasterizer: EmbreeRasterizer) -> np.ndarray:
-    """Faces turned so that neighbours agree and normals point outwards (to where there is more room). [G, 3] int32"""
+    """Turn faces so that neighbours agree and normals point outwards, to where there is more room. [G, 3] int32
+
+    vertices [P, 3] in the unit sphere, faces [G, 3], rasterizer of both.
+    """
     count = len(faces)
     start = faces.ravel()  # [3G] edge k runs from corner k to corner k + 1
     end = np.roll(faces, -1, axis=1).ravel()  # [3G]

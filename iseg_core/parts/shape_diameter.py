@@ -10,9 +10,10 @@ CONE_ANGLE = np.radians(50.0)
 
 
 def shape_diameter(vertices: np.ndarray, normals: np.ndarray, size: float, rasterizer: EmbreeRasterizer) -> np.ndarray:
-    """Median distance to the other side over a cone of rays about the inward normal. [P]
+    """Median distance to the other side over a cone of rays about the inward normal, in the vertices' units. [P]
 
-    Rays that leave the shape are ignored; where all do, the mesh's median stands in.
+    vertices [P, 3], outward unit normals [P, 3], size: R in the same units. Rays that leave the shape are ignored;
+    where all do, the mesh's median stands in.
     """
     i = np.arange(CONE_RAYS) + 0.5
     cosine = 1 - i / CONE_RAYS * (1 - np.cos(CONE_ANGLE))  # [24] even over the cap

@@ -1,4 +1,4 @@
-"""The surface as the geometry sees it: a Laplacian whose weights are damped where parts meet.
+"""Surface of a proxy: an edge graph whose conductances are damped where parts meet, and its Laplacian.
 
 Parts meet where the surface is concave (the minima rule, Hoffman and Richards 1984) and where its thickness changes
 (the shape diameter function, Shapira, Shamir and Cohen-Or 2008). Lengths are relative to R, the root of the total area.
@@ -16,14 +16,17 @@ from ..geometry.depth import Depth
 from ..geometry.sparse_lu import Factor
 from .laplacian import laplacian
 
-TIMES = (1.0, 10.0, 100.0, 1000.0)  # t of the fields (L + tM) u = e: from the size of the shape to that of a detail
+TIMES = (1.0, 10.0, 100.0, 1000.0)  # screening of the fields: from the size of the shape to that of a detail
 FEATURE_SPREAD = 0.3  # root mean square of the spectral features: most of them lie well within -1..1
 LEAST_MASS = 1e-9  # isolated vertices have no area, yet their equations must be solvable
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Graph of a proxy's edges with the weights that say how strongly two vertices belong together."""
+    """Edge graph of a proxy: conductances say how strongly two vertices belong together. P vertices, E edges.
+
+    What is derived of it (components, factors, distances) is computed once, when it is first asked for.
+    """
 
     vertices: np.ndarray  # [P, 3] float64
     edges: np.ndarray  # [E, 2] int32, each edge once
@@ -33,7 +36,7 @@ class Surface:
     area: float  # total area, in the vertices' units
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy or another process gets: the measures alone. Factors cannot travel, and all else is made anew."""
+        """Give a copy or another process the measures alone: factors cannot travel, and all else is derived anew."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @property
@@ -41,12 +44,12 @@ class Surface:
         return len(self.vertices)
 
     @cached_property
-    def shells(self) -> np.ndarray:
+    def components(self) -> np.ndarray:
         """Connected component of each vertex. [P] int32"""
-        return self.pieces(np.ones(len(self.edges), dtype=bool))[1]
+        return self.components_by(np.ones(len(self.edges), dtype=bool))[1]
 
-    def pieces(self, kept: np.ndarray) -> tuple[int, np.ndarray]:
-        """Components connected by the edges kept [E] bool: how many, and which one each vertex is in. [P] int32"""
+    def components_by(self, kept: np.ndarray) -> tuple[int, np.ndarray]:
+        """Count the components that the edges kept [E] bool connect; and which one each vertex is in, [P] int32."""
         start, other, edge = self._incidence
         kept = kept[edge]  # [E]
         before = np.zeros(len(kept) + 1, dtype=np.int32)  # [E + 1] how many are kept before each
@@ -56,7 +59,7 @@ class Surface:
 
     @cached_property
     def _incidence(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Edges sorted by first end: where each vertex's begin [P + 1], their second ends [E], which edges [E]."""
+        """Edges sorted by first end: where a vertex's begin [P + 1], second ends [E], which edges [E]."""
         order = np.argsort(self.edges[:, 0], kind="stable")  # [E]
         start = np.searchsorted(self.edges[order, 0], np.arange(self.vertex_count + 1))  # [P + 1]
         return start, self.edges[order, 1], order
@@ -68,43 +71,44 @@ class Surface:
 
     @cached_property
     def boundary_cost(self) -> np.ndarray:
-        """What a region pays where its border crosses an edge. [E] float64"""
+        """Share of an edge in the cut of a region whose border crosses it: conductance * length. [E] float64"""
         return self.weights * self.lengths
 
     def cut(self, regions: np.ndarray) -> np.ndarray:
-        """Border cost of regions [..., P] bool. [...]"""
+        """Cut of regions [..., P] bool: sum of conductance * length over the edges that their borders cross. [...]"""
         i, j = self.ends  # [E] each
         return (regions[..., i] != regions[..., j]) @ self.boundary_cost
 
     @cached_property
     def laplacian(self) -> sp.csc_matrix:
-        """Concavity-weighted Laplacian. [P, P]"""
+        """Laplacian of the edge graph. [P, P]"""
         return laplacian(self.edges, self.weights, self.vertex_count)
 
     @cached_property
     def _factors(self) -> list[Factor]:
+        """Factors of L + tM for the t of TIMES."""
         mass = sp.diags(np.maximum(self.mass, LEAST_MASS))  # [P, P]
         return [Factor(self.laplacian + t * mass) for t in TIMES]
 
     def fields(self, vertex: int) -> np.ndarray:
-        """Solutions of (L + tM) u = e_vertex for the t of TIMES: closeness to the vertex, seen by the parts. [T, P]"""
+        """Solve the screened Poisson equations (L + tM) u = e_vertex, t in TIMES: closeness to a vertex. [T, P]"""
         unit = np.zeros(self.vertex_count)  # [P]
         unit[vertex] = 1.0
         return np.stack([f.solve(unit) for f in self._factors])  # [T, P]
 
     @cached_property
-    def _paths(self) -> sp.csr_matrix:
-        """Lengths of the edges, both ways. [P, P]"""
+    def _lengths(self) -> sp.csr_matrix:
+        """Edge graph with the edges' lengths, both ways. [P, P]"""
         ends = np.concatenate([self.edges, self.edges[:, ::-1]])  # [2E, 2]
         return sp.csr_matrix((np.tile(self.lengths, 2), ends.T), shape=(self.vertex_count,) * 2)
 
     def distances(self, sources: int | np.ndarray) -> np.ndarray:
-        """Length of the shortest path along the edges from the nearest source, in R; infinite on other shells. [P]"""
-        return dijkstra(self._paths, indices=np.atleast_1d(sources), min_only=True)
+        """Edge-graph geodesic distance to the nearest source, in R; infinite on other components. [P]"""
+        return dijkstra(self._lengths, indices=np.atleast_1d(sources), min_only=True)
 
     @cached_property
     def depth(self) -> Depth:
-        """Depths in regions of the vertices."""
+        """Depths of the vertices in regions of them."""
         return Depth(self.vertices)
 
     def spectral_features(self, dim: int) -> np.ndarray:
@@ -141,7 +145,7 @@ class Surface:
         return features
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What a model file stores of the surface, so that a query needs no ray caster."""
+        """Arrays by the names that a model file stores them under, so that a query needs no ray caster."""
         return {
             "edges": self.edges,
             "weights": self.weights,
@@ -152,7 +156,7 @@ class Surface:
 
     @classmethod
     def from_arrays(cls, vertices: np.ndarray, arrays: dict[str, np.ndarray]) -> "Surface":
-        """Inverse of `arrays`."""
+        """Make a surface from what `arrays` gave of it."""
         return cls(
             vertices,
             arrays["edges"],

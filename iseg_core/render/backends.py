@@ -1,4 +1,4 @@
-"""Rasterisers by name, and the fastest one that sees what Embree sees."""
+"""Rasterisers by name; `auto` is the fastest one that sees what Embree sees."""
 
 import logging
 from importlib.util import find_spec
@@ -22,18 +22,18 @@ def _nvdiffrast(vertices: np.ndarray, faces: np.ndarray) -> Rasterizer:
 
 
 def _best(vertices: np.ndarray, faces: np.ndarray) -> Rasterizer:
-    """nvdiffrast where it is there and sees of this mesh what Embree sees; else Embree. The log says why not."""
+    """Make nvdiffrast's where it is there and sees of this mesh what Embree sees; else Embree's. The log says why."""
     embree = EmbreeRasterizer(vertices, faces)
     if find_spec("nvdiffrast") is None:
         return embree
     try:
         fast = _nvdiffrast(vertices, faces)
-        found = agreement(fast.rasterize(*CHECK), embree.rasterize(*CHECK))
+        agreed = agreement(fast.rasterize(*CHECK), embree.rasterize(*CHECK))
     except Exception as error:  # whatever a broken binary or a full device raises
         LOG.info("Embree draws the views: nvdiffrast does not work (%s).", error)
         return embree
-    if not found.holds:
-        LOG.info("Embree draws the views: nvdiffrast sees something else (%s).", found)
+    if not agreed.holds:
+        LOG.info("Embree draws the views: nvdiffrast sees something else (%s).", agreed)
         return embree
     return fast
 
@@ -42,7 +42,7 @@ BACKENDS = {"embree": EmbreeRasterizer, "nvdiffrast": _nvdiffrast}
 
 
 def make_rasterizer(vertices: np.ndarray, faces: np.ndarray, backend: str = "auto") -> Rasterizer:
-    """A rasteriser of the mesh: vertices [V, 3] in the unit sphere, faces [F, 3].
+    """Make a rasteriser of a mesh: vertices [V, 3] in the unit sphere, faces [F, 3].
 
     backend: "embree", "nvdiffrast" (CUDA only), or "auto": nvdiffrast where it is installed, there is CUDA, and one
     view of this mesh shows that it sees what Embree sees; Embree everywhere else.

@@ -17,7 +17,7 @@ class Camera:
 
     @property
     def axes(self) -> np.ndarray:
-        """Rows: right, up, backward, in world coordinates. [3, 3]"""
+        """Axes of the camera in world coordinates, as rows right, up, backward. [3, 3]"""
         back = self.position / np.linalg.norm(self.position)  # [3]
         up = np.array([0.0, 1.0, 0.0]) if abs(back[1]) < 0.999 else np.array([0.0, 0.0, 1.0])  # [3]
         right = np.cross(up, back)  # [3]
@@ -25,7 +25,7 @@ class Camera:
         return np.stack([right, np.cross(back, right), back])  # [3, 3]
 
     def project(self, points: np.ndarray, resolution: int) -> np.ndarray:
-        """Pixel coordinates (x right, y down, first pixel's centre at 0.5) of points [N, 3]. [N, 2] float64"""
+        """Project points [N, 3] to pixel coordinates: x right, y down, first pixel's centre at 0.5. [N, 2] float64"""
         local = (points - self.position) @ self.axes.T  # [N, 3]
         half = np.tan(self.fov / 2)
         xy = local[:, :2] / (-local[:, 2:] * half)  # [N, 2] in -1..1
@@ -42,7 +42,7 @@ class Camera:
 
 
 def sphere_cameras(count: int) -> list[Camera]:
-    """`count` cameras on the Fibonacci lattice of the sphere: even, without clusters at the poles."""
+    """Place `count` cameras on the Fibonacci lattice of the sphere: even, without clusters at the poles."""
     i = np.arange(count) + 0.5
     y = 1 - 2 * i / count  # [N]
     azimuth = np.pi * (1 + 5**0.5) * i  # [N]

@@ -11,7 +11,7 @@ CLICK_REACH = 2.0  # pixels: how far from its vertex a click's pixel may show th
 def clicked_pixels(
     raster: Raster, camera: Camera, vertices: np.ndarray, faces: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel coordinates of all vertices [P, 2], and which of them can be clicked in this view [P] bool.
+    """Project all vertices to pixel coordinates [P, 2] float32; and whether each can be clicked in this view [P] bool.
 
     A visible vertex at a silhouette may fall on a pixel whose centre shows the background or another part behind: a 2D
     teacher asked there would speak of something else. So its pixel must show one of its faces or a point near it, and

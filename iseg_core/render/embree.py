@@ -8,7 +8,7 @@ from .raster import EPSILON, Raster
 
 
 class EmbreeRasterizer:
-    """CPU ray casting with Embree; both sides of every face are seen."""
+    """Ray casting on the processor with Embree; both sides of every face are seen."""
 
     name = "embree"
 
@@ -30,7 +30,11 @@ class EmbreeRasterizer:
         self._mesh = TriangleMesh(self._scene, self.vertices, self.faces)
 
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> dict[str, np.ndarray]:
-        """First hits of rays: primID [N] (-1: none), tfar [N], u [N], v [N] (weights of the 2nd and 3rd corner)."""
+        """Cast rays from origins [N, 3] along directions [N, 3], to what they hit first.
+
+        Returns primID [N] (the face; -1: none), tfar [N] (in lengths of the direction), u [N] and v [N]: barycentrics
+        of the second and third corner.
+        """
         return self._scene.run(
             np.ascontiguousarray(origins, dtype=np.float32),
             np.ascontiguousarray(directions, dtype=np.float32),
@@ -38,11 +42,12 @@ class EmbreeRasterizer:
         )
 
     def rasterize(self, camera: Camera, resolution: int) -> Raster:
+        """Raster of a view of resolution x resolution pixels."""
         face_id, barycentrics = self._pixels(camera, resolution)
         return Raster(face_id, barycentrics, self._visible(camera))
 
     def _pixels(self, camera: Camera, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-        """What the rays through the pixel centres hit: face_id [H, W], barycentrics [H, W, 3]."""
+        """Cast the rays through the pixel centres: face_id [H, W] int32, barycentrics [H, W, 3] float32."""
         directions = camera.rays(resolution)  # [HW, 3]
         hit = self.cast(np.broadcast_to(camera.position, directions.shape), directions)
         face_id = hit["primID"].astype(np.int32)  # [HW]
@@ -53,6 +58,7 @@ class EmbreeRasterizer:
         return face_id.reshape(shape), weights.reshape(*shape, 3).astype(np.float32, copy=False)
 
     def _visible(self, camera: Camera) -> np.ndarray:
+        """Whether the ray to each vertex reaches it. [V] bool"""
         offset = self.vertices - camera.position  # [V, 3]
         distance = np.linalg.norm(offset, axis=1)  # [V]
         hit = self.cast(np.broadcast_to(camera.position, offset.shape), offset / distance[:, None])
@@ -61,6 +67,6 @@ class EmbreeRasterizer:
 
 
 def inside(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two of a hit's barycentrics, which may lie a rounding error outside of the face, on it. Any shape."""
+    """Clip two barycentrics of a hit, which may lie a rounding error outside of the face. Any shape."""
     u = np.clip(u, 0.0, 1.0)
     return u, np.clip(v, 0.0, 1.0 - u)

@@ -47,7 +47,7 @@ def draw_views(
     size: int = 400,
     views: int = 6,
 ) -> "Image":
-    """Views around the shape (Y up) on one sheet, each of size x size pixels, all at the same scale.
+    """Draw views around the shape (Y up) on one sheet, each of size x size pixels, all at the same scale.
 
     vertices [V, 3] in any units, faces [F, 3], probability [V] in 0..1 (None: all grey), clicks as (vertex, include).
     A click is drawn in the views that see its vertex.
@@ -72,14 +72,14 @@ def draw_from(
     clicks: Iterable[tuple[int, bool]] = (),
     size: int = 400,
 ) -> "Image":
-    """One view, size x size pixels, from a direction [3] of the shape's middle; all else as in draw_views."""
+    """Draw one view, size x size pixels, from a direction [3] of the shape's middle; all else as in draw_views."""
     vertices = _centred(vertices, faces)  # [V, 3]
     camera = _far_enough(_used(vertices, faces), [direction / np.linalg.norm(direction)])[0]
     return _Painter(vertices, faces, probability, clicks, size).paint(camera)
 
 
 def contact_sheet(images: Sequence["Image"], captions: Sequence[str], columns: int = 1, gap: int = 24) -> "Image":
-    """Images in rows of `columns`, each over its caption, on white."""
+    """Lay out images in rows of `columns`, each over its caption, on white; gap in pixels."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size=22)
@@ -103,7 +103,7 @@ def write_ply(path: str | os.PathLike[str], mesh: Mesh, probability: np.ndarray)
 
 
 def encode_ply(mesh: Mesh, probability: np.ndarray) -> bytes:
-    """A binary PLY of the mesh, vertices in their order, coloured as in draw_views, with a property `probability`.
+    """Encode the mesh as binary PLY, vertices in their order, coloured as in draw_views, with a property `probability`.
 
     probability [V] in 0..1.
     """
@@ -125,21 +125,21 @@ def encode_ply(mesh: Mesh, probability: np.ndarray) -> bytes:
 
 
 def _centred(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """The middle of the shape's bounding box at the origin, its farthest vertex at distance 1. [V, 3] float64"""
+    """Move the middle of the shape's AABB to the origin and scale its farthest vertex to distance 1. [V, 3] float64"""
     shape = _used(vertices, faces)  # [U, 3]
     centre = (shape.min(axis=0) + shape.max(axis=0)) / 2  # [3]
     return (vertices - centre) / np.linalg.norm(shape - centre, axis=1).max()  # [V, 3]
 
 
 def _used(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """The vertices without the isolated ones, which may lie anywhere. [U, 3]"""
+    """Vertices without the isolated ones, which may lie anywhere. [U, 3]"""
     used = np.zeros(len(vertices), dtype=bool)  # [V]
     used[faces] = True
     return vertices[used]  # [U, 3]
 
 
 def _cameras(vertices: np.ndarray, count: int) -> list[Camera]:
-    """Cameras around the Y axis; see _far_enough."""
+    """Place cameras around the Y axis, as far away as _far_enough says."""
     azimuth = FIRST_AZIMUTH - 2 * np.pi * np.arange(count) / count  # [N]
     elevation = np.resize(ELEVATIONS, count)  # [N]
     flat = np.cos(elevation)  # [N]
@@ -148,7 +148,7 @@ def _cameras(vertices: np.ndarray, count: int) -> list[Camera]:
 
 
 def _far_enough(vertices: np.ndarray, directions: Sequence[np.ndarray]) -> list[Camera]:
-    """Cameras in these directions [3], all as far away as the one that needs it most to see every vertex."""
+    """Place cameras in these directions [3], all as far away as the one that needs it most to see every vertex."""
     distance, slope = 0.0, np.tan(FOV / 2) * MARGIN
     for direction in directions:
         local = vertices @ Camera(direction).axes.T  # [V, 3]
@@ -158,31 +158,31 @@ def _far_enough(vertices: np.ndarray, directions: Sequence[np.ndarray]) -> list[
 
 def _corner_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit normals at the corners of faces: the vertex', or the face's own along sharp edges. [F, 3, 3] float32"""
-    place = weld(vertices)[faces]  # [F, 3] one number a position: seams shall not show
+    position = weld(vertices)[faces]  # [F, 3] one number a position: seams shall not show
     a, b, c = (vertices[corner] for corner in faces.T)  # [F, 3] each
     area = np.cross(b - a, c - a)  # [F, 3] normals as long as twice the faces' areas
-    total = np.stack([np.bincount(place.ravel(), np.repeat(n, 3)) for n in area.T], axis=1)  # [U, 3]
+    total = np.stack([np.bincount(position.ravel(), np.repeat(n, 3)) for n in area.T], axis=1)  # [U, 3]
     flat = _unit(area)[:, None]  # [F, 1, 3]
-    smooth = _unit(total)[place]  # [F, 3, 3]
+    smooth = _unit(total)[position]  # [F, 3, 3]
     sharp = (smooth * flat).sum(axis=2, keepdims=True) < CREASE  # [F, 3, 1]
     return np.where(sharp, flat, smooth).astype(np.float32)  # [F, 3, 3]
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [N, 3] at length 1; those of no length stay so. [N, 3]"""
+    """Scale vectors [N, 3] to length 1; those of no length stay so. [N, 3]"""
     length = np.sqrt(np.einsum("nk,nk->n", vectors, vectors))[:, None]  # [N, 1]
     return vectors / np.where(length > 0, length, 1)  # [N, 3]
 
 
 def _blend(count: int, probability: np.ndarray | None) -> np.ndarray:
-    """How blue each vertex is, 0..1. [V] float32"""
+    """Share of blue of each vertex, 0..1. [V] float32"""
     if probability is None:
         return np.zeros(count, dtype=np.float32)  # [V]
     return np.clip(probability, 0, 1).astype(np.float32)  # [V]
 
 
 def _colours(blend: np.ndarray) -> np.ndarray:
-    """Grey to blue, as linear light. [N, 3] float32"""
+    """Blend [N] grey to blue, as linear light. [N, 3] float32"""
     grey, blue = _decode(GREY), _decode(BLUE)  # [3], [3]
     return grey + blend[:, None] * (blue - grey)  # [N, 3]
 
@@ -207,7 +207,7 @@ class _Painter:
         self._pixels = pixels.reshape(side, side, 3)  # [H, W, 3]
 
     def paint(self, camera: Camera) -> "Image":
-        """The view of one camera."""
+        """Draw the view of one camera."""
         picture = _shade(self._caster, camera, self._pixels, self._normals, self._blend)
         return _dots(picture, self._caster, camera, self._clicks).reduce(SAMPLES)
 
@@ -215,7 +215,7 @@ class _Painter:
 def _shade(
     caster: EmbreeRasterizer, camera: Camera, pixels: np.ndarray, normals: np.ndarray, blend: np.ndarray
 ) -> "Image":
-    """One view: a key light from the upper left, a weaker one at the camera, both sides of faces lit.
+    """Shade one view: a key light from the upper left, a weaker one at the camera, both sides of faces lit.
 
     pixels [H, W, 3]: rays in the camera's own axes; normals [F, 3, 3] of corners; blend [V].
     """
@@ -242,29 +242,29 @@ def _shade(
 
 
 def _dots(picture: "Image", caster: EmbreeRasterizer, camera: Camera, clicks: list[tuple[int, bool]]) -> "Image":
-    """The clicks whose vertex the camera sees, drawn onto the picture."""
+    """Draw the clicks whose vertex the camera sees onto the picture."""
     from PIL import ImageDraw
 
     pen = ImageDraw.Draw(picture)
     radius = DOT * picture.width
     for vertex, include in clicks:
-        place = caster.vertices[vertex].astype(np.float64)  # [3]
-        offset = place - camera.position  # [3]
+        point = caster.vertices[vertex].astype(np.float64)  # [3]
+        offset = point - camera.position  # [3]
         distance = np.linalg.norm(offset)
         hit = caster.cast(camera.position[None], (offset / distance)[None])
         if hit["primID"][0] >= 0 and hit["tfar"][0] < distance - EPSILON:
             continue
-        x, y = camera.project(place[None], picture.width)[0]
+        x, y = camera.project(point[None], picture.width)[0]
         pen.circle((x, y), radius * 1.3, RIM)
         pen.circle((x, y), radius, GREEN if include else RED)
     return picture
 
 
 def _decode(colour: Sequence[int]) -> np.ndarray:
-    """sRGB 0..255 to linear light 0..1. [3] float32"""
+    """Decode sRGB 0..255 to linear light 0..1. [3] float32"""
     return (np.asarray(colour, dtype=np.float32) / 255) ** 2.2  # [3]
 
 
 def _encode(light: np.ndarray) -> np.ndarray:
-    """Linear light 0..1 to sRGB 0..255. [N, 3] uint8"""
+    """Encode linear light 0..1 as sRGB 0..255. [N, 3] uint8"""
     return np.rint(np.clip(light, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)  # [N, 3]

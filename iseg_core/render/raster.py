@@ -19,7 +19,7 @@ SAME_FACES, SAME_WEIGHTS = 0.999, 1e-3  # two backends see the same: share of th
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """What one view's rays hit."""
+    """What the rays of one view hit. H x W pixels, V vertices; P pixels show the mesh."""
 
     face_id: np.ndarray  # [H, W] int32, -1 where the ray hits nothing
     barycentrics: np.ndarray  # [H, W, 3] float32, 0 where the ray hits nothing
@@ -31,7 +31,10 @@ class Raster:
         return np.flatnonzero(self.face_id.ravel() >= 0)  # [P]
 
     def matrix(self, faces: np.ndarray, vertex_count: int) -> sp.csr_matrix:
-        """The map B_v of a vertex attribute to the covered pixels (order of `covered`). [P, V] float32"""
+        """Matrix B_v of barycentric interpolation, from vertices to the pixels of `covered`. [P, V] float32
+
+        It is equation 1 of the paper for a fixed mesh and camera: the field is linear in what it interpolates.
+        """
         corners = faces[self.face_id.ravel()[self.covered]]  # [P, 3]
         weights = self.barycentrics.reshape(-1, 3)[self.covered]  # [P, 3]
         rows = np.arange(len(corners) + 1) * 3  # [P + 1]
@@ -47,6 +50,7 @@ class Agreement(NamedTuple):
 
     @property
     def holds(self) -> bool:
+        """Whether they are the same but for rounding."""
         return self.faces >= SAME_FACES and self.weights <= SAME_WEIGHTS
 
 
@@ -65,4 +69,6 @@ class Rasterizer(Protocol):
     vertices: np.ndarray  # [V, 3] float32
     faces: np.ndarray  # [F, 3] int32
 
-    def rasterize(self, camera: Camera, resolution: int) -> Raster: ...
+    def rasterize(self, camera: Camera, resolution: int) -> Raster:
+        """Raster of a view of resolution x resolution pixels."""
+        ...

@@ -10,7 +10,7 @@ AMBIENT, DIRECT = 0.2821, 0.4886  # the headlight: first two bands of spherical 
 
 
 def shade(raster: Raster, camera: Camera, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Picture of a view: a grey mesh under one headlight, flat faces, white background. [H, W, 3] uint8
+    """Shade a view: a grey mesh under one headlight, flat faces, white background. [H, W, 3] uint8
 
     The released code's formula (camera-space normal n): grey * (ambient + direct * (nx + ny + nz)), but the normal is
     turned towards the camera first, so that flipped faces and the inside of open shells are lit like any other.

@@ -1,7 +1,8 @@
-"""A folder of bounded size: a model for each mesh, teacher, preset and seed, and the checkpoints of trainings.
+"""Cache: a folder of bounded size with a model for each mesh, teacher, preset and seed, and trainings' checkpoints.
 
 Several processes may use it at once: each file is written whole or not at all, and checked when it is read. A damaged
-or foreign file counts as absent. What was not used for longest goes first where there is no room for a new model.
+or foreign file counts as absent. It is an LRU cache: what was not used for longest goes first where there is no room
+for a new model.
 """
 
 import os
@@ -25,7 +26,7 @@ STALE = 86400.0  # seconds after which a file that was never completed was left 
 
 
 class Usage(NamedTuple):
-    """What a cache holds."""
+    """Contents of a cache."""
 
     models: int
     checkpoints: int
@@ -40,16 +41,16 @@ class Cache:
 
     @classmethod
     def of_user(cls) -> "Cache":
-        """The one that Blender and the command line share."""
+        """Cache that Blender and the command line share."""
         return cls(cache_folder() / "models")
 
     def path_for(self, mesh_hash: str, teacher: str, preset: str, seed: int) -> Path:
-        """Where that model is, or would be."""
+        """File that holds that model, or would."""
         name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{mesh_hash}-{teacher}-{preset}-{seed}")
         return Path(self.folder) / (name + SUFFIX)
 
     def find(self, mesh_hash: str, teacher: str, preset: str, seed: int) -> Model | None:
-        """That model, or None where there is none that can be used."""
+        """Read that model; None where there is none that can be used."""
         path = self.path_for(mesh_hash, teacher, preset, seed)
         try:
             model = Model.load(path)
@@ -65,18 +66,18 @@ class Cache:
         return model
 
     def describe(self, mesh_hash: str) -> list[dict[str, Any]]:
-        """teacher, preset, seed, created of each model of a mesh, by the files' headers alone: fast, not verified."""
-        found: list[dict[str, Any]] = []
+        """List teacher, preset, seed, created of a mesh's models by the files' headers alone: fast, not verified."""
+        models: list[dict[str, Any]] = []
         for path in sorted(Path(self.folder).glob(f"{mesh_hash}-*{SUFFIX}")):
             try:
                 with open(path, "rb") as file:
                     record, _ = read_header(path, file)
                 info = {name: record["info"][name] for name in ("teacher", "preset", "seed", "created")}
                 if record["mesh"] == mesh_hash and [type(v) for v in info.values()] == [str, str, int, str]:
-                    found.append(info)
+                    models.append(info)
             except (ModelFileError, OSError, KeyError, TypeError):
                 pass  # junk counts as absent
-        return found
+        return models
 
     def put(self, model: Model) -> Path:
         """Store a model under its mesh's hash and the teacher, preset and seed of its info; returns the file.
@@ -90,11 +91,12 @@ class Cache:
         return path
 
     def checkpoint(self) -> Checkpoint:
-        """Where a training keeps what it has done. Interrupted ones never come to `put`: so make room here, too."""
+        """Make a checkpoint for a training, and room for it: interrupted ones never come to `put`."""
         self.trim()
         return Checkpoint(Path(self.folder) / "checkpoints")
 
     def usage(self) -> Usage:
+        """Count the models and checkpoints, and their bytes."""
         entries = self._entries()
         models = sum(path.suffix == SUFFIX for path, _, _ in entries)
         return Usage(models, len(entries) - models, sum(size for _, size, _ in entries))
@@ -129,7 +131,7 @@ class Cache:
 
 
 def limit() -> int:
-    """Bytes that a cache may hold, by the environment variable ISEG_CACHE_LIMIT (GB); LIMIT where it says none."""
+    """Number of bytes that a cache may hold, by the environment variable ISEG_CACHE_LIMIT (GB), else LIMIT."""
     try:
         gigabytes = float(os.environ.get(LIMIT_VARIABLE, LIMIT))
     except ValueError:
@@ -138,7 +140,7 @@ def limit() -> int:
 
 
 def _measure(path: Path) -> tuple[int, float]:
-    """Bytes of a file, or of a folder's files, and the time of the last change; 0 where it has just gone."""
+    """Measure a file, or a folder's files: bytes, and time of the last change; 0 where it has just gone."""
     try:
         status = [file.stat() for file in (path.iterdir() if path.is_dir() else [path])]
         return sum(s.st_size for s in status), max((s.st_mtime for s in status), default=path.stat().st_mtime)

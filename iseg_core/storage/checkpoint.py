@@ -24,7 +24,7 @@ SUFFIX = ".checkpoint"
 
 
 class CheckpointState(NamedTuple):
-    """Where a stage stands: JSON, and arrays of any shape."""
+    """State of a stage: a JSON record, and arrays of any shape."""
 
     record: dict[str, Any]
     arrays: dict[str, np.ndarray]
@@ -35,7 +35,7 @@ class UnusableCheckpoint(Exception):
 
 
 class Checkpoint:
-    """The checkpoint of one training at a time. `of` says which; until then, and without a folder, nothing is kept."""
+    """Checkpoint of one training at a time. `of` says which; until then, and without a folder, nothing is kept."""
 
     def __init__(self, folder: str | os.PathLike[str] | None = None):
         """folder: where checkpoints lie, each in a folder of its own; made when needed."""
@@ -71,7 +71,7 @@ class Checkpoint:
         self._present.add(stage)
 
     def keep(self, stage: str, state: Callable[[], CheckpointState], last: bool = False) -> None:
-        """After each step of a stage: write where it stands, if it is time to. last: it was the stage's last step.
+        """Write the state of a stage after one of its steps, if it is time to. last: it was the stage's last step.
 
         It is time where the next step, if it takes as long as this one, would end later than INTERVAL after the last
         writing. Where there is no room for it, on the disk or in memory, that costs the checkpoint, not the training.
@@ -90,7 +90,7 @@ class Checkpoint:
             self._kept = self._stepped = time.monotonic()
 
     def remove(self) -> None:
-        """The training has ended, and its model is safe: nothing is left of it."""
+        """Remove all that is kept of the training, which has ended, and whose model is safe."""
         if self._folder is not None and self._parent is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             try:
@@ -116,7 +116,7 @@ def _write(path: Path, state: CheckpointState) -> None:
 
 
 def _read(path: Path) -> CheckpointState | None:
-    """What `_write` wrote; None where there is nothing, or anything else."""
+    """Read what `_write` wrote; None where there is nothing, or anything else."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

@@ -11,7 +11,10 @@ INSTANT_VERTICES = 5000  # of the proxy on which geometry answers; more gains no
 
 
 def prepare(mesh: Mesh, max_vertices: int) -> Model:
-    """Proxy and surface of a mesh: a model without networks, which answers by geometry alone."""
+    """Make proxy and surface of a mesh: a model without networks, which answers by geometry alone.
+
+    max_vertices: of the proxy, about. Raises SettingsError where they are too few for a shape.
+    """
     proxy = make_proxy(mesh, max_vertices)
     surface = measure_surface(proxy.vertices, proxy.faces)
     features = np.zeros((len(proxy.vertices), 0), dtype=np.float32)  # [P, 0]

@@ -18,7 +18,7 @@ FILE_LIMIT = 2**30  # bytes; the model of a mesh of 14 million vertices, which t
 
 
 def checksum(record: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
-    """sha256 over the record (without its own checksum) and every array's name, type, shape and bytes."""
+    """Hash (hex sha256) of the record without its own checksum, and of every array's name, type, shape and bytes."""
     rest = {key: value for key, value in record.items() if key != "sha256"}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True, allow_nan=False).encode())
     for name, array in sorted(tensors.items()):
@@ -50,12 +50,12 @@ def write(path: str | os.PathLike[str], record: dict[str, Any], tensors: dict[st
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:
-    """The memory of an array, or of a contiguous copy, as bytes."""
+    """View the memory of an array, or of a contiguous copy, as bytes."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The record and the arrays of a file whose version and checksum are right."""
+    """Read the record and the arrays of a file. Raises ModelFileError unless version and checksum are right."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as load_tensors
 
@@ -94,7 +94,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
-    """iSeg's record in a safetensors header, of the version that this engine reads; the size the file should have."""
+    """Read iSeg's record in a safetensors header, and the number of bytes that the file should have.
+
+    Raises ModelFileError where that is not of the version that this engine reads.
+    """
     start = file.read(9)
     size = int.from_bytes(start[:8], "little")
     foreign = ModelFileError(f"{path} is not a model that iSeg wrote. Give the file that `train -o` made.")

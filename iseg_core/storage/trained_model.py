@@ -52,7 +52,7 @@ _LARGE = 1e6  # of any other array
 
 @dataclass(eq=False)
 class Model:
-    """All that training leaves behind. V vertices of the user's mesh, P proxy vertices, d feature channels."""
+    """Result of a training. V vertices of the user's mesh, P proxy vertices, d feature channels."""
 
     mesh: Mesh
     proxy: Proxy
@@ -107,7 +107,7 @@ class Model:
         )
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        """All arrays under the names they have in the file."""
+        """Arrays under the names they have in the file."""
         tensors = {
             "mesh.vertices": self.mesh.vertices,
             "mesh.faces": self.mesh.faces,
@@ -123,7 +123,7 @@ class Model:
 
 
 def check_size(mesh: Mesh) -> None:
-    """Raises MeshError for a mesh that no model file can hold: better before a training than after it."""
+    """Check that a model file can hold the mesh, before a training rather than after it. Raises MeshError."""
     arrays = [mesh.vertices.nbytes, mesh.faces.nbytes, 24 * len(mesh.vertices)]  # the last: how answers are carried
     if sum(arrays) > FILE_LIMIT - HEADER_LIMIT:
         raise MeshError(
@@ -138,7 +138,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 
 def check_mesh(model: Model, mesh: Mesh) -> str:
-    """Whether the model answers for this mesh: "same", or "moved" (same faces, other coordinates; answers still hold).
+    """Tell how the model's mesh is this one: "same", or "moved" (same faces, other coordinates; answers still hold).
 
     Raises ModelFileError where the faces differ.
     """

@@ -1,4 +1,4 @@
-"""What a step of the decoder trains on: click sets, vertices and their targets, drawn from Observations.
+"""Batches of the decoder: click sets, vertices and their targets, drawn from Observations.
 
 Two sources, one for each objective of fit.py. Draws are made on the CPU from one generator, whatever the device.
 """
@@ -43,7 +43,7 @@ class VoteBatch(NamedTuple):
 
 
 def pad(click_sets: Sequence[Sequence[tuple[int, bool]]], granularity: Sequence[int]) -> ClickBatch:
-    """Click sets of any lengths as tensors."""
+    """Pad click sets of any lengths to tensors; granularity: the row of each."""
     longest = max(len(clicks) for clicks in click_sets)
     rows = [
         [(v, 1 if include else -1) for v, include in clicks] + [(0, 0)] * (longest - len(clicks))
@@ -54,12 +54,15 @@ def pad(click_sets: Sequence[Sequence[tuple[int, bool]]], granularity: Sequence[
 
 
 def bound(logits: Tensor, target: Tensor) -> Tensor:
-    """The bound on equation 7, of logits and target [K, N]. [] Vertices were drawn by their votes: each counts once."""
+    """Bound on equation 7, of logits and target [K, N]: vertices were drawn by their votes, so each counts once. []"""
     return binary_cross_entropy_with_logits(logits, target)
 
 
 class VoteBatches:
-    """Source of the objective "votes": any click set and granularity, at vertices drawn as often as they were seen."""
+    """Source of the objective "votes": any click set and granularity, at vertices drawn as often as they were seen.
+
+    Hard-example replay: a click set whose answer was wrong is corrected by one click and drawn again with it.
+    """
 
     def __init__(
         self, observations: Observations, vertices: np.ndarray, settings: Settings, generator: torch.Generator
@@ -81,24 +84,24 @@ class VoteBatches:
         sources = [self.pool[i] for i in self._integers(len(self.pool), replayed)] if replayed else []
         fresh = torch.multinomial(self.odds, count - replayed, replacement=True, generator=self.generator)
         for kind in fresh.tolist():
-            place = int(self.kinds[kind][self._integers(len(self.kinds[kind]), 1)[0]])
-            sources.append((place, self.sets[place // 3]))
-        places = torch.tensor([place for place, _ in sources])  # [K]
-        seen = self.seen[places]  # [K, P]
+            flat_row = int(self.kinds[kind][self._integers(len(self.kinds[kind]), 1)[0]])
+            sources.append((flat_row, self.sets[flat_row // 3]))
+        flat_rows = torch.tensor([flat_row for flat_row, _ in sources])  # [K]
+        seen = self.seen[flat_rows]  # [K, P]
         vertices = torch.multinomial(
             seen, self.settings.decoder_vertices, replacement=True, generator=self.generator
         )  # [K, N]
-        target = self.inside[places].gather(1, vertices) / seen.gather(1, vertices)  # [K, N]
-        clicks = pad([clicks for _, clicks in sources], (places % 3).tolist())
+        target = self.inside[flat_rows].gather(1, vertices) / seen.gather(1, vertices)  # [K, N]
+        clicks = pad([clicks for _, clicks in sources], (flat_rows % 3).tolist())
         return VoteBatch(clicks, sources, vertices, target.clamp(0, 1))
 
     def loss(self, batch: VoteBatch, logits: Tensor) -> Tensor:
         return bound(logits, batch.target.to(logits.device))
 
     def learn(self, batch: VoteBatch, logits: Tensor) -> None:
-        """Correct each set of the batch with one click, the deepest among its wrong vertices, and keep it for replay.
+        """Correct each set of the batch with one click, the deepest of its wrong vertices: hard examples for replay.
 
-        Depth is the distance to the nearest vertex of the batch that is right, as in the simulated users of metrics.
+        Depth is the distance to the nearest vertex of the batch that is right, as in clicks/simulated_user.py.
         """
         logits, target = logits.detach().cpu(), batch.target
         wrong = ((logits > 0) != (target > 0.5)) & ((target - 0.5).abs() > CLEAR)  # [K, N]
@@ -108,10 +111,10 @@ class VoteBatches:
         vertices = batch.vertices.gather(1, deepest[:, None]).flatten().tolist()  # K
         include = (target.gather(1, deepest[:, None]).flatten() > 0.5).tolist()  # K
         for k in torch.nonzero(wrong.any(dim=1)).flatten().tolist():
-            place, clicks = batch.sources[k]
+            flat_row, clicks = batch.sources[k]
             if len(clicks) >= self.settings.max_clicks:
                 continue
-            entry = (place, (*clicks, VertexClick(vertices[k], include[k])))
+            entry = (flat_row, (*clicks, VertexClick(vertices[k], include[k])))
             if len(self.pool) < POOL:
                 self.pool.append(entry)
             else:
@@ -140,12 +143,12 @@ class ViewBatches:
         self.views, self.sets = observations.views, observations.click_sets
         self.settings, self.generator = settings, generator
         self.pool: list[tuple[int, VertexClicks]] = []  # nothing is replayed
-        self.place = torch.tensor([(v, r) for v, view in enumerate(self.views) for r in range(len(view.rows))])
+        self.answers = torch.tensor([(v, r) for v, view in enumerate(self.views) for r in range(len(view.rows))])
 
     def draw(self) -> ViewBatch:
-        chosen = torch.randint(len(self.place), (self.settings.decoder_sets,), generator=self.generator)  # [K]
+        chosen = torch.randint(len(self.answers), (self.settings.decoder_sets,), generator=self.generator)  # [K]
         rows, corners, weights, masks = [], [], [], []
-        for v, r in self.place[chosen].tolist():
+        for v, r in self.answers[chosen].tolist():
             view = self.views[v]
             rows.append(view.rows[r])
             corners.append(torch.tensor(view.matrix.indices.reshape(-1, 3), dtype=torch.int64))
@@ -155,7 +158,7 @@ class ViewBatches:
         return ViewBatch(clicks, None, corners, weights, masks)
 
     def loss(self, batch: ViewBatch, logits: Tensor) -> Tensor:
-        """Equation 7: cross-entropy of the rendered probabilities of logits [K, P] with the masks."""
+        """Equation 7: cross-entropy of the rendered probabilities of logits [K, P] with the masks. []"""
         losses = []
         for p, corners, weights, mask in zip(logits.sigmoid(), batch.corners, batch.weights, batch.masks, strict=True):
             corners, weights, mask = (t.to(logits.device) for t in (corners, weights, mask))
@@ -164,11 +167,11 @@ class ViewBatches:
         return torch.stack(losses).mean()  # []
 
     def learn(self, batch: ViewBatch, logits: Tensor) -> None:
-        """Nothing: the published objective corrects no clicks."""
+        """Do nothing: the published objective corrects no clicks."""
 
 
 class Ahead:
-    """Draws of a source: a thread learns from one batch and draws the next, while that one's gradients are computed.
+    """Source that draws ahead: a thread learns from a batch and draws the next while the gradients are computed.
 
     The draws are the same as without. A context: the thread ends with it.
     """
@@ -185,7 +188,7 @@ class Ahead:
         self._thread.shutdown(cancel_futures=True)
 
     def draw(self) -> Any:
-        """A batch of the source's kind; once for each call of `learn`."""
+        """Draw a batch of the source's kind; once for each call of `learn`."""
         drawn, self._next = self._next, None
         return self.source.draw() if drawn is None else drawn.result()[1]
 
@@ -197,7 +200,7 @@ class Ahead:
         self._next = self._thread.submit(self._prepare, batch, logits)
 
     def generator_state(self) -> Tensor:
-        """Of the source's generator, as it was before the next batch: who goes on from there draws that again."""
+        """State of the source's generator before the next batch: who goes on from there draws that again."""
         return self.source.generator.get_state() if self._next is None else self._next.result()[0]
 
     def _prepare(self, batch: Any, logits: Tensor) -> tuple[Tensor, Any]:

@@ -1,4 +1,4 @@
-"""Many small kernels as one CUDA graph: what a small network costs on a GPU is starting its kernels."""
+"""CUDA graphs: many small kernels as one, since what a small network costs on a GPU is starting its kernels."""
 
 import logging
 from collections.abc import Callable
@@ -14,7 +14,7 @@ WARM_UP = 3  # calls before recording: libraries make themselves ready in the fi
 
 
 class Replayed:
-    """A function of tensors of fixed shapes, recorded when it is first called and replayed from then on.
+    """Function of tensors of fixed shapes, recorded when it is first called and replayed from then on.
 
     What it returns is overwritten by the next call. It must start the same kernels in every call, and may read other
     tensors, which must stay where they are. Where it cannot be recorded, it is called as it is.

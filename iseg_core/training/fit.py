@@ -1,4 +1,4 @@
-"""Fits the field, then the decoder, to Observations (sections 3.1 and 3.3; the objectives: see observe.py).
+"""Fits of the field, then the decoder, to Observations (sections 3.1 and 3.3; the objectives: see observe.py).
 
 All random draws come from one CPU generator, so that a seed gives the same run on the same machine, on any device.
 """
@@ -83,7 +83,7 @@ def fit_joint(run: Run, observations: Observations, generator: torch.Generator) 
 
 
 def _points(run: Run) -> Tensor:
-    """The proxy's vertices on the device of the run. [P, 3] float32"""
+    """Vertices of the proxy on the device of the run. [P, 3] float32"""
     return torch.as_tensor(run.proxy.vertices, dtype=torch.float32, device=run.device)  # [P, 3]
 
 
@@ -175,8 +175,9 @@ def _decoder_loss(decoder: Decoder, features: Tensor, source: VoteBatches | View
 def decoder_gradients(
     decoder: Decoder, features: Tensor, batches: Ahead, descent: Descent, replayed: bool
 ) -> Gradients:
-    """Gradients of one batch after the other, on features [P, d]. replayed: those of votes as one CUDA graph, since the
-    kernels of a step are many and small.
+    """Make what computes the gradients of one batch after the other, on features [P, d].
+
+    replayed: those of votes as one CUDA graph, since the kernels of a step are many and small.
     """
     source = batches.source
     if not replayed or not isinstance(source, VoteBatches):
@@ -202,7 +203,7 @@ def decoder_gradients(
 
 
 def _logits(decoder: Decoder, features: Tensor, clicks: ClickBatch, asked: Tensor | None) -> Tensor:
-    """Of the asked vertices [K, N], or of all, for K click sets on features [P, d]. [K, N] float32"""
+    """Logits of the asked vertices [K, N], or of all, for K click sets on features [P, d]. [K, N] float32"""
     clicked, signs, granularity = (t.to(features.device) for t in clicks)
     # embedding(i, x) is x[i]; that one's gradient is summed in no fixed order when there is more than one thread.
     vertices = features if asked is None else embedding(asked.to(features.device), features)  # [K, N, d]

@@ -13,7 +13,7 @@ from .sums import ViewVotes
 
 @dataclass(eq=False)
 class Observations:
-    """What the teacher said, summed over views. P vertices, d features, K click sets, 3 granularities.
+    """Sums of what the teacher said over views. P vertices, d features, K click sets, 3 granularities.
 
     Observations of the same mesh add up: views may be split over workers. Where each worker draws from a generator of
     the same seed, all of them click the same vertices.
@@ -32,29 +32,29 @@ class Observations:
         row = {clicks: i for i, clicks in enumerate(self.click_sets)}
         click_sets = self.click_sets + [clicks for clicks in other.click_sets if clicks not in row]
         row = {clicks: i for i, clicks in enumerate(click_sets)}
-        place = np.array([row[clicks] for clicks in other.click_sets], dtype=np.int64)  # [K']
+        rows = np.array([row[clicks] for clicks in other.click_sets], dtype=np.int64)  # [K']
         inside, seen = (np.zeros((len(click_sets), *self.inside.shape[1:]), dtype=np.float32) for _ in range(2))
         for total, mine, theirs in ((inside, self.inside, other.inside), (seen, self.seen, other.seen)):
             total[: len(mine)] = mine
-            total[place] += theirs
+            total[rows] += theirs
         views = None
         if self.views is not None and other.views is not None:
             moved = [
-                ViewVotes(v.matrix, np.stack([place[v.rows[:, 0]], v.rows[:, 1]], axis=1), v.masks) for v in other.views
+                ViewVotes(v.matrix, np.stack([rows[v.rows[:, 0]], v.rows[:, 1]], axis=1), v.masks) for v in other.views
             ]
             views = self.views + moved
         A, b = (self.A + other.A).tocsr(), self.b + other.b
         return Observations(A, b, self.c + other.c, self.pixels + other.pixels, click_sets, inside, seen, views)
 
     def state(self) -> CheckpointState:
-        """What `restore` needs; the views that were asked for are no part of it."""
+        """State for `restore`; views that were kept are no part of it."""
         record = {"c": self.c, "pixels": self.pixels, "click_sets": self.click_sets}
         matrix = {"values": self.A.data, "columns": self.A.indices, "rows": self.A.indptr}
         return CheckpointState(record, {**matrix, "b": self.b, "inside": self.inside, "seen": self.seen})
 
     @classmethod
     def restore(cls, state: CheckpointState, vertex_count: int, feature_dim: int) -> "Observations":
-        """The observations of a state. Raises ValueError or another error where it is of another mesh."""
+        """Make the observations of a state. Raises ValueError or another error where it is of another mesh."""
         record, arrays = state
         A = sp.csr_matrix((arrays["values"], arrays["columns"], arrays["rows"]), shape=(vertex_count, vertex_count))
         click_sets = click_sets_of(record)
@@ -75,5 +75,5 @@ class Observations:
 
 
 def click_sets_of(record: dict[str, Any]) -> list[VertexClicks]:
-    """As they were before they were JSON."""
+    """Read the click sets of a record, as they were before they were JSON."""
     return [tuple(VertexClick(int(v), bool(include)) for v, include in clicks) for clicks in record["click_sets"]]

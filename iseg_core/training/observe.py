@@ -1,4 +1,4 @@
-"""One pass of the teacher over the views -> Observations: all that the fits need to know about the 2D teacher.
+"""Observe: one pass of the teacher over the views gives all that the fits need to know about it, as Observations.
 
 Rendering an attribute f [P, d] of the vertices in view v is a fixed sparse map B_v f. So the field's loss (equation 3)
 needs only A = sum B'B, b = sum B'E and c = sum |E|^2; and the masks m of a click set become votes of the vertices,
@@ -61,10 +61,10 @@ def observe(run: Run, scene: Scene | None = None) -> Observations:
     if whole is not None:
         step(1.0)
         return whole
-    viewer.look_again(questions.order[:done])
+    viewer.redraw(questions.order[:done])
     step(done / len(scene.cameras))
 
-    for index, first in viewer.look(questions.order[done:]):
+    for index, first in viewer.show(questions.order[done:]):
         ask = questions.ask(first)
         if len(ask.first):
             viewer.count(index, *questions.keep(first, ask, viewer.ask(index, ask)))
@@ -78,14 +78,14 @@ def observe(run: Run, scene: Scene | None = None) -> Observations:
 
 
 def scene_of(run: Run) -> Scene:
-    """The views of a training: `settings.views` cameras around its proxy."""
+    """Make the views of a training: `settings.views` cameras around its proxy."""
     backend = "auto" if str(run.device).startswith("cuda") else "embree"
     rasterizer = make_rasterizer(run.proxy.vertices, run.proxy.faces, backend)
     return Scene(run.proxy.vertices, run.proxy.faces, sphere_cameras(run.settings.views), rasterizer)
 
 
 def _state(questions: "Questions", viewer: Viewer) -> CheckpointState:
-    """All that later views depend on, but for what is drawn again."""
+    """State that later views depend on, but for what is drawn again."""
     record, arrays = sums_state(viewer, len(questions.click_sets))
     return CheckpointState(
         record | {"click_sets": questions.click_sets, "rng": questions.rng.bit_generator.state}, arrays
@@ -93,7 +93,7 @@ def _state(questions: "Questions", viewer: Viewer) -> CheckpointState:
 
 
 class Questions:
-    """What the teacher is asked. Every draw is made here, in the order of the views, whoever looks at them.
+    """Questions that the teacher is asked. Every draw is made here, in the order of the views, whoever shows them.
 
     So the same vertices are clicked, and the same pairs chosen, however the views are split.
     """
@@ -111,17 +111,17 @@ class Questions:
         self.order = rng.permutation(views)  # [views]
 
     def ask(self, first: First) -> Ask:
-        """The second clicks to be asked in the view whose answers to single clicks are `first`."""
+        """Choose the second clicks to ask in the view whose answers to single clicks are `first`."""
         return self._pairs.ask(first.seen, first.contains, first.scores, self.rng)
 
     def keep(self, first: First, ask: Ask, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which pairs a granularity learns from (counts [R, 3]), [R] bool, and the number of each click set [kept]."""
+        """Keep the pairs whose answer counts [R, 3] for a granularity: [R] bool, and their click sets' rows [kept]."""
         kept = self._pairs.keep(first.seen, ask, counts)  # [R]
         return kept, self.rows(first, ask.where(kept))
 
     def rows(self, first: First, ask: Ask) -> np.ndarray:
-        """The number of each pair's click set; new ones are added. [R]"""
-        one, two = (self.clickable[first.seen[places]] for places in (ask.first, ask.second))  # [R] each
+        """Number of each pair's click set; new ones are added. [R]"""
+        one, two = (self.clickable[first.seen[indices]] for indices in (ask.first, ask.second))  # [R] each
         pairs = zip(one.tolist(), two.tolist(), ask.include.tolist(), strict=True)
         return np.array(
             [self._row((VertexClick(a, True), VertexClick(b, include))) for a, b, include in pairs], dtype=np.int64
@@ -143,8 +143,9 @@ class Questions:
     def sum_up(
         self, field: tuple[sp.csr_matrix, np.ndarray, float, int], votes: VoteSums, teacher: Teacher
     ) -> Observations:
-        """All views' sums as Observations. A teacher that answers in 3D speaks for views that do not see the clicks.
+        """Make Observations of all views' sums.
 
+        A teacher that answers in 3D speaks for the views that do not see the clicks, too.
         field: A, b, c, pixels, as FieldSums gives them.
         """
         votes.grow(len(self.click_sets))
@@ -166,7 +167,7 @@ class Questions:
 def clickable_vertices(
     vertices: np.ndarray, used: np.ndarray, settings: Settings, rng: np.random.Generator
 ) -> np.ndarray:
-    """The vertices that are clicked in training, evenly spread over those used [U] by faces. [T]
+    """Choose the vertices that are clicked in training, evenly spread over those used [U] by faces. [T]
 
     With a fresh generator of a training's seed: those of that training.
     """
@@ -176,6 +177,8 @@ def clickable_vertices(
 
 @dataclass
 class _Sequences:
+    """Click sequences that simulated users make towards regions that they want."""
+
     click_sets: list[VertexClicks]  # S
     target: np.ndarray  # [S] region of each
     regions: np.ndarray  # [M, P] bool

@@ -1,4 +1,4 @@
-"""AdamW on the loss of one network, step after step, from where a checkpoint left it."""
+"""Optimisation: AdamW on the loss of one network, step after step, from where a checkpoint left it."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ WEIGHT_DECAY = 0.01
 
 
 def learning_rate(peak: float, fraction: float) -> float:
-    """The rate when `fraction` of the steps is done: a cosine up to the peak, and one down to zero.
+    """Learning rate when `fraction` of the steps is done: a cosine up to the peak, and one down to zero.
 
     (Smith and Topin 2019.) The schedule matters more than the optimiser.
     """
@@ -57,8 +57,9 @@ class Descent:
         self.counts = [torch.zeros((), device=p.device) for p in self.parameters]  # of steps
 
     def run(self, gradients: Gradients, step: Step, checkpoint: Checkpoint | None = None) -> None:
-        """All steps that are left, each along the next gradients of the parameters. step is told the fraction done,
-        first that which was done before.
+        """Take all steps that are left, each along the next gradients of the parameters.
+
+        step is told the fraction done, first that which was done before.
         """
         checkpoint = checkpoint or Checkpoint()
         checkpoint.load(self.stage, self._restore)
@@ -70,7 +71,7 @@ class Descent:
             step(self.done / self.steps)
 
     def gradients(self, loss: Tensor) -> tuple[Tensor, ...]:
-        """Of a loss [], by each parameter; zero for one that it does not use."""
+        """Gradients of a loss [] by each parameter; zero for one that it does not use."""
         return torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
 
     @torch.no_grad()
@@ -94,10 +95,10 @@ class Descent:
         )
 
     def _tensors(self) -> dict[str, Tensor]:
-        """All that a step changes, but the generator and the pool."""
+        """Tensors that a step changes, by name; the generator and the pool are beside them."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for name, values in (self.moments | {"count": self.counts}).items():
-            tensors |= {f"{name}.{place}": value for place, value in enumerate(values)}
+            tensors |= {f"{name}.{index}": value for index, value in enumerate(values)}
         return tensors
 
     def _state(self) -> CheckpointState:

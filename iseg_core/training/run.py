@@ -42,5 +42,5 @@ class Run:
     observer: "Callable[[Run], Observations] | None" = None  # shows the teacher the views; None: observe.observe
 
     def step(self, stage: str) -> Step:
-        """What is to be told the fraction of a stage that is done."""
+        """Function that is to be told the fraction of a stage that is done."""
         return partial(self.reporter.step, stage)

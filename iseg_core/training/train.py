@@ -1,4 +1,4 @@
-"""The whole run: mesh -> proxy -> views -> teacher -> observations -> field -> decoder -> model."""
+"""Train: mesh -> proxy -> views -> teacher -> observations -> field -> decoder -> model."""
 
 import datetime
 import os
@@ -58,11 +58,11 @@ def train(  # public: each parameter is one thing that a caller may want otherwi
 
     target = pick_device(device)
     model = prepare(mesh, settings.proxy_vertices)
-    made = make_teacher(teacher, model, device)
+    own = make_teacher(teacher, model, device)
     reporter.step("surface", 1.0)
     kept = checkpoint if checkpoint is not None and objective == "votes" and not joint else Checkpoint()
-    kept.of({"mesh": mesh.hash, "teacher": [made.name, made.fingerprint], "settings": asdict(settings), "seed": seed})
-    run = Run(model.proxy, made, settings, seed, target, objective, joint, reporter, kept, observer)
+    kept.of({"mesh": mesh.hash, "teacher": [own.name, own.fingerprint], "settings": asdict(settings), "seed": seed})
+    run = Run(model.proxy, own, settings, seed, target, objective, joint, reporter, kept, observer)
     try:
         model.features, model.networks = _fit(run)
     except UnusableCheckpoint:  # it has removed itself
@@ -70,8 +70,8 @@ def train(  # public: each parameter is one thing that a caller may want otherwi
     model.settings = asdict(settings)
     model.info = {
         "engine": __version__,
-        "teacher": made.name,
-        "teacher_fingerprint": made.fingerprint,
+        "teacher": own.name,
+        "teacher_fingerprint": own.fingerprint,
         "preset": settings.preset,
         "objective": objective + (", joint" if joint else ""),
         "seed": seed,
@@ -83,7 +83,7 @@ def train(  # public: each parameter is one thing that a caller may want otherwi
 
 
 def _fit(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Features of the proxy's vertices [P, d] float32, and the weights of the networks by name."""
+    """Observe and fit: features of the proxy's vertices [P, d] float32, and the networks' weights by name."""
     import torch
 
     from .fit import fit_decoder, fit_field, fit_joint

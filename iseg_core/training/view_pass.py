@@ -1,6 +1,6 @@
-"""A share of the views: drawn, shown to the teacher, and what it says summed up on the vertices.
+"""Viewer: a share of the views is drawn, shown to the teacher, and what it says summed up on the vertices.
 
-One Viewer may see all views, or several a share each: what they sum up adds up (observe.py, batch/spread.py).
+One Viewer may see all views, or several a share each: what they sum up adds up (observe.py, batch/split_views.py).
 """
 
 from collections import deque
@@ -24,25 +24,25 @@ MAX_IOU = 0.9  # a second click that changes less than this is not learned from
 
 
 class First(NamedTuple):
-    """Answers to the single clicks that one view sees. Q places in the list of clickable vertices."""
+    """Answers to the Q single clicks that one view sees."""
 
-    seen: np.ndarray  # [Q]
+    seen: np.ndarray  # [Q] indices into the clickable vertices
     contains: np.ndarray  # [Q, 3, Q] bool: the mask of the first holds the click of the second
     scores: np.ndarray  # [Q, 3]
 
 
 class Ask(NamedTuple):
-    """Second clicks to be asked in one view; R pairs of places among those that it sees."""
+    """Second clicks to be asked in one view: R pairs of the Q single clicks that it sees."""
 
-    first: np.ndarray  # [R]
-    second: np.ndarray  # [R]
+    first: np.ndarray  # [R] indices 0..Q - 1
+    second: np.ndarray  # [R] indices 0..Q - 1
     include: np.ndarray  # [R] bool: of the second clicks
     allowed: np.ndarray  # [R, 3] bool: the rule holds for the first mask of this granularity
     best: np.ndarray  # [R] the best granularity of these: its mask is the prior
     known: np.ndarray  # [R] bool: the pair was chosen in an earlier view
 
     def where(self, rows: np.ndarray) -> "Ask":
-        """Some of them: rows [R] bool."""
+        """Select the pairs rows [R] bool."""
         return Ask(*(part[rows] for part in self))
 
 
@@ -54,7 +54,7 @@ class _Open:
     matrix: sp.csr_matrix  # [p, P]
     embedding: Embedding
     points: np.ndarray  # [Q, 2] pixels of the single clicks
-    at: np.ndarray  # [Q] their places among the pixels that show the mesh
+    at: np.ndarray  # [Q] their indices among the pixels that show the mesh
     masks: np.ndarray  # [Q, 3, p] bool
     logits: Any  # [Q, 3, h, w]
     answers: np.ndarray | None = None  # [R, 3, p] bool, to the second clicks asked last
@@ -90,7 +90,7 @@ class Viewer:
         self._vertices, self._faces, self._clickable = scene.vertices, scene.faces, clickable
         self._open: dict[int, _Open] = {}
 
-    def look(self, order: Iterable[int]) -> Iterator[tuple[int, First]]:
+    def show(self, order: Iterable[int]) -> Iterator[tuple[int, First]]:
         """Show the teacher these views, each once; it is asked for the single clicks that each sees.
 
         A thread draws the next views meanwhile, and a teacher that can is shown several at once. A view stays open
@@ -120,16 +120,16 @@ class Viewer:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def look_again(self, order: Iterable[int]) -> None:
-        """Views that the restored sums hold already: they are drawn again, faster than to read them, and equal."""
+    def redraw(self, order: Iterable[int]) -> None:
+        """Draw the views again that the restored sums hold already: faster than to read them, and equal."""
         for index in map(int, order):
             drawn = self._draw(index)
             matrix = self._matrix(drawn.view.raster)  # [p, P]
-            self.field.see(matrix if drawn.small is None else self._matrix(drawn.small))
-            self.votes.see(index, matrix)
+            self.field.add_view(matrix if drawn.small is None else self._matrix(drawn.small))
+            self.votes.add_view(index, matrix)
 
     def ask(self, index: int, ask: Ask) -> np.ndarray:
-        """Ask an open view for second clicks. Returns for which granularities the answer counts, [R, 3] bool."""
+        """Ask an open view for second clicks; whether the answer counts, for each granularity. [R, 3] bool"""
         view, (i, j) = self._open[index], (ask.first, ask.second)
         prior = None if view.logits is None else view.logits[i, ask.best]  # [R, h, w]
         labels = np.stack([np.ones_like(ask.include), ask.include], axis=1).astype(np.int8)  # [R, 2]
@@ -142,7 +142,7 @@ class Viewer:
         return view.counts
 
     def count(self, index: int, kept: np.ndarray, rows: np.ndarray) -> None:
-        """Add the answers asked last: those kept [R] bool, as votes for the click sets `rows` [kept]."""
+        """Add the answers asked last, those kept [R] bool, as votes for the click sets `rows` [kept]."""
         view = self._open[index]
         assert view.answers is not None and view.counts is not None
         self.votes.add(index, view.matrix, rows, view.answers[kept], view.counts[kept])
@@ -158,7 +158,7 @@ class Viewer:
         return _Drawn(index, RenderedView(camera, raster, shade(raster, camera, self._vertices, self._faces)), small)
 
     def _matrix(self, raster: Raster) -> sp.csr_matrix:
-        """B_v of a view. [p, P]"""
+        """Matrix B_v of a view. [p, P]"""
         return raster.matrix(self._faces, len(self._vertices))
 
     def _begin(self, drawn: _Drawn, embedding: Embedding, small: Raster) -> First:
@@ -166,7 +166,7 @@ class Viewer:
         raster = drawn.view.raster
         matrix = self._matrix(raster)  # [p, P]
         self.field.add(embedding.features, small, matrix if small is raster else self._matrix(small))
-        self.votes.see(drawn.index, matrix)
+        self.votes.add_view(drawn.index, matrix)
         pixels, shown = clicked_pixels(raster, drawn.view.camera, self._vertices, self._faces)  # [P, 2], [P]
         seen = np.flatnonzero(shown[self._clickable])  # [Q]
         count, points = len(seen), pixels[self._clickable[seen]]  # [Q, 2]
@@ -184,12 +184,12 @@ class Viewer:
 
 
 def _covered(masks: np.ndarray, raster: Raster) -> np.ndarray:
-    """Masks [Q, 3, H, W] on the pixels that show the mesh. [Q, 3, p]"""
+    """Restrict masks [Q, 3, H, W] to the pixels that show the mesh. [Q, 3, p]"""
     return masks.reshape(*masks.shape[:2], -1).take(raster.covered, axis=2)  # [Q, 3, p]
 
 
 def _pixel(points: np.ndarray, raster: Raster) -> np.ndarray:
-    """Places, among the pixels that show the mesh, of points [Q, 2] that lie on such pixels. [Q]"""
+    """Indices, among the pixels that show the mesh, of points [Q, 2] that lie on such pixels. [Q]"""
     column, row = points.astype(np.int64).T  # [Q] each
     return np.searchsorted(raster.covered, row * raster.face_id.shape[1] + column)  # [Q]
 
@@ -203,21 +203,19 @@ def _changed(before: np.ndarray, after: np.ndarray, include: np.ndarray) -> np.n
 
 
 def sums_state(viewer: Viewer, click_sets: int) -> CheckpointState:
-    """What `restore_sums` needs, but for what is drawn again."""
-    answered = [
-        np.concatenate(places) if places else np.zeros(0, np.int64) for places in viewer.votes.answered.values()
-    ]
+    """State of the sums for `restore_sums`, without what is drawn again. click_sets: how many there are."""
+    answered = [np.concatenate(rows) if rows else np.zeros(0, np.int64) for rows in viewer.votes.answered.values()]
     record = {
         "c": viewer.field.c,
         "side": viewer.field.side,
-        "ends": np.cumsum([len(places) for places in answered])[:-1].tolist(),
+        "ends": np.cumsum([len(rows) for rows in answered])[:-1].tolist(),
     }
     inside = viewer.votes.inside[:click_sets]  # [K, 3, P]
     return CheckpointState(record, {"b": viewer.field.b, "inside": inside, "answered": np.concatenate(answered)})
 
 
 def restore_sums(viewer: Viewer, state: CheckpointState, click_sets: int, order: np.ndarray) -> int:
-    """Fill in the sums of the first views of `order`; returns how many. They must be looked at again."""
+    """Fill in the sums of the first views of `order`; returns how many. The viewer must redraw them."""
     field, votes, inside = viewer.field, viewer.votes, state.arrays["inside"]
     if inside.shape != (click_sets, *votes.inside.shape[1:]) or inside.dtype != votes.inside.dtype:
         raise ValueError("votes of another mesh")
@@ -225,5 +223,5 @@ def restore_sums(viewer: Viewer, state: CheckpointState, click_sets: int, order:
     field.c, field.side = float(state.record["c"]), int(state.record["side"])
     votes.inside = inside
     answered = np.split(state.arrays["answered"], state.record["ends"])
-    votes.answered = {int(index): [places] for index, places in zip(order, answered, strict=False)}
+    votes.answered = {int(index): [rows] for index, rows in zip(order, answered, strict=False)}
     return len(answered)

@@ -1,4 +1,4 @@
-"""The experiment `clicks`: simulated users correct an answer until it is the part they want (the protocol of AGILE3D).
+"""Experiment `clicks`: simulated users correct an answer until it is the part they want (the protocol of AGILE3D).
 
 All methods (methods.py) are compared on the same parts; whatever a method needs is made once a mesh.
 """
@@ -29,7 +29,7 @@ REACHED = (0.80, 0.85, 0.90)  # IoU of NoC@80, @85, @90
 
 @dataclass
 class Timed:
-    """An answer that remembers how long it took, how many clicks it did not honour, and what it said first."""
+    """Answer that remembers how long it took, how many clicks it did not honour, and what it said first."""
 
     answer: Predictor
     seconds: list[float] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Timed:
 
 
 def best_person(item: LabelledMesh, target: Target, vertex: int, probability: np.ndarray) -> float:
-    """The best IoU over all people's part at the clicked face: whose part a single click means cannot be known."""
+    """Best IoU over all people's part at the clicked face: whose part a single click means cannot be known."""
     faces = np.flatnonzero((item.mesh.faces == vertex).any(axis=1))  # [n]
     inside = faces[target.faces[faces]]
     if len(faces) == 0:
@@ -57,7 +57,7 @@ def best_person(item: LabelledMesh, target: Target, vertex: int, probability: np
 
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
-    """One mesh: every part with every method."""
+    """Measure one mesh: every part with every method."""
     began = time.perf_counter()
     model = setup.model(item.mesh)
     waited = time.perf_counter() - began
@@ -82,7 +82,7 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
 
 
 def peak_memory() -> float | None:
-    """Gigabytes that this process has held at most; None where the system does not say."""
+    """Peak memory of this process in gigabytes; None where the system does not say."""
     try:
         import resource
     except ImportError:  # Windows
@@ -92,7 +92,7 @@ def peak_memory() -> float | None:
 
 
 def clicks_to_reach(scores: list[float], threshold: float, limit: int = LIMIT) -> int:
-    """NoC: the number of clicks after which the IoU first reaches a threshold; `limit` where it never does."""
+    """NoC: number of clicks after which the IoU first reaches a threshold; `limit` where it never does."""
     return next((k + 1 for k, score in enumerate(scores) if score >= threshold), limit)
 
 
@@ -102,7 +102,7 @@ def curves(record: Record, method: str) -> np.ndarray:
 
 
 def scores(record: Record, method: str) -> dict[str, float]:
-    """The figures of one mesh, means over its parts."""
+    """Figures of one mesh, means over its parts."""
     iou = curves(record, method)  # [parts, LIMIT]
     mean = iou.mean(axis=0)  # [LIMIT]
     reached = {f"NoC@{100 * r:.0f}": np.mean([clicks_to_reach(row, r) for row in iou.tolist()]) for r in REACHED}
@@ -112,7 +112,7 @@ def scores(record: Record, method: str) -> dict[str, float]:
 
 
 def report(records: dict[str, Record], setup: Setup) -> Report:
-    """Tables and pictures of all meshes; a mesh without parts of at least 1 % counts nowhere."""
+    """Make tables and pictures of all meshes; a mesh without parts of at least 1 % counts nowhere."""
     records = {name: record for name, record in records.items() if record["parts"]}
     if not records:
         return Report([], [])
@@ -149,7 +149,7 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
                 for name, record in records.items()
             ],
         ),
-        Table("The worst ten", [_case(*place, records) for place in ranked(records)[:10]], "Trained model, by IoU@3."),
+        Table("The worst ten", [_case(*case, records) for case in ranked(records)[:10]], "Trained model, by IoU@3."),
     ]
     return Report(tables, _draw(records, setup))
 
@@ -183,34 +183,34 @@ def _draw(records: dict[str, Record], setup: Setup) -> list[str]:
         return item, Segmenter(setup.model(item.mesh), setup.device)
 
     @cache
-    def row(place: tuple[str, int]) -> "Image":
-        return _draw_case(place, records, *asked(place[0]))
+    def row(case: tuple[str, int]) -> "Image":
+        return _draw_case(case, records, *asked(case[0]))
 
-    for name, places in chosen.items():
-        captions = [_caption(place, records) for place in places]
-        draw_cases([row(place) for place in places], captions, setup.folder / f"{name}.png")
+    for name, cases in chosen.items():
+        captions = [_caption(case, records) for case in cases]
+        draw_cases([row(case) for case in cases], captions, setup.folder / f"{name}.png")
     return ["clicks.png", "categories.png", "cases.png", "worst.png"]
 
 
-def _draw_case(place: tuple[str, int], records: dict[str, Record], item: LabelledMesh, segmenter: Segmenter) -> "Image":
+def _draw_case(case: tuple[str, int], records: dict[str, Record], item: LabelledMesh, segmenter: Segmenter) -> "Image":
     from ..pictures import draw_case
 
-    name, part = place
+    name, part = case
     clicks = [VertexClick(v, include) for v, include in records[name]["parts"][part]["methods"]["trained"]["clicks"]]
     counts = [k for k in SHOWN if k <= len(clicks)]
     return draw_case(item, part, [(segmenter.segment(clicks=clicks[:k]), clicks[:k]) for k in counts])
 
 
-def _caption(place: tuple[str, int], records: dict[str, Record]) -> str:
-    case = _case(*place, records)
-    scores = ", ".join(f"@{k} {case[f'@{k}']:.2f}" for k in SHOWN)
-    return f"{case['mesh']}, part {case['part']}: wanted, then after 1, 2, 3, 5, 10 clicks. IoU {scores}"
+def _caption(case: tuple[str, int], records: dict[str, Record]) -> str:
+    figures = _case(*case, records)
+    scores = ", ".join(f"@{k} {figures[f'@{k}']:.2f}" for k in SHOWN)
+    return f"{figures['mesh']}, part {figures['part']}: wanted, then after 1, 2, 3, 5, 10 clicks. IoU {scores}"
 
 
 def ranked(records: dict[str, Record], clicks: int = 3) -> list[tuple[str, int]]:
-    """(mesh, part) of all parts, the worst answers of the trained model first."""
-    places = [(name, part) for name, record in records.items() for part in range(len(record["parts"]))]
-    return sorted(places, key=lambda p: records[p[0]]["parts"][p[1]]["methods"]["trained"]["iou"][clicks - 1])
+    """Sort all parts, as (mesh, part): the worst answers of the trained model first."""
+    parts = [(name, part) for name, record in records.items() for part in range(len(record["parts"]))]
+    return sorted(parts, key=lambda p: records[p[0]]["parts"][p[1]]["methods"]["trained"]["iou"][clicks - 1])
 
 
 def _case(name: str, part: int, records: dict[str, Record]) -> dict:

@@ -1,4 +1,4 @@
-"""What the experiments share: clicks, weights, agreement. The methods that they ask: ../methods.py."""
+"""Helpers that the experiments share: clicks, weights, agreement. The methods that they ask: ../methods.py."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,7 +11,7 @@ from ...training.observe import clickable_vertices
 from ...training.settings import Settings
 from ..experiment import Record
 
-PLACES = 6  # decimals kept in a record
+DECIMALS = 6  # decimals kept in a record
 # Changes to the settings that train on single clicks and pairs only, as the paper does: no longer sequence is
 # simulated, and the correction of wrong answers during training ends at two clicks.
 AT_MOST_TWO = {"hidden_targets": 0, "max_clicks": 2}
@@ -31,25 +31,25 @@ def random_clicks(mesh: Mesh, count: int, seed: int) -> np.ndarray:
 
 
 def training_clicks(model: Model, settings: Settings, seed: int) -> np.ndarray:
-    """The proxy's vertices that a training with these settings clicked. [T]"""
+    """Proxy vertices that a training with these settings clicked. [T]"""
     proxy = model.proxy
     return clickable_vertices(proxy.vertices, np.unique(proxy.faces), settings, np.random.default_rng(seed))
 
 
 def stand_ins(model: Model, vertices: np.ndarray) -> np.ndarray:
-    """For each proxy vertex [n], a vertex of the user's mesh that it stands for, where there is one. [<= n]"""
+    """Vertices of the user's mesh that proxy vertices [n] stand for, one each where there is one. [<= n]"""
     known, first = np.unique(model.proxy.nearest, return_index=True)  # [n'], [n']
     return first[np.isin(known, vertices)]
 
 
 def unseen_clicks(model: Model, settings: Settings, seed: int, count: int) -> np.ndarray:
     """Random vertices of the user's mesh for proxy vertices that a training with these settings did not click. [n]"""
-    others = np.setdiff1d(model.proxy.faces, training_clicks(model, settings, seed))  # [n']
-    return np.random.default_rng(seed).permutation(stand_ins(model, others))[:count]
+    unclicked = np.setdiff1d(model.proxy.faces, training_clicks(model, settings, seed))  # [n']
+    return np.random.default_rng(seed).permutation(stand_ins(model, unclicked))[:count]
 
 
 def vertex_areas(mesh: Mesh) -> np.ndarray:
-    """A third of the area of the faces around each vertex. [V]"""
+    """Area of each vertex: a third of that of the faces around it. [V]"""
     return np.bincount(mesh.faces.ravel(), np.repeat(face_areas(mesh) / 3, 3), minlength=len(mesh.vertices))
 
 
@@ -62,13 +62,13 @@ def iou(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def mean(values: Iterable[float | None]) -> float | None:
     """Mean of those that are numbers, None where there are none; rounded for a record."""
     known = [value for value in values if value is not None]
-    return round(float(np.mean(known)), PLACES) if known else None
+    return round(float(np.mean(known)), DECIMALS) if known else None
 
 
 def spread(values: Iterable[float | None]) -> float | None:
     """Standard deviation of those that are numbers."""
     known = [value for value in values if value is not None]
-    return round(float(np.std(known)), PLACES) if known else None
+    return round(float(np.std(known)), DECIMALS) if known else None
 
 
 def title_of(name: str, record: Record) -> str:
@@ -76,7 +76,7 @@ def title_of(name: str, record: Record) -> str:
 
 
 def mesh_rows(records: Mapping[str, Record], figures: Mapping[str, Sequence[float | None]]) -> list[dict]:
-    """A row for each mesh, and one for the mean over the meshes. figures: by column, a value a mesh."""
+    """Make a row for each mesh, and one for the mean over the meshes. figures: by column, a value a mesh."""
     names = [title_of(name, record) for name, record in records.items()]
     rows = [{"mesh": m, **{c: values[i] for c, values in figures.items()}} for i, m in enumerate(names)]
     return [*rows, {"mesh": "mean", **{c: mean(values) for c, values in figures.items()}}]

@@ -11,7 +11,7 @@ from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
 from ..methods import asking
 from ..plots import colour, figure, legend, save
-from .common import AT_MOST_TWO, PLACES, mean, title_of
+from .common import AT_MOST_TWO, DECIMALS, mean, title_of
 
 CLICKS = 10
 SHOWN = (1, 2, 3, 5, 10)
@@ -21,18 +21,20 @@ METHODS = [(training, answer) for answer in ANSWERS for training in TRAININGS]
 
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
+    """Measure one mesh."""
     targets = [Target(item.mesh, part) for part in item.parts]
     record: Record = {"category": item.category, "parts": len(targets), "iou": {}}
     for training, changes in TRAININGS.items():
         model = setup.model(item.mesh, **changes)
         for answer, refine in ANSWERS.items():
             ask = asking(Segmenter(model, setup.device, refine=refine))
-            scores = [np.round(simulate(target, ask, CLICKS)[0], PLACES).tolist() for target in targets]
+            scores = [np.round(simulate(target, ask, CLICKS)[0], DECIMALS).tolist() for target in targets]
             record["iou"].setdefault(training, {})[answer] = scores  # [parts, CLICKS]
     return record
 
 
 def report(records: dict[str, Record], setup: Setup) -> Report:
+    """Sum up all meshes; write the pictures."""
     records = {name: record for name, record in records.items() if record["parts"]}
     if not records:
         return Report([], [])
@@ -67,7 +69,7 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
 
 
 def _draw(curves: Mapping[tuple[str, str], np.ndarray], path: Path) -> None:
-    """IoU against the number of clicks: full lines for the default training, dashed for the paper's."""
+    """Plot IoU against the number of clicks: full lines for the default training, dashed for the paper's."""
     drawn, axes = figure(6.0, 4.0)
     colours = {"student": colour("student"), "refined": colour("trained")}
     for (training, answer), curve in curves.items():

@@ -26,7 +26,7 @@ METHODS = ("trained", "student", "votes")
 
 
 def scaled(level: float) -> Noise:
-    """The oracle's standard errors, so many times as many and as large."""
+    """Scale the oracle's standard errors: so many times as many and as large."""
     noise = Noise()
     return replace(
         noise,
@@ -38,6 +38,7 @@ def scaled(level: float) -> Noise:
 
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
+    """Measure one mesh."""
     record: Record = {"category": item.category, "settings": []}
     for views, level in SETTINGS:
         settings = replace(setup.settings, views=views, **REDUCED)
@@ -57,12 +58,13 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
 
 
 def oracle_of(item: LabelledMesh, seed: int, noise: Noise | None = None) -> Callable[[Model], NoisyOracle]:
-    """A teacher for `train` that knows the central person's parts and errs."""
+    """Make a teacher for `train` that knows the central person's parts and errs."""
     labels = item.people[item.central]  # [F]
     return lambda model: NoisyOracle(model, proxy_labels(model, labels), seed, noise)
 
 
 def report(records: dict[str, Record], setup: Setup) -> Report:
+    """Sum up all meshes; write the pictures."""
     found = {
         (views, level): {m: [r["settings"][i][m] for r in records.values()] for m in METHODS}
         for i, (views, level) in enumerate(SETTINGS)
@@ -89,16 +91,16 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
 
 
 def _draw(found: Mapping[tuple[int, float], Mapping[str, list[float]]], path: Path) -> None:
-    """IoU against the number of views, and against the noise; the band is the spread over meshes."""
+    """Plot IoU against the number of views, and against the noise; the band is the spread over meshes."""
     drawn, axes = figure(8.4, 3.6, columns=2)
     panels = (
         ("views", [(views, (views, 1.0)) for views in VIEWS]),
         ("noise (1: the oracle's standard errors)", [(level, (VIEWS[-1], level)) for level in LEVELS]),
     )
-    for axis, (label, places) in zip(axes, panels, strict=True):
-        x = [value for value, _ in places]
+    for axis, (label, keys) in zip(axes, panels, strict=True):
+        x = [value for value, _ in keys]
         for method in METHODS:
-            values = np.array([found[key][method] for _, key in places])  # [x, meshes]
+            values = np.array([found[key][method] for _, key in keys])  # [x, meshes]
             middle, spread = values.mean(axis=1), values.std(axis=1)  # [x] each
             axis.plot(x, middle, color=colour(method), marker="o", markersize=4, linewidth=2, label=method)
             axis.fill_between(x, middle - spread, middle + spread, color=colour(method), alpha=0.1, linewidth=0)

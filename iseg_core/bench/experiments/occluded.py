@@ -16,7 +16,7 @@ from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
 from ..methods import asking, segmenters_of, votes_of
 from ..pictures import best_direction
-from .common import PLACES, mean, title_of, vertex_areas
+from .common import DECIMALS, mean, title_of, vertex_areas
 
 LEAST_HIDDEN = 0.02  # of a part's area: parts with less of it hidden say nothing here
 METHODS = ("trained", "student", "student, 2D only", "votes")
@@ -25,7 +25,7 @@ SIDE = 300  # pixels of each picture
 
 @dataclass
 class ViewsOnly(Teacher):
-    """A teacher's 2D side alone: what it could also say in 3D is not asked."""
+    """Teacher's 2D side alone: what it could also say in 3D is not asked."""
 
     teacher: Teacher
 
@@ -47,12 +47,13 @@ def found_there(region: np.ndarray, wanted: np.ndarray, there: np.ndarray, weigh
     right = (region & wanted & there) @ weight
     asked, taken = (wanted & there) @ weight, (region & there) @ weight
     return {
-        "recall": round(float(right / asked), PLACES) if asked > 0 else None,
-        "precision": round(float(right / taken), PLACES) if taken > 0 else None,
+        "recall": round(float(right / asked), DECIMALS) if asked > 0 else None,
+        "precision": round(float(right / taken), DECIMALS) if taken > 0 else None,
     }
 
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
+    """Measure one mesh."""
     model = setup.model(item.mesh)
     votes = votes_of(model, setup)
     answers = {name: asking(segmenter) for name, segmenter in segmenters_of(model, setup).items()}
@@ -68,13 +69,13 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
         for name in METHODS:
             probability = answers[name]([VertexClick(click, True)])  # [V]
             there = found_there(probability >= 0.5, wanted, hidden, weight)
-            found[name] = there | {"IoU": round(target.iou(probability), PLACES)}
+            found[name] = there | {"IoU": round(target.iou(probability), DECIMALS)}
         record["parts"].append(found)
     return record
 
 
 def _student_of_views(item: LabelledMesh, setup: Setup, model: Model) -> Segmenter:
-    """A student that was told nothing about the views that do not see a click, as one of a 2D model."""
+    """Train a student that was told nothing about the views that do not see a click, as one of a 2D model."""
     if isinstance(make_teacher(setup.teacher, model, setup.device), SurfaceTeacher):
         model = train(
             item.mesh,
@@ -87,6 +88,7 @@ def _student_of_views(item: LabelledMesh, setup: Setup, model: Model) -> Segment
 
 
 def report(records: dict[str, Record], setup: Setup) -> Report:
+    """Sum up all meshes; write the pictures."""
     counted = {
         name: [part for part in record["parts"] if part["hidden"] >= LEAST_HIDDEN] for name, record in records.items()
     }
@@ -125,7 +127,7 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
 
 
 def _draw(name: str, part: int, click: int, setup: Setup) -> None:
-    """The example where votes lose most: from the click's side, then from where most of what is hidden is seen."""
+    """Draw the example where votes lose most: from the click's side, then from where most of what is hidden is seen."""
     item = setup.load(name)
     model = setup.model(item.mesh)
     votes, segmenters = votes_of(model, setup), segmenters_of(model, setup)

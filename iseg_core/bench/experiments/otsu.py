@@ -18,7 +18,7 @@ METHODS = ("trained", "student", "votes")
 
 
 def separability(probability: np.ndarray, threshold: float) -> float | None:
-    """Otsu's eta: the share of the variance of values [V] that lies between the two classes of a threshold.
+    """Otsu's eta: share of the variance of values [V] that lies between the two classes of a threshold.
 
     None where all values are equal.
     """
@@ -34,6 +34,7 @@ def separability(probability: np.ndarray, threshold: float) -> float | None:
 
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
+    """Measure one mesh."""
     mesh = item.mesh
     model = setup.model(mesh)
     targets = [Target(mesh, part) for part in item.parts]
@@ -61,6 +62,7 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
 
 
 def report(records: dict[str, Record], setup: Setup) -> Report:
+    """Sum up all meshes; write the pictures."""
     records = {name: record for name, record in records.items() if record["clicks"]}
     if not records:
         return Report([], [])
@@ -84,7 +86,7 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
 
 
 def _draw(histograms: Mapping[str, np.ndarray], thresholds: Mapping[str, float], path: Path) -> None:
-    """A histogram a method: share of the vertices [BINS], logarithmic, with the mean threshold."""
+    """Plot a histogram a method: share of the vertices [BINS], logarithmic, with the mean threshold."""
     drawn, axes = figure(9.6, 3.2, columns=len(histograms))
     left = np.arange(BINS) / BINS  # [BINS]
     for axis, (method, share) in zip(axes, histograms.items(), strict=True):

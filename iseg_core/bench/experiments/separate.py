@@ -32,6 +32,7 @@ KINDS = ("trained on", "unseen")
 
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
+    """Measure one mesh."""
     changes = AT_MOST_TWO | REDUCED
     models = {training: setup.model(item.mesh, joint=joint, **changes) for training, joint in TRAININGS.items()}
     model, settings = models["separate"], replace(setup.settings, **changes)
@@ -53,13 +54,14 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
 
 
 def _teacher(model: Model, setup: Setup, vertices: np.ndarray) -> np.ndarray:
-    """The teacher's own answers to single clicks on vertices [n]: in 3D where it has such, else its votes. [n, V]"""
+    """Teacher's own answers to single clicks on vertices [n]: in 3D where it has such, else its votes. [n, V]"""
     if is_geometric(setup.teacher):
         return single_answers(untrained(model), vertices)
     return votes_of(model, setup).singles(vertices)
 
 
 def report(records: dict[str, Record], setup: Setup) -> Report:
+    """Sum up all meshes; write the pictures."""
     values = {t: {k: [r[t][k] for r in records.values()] for k in KINDS} for t in TRAININGS}
     rows = [
         {"training": t}
@@ -87,7 +89,7 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
 
 
 def _draw(values: Mapping[str, Mapping[str, list[float]]], path: Path) -> None:
-    """A bar for each training and kind of click, a dot for each mesh."""
+    """Plot a bar for each training and kind of click, a dot for each mesh."""
     drawn, axes = figure(5.2, 3.8)
     colours = {"separate": colour("student"), "joint": colour("joint")}
     for i, kind in enumerate(KINDS):

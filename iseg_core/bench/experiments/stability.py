@@ -15,13 +15,13 @@ CLAIM = {"trained": 0.8, "votes": 0.7}  # of the paper, on 7 meshes of its own
 
 
 def neighbours(faces: np.ndarray, vertex: int) -> np.ndarray:
-    """The one-ring of a vertex. [n]"""
+    """One-ring of a vertex. [n]"""
     around = np.unique(faces[(faces == vertex).any(axis=1)])
     return around[around != vertex]
 
 
 def stability(regions: np.ndarray, rings: list[np.ndarray], weight: np.ndarray) -> np.ndarray:
-    """Mean IoU of each region with those of its ring. regions [n, V] bool; rings: places in regions, one a click. [m]
+    """Mean IoU of each region with those of its ring. regions [n, V] bool; rings: rows of regions, one a click. [m]
 
     The click of rings[i] is regions[i].
     """
@@ -29,6 +29,7 @@ def stability(regions: np.ndarray, rings: list[np.ndarray], weight: np.ndarray) 
 
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
+    """Measure one mesh."""
     mesh = item.mesh
     model = setup.model(mesh)
     clicks = random_clicks(mesh, CLICKS, setup.seed)  # [m]
@@ -53,6 +54,8 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
 
 
 def report(records: dict[str, Record], setup: Setup) -> Report:
+    """Sum up all meshes; write the pictures."""
+
     def of(method: str, figure: str) -> list[float]:
         return [record["methods"][method][figure] for record in records.values()]
 

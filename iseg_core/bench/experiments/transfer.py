@@ -14,7 +14,7 @@ from ...render.figures import contact_sheet, draw_from
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
 from ..pictures import best_direction
-from .common import PLACES, iou, mean, random_clicks, title_of, vertex_areas
+from .common import DECIMALS, iou, mean, random_clicks, title_of, vertex_areas
 
 CLICKS = 50
 PRESET = "draft"  # every mesh is trained four times
@@ -23,7 +23,7 @@ PAIRS, SIDE = 4, 300  # meshes in the picture, and the pixels of each
 
 
 class Copy(NamedTuple):
-    """A changed mesh, and where its vertices and the clicks on the original are found."""
+    """Changed mesh, and where its vertices and the clicks on the original are found. V and C vertices."""
 
     mesh: Mesh  # C vertices
     clicked: np.ndarray  # [V]: the copy's vertex for a click on each of the original's
@@ -31,6 +31,7 @@ class Copy(NamedTuple):
 
 
 def rotated(mesh: Mesh, rng: np.random.Generator) -> Copy:
+    """Rotate at random."""
     turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))  # [3, 3]
     turn *= np.sign(np.linalg.det(turn))  # a rotation, no mirror image
     same = np.arange(len(mesh.vertices))
@@ -38,6 +39,7 @@ def rotated(mesh: Mesh, rng: np.random.Generator) -> Copy:
 
 
 def jittered(mesh: Mesh, rng: np.random.Generator) -> Copy:
+    """Move every vertex at random, by JITTER of an edge."""
     ends = mesh.vertices[mesh.faces]  # [F, 3, 3]
     edge = np.linalg.norm(ends - np.roll(ends, 1, axis=1), axis=2).mean()
     same = np.arange(len(mesh.vertices))
@@ -46,7 +48,7 @@ def jittered(mesh: Mesh, rng: np.random.Generator) -> Copy:
 
 
 def simplified(mesh: Mesh, rng: np.random.Generator) -> Copy:
-    """Half as many vertices, of those that a training sees."""
+    """Decimate to half as many vertices, of those that a training sees."""
     proxy = make_proxy(mesh, max(min(len(mesh.vertices), 3000) // 2, 4))
     original = np.full(len(proxy.vertices), -1)  # [C]
     known, first = np.unique(proxy.nearest, return_index=True)
@@ -62,6 +64,7 @@ COPIES: dict[str, Callable[[Mesh, np.random.Generator], Copy]] = {
 
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
+    """Measure one mesh."""
     setup = replace(setup, preset=PRESET)
     mesh = item.mesh
     source = Segmenter(setup.model(mesh), setup.device, refine=False)
@@ -85,10 +88,11 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
 
 
 def _agreement(a: list[np.ndarray], b: list[np.ndarray], weight: np.ndarray) -> float:
-    return round(float(np.mean(iou(np.array(a), np.array(b), weight))), PLACES)
+    return round(float(np.mean(iou(np.array(a), np.array(b), weight))), DECIMALS)
 
 
 def report(records: dict[str, Record], setup: Setup) -> Report:
+    """Sum up all meshes; write the pictures."""
     exact = max(record["self"]["greatest difference"] for record in records.values())
     figures = ("transferred", "two trainings")
     rows = [
@@ -114,7 +118,7 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
 
 
 def _draw(names: list[str], setup: Setup) -> list[str]:
-    """A click on each mesh: its own answer, and that of the mesh after it."""
+    """Draw a click on each mesh: its own answer, and that of the mesh after it."""
     if len(names) < 2:
         return []
     setup = replace(setup, preset=PRESET)

@@ -340,11 +340,11 @@ def test_a_spread_mesh_whose_worker_was_killed_is_begun_anew(ray, tmp_path, monk
     class Mortal(worker):
         """Ends in the middle of its views; once, or in each of the workers at once."""
 
-        def look(self, *asked):
+        def show(self, *asked):
             import os
             import signal
 
-            seen = worker.look(self, *asked)
+            seen = worker.show(self, *asked)
             if not mark.exists():
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -112,8 +112,10 @@ def test_regions_hold_the_click_and_stay_on_its_shell():
     for vertex in (3, 170, 200, 300):
         found = find_candidates(surface, vertex, surface.fields(vertex))
         assert found.regions[:, vertex].all()
-        assert not found.regions[:, surface.shells != surface.shells[vertex]].any()
-        assert (found.regions == (surface.shells == surface.shells[vertex])).all(axis=1).any()  # the whole shell is one
+        assert not found.regions[:, surface.components != surface.components[vertex]].any()
+        assert (
+            (found.regions == (surface.components == surface.components[vertex])).all(axis=1).any()
+        )  # all of it is one
         assert np.allclose(found.areas, found.regions @ surface.mass)
 
 

@@ -74,10 +74,10 @@ def test_corrections_stay_on_the_shell_of_the_click():
     two = join(moved(dumbbell(2), (-0.5, 0, 0), 0.3), moved(sphere(2), (0.5, 0, 0), 0.3))
     surface = measure_surface(two.vertices, two.faces)
     region = np.zeros(surface.vertex_count, dtype=bool)
-    region[surface.shells == surface.shells[0]] = True
+    region[surface.components == surface.components[0]] = True
     clicks = on_vertices((0, True), (200, True))
     after = correct(PartFinder(surface), [Step(region, clicks[1])], clicks)
-    assert after[200] and after[surface.shells == surface.shells[0]].all()
+    assert after[200] and after[surface.components == surface.components[0]].all()
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_corrections_stay_on_the_shell_of_the_click():
 def test_a_students_region_may_take_over_as_any_other_where_it_honours_the_clicks(late, expected):
     balls = join(*(moved(sphere(2), (3 * k, 0, 0)) for k in range(4)))
     surface = measure_surface(balls.vertices / 10, balls.faces)
-    first, second = (int(np.flatnonzero(surface.shells == k)[0]) for k in (0, 2))
+    first, second = (int(np.flatnonzero(surface.components == k)[0]) for k in (0, 2))
     clicks = on_vertices((first, True), (second, True))
-    steps = [Step(np.zeros_like(surface.shells, dtype=bool), clicks[0]), Step(surface.shells == 0, clicks[1])]
-    region, finder = np.isin(surface.shells, late), PartFinder(surface)
+    steps = [Step(np.zeros_like(surface.components, dtype=bool), clicks[0]), Step(surface.components == 0, clicks[1])]
+    region, finder = np.isin(surface.components, late), PartFinder(surface)
     after = correct(finder, steps, clicks, late=lambda: region)
-    assert np.unique(surface.shells[after]).tolist() == expected
+    assert np.unique(surface.components[after]).tolist() == expected
     assert np.array_equal(after, correct(finder, steps, clicks, rivals=region[None]))
 
 
@@ -142,12 +142,12 @@ def test_crumbs_go_clicked_ones_and_whole_shells_stay():
     assert remove_crumbs(FINDER.surface, region, on_vertices((crumb, True)))[crumb]
     two = join(moved(sphere(3), (-0.4, 0, 0), 0.5), moved(sphere(1), (0.5, 0, 0), 0.02))
     surface = measure_surface(two.vertices, two.faces)
-    small = surface.shells == surface.shells[-1]
+    small = surface.components == surface.components[-1]
     assert remove_crumbs(surface, small, [])[small].all()
 
 
 def test_settings_of_ones_own_change_the_correction():
-    clicks = ((TOP, True), (int(np.abs(MESH.vertices[:, 2] - 0.3).argmin()), False))
+    clicks = (VertexClick(TOP, True), VertexClick(int(np.abs(MESH.vertices[:, 2] - 0.3).argmin()), False))
 
     def changed(own: CorrectionSettings) -> float:
         answers = Corrections(FINDER, lambda _: MESH.vertices[:, 2] > 0, settings=own)
