@@ -159,12 +159,12 @@ def phases(clock: Clock, rows: list[dict[str, Any]]) -> Iterator[None]:
         def trained(thing: Any = thing, iseg: Any = iseg) -> bool:
             return iseg.engine.status.of(thing).kind.value == "ready"
 
-        def answered(engine: Any = iseg.engine.session.engine) -> bool:
-            return not engine.busy
+        def answered(iseg: Any = iseg) -> bool:
+            return not iseg.engine.running.engine().busy
 
         yield from during(900.0, trained)
         note(f"{count}: training")
-        assert trained(), iseg.engine.session.problem_of(thing)
+        assert trained(), iseg.engine.running.problem_of(thing)
         clock.start()
         with here:
             bpy.ops.iseg.click("INVOKE_DEFAULT")
@@ -212,10 +212,11 @@ def add_mesh(side: int) -> None:
 def watched(clock: Clock) -> Any:
     """The extension, with everything of it that Blender calls on its main thread being watched."""
     iseg = sys.modules[MODULE]
-    iseg.live.handlers.stop()
-    iseg.viewport.draw.stop()
-    for name in ("_pump", "_refresh"):
-        clock.watch(iseg.live.answers, name, name)
+    known = [iseg.live.handlers.Handlers.current(), iseg.viewport.draw.ViewOverlay.current()]
+    for kept in known:
+        kept.close()
+    clock.watch(iseg.engine.pump, "pump", "pump")
+    clock.watch(iseg.live.answers, "refresh", "refresh")
     clock.watch(iseg.viewport.draw, "draw", "drawing the view")
     for panel in iseg.ui.sidebar.CLASSES[:3]:
         clock.watch(panel, "draw", panel.bl_label)
@@ -223,8 +224,8 @@ def watched(clock: Clock) -> Any:
     for owner, label in ((operators[0], "Click"), (operators[1].WaitingOperator, "Train")):
         clock.watch(owner, "invoke", f"{label} pressed")
         clock.watch(owner, "modal", f"{label}, an event")
-    iseg.live.handlers.start()
-    iseg.viewport.draw.start()
+    for kept in known:
+        kept.start()
     return iseg
 
 

@@ -53,8 +53,8 @@ def click_to_overlay(iseg: Any, clicks: int = 12) -> float:
         began = time.perf_counter()
         bpy.ops.iseg.click_add(vertex=vertex, positive=number % 3 != 2)
         part, look = thing.iseg.parts[0], iseg.mesh.cache.look_at(thing, fresh=False)
-        task = iseg.engine.session.engine.start(iseg.engine.queries.answering(thing, part, look, "cpu"))
-        iseg.engine.session.engine.wait(task)
+        task = iseg.engine.running.engine().start(iseg.engine.queries.answering(thing, part, look, "cpu"))
+        iseg.engine.running.engine().wait(task)
         inside = iseg.engine.queries.inside_of(thing, part, task.result)  # [V]
         surface = iseg.viewport.overlay.Surface(look.vertices, look.faces)
         iseg.viewport.overlay.build(surface, inside, iseg.document.parts.clicks_of(part, len(look.vertices)).made)
@@ -69,10 +69,10 @@ def part_of(iseg: Any, side: int, mode: str) -> bpy.types.Object:
     for vertex, positive in ((side * side // 2, True), (0, False)):
         bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
     part, look = thing.iseg.parts[0], iseg.mesh.cache.look_at(thing)
-    iseg.engine.models.models[look.hash] = []
+    iseg.engine.models.ModelLists.current().reports[look.hash] = []
     inside = (np.abs(look.vertices[:, :2]) < 0.35).all(axis=1)  # [V]
     answer = iseg.engine.queries.Answer(np.where(inside, 0.9, 0.1).astype(np.float32), 0.5, 1.0)
-    iseg.engine.queries.answers.put(iseg.engine.queries.query_of(thing, part, look), answer)
+    iseg.engine.queries.AnswerCache.current().answers.put(iseg.engine.queries.query_of(thing, part, look), answer)
     return thing
 
 
@@ -97,8 +97,8 @@ def edits(iseg: Any, side: int, runs: int = 2) -> dict[str, list[float]]:
             work(thing)
             rows[label][column] = float(np.nanmin([rows[label][column], (time.thread_time() - began) * 1e3]))
             common.fresh = True
-            while iseg.engine.session.engine.busy:
-                iseg.engine.session.engine.pump()
+            while iseg.engine.running.engine().busy:
+                iseg.engine.running.engine().pump()
 
     settle = iseg.live.follow.settle
     iseg.live.follow.settle = lambda task: None  # in a window the names of the new mesh are worked out by a thread
@@ -160,7 +160,7 @@ def main() -> None:
         print(f"  {label:<32} {plain:8.1f} {editing:10.1f}")
     if os.environ["ISEG_ENGINE"] != "none":
         print(f"7,958 vertices\n  {'click to overlay':<32} {click_to_overlay(iseg):8.1f}")
-        iseg.engine.session.close()
+        iseg.session.SESSION.restart()
     sys.stdout.flush()
     os._exit(0)  # before Blender's own clean-up
 

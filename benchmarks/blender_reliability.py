@@ -52,7 +52,7 @@ def here(part: str, count: int, seed: int) -> None:
     except (sequences.Wrong, AssertionError) as error:
         failed = True
         print(f"WRONG {error}")
-    sys.modules[extension.MODULE].session.close()
+    sys.modules[extension.MODULE].session.SESSION.close()
     extension.PRIVATE.cleanup()
     sys.stdout.flush()
     os._exit(1 if failed else 0)  # before Blender's own clean-up

@@ -4,38 +4,49 @@ import bpy
 
 from . import operators, signals
 from .document import properties, undo
-from .engine import session
-from .engine.environment import standing
-from .live import answers, handlers
+from .engine import managed, models, queries, reading, running
+from .live import answers, groups, handlers
+from .mesh import cache
 from .operators import click_modal
 from .session import SESSION
 from .timers import Timers
 from .ui import preferences, sidebar
-from .viewport import draw, tool
+from .viewport import draw, evaluated, preview, tool
 
 CLASSES = (preferences.Preferences, *properties.CLASSES, *operators.CLASSES, *sidebar.CLASSES)
+KEPT = (  # what the session remembers; the last of it ends first
+    Timers,
+    handlers.Handlers,
+    properties.Restoring,
+    undo.UndoStates,
+    cache.MeshCache,
+    models.ModelLists,
+    queries.AnswerCache,
+    reading.Readings,
+    groups.LiveGroups,
+    answers.LiveAnswers,
+    evaluated.SurfaceCache,
+    preview.Hover,
+    tool.MouseWatch,
+    draw.ViewOverlay,
+    running.Running,  # what is under way in the engine ends while those above are still there to be told
+    managed.Managed,
+    click_modal.ClickMode,
+)
 
 
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    properties.add_properties()
     signals.edited.connect(undo.note)
     signals.changed.connect(answers.changed)
-    properties.add_properties()
-    handlers.start()
-    SESSION.start((Timers, standing.Managed))
-    draw.start()
+    SESSION.start(KEPT)
     tool.start()
 
 
 def unregister() -> None:
-    click_modal.stop()
     tool.stop()
-    standing.Managed.current().close()
-    session.close()  # what is under way ends, and says so to those below
-    draw.stop()
-    handlers.stop()
-    undo.forget()
     SESSION.close()
     signals.disconnect_all()
     properties.remove_properties()

@@ -22,9 +22,15 @@ from bpy.props import (
 
 from .. import names, signals
 from ..core import DEFAULT_PRESET, DEFAULT_TEACHER
+from ..session import Kept
 from .choices import DEVICES, GRANULARITIES, NAME_LIMIT, presets, teachers
 
-restoring = False  # while several parts get their names, which are unique at the end
+
+class Restoring(Kept):
+    """Whether several parts are getting their names, which are unique only at the end."""
+
+    def __init__(self) -> None:
+        self.now = False
 
 
 def refresh(self: Any, context: bpy.types.Context) -> None:
@@ -34,7 +40,7 @@ def refresh(self: Any, context: bpy.types.Context) -> None:
 
 def renamed(self: Any, context: bpy.types.Context) -> None:
     """A part has another name: one that no other part has, for it is that of its vertex group."""
-    if not restoring:
+    if not Restoring.current().now:
         others = [part.name for part in self.id_data.iseg.parts if part != self]
         name = unique(self.name or "Part", others)
         if name != self.name:

@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 import bpy
 
-from . import properties
 from .parts import set_clicks
-from .properties import ObjectState
+from .properties import ObjectState, Restoring
 
 
 class SavedPart(NamedTuple):
@@ -39,11 +38,12 @@ def saved(thing: bpy.types.Object) -> Saved:
 
 def restore(thing: bpy.types.Object, wanted: Saved) -> None:
     """Give an object these parts and no others."""
-    properties.restoring = True
+    restoring = Restoring.current()
+    restoring.now = True
     try:
         _restore(thing.iseg, wanted)
     finally:
-        properties.restoring = False
+        restoring.now = False
 
 
 def _restore(stored: ObjectState, wanted: Saved) -> None:

@@ -8,39 +8,46 @@ are steps of one order. A name is made from what the state holds, so equal state
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 
 import bmesh
 import bpy
 
 from ..core import Recent
 from ..mesh import usable
+from ..session import Kept
 from . import snapshot
 
 LAYER = ".sculpt_iseg_"  # before the state's name. Of what starts with a dot, Blender lists all but a few of its own
 LIMIT = 16384  # states kept: Blender keeps at most 256 steps of undo, but a slider makes a state at every tick
 
 State = dict[int, snapshot.Saved]  # by the object's session uid
+Clicks = tuple[tuple[int, bool], ...]
 
-_states: Recent[tuple[int, str], State] = Recent(LIMIT)  # by the mesh's session uid and the state's name
-_followed: set[int] = set()  # session uids of meshes that carry names; in object mode only then
-_busy = False  # while parts are being changed: one step, whatever it consists of
+
+class UndoStates(Kept):
+    """The states that undo may come back to."""
+
+    def __init__(self) -> None:
+        self.states: Recent[tuple[int, str], State] = Recent(LIMIT)  # by the mesh's session uid and the state's name
+        self.followed: set[int] = set()  # session uids of meshes that carry names; in object mode only then
+        self.busy = False  # while parts are being changed: one step, whatever it consists of
+        self.clicks: Recent[Clicks, Clicks] = Recent(256)  # those of states that have them in common
 
 
 @contextmanager
 def step(thing: bpy.types.Object) -> Iterator[None]:
     """A change of an object's parts or clicks, which undo takes back as one."""
-    global _busy
-    if _busy or not _follows(thing):
+    undo = UndoStates.current()
+    if undo.busy or not _follows(thing):
         yield
         return
     keep(thing)
     before = _saved(thing)
-    _busy = True
+    undo.busy = True
     try:
         yield
     finally:
-        _busy = False
+        undo.busy = False
         if _saved(thing) != before:
             note(thing)
 
@@ -48,7 +55,7 @@ def step(thing: bpy.types.Object) -> Iterator[None]:
 def keep(thing: bpy.types.Object) -> None:
     """Before a change: remember the state that a script or a file may have made."""
     if _follows(thing):
-        _states.put((thing.data.session_uid, carried(thing)), _saved(thing))
+        UndoStates.current().states.put((thing.data.session_uid, carried(thing)), _saved(thing))
 
 
 def begin(thing: bpy.types.Object) -> None:
@@ -59,29 +66,31 @@ def begin(thing: bpy.types.Object) -> None:
 
 def note(thing: bpy.types.Object) -> None:
     """After a change: let the mesh carry the name of the state that its objects are in now."""
-    if not _busy and _follows(thing):
+    undo = UndoStates.current()
+    if not undo.busy and _follows(thing):
         now = _saved(thing)
         name = hashlib.sha256(repr(sorted(now.items())).encode()).hexdigest()[:16]
-        _states.put((thing.data.session_uid, name), now)
+        undo.states.put((thing.data.session_uid, name), now)
         if name != carried(thing):
             _carry(thing, name)
 
 
 def restore(thing: bpy.types.Object, wanted: snapshot.Saved) -> None:
     """Give an object these parts and no others; what comes of it is for the caller to note."""
-    global _busy
-    _busy = True
+    undo = UndoStates.current()
+    undo.busy = True
     try:
         snapshot.restore(thing, wanted)
     finally:
-        _busy = False
+        undo.busy = False
 
 
 def recall() -> None:
     """After undo and redo in edit mode: give every object the state whose name its mesh carries."""
+    undo = UndoStates.current()
     for thing in bpy.data.objects:
-        if not usable.refusal(thing) and thing.data.is_editmode and thing.data.session_uid in _followed:
-            wanted = _states.get((thing.data.session_uid, carried(thing)), {}).get(thing.session_uid)
+        if not usable.refusal(thing) and thing.data.is_editmode and thing.data.session_uid in undo.followed:
+            wanted = undo.states.get((thing.data.session_uid, carried(thing)), {}).get(thing.session_uid)
             if wanted is not None and wanted != snapshot.saved(thing):
                 restore(thing, wanted)
 
@@ -91,18 +100,14 @@ def carried(thing: bpy.types.Object) -> str:
     return next((layer.name.removeprefix(LAYER) for layer in _ours(thing)), "")
 
 
-def forget() -> None:
-    _states.clear()
-    _followed.clear()
-
-
 def _follows(thing: bpy.types.Object) -> bool:
     """Whether undo needs the name: in edit mode, and ever after."""
     if usable.refusal(thing):
         return False
+    followed = UndoStates.current().followed
     if thing.data.is_editmode or carried(thing):
-        _followed.add(thing.data.session_uid)
-    return thing.data.session_uid in _followed
+        followed.add(thing.data.session_uid)
+    return thing.data.session_uid in followed
 
 
 def _saved(thing: bpy.types.Object) -> State:
@@ -116,9 +121,12 @@ def _slim(saved: snapshot.Saved) -> snapshot.Saved:
     return saved._replace(parts=tuple(part._replace(clicks=_common(part.clicks)) for part in saved.parts))
 
 
-@lru_cache(256)
-def _common(clicks: tuple[tuple[int, bool], ...]) -> tuple[tuple[int, bool], ...]:
-    return clicks
+def _common(clicks: Clicks) -> Clicks:
+    """The same clicks, as another state holds them already."""
+    known = UndoStates.current().clicks
+    if clicks not in known:
+        known.put(clicks, clicks)
+    return known.take(clicks) or clicks
 
 
 def _layers(thing: bpy.types.Object):

@@ -1,1 +1,1 @@
-"""The engine as Blender sees it: session, questions, trainings, environment."""
+"""The engine as Blender sees it: what runs, questions, trainings, environment."""

@@ -9,24 +9,24 @@ import platform
 import bpy
 
 from ..core import __version__
-from . import choice, selftest, session
-from .environment import standing
+from . import choice, managed, selftest
+from .running import Running
 
 LOG_TAIL = 12_000  # bytes
 
 
 def text() -> str:
     """The report, to be pasted."""
-    settings = bpy.context.scene.iseg
-    about = ", ".join(f"{name} {value}" for name, value in session.engine.about.items()) or "not running"
+    settings, running = bpy.context.scene.iseg, Running.current()
+    about = ", ".join(f"{name} {value}" for name, value in running.engine.about.items()) or "not running"
     lines = [
         f"iSeg {__version__}, Blender {bpy.app.version_string}, Python {platform.python_version()}",
         platform.platform(),
         f"Settings: teacher {settings.teacher}, preset {settings.preset}, device {settings.device}",
-        f"Engine: {session.engine.state.value}; {about}",
-        f"Environment: {standing.sentence()}",
-        *(line.text for line in selftest.words(session.checkup, managed=False)),
-        *(str(problem) for problem in (session.checkup.get("error"), session.engine.reason) if problem),
+        f"Engine: {running.engine.state.value}; {about}",
+        f"Environment: {managed.sentence()}",
+        *(line.text for line in selftest.words(running.checkup, managed=False)),
+        *(str(problem) for problem in (running.checkup.get("error"), running.engine.reason) if problem),
         "",
         "The end of the engine's log:",
         log_tail(choice.log_path()),

@@ -8,7 +8,7 @@ import bpy
 from .. import names
 from ..core import EngineError
 from ..tasks import local_command, split_command
-from .environment import standing
+from . import managed
 
 
 def get() -> Any:
@@ -28,7 +28,7 @@ def engine_command() -> tuple[list[str], dict[str, str]]:
         return split_command(overridden()), {}
     chosen = get()
     if chosen is None or chosen.choice == "MANAGED":
-        return standing.engine_command()
+        return managed.engine_command()
     if chosen.choice == "COMMAND" and chosen.command.strip():
         return split_command(chosen.command), {}
     if chosen.choice == "PYTHON" and chosen.python.strip():
@@ -40,7 +40,7 @@ def engine_command() -> tuple[list[str], dict[str, str]]:
     )
 
 
-def managed() -> bool:
+def is_managed() -> bool:
     """Whether the engine runs in the environment that iSeg makes."""
     preferences = get()
     return not overridden() and (preferences is None or preferences.choice == "MANAGED")

@@ -5,16 +5,22 @@ import bpy
 from ..core import messages
 from ..document import parts
 from ..mesh.snapshot import Look
+from ..session import Kept
 
-models: dict[str, list[messages.ModelReport]] = {}  # by the geometry's name; the newest first
-chosen: dict[str, messages.ModelName] = {}  # by the geometry's name: what Train was pressed for last, which may be old
-poses: dict[str, str] = {}  # names of trained geometries, by their topology
+
+class ModelLists(Kept):
+    """The models that the engine has said there are."""
+
+    def __init__(self) -> None:
+        self.reports: dict[str, list[messages.ModelReport]] = {}  # by the geometry's name; the newest first
+        self.chosen: dict[str, messages.ModelName] = {}  # likewise: what Train was pressed for last, which may be old
+        self.poses: dict[str, str] = {}  # names of trained geometries, by their topology
 
 
 def pose_trained(thing: bpy.types.Object, topology: str) -> str:
     """The name of a trained geometry that has this topology; empty where there is none."""
     saved = parts.trained_name(thing) if thing.iseg.trained_topology == topology else ""
-    return saved or poses.get(topology, "")
+    return saved or ModelLists.current().poses.get(topology, "")
 
 
 def model_for(thing: bpy.types.Object, look: Look) -> tuple[str, messages.ModelName | None]:
@@ -27,11 +33,13 @@ def model_for(thing: bpy.types.Object, look: Look) -> tuple[str, messages.ModelN
 def newest(name: str, pose: str) -> tuple[str, messages.ModelName | None]:
     """The same, of a geometry's name and that of the pose that was trained."""
     for known in (name, pose):
-        if models.get(known):
+        if ModelLists.current().reports.get(known):
             return known, report_of(known).name
     return name, None
 
 
 def report_of(name: str) -> messages.ModelReport:
     """What the engine reports on the model of a geometry that answers."""
-    return next((report for report in models[name] if report.name == chosen.get(name)), models[name][0])
+    known = ModelLists.current()
+    reports, chosen = known.reports[name], known.chosen.get(name)
+    return next((report for report in reports if report.name == chosen), reports[0])

@@ -5,7 +5,7 @@ import traceback
 from ..redraw import redraw
 from ..tasks import PUMP_INTERVAL
 from ..timers import Timers
-from . import session
+from . import running
 
 
 def keep_pumping() -> None:
@@ -15,9 +15,9 @@ def keep_pumping() -> None:
 
 def pump() -> float | None:
     try:
-        arrived = session.engine.pump()
+        arrived = running.engine().pump()
         if arrived:
             redraw(views=arrived != {"progress"})  # a large mesh takes long to draw, a bar does not
     except Exception:  # a defect of ours; a timer that raises is never called again
         traceback.print_exc()
-    return PUMP_INTERVAL if session.engine.busy else None
+    return PUMP_INTERVAL if running.engine().busy else None

@@ -16,8 +16,9 @@ from ..document import parts, properties
 from ..mesh import cache, region
 from ..mesh.geometry import Geometry
 from ..mesh.snapshot import Look
+from ..session import Kept
 from ..tasks import Ask, Conversation, Reply
-from .models import chosen, model_for, models, newest, pose_trained, poses
+from .models import ModelLists, model_for, newest, pose_trained
 
 ANSWERS_LIMIT, PREVIEWS_LIMIT = 256, 32  # of small meshes; fewer of large ones, of which an answer is megabytes
 PREVIEW = "preview"  # a purpose
@@ -62,8 +63,12 @@ def _weight(answer: Answer) -> float:
     return 1 + answer.probability.nbytes / 1e6
 
 
-answers: Recent[Query, Answer] = Recent(ANSWERS_LIMIT, _weight)
-previews: Recent[Query, Answer] = Recent(PREVIEWS_LIMIT, _weight)  # they must not push out what is shown
+class AnswerCache(Kept):
+    """The engine's answers."""
+
+    def __init__(self) -> None:
+        self.answers: Recent[Query, Answer] = Recent(ANSWERS_LIMIT, _weight)
+        self.previews: Recent[Query, Answer] = Recent(PREVIEWS_LIMIT, _weight)  # they must not push out what is shown
 
 
 def query_of(thing: bpy.types.Object, part: properties.Part, look: Look) -> Query | None:
@@ -83,7 +88,7 @@ def answer_of(thing: bpy.types.Object, part: properties.Part) -> Answer | None:
     """The answer to the clicks of a part, where it is at hand."""
     look = cache.known_look(thing)
     query = query_of(thing, part, look) if look is not None else None
-    return answers.take(query) if query is not None else None
+    return AnswerCache.current().answers.take(query) if query is not None else None
 
 
 def inside_of(thing: bpy.types.Object, part: properties.Part, answer: Answer) -> np.ndarray:
@@ -138,18 +143,20 @@ def carrying(
         probability[after[kept]] = answer.probability[kept]
     if made:
         name, model = newest(look.hash, pose)
-        answers.put(Query(name, model, granularity, made), answer._replace(probability=probability))
+        query = Query(name, model, granularity, made)
+        AnswerCache.current().answers.put(query, answer._replace(probability=probability))
 
 
 def finding_models(thing: bpy.types.Object, look: Look) -> Conversation:
     """Learn which models there are of a mesh, and of the pose that it was trained in."""
-    last = parts.trained_model(thing)
+    known, last = ModelLists.current(), parts.trained_model(thing)
     if last is not None:
-        chosen.setdefault(parts.trained_name(thing), messages.ModelName(teacher=last[0], preset=last[1], seed=last[2]))
+        name = messages.ModelName(teacher=last[0], preset=last[1], seed=last[2])
+        known.chosen.setdefault(parts.trained_name(thing), name)
     for name in (look.hash, pose_trained(thing, look.topology)):
-        if name and name not in models:
+        if name and name not in known.reports:
             reply = yield Ask(messages.StateRequest(mesh=name))
-            models[name] = list(messages.StateResult.from_fields(reply.fields).models)
+            known.reports[name] = list(messages.StateResult.from_fields(reply.fields).models)
 
 
 def answering(
@@ -169,8 +176,9 @@ def asking(query: Query, look: Look, device: str, purpose: str = "") -> Conversa
     """The answer to a query: remembered, or the engine's. An older query of the same purpose that waits in the engine
     is given up, with Superseded.
     """
-    memory = previews if purpose == PREVIEW else answers
-    known = answers.take(query) or previews.take(query)
+    cache = AnswerCache.current()
+    memory = cache.previews if purpose == PREVIEW else cache.answers
+    known = cache.answers.take(query) or cache.previews.take(query)
     if known is not None:
         memory.put(query, known)
         return known
@@ -197,7 +205,8 @@ def on_mesh(ask: Ask, look: Look) -> Conversation:
         yield from opening(look)
         return (yield ask)
     except ModelFileError:
-        models.pop(ask.request.mesh, None)  # the file has gone, or is damaged: look again the next time
+        # The file has gone, or is damaged: look again the next time.
+        ModelLists.current().reports.pop(ask.request.mesh, None)
         raise
 
 
@@ -229,9 +238,4 @@ def opening(look: Look) -> Conversation:
     result = messages.OpenMeshResult.from_fields(reply.fields)
     if result.mesh != look.hash:
         raise EngineError("The engine reads this mesh differently. Use the engine of this iSeg version.")
-    models[look.hash] = list(result.models)
-
-
-def forget() -> None:
-    for memory in (models, chosen, poses, answers, previews):
-        memory.clear()
+    ModelLists.current().reports[look.hash] = list(result.models)

@@ -5,11 +5,17 @@ import bpy
 from .. import signals
 from ..mesh import cache
 from ..mesh.snapshot import Look
+from ..session import Kept
 from ..tasks import Task
-from . import session
+from . import running
 from .pump import keep_pumping
 
-reading: dict[int, Task] = {}  # by session uid of the mesh
+
+class Readings(Kept):
+    """The meshes that are being read."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[int, Task] = {}  # by session uid of the mesh
 
 
 def look_at(thing: bpy.types.Object) -> Look | None:
@@ -17,13 +23,13 @@ def look_at(thing: bpy.types.Object) -> Look | None:
 
     Raises the error, once, where that has failed.
     """
-    uid, waited = thing.data.session_uid, False
+    reading, uid, waited = Readings.current().tasks, thing.data.session_uid, False
 
     def ended(task: Task) -> None:
         if waited:
             signals.changed()
 
-    task = reading.pop(uid, None) or session.engine.start(cache.looking(thing), ended)
+    task = reading.pop(uid, None) or running.engine().start(cache.looking(thing), ended)
     if not task.ended:
         waited = True
         reading[uid] = task
@@ -31,4 +37,4 @@ def look_at(thing: bpy.types.Object) -> Look | None:
         return None
     if task.error is not None:
         raise task.error
-    return cache.known_look(thing) if uid not in cache.stale else None
+    return cache.known_look(thing) if uid not in cache.MeshCache.current().stale else None

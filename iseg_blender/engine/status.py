@@ -7,7 +7,9 @@ import bpy
 
 from ..document import parts, properties
 from ..mesh import cache, usable
-from . import models, session
+from . import models
+from .models import ModelLists
+from .running import Running
 
 OTHER_FACES = "The mesh's faces have changed since these clicks were made: clear them, or undo the change."
 
@@ -39,7 +41,7 @@ def of(thing: bpy.types.Object | None) -> Status:
         return Status(Kind.INSTANT, "A large mesh in Edit Mode: it is looked at when you click or train")
     if look is None:
         return Status(Kind.INSTANT, "Not looked at yet: click or train")
-    if look.hash in session.trainings:
+    if look.hash in Running.current().trainings:
         return Status(Kind.TRAINING, "Training")
     name, model = models.model_for(thing, look)
     if model is not None and name == look.hash:
@@ -49,7 +51,7 @@ def of(thing: bpy.types.Object | None) -> Status:
         return Status(Kind.MOVED, "Ready, but vertices moved since the training: train again to be exact")
     if parts.trained_name(thing) and thing.iseg.trained_topology != look.topology:
         return Status(Kind.CHANGED, "The mesh has changed since its training: train it again")
-    if look.hash not in models.models:
+    if look.hash not in ModelLists.current().reports:
         return Status(Kind.INSTANT, "Not trained in this session: a click finds what was trained before")
     return Status(Kind.INSTANT, "Not trained: its geometry answers")
 
@@ -66,7 +68,7 @@ def clicks_problem(thing: bpy.types.Object, part: properties.Part | None) -> str
     """Why there is no region, and what to do; empty where the clicks can be used."""
     if part is None or not len(part.clicks):
         return "There are no clicks: add one with the click tool."
-    look = cache.known_look(thing) if thing.data.session_uid not in cache.stale else None
+    look = cache.known_look(thing) if thing.data.session_uid not in cache.MeshCache.current().stale else None
     if look is not None and thing.iseg.topology != look.topology:
         return OTHER_FACES
     if look is not None and not any(positive for _, positive in parts.clicks_of(part, len(look.vertices)).made):

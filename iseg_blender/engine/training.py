@@ -10,7 +10,8 @@ from ..mesh import cache, usable
 from ..mesh.snapshot import Look
 from ..tasks import Ask, Conversation, Task
 from . import models, queries
-from .session import engine, problems, trainings
+from .models import ModelLists
+from .running import Running
 
 
 def train(
@@ -22,33 +23,34 @@ def train(
     """Begin the training of an object's mesh; one that is under way already goes on. `then`: when it has ended."""
     look, uid = cache.look_at(thing, fresh), thing.session_uid
     name = look.hash
-    if name in trainings:
-        return trainings[name]
-    problems.pop(name, None)
+    running = Running.current()
+    if name in running.trainings:
+        return running.trainings[name]
+    running.problems.pop(name, None)
 
     def ended(task: Task) -> None:
-        trainings.pop(name, None)
+        running.trainings.pop(name, None)
         if isinstance(task.error, Cancelled):
             pass  # who cancels knows it
         elif task.error is not None:
-            problems[name] = str(task.error)
+            running.problems[name] = str(task.error)
         else:
             if task.result.unsaved:
-                problems[name] = task.result.unsaved
+                running.problems[name] = task.result.unsaved
             record(uid, look)
         then()
 
-    task = engine.start(learning(look, settings.teacher, settings.preset, settings.device), ended)
+    task = running.engine.start(learning(look, settings.teacher, settings.preset, settings.device), ended)
     task.title = usable.name_of(thing)
     if not task.ended:
-        trainings[name] = task
+        running.trainings[name] = task
     return task
 
 
 def training_of(thing: bpy.types.Object | None) -> Task | None:
     """The training of an object's mesh that is under way."""
     look = cache.known_look(thing) if thing is not None and thing.type == "MESH" else None
-    return trainings.get(look.hash) if look is not None else None
+    return Running.current().trainings.get(look.hash) if look is not None else None
 
 
 def learning(look: Look, teacher: str, preset: str, device: str) -> Conversation:
@@ -56,10 +58,10 @@ def learning(look: Look, teacher: str, preset: str, device: str) -> Conversation
     yield from queries.opening(look)
     reply = yield Ask(messages.TrainRequest(mesh=look.hash, teacher=teacher, preset=preset, device=device))
     result = messages.TrainResult.from_fields(reply.fields)
-    made = result.model
-    others = [model for model in models.models[look.hash] if model.name != made.name]
-    models.models[look.hash], models.chosen[look.hash] = [made, *others], made.name
-    models.poses[look.topology] = look.hash
+    made, known = result.model, ModelLists.current()
+    others = [report for report in known.reports[look.hash] if report.name != made.name]
+    known.reports[look.hash], known.chosen[look.hash] = [made, *others], made.name
+    known.poses[look.topology] = look.hash
     return result
 
 

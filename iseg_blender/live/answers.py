@@ -7,19 +7,27 @@ import bpy
 
 from ..core import EngineState, IsegError, Superseded
 from ..document import parts
-from ..engine import models as engine_models
-from ..engine import queries, session, training
+from ..engine import queries, training
+from ..engine.models import ModelLists
 from ..engine.pump import keep_pumping
+from ..engine.queries import AnswerCache
 from ..engine.reading import look_at
+from ..engine.running import Running
 from ..mesh import cache, usable
 from ..redraw import redraw
+from ..session import Kept
 from ..tasks import Task
 from ..timers import Timers
 from .groups import empty_live, write_live
 
-asking: dict[queries.Query | str, Task] = {}  # by the query; without clicks, by the geometry's name
-failed: set[queries.Query | str] = set()  # not asked again by themselves
-noticed: set[int] = set()  # session uids of meshes that the sidebar has shown before anybody had read them
+
+class LiveAnswers(Kept):
+    """What is being asked by itself."""
+
+    def __init__(self) -> None:
+        self.asking: dict[queries.Query | str, Task] = {}  # by the query; without clicks, by the geometry's name
+        self.failed: set[queries.Query | str] = set()  # not asked again by themselves
+        self.noticed: set[int] = set()  # session uids of meshes that the sidebar has shown before anybody had read them
 
 
 def changed() -> None:
@@ -30,7 +38,7 @@ def changed() -> None:
 
 def retry() -> None:
     """The user has done something: what failed may work now."""
-    failed.clear()
+    LiveAnswers.current().failed.clear()
     changed()
 
 
@@ -38,6 +46,7 @@ def notice(thing: bpy.types.Object | None) -> None:
     """The sidebar shows how an object stands. Where nobody has looked at its mesh yet, that is begun."""
     if thing is None or usable.refusal(thing) or cache.known_look(thing) is not None:
         return
+    noticed = LiveAnswers.current().noticed
     if thing.data.session_uid not in noticed:
         noticed.add(thing.data.session_uid)
         Timers.current().begin(refresh)
@@ -61,14 +70,15 @@ def _refresh_one(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
     """Ask for what the active part's clicks mean now, or which models there are, where it is not known. Never waits."""
     if usable.refusal(thing):
         return
+    live, running, reports = LiveAnswers.current(), Running.current(), ModelLists.current().reports
     part, trained = parts.part_of(thing), bool(parts.trained_name(thing))
     known, unread = cache.known_look(thing), f"mesh {thing.data.session_uid}"
-    running = session.engine.state is EngineState.READY
+    ready = running.engine.state is EngineState.READY
     if part is None or not any(click.positive for click in part.clicks):
         empty_live(scene, thing, part)
     if not trained and (part is None or not len(part.clicks)):
-        models = engine_models.models.get(known.hash) if known is not None else None
-        if models is None and (thing.data.session_uid not in noticed or (known is not None and not running)):
+        models = reports.get(known.hash) if known is not None else None
+        if models is None and (thing.data.session_uid not in live.noticed or (known is not None and not ready)):
             return
         if models == []:
             return
@@ -76,32 +86,32 @@ def _refresh_one(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
         return redraw()  # what is shown is out of date
     try:
         look = look_at(thing)
-        session.problems.pop(unread, None)
+        running.problems.pop(unread, None)
     except IsegError as error:
-        session.problems[unread] = str(error)
+        running.problems[unread] = str(error)
         return redraw()
     if look is not known:
         redraw()  # the object's state may be another
     if look is None:
         return  # once it has been read, this is called again
     query = queries.query_of(thing, part, look) if part is not None else None
-    if query is None and not trained and not running and look.hash not in engine_models.models:
+    if query is None and not trained and not ready and look.hash not in reports:
         return  # no engine is started for a mesh that nobody has clicked
-    if look.hash in engine_models.models and (query is None or query in queries.answers):
+    if look.hash in reports and (query is None or query in AnswerCache.current().answers):
         return _settle(scene, thing)
     asked = query or look.hash
-    if asked in asking or asked in failed:
+    if asked in live.asking or asked in live.failed:
         return
 
     def ended(task: Task) -> None:
-        asking.pop(asked, None)
+        live.asking.pop(asked, None)
         if isinstance(task.error, Superseded):
             return changed()  # it may be wanted again
         if task.error is not None:
-            failed.add(asked)
-            session.problems[look.hash] = str(task.error)
+            live.failed.add(asked)
+            running.problems[look.hash] = str(task.error)
         else:
-            session.problems.pop(look.hash, None)
+            running.problems.pop(look.hash, None)
             for scene, thing in actives():
                 if thing.session_uid == uid:
                     _settle(scene, thing)
@@ -111,9 +121,9 @@ def _refresh_one(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
     conversation = queries.finding_models(thing, look)
     if part is not None and query is not None:
         conversation = queries.answering(thing, part, look, scene.iseg.device, f"shown {uid}")
-    task = session.engine.start(conversation, ended)
+    task = running.engine.start(conversation, ended)
     if not task.ended:
-        asking[asked] = task
+        live.asking[asked] = task
         keep_pumping()
 
 
@@ -122,7 +132,7 @@ def _settle(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
     look = cache.known_look(thing)
     if look is None or usable.refusal(thing):
         return
-    if engine_models.models.get(look.hash) and parts.trained_name(thing) != look.hash:
+    if ModelLists.current().reports.get(look.hash) and parts.trained_name(thing) != look.hash:
         training.record(thing.session_uid, look)  # a training is no step of undo, and undo has forgotten it
     part = parts.part_of(thing)
     if part is not None and scene.iseg.live:

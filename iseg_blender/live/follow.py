@@ -5,7 +5,8 @@ import numpy as np
 
 from ..document import parts
 from ..document import properties as document_properties
-from ..engine import pump, queries, session
+from ..engine import pump, queries
+from ..engine.running import engine
 from ..mesh import arrays, cache, usable
 from ..mesh.geometry import topology
 from ..tasks import Task
@@ -33,10 +34,11 @@ def changed(
     conversation = cache.keeping(uid, geometry)
     if part is not None and answer is not None:
         conversation = queries.carrying(thing, part, geometry, name, answer, after)
-    cache.stale.discard(uid)
-    task = session.engine.start(conversation)
+    meshes = cache.MeshCache.current()
+    meshes.stale.discard(uid)
+    task = engine().start(conversation)
     if not task.ended:
-        cache.looks.pop(uid, None)  # until then nobody is to take it for what it was
+        meshes.looks.pop(uid, None)  # until then nobody is to take it for what it was
         pump.keep_pumping()
     settle(task)
 
@@ -44,7 +46,7 @@ def changed(
 def settle(task: Task) -> None:
     """A script goes on when everything is done."""
     if bpy.app.background:
-        session.engine.wait(task)
+        engine().wait(task)
 
 
 def follow(thing: bpy.types.Object, after: np.ndarray) -> None:

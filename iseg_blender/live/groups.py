@@ -4,18 +4,27 @@ import bpy
 import numpy as np
 
 from ..document import parts, properties
-from ..engine import queries, session
+from ..engine import queries
+from ..engine.queries import AnswerCache
+from ..engine.running import Running
 from ..mesh import arrays, vertex_groups
 from ..mesh.snapshot import Look
 from ..redraw import redraw
+from ..session import Kept
 
-written: dict[tuple[int, str], tuple] = {}  # by the object's session uid and the group's name: what it was written from
+
+class LiveGroups(Kept):
+    """The vertex groups that were written by themselves."""
+
+    def __init__(self) -> None:
+        self.written: dict[tuple[int, str], tuple] = {}  # what from, by the object's session uid and the group's name
 
 
 def write_live(thing: bpy.types.Object, part: properties.Part, look: Look) -> None:
     """Write the vertex group of the active part again, where it is another one now."""
+    answers, written = AnswerCache.current().answers, LiveGroups.current().written
     query, name = queries.query_of(thing, part, look), parts.title(part)
-    if query is None or query not in queries.answers:
+    if query is None or query not in answers:
         return
     key, wanted = (thing.session_uid, name), (query, part.connected and (part.automatic, part.threshold))
     if written.get(key) == wanted:  # writing it changes the mesh, and what changes a mesh leads here
@@ -23,16 +32,18 @@ def write_live(thing: bpy.types.Object, part: properties.Part, look: Look) -> No
     why = vertex_groups.group_refusal(thing, name)
     if not why and name in thing.vertex_groups and part.group != name and key not in written:
         why = f"There was a vertex group {name} before: press To Vertex Group to replace it, or rename the part."
+    problems = Running.current().problems
     if why:
-        session.problems[look.hash] = why
+        problems[look.hash] = why
         return redraw()
-    session.problems.pop(look.hash, None)
+    problems.pop(look.hash, None)
     written[key] = wanted
-    part.group = vertex_groups.write_group(thing, name, queries.weights_of(thing, part, queries.answers[query]))
+    part.group = vertex_groups.write_group(thing, name, queries.weights_of(thing, part, answers[query]))
 
 
 def empty_live(scene: bpy.types.Scene, thing: bpy.types.Object, part: properties.Part | None) -> None:
     """The group of a part that includes nothing any more, or whose clicks were taken back with the part itself."""
+    written = LiveGroups.current().written
     for key in list(written) if scene.iseg.live else ():
         uid, name = key
         if uid == thing.session_uid and (part is None or name == parts.title(part)) and written[key]:
@@ -43,4 +54,4 @@ def empty_live(scene: bpy.types.Scene, thing: bpy.types.Object, part: properties
 
 def leave(thing: bpy.types.Object, name: str) -> None:
     """The part of this name is removed, and its vertex group is to stay as it is."""
-    written.pop((thing.session_uid, name), None)
+    LiveGroups.current().written.pop((thing.session_uid, name), None)

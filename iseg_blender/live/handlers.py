@@ -4,11 +4,12 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..document import parts, undo
-from ..engine.reading import reading
-from ..mesh import cache, usable
+from ..mesh import usable
+from ..mesh.cache import MeshCache
+from ..session import Kept
 from ..timers import Timers
-from .answers import actives, asking, changed, failed, noticed, refresh
-from .groups import written
+from .answers import actives, changed, refresh
+from .groups import LiveGroups
 
 CALM = 0.25  # seconds without a change before the mesh is read again
 
@@ -16,14 +17,14 @@ CALM = 0.25  # seconds without a change before the mesh is read again
 @persistent
 def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Blender says what has changed."""
-    geometry = False
+    geometry, meshes = False, MeshCache.current()
     for update in depsgraph.updates:
         if update.is_updated_geometry:
             thing = update.id.original
             mesh = thing.data if isinstance(thing, bpy.types.Object) else thing
             if isinstance(mesh, bpy.types.Mesh):
-                cache.stale.add(mesh.session_uid)
-                cache.versions[mesh.session_uid] += 1
+                meshes.stale.add(mesh.session_uid)
+                meshes.versions[mesh.session_uid] += 1
                 geometry = True
     for _, thing in actives():
         if not usable.refusal(thing) and thing.data.is_editmode:
@@ -37,8 +38,9 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 @persistent
 def on_everything(*_: object) -> None:
     """After undo, redo and load every mesh may be another."""
-    cache.stale.update(cache.looks)
-    written.clear()
+    meshes = MeshCache.current()
+    meshes.stale.update(meshes.looks)
+    LiveGroups.current().written.clear()
     undo.recall()
     changed()
 
@@ -60,16 +62,16 @@ if hasattr(bpy.app.handlers, "blend_import_post"):  # from Blender 4.3 on
     HANDLERS += ((bpy.app.handlers.blend_import_post, on_arrival),)
 
 
-def start() -> None:
-    if hasattr(bpy.data, "objects"):  # not while Blender itself starts
-        parts.mend()
-    for handlers, handler in HANDLERS:
-        handlers.append(handler)
+class Handlers(Kept):
+    """What Blender was asked to tell."""
 
+    def start(self) -> None:
+        if hasattr(bpy.data, "objects"):  # not while Blender itself starts
+            parts.mend()
+        for handlers, handler in HANDLERS:
+            handlers.append(handler)
 
-def stop() -> None:
-    for handlers, handler in HANDLERS:
-        if handler in handlers:
-            handlers.remove(handler)
-    for memory in (reading, asking, failed, noticed, written):
-        memory.clear()
+    def close(self) -> None:
+        for handlers, handler in HANDLERS:
+            if handler in handlers:
+                handlers.remove(handler)

@@ -6,7 +6,7 @@ import bpy
 
 from ..core import Cancelled, IsegError
 from ..document import parts, properties, snapshot, undo
-from ..engine import choice, pump, queries, reading, session, status
+from ..engine import choice, pump, queries, reading, running, status
 from ..live import answers
 from ..mesh import cache, usable
 from ..tasks import Refusal, Task
@@ -94,11 +94,11 @@ class WaitingOperator(MeshOperator):
         return outcome or {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        session.engine.pump()
+        running.engine().pump()
         if event.type == "ESC" and event.value == "PRESS":
             if self._task is not None:
-                session.engine.cancel(self._task)
-                session.engine.pump()
+                running.engine().cancel(self._task)
+                running.engine().pump()
             outcome = {"CANCELLED"}
         else:
             outcome = self._proceed(context)
@@ -123,7 +123,7 @@ class WaitingOperator(MeshOperator):
                 return None
             if self._task is not None and self._task.error is not None:
                 raise self._task.error
-            if context.object.data.session_uid in cache.stale:  # changed meanwhile: once more
+            if context.object.data.session_uid in cache.MeshCache.current().stale:  # changed meanwhile: once more
                 self._begun = False
                 return None
         except Cancelled:
@@ -142,7 +142,7 @@ class WaitingOperator(MeshOperator):
 
     def wait(self, task: Task) -> Any:
         """The result of a task. Raises its error."""
-        session.engine.wait(task, None if bpy.app.background else PATIENCE)
+        running.engine().wait(task, None if bpy.app.background else PATIENCE)
         if task.error is not None:
             raise task.error
         return task.result
@@ -164,7 +164,7 @@ class AnswerOperator(WaitingOperator):
         why = status.clicks_problem(thing, part)
         if why:
             raise Refusal(why)
-        task = session.engine.start(queries.answering(thing, part, look, context.scene.iseg.device))
+        task = running.engine().start(queries.answering(thing, part, look, context.scene.iseg.device))
         pump.keep_pumping()
         return task
 
@@ -173,7 +173,7 @@ class AnswerOperator(WaitingOperator):
         thing = context.object
         look, part = cache.known_look(thing), parts.part_of(thing)
         if look is not None:
-            session.problems.pop(look.hash, None)  # that is over
+            running.Running.current().problems.pop(look.hash, None)  # that is over
         dropped = parts.clicks_of(part, len(answer.probability)).dropped
         if dropped:
             self.report({"WARNING"}, f"{dropped} of the clicks were left out: they name vertices that are not there.")

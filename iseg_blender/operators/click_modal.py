@@ -7,6 +7,7 @@ from ..core import IsegError
 from ..document import snapshot, undo
 from ..live import answers
 from ..mesh import cache
+from ..session import Kept
 from ..viewport import preview
 from ..viewport.aiming import aimed, surface_known
 from . import pointer
@@ -31,7 +32,15 @@ NAVIGATION = {
 }
 NAVIGATING = ("WHEEL", "NDOF_", "TIMER")  # how the names of more such events begin; a view turns smoothly by a timer
 
-_told: tuple[str, int] | None = None  # while somebody clicks: the workspace and the address of the area that say so
+
+class ClickMode(Kept):
+    """While somebody clicks: what says so."""
+
+    def __init__(self) -> None:
+        self.told: tuple[str, int] | None = None  # the workspace, and the address of the area
+
+    def close(self) -> None:
+        stop()
 
 
 class ISEG_OT_click(pointer.PointerOperator):
@@ -50,7 +59,7 @@ class ISEG_OT_click(pointer.PointerOperator):
         self._workspace = context.workspace.name
         self._stroke: Stroke | None = None
         self._topology = ""
-        preview.reset()
+        preview.Hover.current().reset()
         answers.retry()
         try:
             self._read = surface_known(context.object)
@@ -148,19 +157,18 @@ class ISEG_OT_click(pointer.PointerOperator):
         elif not forward and len(self._done) > 1:
             self._undone.append(self._done.pop())
         undo.restore(thing, self._done[-1])
-        preview.preview = None
+        preview.Hover.current().preview = None
         answers.retry()
 
     # what is seen
 
     def _tell(self, context):
-        global _told
         first, second = ("include", "exclude") if preview.includes(ctrl=False) else ("exclude", "include")
         text = KEYS.format(first=first, second=second) if self._read else "iSeg reads the mesh"
         context.workspace.status_text_set(text)
         context.area.header_text_set(text)
         context.window.cursor_modal_set("CROSSHAIR")
-        _told = self._workspace, self._area
+        ClickMode.current().told = self._workspace, self._area
 
     def _end(self, context, outcome):
         stop()
@@ -181,12 +189,12 @@ def stop() -> None:
     """Take away what tells of clicking, wherever the user is now; the area may be gone. Disabling the extension ends
     the operator without a word to it.
     """
-    global _told
-    if _told is None:
+    mode, hover = ClickMode.current(), preview.Hover.current()
+    if mode.told is None:
         return
-    (workspace, address), _told = _told, None
-    preview.preview = preview.asked = None
-    preview.reset()
+    (workspace, address), mode.told = mode.told, None
+    hover.forget()
+    hover.reset()
     if workspace in bpy.data.workspaces:
         with bpy.context.temp_override(workspace=bpy.data.workspaces[workspace]):
             bpy.context.workspace.status_text_set(None)

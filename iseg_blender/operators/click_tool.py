@@ -114,7 +114,7 @@ class ISEG_OT_click_swap(ToolOperator):
 
     def execute(self, context):
         preview.swap()
-        preview.preview = None
+        preview.Hover.current().preview = None
         redraw.redraw()
         return {"FINISHED"}
 

@@ -6,7 +6,7 @@ import numpy as np
 from .. import names
 from ..document import parts, properties
 from ..document.editing_clicks import add_click, check_topology
-from ..engine import choice, pump, queries, session
+from ..engine import choice, pump, queries, running
 from ..mesh import arrays, cache, usable, vertex_groups
 from ..tasks import Refusal, Task
 from .base import WaitingOperator
@@ -34,7 +34,7 @@ class SeedOperator(WaitingOperator):
         if part is not None:
             wish = queries.Wish(part.granularity, None if part.automatic else part.threshold)
         conversation = queries.proposing(thing, look, self.chosen(thing), wish, context.scene.iseg.device)
-        task = session.engine.start(conversation)
+        task = running.engine().start(conversation)
         pump.keep_pumping()
         return task
 

@@ -6,7 +6,9 @@ from bpy.props import StringProperty
 from .. import names, redraw
 from ..core import Cancelled, messages, weights_files
 from ..document import parts as document_parts
-from ..engine import bug_report, choice, models, pump, queries, session
+from ..engine import bug_report, choice, models, pump, queries, running
+from ..engine.queries import AnswerCache
+from ..engine.running import Running, engine
 from ..live import answers
 from ..mesh import usable
 from ..tasks import Ask, Conversation, Task
@@ -44,10 +46,10 @@ class ISEG_OT_fetch_weights(Fetching, ReasonedOperator):
 
         def ended() -> None:
             redraw.redraw()
-            if name not in session.problems and not bpy.app.background:  # the report says now that they are here
-                check()
+            if name not in Running.current().problems and not bpy.app.background:
+                check()  # the report says now that they are here
 
-        return finish(self, session.fetch(name, ended))
+        return finish(self, running.fetch(name, ended))
 
 
 class ISEG_OT_cancel_fetch(Fetching, ReasonedOperator):
@@ -59,14 +61,14 @@ class ISEG_OT_cancel_fetch(Fetching, ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return "" if session.fetches else "No weights are being fetched."
+        return "" if Running.current().fetches else "No weights are being fetched."
 
     def execute(self, context):
-        if self.teacher(context) not in session.fetches:
+        if self.teacher(context) not in Running.current().fetches:
             self.report({"ERROR"}, f"The weights of {self.teacher(context)} are not being fetched.")
             return {"CANCELLED"}
-        session.engine.cancel(session.fetches[self.teacher(context)])
-        session.engine.pump()
+        engine().cancel(Running.current().fetches[self.teacher(context)])
+        engine().pump()
         redraw.redraw()
         return {"FINISHED"}
 
@@ -77,13 +79,13 @@ class EmptyingOperator(ReasonedOperator):
     bl_options = {"REGISTER"}
 
     def conversation(self) -> Conversation:
-        """With the engine; what it did goes to session.freed."""
+        """With the engine; what it did goes to Running.freed."""
         raise NotImplementedError
 
     def execute(self, context):
-        outcome = finish(self, session.engine.start(self.conversation(), lambda task: answers.changed()))
+        outcome = finish(self, engine().start(self.conversation(), lambda task: answers.changed()))
         if bpy.app.background and outcome == {"FINISHED"}:
-            self.report({"INFO"}, session.freed)  # in a window the preferences say so, once it is done
+            self.report({"INFO"}, Running.current().freed)  # in a window the preferences say so, once it is done
         return outcome
 
 
@@ -95,14 +97,15 @@ class ISEG_OT_free_memory(EmptyingOperator):
 
     @classmethod
     def refusal(cls, context):
-        return "" if session.engine.about else "The engine is not running: it holds no memory."
+        return "" if engine().about else "The engine is not running: it holds no memory."
 
     def conversation(self):
         parts = [(thing, document_parts.part_of(thing)) for _, thing in answers.actives() if not usable.refusal(thing)]
         shown = [id(queries.answer_of(thing, part)) for thing, part in parts if part is not None]
-        queries.answers.drop(lambda query: id(queries.answers[query]) not in shown)
-        queries.previews.clear()
-        return session.freeing()
+        known = AnswerCache.current()
+        known.answers.drop(lambda query: id(known.answers[query]) not in shown)
+        known.previews.clear()
+        return running.freeing()
 
 
 class ISEG_OT_clear_cache(EmptyingOperator):
@@ -113,7 +116,7 @@ class ISEG_OT_clear_cache(EmptyingOperator):
 
     @classmethod
     def refusal(cls, context):
-        busy = "A mesh is being trained: wait for it, or cancel it." if session.trainings else ""
+        busy = "A mesh is being trained: wait for it, or cancel it." if Running.current().trainings else ""
         return choice.chosen() or busy
 
     def invoke(self, context, event):
@@ -124,14 +127,15 @@ class ISEG_OT_clear_cache(EmptyingOperator):
 
 
 def clearing() -> Conversation:
-    """Have the engine clear its cache; what that did goes to session.freed."""
+    """Have the engine clear its cache; what that did goes to Running.freed."""
     reply = yield Ask(messages.CacheRequest(clear=True))
     held = messages.CacheResult.from_fields(reply.fields)
-    for name in models.models:
-        models.models[name] = []
-    queries.answers.clear()
+    reports = models.ModelLists.current().reports
+    for name in reports:
+        reports[name] = []
+    AnswerCache.current().answers.clear()
     count, kept = held.models, held.checkpoints
-    session.freed = f"Deleted {count} trained model{'s' * (count != 1)}, {held.bytes / 1e6:,.1f} MB." + (
+    Running.current().freed = f"Deleted {count} trained model{'s' * (count != 1)}, {held.bytes / 1e6:,.1f} MB." + (
         f" {kept} interrupted training{'s' * (kept != 1)} will begin anew." if kept else ""
     )
 
@@ -162,24 +166,24 @@ class ISEG_OT_check_engine(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return choice.chosen() or ("It is under way: its report comes here." if session.testing else "")
+        return choice.chosen() or ("It is under way: its report comes here." if Running.current().testing else "")
 
     def execute(self, context):
         return finish(self, check())
 
 
 def check() -> Task:
-    """Begin to have the engine report on itself; what it says goes to session.checkup."""
+    """Begin to have the engine report on itself; what it says goes to Running.checkup."""
 
     def ended(task: Task) -> None:
-        session.testing = None
+        Running.current().testing = None
         if task.error is not None:
-            session.checkup["error"] = str(task.error)
+            Running.current().checkup["error"] = str(task.error)
         redraw.redraw()
 
-    session.checkup.clear()
-    task = session.engine.start(session.checking(), ended)
-    session.testing = None if task.ended else task
+    Running.current().checkup.clear()
+    task = engine().start(running.checking(), ended)
+    Running.current().testing = None if task.ended else task
     pump.keep_pumping()
     return task
 
@@ -188,7 +192,7 @@ def finish(operator: bpy.types.Operator, task: Task) -> set[str]:
     """The end of an operator that has begun a task: in background mode once the task has ended."""
     pump.keep_pumping()
     if bpy.app.background:
-        session.engine.wait(task)
+        engine().wait(task)
     if task.error is not None and not isinstance(task.error, Cancelled):
         operator.report({"ERROR"}, str(task.error))
         return {"CANCELLED"}

@@ -4,10 +4,10 @@ import bpy
 
 from .. import names
 from ..core import Cancelled, IsegError
-from ..engine import session
-from ..engine.environment import manager, standing
+from ..engine import installing, managed
 from ..engine.environment.folder import State
 from ..engine.environment.job import Job
+from ..engine.running import Running
 from .base import ReasonedOperator
 
 OFFLINE = "Blender is offline: allow online access in Edit > Preferences > System > Network."
@@ -29,19 +29,19 @@ class Work(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        if standing.working():
+        if managed.working():
             return "It is being made or removed already: wait for that, or cancel it."
-        if standing.folder() is None:
+        if managed.folder() is None:
             return "This Blender has no folder for the files of iSeg: install the extension from its zip."
-        return cls.unfit(standing.look()[1])
+        return cls.unfit(managed.look()[1])
 
     def execute(self, context):
         try:
             self.begin()
             if not bpy.app.background:
                 return {"FINISHED"}
-            manager.wait()
-            job = standing.Managed.current().job
+            installing.wait()
+            job = managed.Managed.current().job
             if job is not None and job.error is not None:
                 raise job.error
         except IsegError as error:
@@ -65,7 +65,7 @@ class ISEG_OT_environment_install(Work):
             return "Another Blender is making or removing it: wait for that."
         return "" if bpy.app.online_access else OFFLINE
 
-    begin = staticmethod(manager.install)
+    begin = staticmethod(installing.install)
 
 
 class ISEG_OT_environment_repair(Work):
@@ -80,7 +80,7 @@ class ISEG_OT_environment_repair(Work):
             return "There is nothing to repair yet: press Install."
         return ISEG_OT_environment_install.unfit(State.INCOMPLETE if state is not State.MAKING else state)
 
-    begin = staticmethod(manager.install)
+    begin = staticmethod(installing.install)
 
 
 class ISEG_OT_environment_remove(Work):
@@ -91,14 +91,14 @@ class ISEG_OT_environment_remove(Work):
 
     @classmethod
     def unfit(cls, state):
-        place = standing.folder()
+        place = managed.folder()
         if place is None or place.is_empty():
             return "There is nothing to remove."
-        if session.trainings:
+        if Running.current().trainings:
             return "A mesh is being trained: wait for it, or cancel it."
         return "Another Blender is making or removing it: wait for that." if state is State.MAKING else ""
 
-    begin = staticmethod(manager.remove)
+    begin = staticmethod(installing.remove)
 
 
 class ISEG_OT_environment_cancel(ReasonedOperator):
@@ -110,10 +110,10 @@ class ISEG_OT_environment_cancel(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return "" if standing.working() else "Nothing is being made or removed."
+        return "" if managed.working() else "Nothing is being made or removed."
 
     def execute(self, context):
-        job = standing.Managed.current().job
+        job = managed.Managed.current().job
         assert job is not None  # else poll has refused
         job.cancel()
         return {"FINISHED"}

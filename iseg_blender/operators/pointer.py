@@ -70,7 +70,7 @@ class Stroke:
             add_click(context.object, vertex, self._positive, fresh=False)
         except Refusal as refusal:
             self._operator.report({"WARNING"}, str(refusal))
-        preview.preview = None
+        preview.Hover.current().preview = None
         answers.retry()
 
 
@@ -82,6 +82,6 @@ def remove(context: bpy.types.Context, mouse: Place) -> bool:
         return False
     part.clicks.remove(index)
     part.click_index = parts.chosen(part.click_index, len(part.clicks))
-    preview.preview = None
+    preview.Hover.current().preview = None
     answers.retry()
     return True

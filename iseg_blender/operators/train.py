@@ -4,7 +4,8 @@ import bpy
 from bpy.props import StringProperty
 
 from .. import names, redraw
-from ..engine import choice, pump, selftest, session, training
+from ..engine import choice, pump, selftest, training
+from ..engine.running import Running, engine
 from ..live import answers
 from ..mesh import usable
 from .base import ReasonedOperator, WaitingOperator
@@ -21,7 +22,8 @@ class ISEG_OT_train(WaitingOperator):
     @classmethod
     def refusal(cls, context):
         why = usable.face_refusal(context.object) or choice.chosen()
-        why = why or selftest.teacher_problem(session.checkup, context.scene.iseg.teacher, choice.managed())
+        report, teacher = Running.current().checkup, context.scene.iseg.teacher
+        why = why or selftest.teacher_problem(report, teacher, choice.is_managed())
         if not why and training.training_of(context.object) is not None:
             return "This mesh is being trained already: wait for it, or cancel it."
         return why
@@ -37,7 +39,7 @@ class ISEG_OT_train(WaitingOperator):
             if task.error is not None:
                 raise task.error
             return
-        session.engine.wait(task)
+        engine().wait(task)
         if task.error is not None:
             raise task.error
         if task.result.unsaved:
@@ -59,15 +61,15 @@ class ISEG_OT_cancel(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return "" if session.trainings else "No mesh is being trained."
+        return "" if Running.current().trainings else "No mesh is being trained."
 
     def execute(self, context):
-        task = session.trainings.get(self.name) if self.name else training.training_of(context.object)
+        task = Running.current().trainings.get(self.name) if self.name else training.training_of(context.object)
         if task is None:
             self.report({"ERROR"}, "This mesh is not being trained.")
             return {"CANCELLED"}
-        session.engine.cancel(task)
-        session.engine.pump()
+        engine().cancel(task)
+        engine().pump()
         redraw.redraw()
         self.report({"INFO"}, "Cancelled: what was there before is unchanged, and Train goes on from here.")
         return {"FINISHED"}

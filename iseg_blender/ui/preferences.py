@@ -8,9 +8,9 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from .. import names
 from ..core import TEACHERS, weights_files
 from ..document import choices
-from ..engine import choice, selftest, session
-from ..engine.environment import standing
+from ..engine import choice, managed, selftest
 from ..engine.environment.folder import State
+from ..engine.running import Running, problem_of
 from .widgets import draw_progress, wrapped
 
 CHOICES = (  # the numbers are what is saved
@@ -21,7 +21,7 @@ CHOICES = (  # the numbers are what is saved
 
 
 def _wish_changed(self: "Preferences", context: bpy.types.Context) -> None:
-    standing.look_again()
+    managed.look_again()
 
 
 class Preferences(bpy.types.AddonPreferences):
@@ -77,13 +77,14 @@ def draw(preferences: Any, layout: Any) -> None:
     row = layout.row()
     row.operator(names.FREE_MEMORY, icon="TRASH")
     row.operator(names.CLEAR_CACHE, icon="TRASH")
-    about, report = session.engine.about, session.checkup
+    running = Running.current()
+    about, report = running.engine.about, running.checkup
     if about and not report:
         layout.label(text=f"Engine {about.get('version')} on Python {about.get('python')}, {about.get('platform')}")
-    if session.freed:
-        wrapped(layout, context, session.freed, "INFO")
-    made_here = choice.managed()  # then it says so itself how it stands
-    problem = report.get("error") or session.problem_of(None) or ("" if made_here else choice.chosen())
+    if running.freed:
+        wrapped(layout, context, running.freed, "INFO")
+    made_here = choice.is_managed()  # then it says so itself how it stands
+    problem = report.get("error") or problem_of(None) or ("" if made_here else choice.chosen())
     if problem:
         wrapped(layout, context, str(problem), "ERROR")
     for line in selftest.words(report, made_here):
@@ -93,15 +94,15 @@ def draw(preferences: Any, layout: Any) -> None:
 
 def draw_environment(layout: Any, context: bpy.types.Context, preferences: Any) -> None:
     """How the managed environment stands, and what can be done to it."""
-    box, managed = layout.box(), standing.Managed.current()
-    if standing.working() and managed.job is not None:
-        draw_progress(box, managed.job, names.ENVIRONMENT_CANCEL)
+    box, work = layout.box(), managed.Managed.current()
+    if managed.working() and work.job is not None:
+        draw_progress(box, work.job, names.ENVIRONMENT_CANCEL)
     else:
-        wrapped(box, context, f"Environment: {standing.sentence()}", ICONS[standing.look()[1]])
-    if managed.problem:
-        wrapped(box, context, f"The last attempt failed. {managed.problem}", "ERROR")
+        wrapped(box, context, f"Environment: {managed.sentence()}", ICONS[managed.look()[1]])
+    if work.problem:
+        wrapped(box, context, f"The last attempt failed. {work.problem}", "ERROR")
     row = box.row()
-    row.enabled = not standing.working()
+    row.enabled = not managed.working()
     row.prop(preferences, "sam")
     row = box.row()
     row.operator(names.ENVIRONMENT_INSTALL, icon="IMPORT")
@@ -116,11 +117,11 @@ def draw_weights(layout: Any, context: bpy.types.Context, report: dict) -> None:
     for name, weights in weights_files().items():
         row = box.row()
         row.label(text=f"{TEACHERS[name].label}, {weights.size}, licence {weights.licence}")
-        if name in session.fetches:
-            draw_progress(row, session.fetches[name], names.CANCEL_FETCH, name=name)
+        if name in Running.current().fetches:
+            draw_progress(row, Running.current().fetches[name], names.CANCEL_FETCH, name=name)
         elif selftest.has_weights(report, name):
             row.label(text="On this machine", icon="CHECKMARK")
         else:
             row.operator(names.FETCH_WEIGHTS, text="Fetch", icon="IMPORT").name = name
-        if name in session.problems:
-            wrapped(box, context, session.problems[name], "ERROR")
+        if name in Running.current().problems:
+            wrapped(box, context, Running.current().problems[name], "ERROR")

@@ -8,7 +8,8 @@ from .. import names
 from ..core import weights_files
 from ..document import parts
 from ..document import properties as document_properties
-from ..engine import choice, queries, selftest, session, status, training
+from ..engine import choice, queries, selftest, status, training
+from ..engine.running import Running, problem_of
 from ..engine.status import Kind
 from ..live import answers
 from ..operators.edit import ACTIONS
@@ -60,10 +61,10 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
             row = layout.row()
             row.scale_y = 1.4
             row.operator(names.TRAIN, icon="PLAY")
-        for name, other in session.trainings.items():
+        for name, other in Running.current().trainings.items():
             if other is not task:  # of another object, or of this one as it was
                 draw_progress(layout, other, names.CANCEL, other.title, name=name)
-        problem = session.problem_of(thing) or choice.chosen()
+        problem = problem_of(thing) or choice.chosen()
         if problem:
             box = layout.box()
             box.alert = True
@@ -74,15 +75,15 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
 
 def draw_weights(layout: Any, context: bpy.types.Context, name: str) -> None:
     """Draw the weights of a teacher: how large, under which licence, and the button that fetches them."""
-    if name in session.fetches:
-        draw_progress(layout, session.fetches[name], names.CANCEL_FETCH)
+    if name in Running.current().fetches:
+        draw_progress(layout, Running.current().fetches[name], names.CANCEL_FETCH)
         return
-    if selftest.has_weights(session.checkup, name):
+    if selftest.has_weights(Running.current().checkup, name):
         return layout.label(text="Its weights are on this machine", icon="CHECKMARK")
     row, weights = layout.row(), weights_files()[name]
     row.operator(names.FETCH_WEIGHTS, text=f"Fetch Weights ({weights.size}, {weights.licence})", icon="IMPORT")
-    if name in session.problems:
-        wrapped(layout, context, session.problems[name], "ERROR")
+    if name in Running.current().problems:
+        wrapped(layout, context, Running.current().problems[name], "ERROR")
 
 
 class ISEG_PT_parts(Sidebar, bpy.types.Panel):

@@ -36,16 +36,14 @@ def matrix_of(context: bpy.types.Context, region: Any) -> np.ndarray:
 
 def solid_of(thing: bpy.types.Object, look: Look) -> picking.Solid:
     """What can be clicked; the last surface that modifiers have made is kept, for the mouse moves more often."""
-    global _solid
+    surfaces = evaluated.SurfaceCache.current()
     surface = evaluated.surface_of(thing, look)
     if surface.points is look.vertices:
         return look.solid
-    if _solid is None or _solid.points is not surface.points or _solid.faces is not surface.triangles:
-        _solid = picking.solid(surface.points, surface.triangles)
-    return _solid
-
-
-_solid: picking.Solid | None = None
+    solid = surfaces.solid
+    if solid is None or solid.points is not surface.points or solid.faces is not surface.triangles:
+        solid = surfaces.solid = picking.solid(surface.points, surface.triangles)
+    return solid
 
 
 def vertex_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | None:

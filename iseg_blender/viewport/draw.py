@@ -12,8 +12,9 @@ from mathutils import Matrix
 from .. import redraw
 from ..core import Recent
 from ..document import parts
-from ..engine import pump, queries, session
+from ..engine import pump, queries, running
 from ..mesh import cache, usable
+from ..session import Kept
 from ..tasks import Conversation, Task, Work
 from . import evaluated, overlay, preview
 
@@ -24,9 +25,23 @@ DOT, RIM, HALO = 5.0, 6.5, 8.5  # radius in pixels, of the dot, of its dark rim,
 
 Colour = tuple[float, float, float, float]
 
-_handle: Any = None
 KEPT = 4
-_shown: Recent[int, "Shown"] = Recent(KEPT)  # by session uid of the object
+
+
+class ViewOverlay(Kept):
+    """What is drawn of which object, and Blender's promise to have it drawn."""
+
+    def __init__(self) -> None:
+        self.shown: Recent[int, Shown] = Recent(KEPT)  # by session uid of the object
+        self._handle: Any = None
+
+    def start(self) -> None:
+        if not bpy.app.background:
+            self._handle = bpy.types.SpaceView3D.draw_handler_add(draw, (), "WINDOW", "POST_VIEW")
+
+    def close(self) -> None:
+        if self._handle is not None:
+            bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
 
 
 class Shown:
@@ -103,9 +118,8 @@ def draw() -> None:
     part, look = parts.part_of(thing), cache.known_look(thing)
     if look is None or cache.waits(thing):
         return
-    imagined = (
-        preview.preview.inside if preview.preview is not None and preview.preview.mesh == look.hash else None
-    )  # [V]
+    proposed = preview.Hover.current().preview
+    imagined = proposed.inside if proposed is not None and proposed.mesh == look.hash else None  # [V]
     if (part is None or thing.iseg.topology != look.topology) and imagined is None:  # a preview needs no click before
         return
     part = part or queries.NEW_PART
@@ -113,12 +127,13 @@ def draw() -> None:
     active = part.clicks[parts.chosen(part.click_index, len(part.clicks))].vertex if len(part.clicks) else None
     answer = queries.answer_of(thing, part)
     surface = evaluated.surface_of(thing, look)
-    shown = _shown.take(thing.session_uid) or Shown()
-    _shown.put(thing.session_uid, shown)
+    overlays = ViewOverlay.current().shown
+    shown = overlays.take(thing.session_uid) or Shown()
+    overlays.put(thing.session_uid, shown)
     wanted = (id(surface), clicks, active, id(answer), part.automatic, part.threshold, part.connected, id(imagined))
     if wanted != shown.wanted:
         if shown.making is not None:
-            session.engine.cancel(shown.making)
+            running.engine().cancel(shown.making)
         shown.wanted, shown.belongings = wanted, (surface, answer, imagined)
         choose, colour = queries.choosing(look, part), BLUE if imagined is None else PALE
 
@@ -150,23 +165,8 @@ def make(shown: Shown, surface: overlay.Surface, colour: Colour, build: Callable
                 redraw.redraw()
 
     waited = False
-    task = session.engine.start(making(), ended)
+    task = running.engine().start(making(), ended)
     waited = not task.ended
     if waited:
         shown.making = task
         pump.keep_pumping()
-
-
-def start() -> None:
-    global _handle
-    if not bpy.app.background:
-        _handle = bpy.types.SpaceView3D.draw_handler_add(draw, (), "WINDOW", "POST_VIEW")
-
-
-def stop() -> None:
-    global _handle
-    if _handle is not None:
-        bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
-    _handle, preview.preview, preview.asked = None, None, None
-    _shown.clear()
-    evaluated.forget()

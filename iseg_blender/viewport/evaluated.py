@@ -15,10 +15,12 @@ from mathutils.kdtree import KDTree
 
 from .. import redraw
 from ..core import Recent
-from ..engine import pump, session
-from ..mesh import arrays, cache
+from ..engine import pump, running
+from ..mesh import arrays, picking
+from ..mesh.cache import MeshCache
 from ..mesh.geometry import Geometry, triangles
 from ..mesh.snapshot import Look
+from ..session import Kept
 from ..tasks import Conversation, Task, Work
 from ..timers import Timers
 from .overlay import Surface
@@ -40,9 +42,14 @@ class Origin(NamedTuple):
     shown: np.ndarray  # [V] int32: the point that shows each vertex
 
 
-_surfaces: Recent[int, tuple[tuple, Surface]] = Recent(KEPT)  # by session uid of the object, with what it is of
-_origins: Recent[Recipe, Origin | None] = Recent(KEPT)  # None: the mesh itself is shown
-_tracing: set[Recipe] = set()
+class SurfaceCache(Kept):
+    """The surfaces that were seen."""
+
+    def __init__(self) -> None:
+        self.surfaces: Recent[int, tuple[tuple, Surface]] = Recent(KEPT)  # by the object's uid, with what it is of
+        self.origins: Recent[Recipe, Origin | None] = Recent(KEPT)  # None: the mesh itself is shown
+        self.tracing: set[Recipe] = set()  # those whose origins are being found out
+        self.solid: picking.Solid | None = None  # of the surface that the mouse was over last
 
 
 def surface_of(thing: bpy.types.Object, look: Look) -> Surface:
@@ -50,12 +57,13 @@ def surface_of(thing: bpy.types.Object, look: Look) -> Surface:
     where the points of a surface come from, it is the mesh below its modifiers.
     """
     plain = thing.data.is_editmode or not (len(thing.modifiers) or thing.data.shape_keys is not None)
-    state = (look.hash, -1 if plain else cache.versions[thing.data.session_uid])
-    known = _surfaces.get(thing.session_uid)
+    state = (look.hash, -1 if plain else MeshCache.current().versions[thing.data.session_uid])
+    surfaces = SurfaceCache.current().surfaces
+    known = surfaces.get(thing.session_uid)
     if known is None or known[0] != state:
         surface = Surface(look.vertices, look.faces) if plain else _evaluated(thing, look)
-        _surfaces.put(thing.session_uid, (state, surface))
-    return _surfaces[thing.session_uid][1]
+        surfaces.put(thing.session_uid, (state, surface))
+    return surfaces[thing.session_uid][1]
 
 
 def through(shading: bpy.types.View3DShading) -> bool:
@@ -68,12 +76,7 @@ def through(shading: bpy.types.View3DShading) -> bool:
 def known(thing: bpy.types.Object, look: Look) -> bool:
     """Whether the surface is known that will be shown; begins to find out."""
     surface_of(thing, look)
-    return not _tracing
-
-
-def forget() -> None:
-    for memory in (_surfaces, _origins, _tracing):
-        memory.clear()
+    return not SurfaceCache.current().tracing
 
 
 def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
@@ -85,19 +88,20 @@ def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
         return Surface(arrays.positions(mesh), look.faces)  # modifiers only move vertices
     if not counts[2] or counts[0] > LIMIT:
         return base
+    known = SurfaceCache.current()
     recipe = (look.topology, counts, *((m.type, m.show_viewport) for m in thing.modifiers))
-    if recipe not in _origins:
+    if recipe not in known.origins:
         geometry = arrays.arrays(mesh)
         took = time.perf_counter() - began + sum(m.execution_time for m in evaluated.modifiers)
         if took > QUICK or any(m.type in SIMULATIONS for m in thing.modifiers):
-            _origins.put(recipe, None)
-        elif recipe not in _tracing:
-            _tracing.add(recipe)
+            known.origins.put(recipe, None)
+        elif recipe not in known.tracing:
+            known.tracing.add(recipe)
             uid = thing.session_uid
             trace = partial(_trace, uid, look, geometry, recipe)
             Timers.current().begin(trace, persistent=True)  # else a file that is opened loses it
         return base
-    origin = _origins[recipe]
+    origin = known.origins[recipe]
     if origin is None:
         return base
     now = arrays.arrays(mesh)
@@ -107,17 +111,16 @@ def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
 
 def _trace(uid: int, look: Look, geometry: Geometry, recipe: Recipe) -> None:
     """Begin to find out where the points of an object's surface come from. Not while Blender draws."""
-    if recipe not in _tracing:
-        return  # the extension was disabled
+    known = SurfaceCache.current()
     thing = next((thing for thing in bpy.data.objects if thing.session_uid == uid), None)
     if thing is None or thing.mode != "OBJECT":
-        _tracing.discard(recipe)
+        known.tracing.discard(recipe)
         return
 
     def ended(task: Task) -> None:
-        _tracing.discard(recipe)
-        _origins.put(recipe, task.result)
-        _surfaces.pop(uid, None)
+        known.tracing.discard(recipe)
+        known.origins.put(recipe, task.result)
+        known.surfaces.pop(uid, None)
         redraw.redraw()
 
     try:
@@ -125,7 +128,7 @@ def _trace(uid: int, look: Look, geometry: Geometry, recipe: Recipe) -> None:
     except Exception:  # a modifier of a kind that we do not know: a timer that raises would leave us waiting
         traceback.print_exc()
         rest = np.zeros((0, 3), np.float32)  # [0, 3] nobody knows
-    session.engine.start(tracing(look, geometry, rest), ended)
+    running.engine().start(tracing(look, geometry, rest), ended)
     pump.keep_pumping()
 
 

@@ -11,9 +11,10 @@ from .. import redraw
 from ..core import EngineState
 from ..document import parts
 from ..document.editing_clicks import check_topology
-from ..engine import models, pump, queries, session
+from ..engine import models, pump, queries, running
 from ..mesh import cache, region
 from ..mesh.snapshot import Look
+from ..session import Kept
 from ..tasks import Conversation, Refusal, Work
 from .aiming import Place, aimed, vertex_at
 
@@ -27,92 +28,94 @@ class Preview(NamedTuple):
     inside: np.ndarray  # [V] bool
 
 
-preview: Preview | None = None
-asked: Any = None  # what is being asked for the preview
-swapped = False  # whether a click excludes, and a Ctrl-click includes
-_hovered: tuple[int | None, bool] | None = None  # what the mouse is over, and whether a click would include it
-_pick_took = _preview_took = 0.0  # milliseconds, the last time
+class Hover(Kept):
+    """What the mouse is over, and what a click there would give."""
+
+    def __init__(self) -> None:
+        self.preview: Preview | None = None
+        self.asked: Any = None  # what is being asked for the preview
+        self.swapped = False  # whether a click excludes, and a Ctrl-click includes
+        self.over: tuple[int | None, bool] | None = None  # what the mouse is over, and whether a click would include it
+        self.pick_took = self.preview_took = 0.0  # milliseconds, the last time
+
+    def reset(self) -> None:
+        """As if nothing had been done yet; what is shown stays."""
+        self.swapped, self.over, self.pick_took, self.preview_took = False, None, 0.0, 0.0
+
+    def forget(self) -> None:
+        """Show no preview, and wait for none."""
+        self.preview = self.asked = None
 
 
 def includes(ctrl: bool) -> bool:
     """Whether a click includes what it is made on."""
-    return ctrl == swapped
+    return ctrl == Hover.current().swapped
 
 
 def swap() -> None:
-    global swapped
-    swapped = not swapped
-
-
-def reset() -> None:
-    """As if nothing had been done yet."""
-    global swapped, _hovered, _pick_took, _preview_took
-    swapped, _hovered, _pick_took, _preview_took = False, None, 0.0, 0.0
+    hover = Hover.current()
+    hover.swapped = not hover.swapped
 
 
 def pick(context: bpy.types.Context, mouse: Place) -> int | None:
     """The vertex under the mouse."""
-    global _pick_took
     aim = aimed(context.area, mouse)
     if aim is None:
         return None
     began = time.perf_counter()
     vertex = vertex_at(context, *aim)
-    _pick_took = (time.perf_counter() - began) * 1e3
+    Hover.current().pick_took = (time.perf_counter() - began) * 1e3
     return vertex
 
 
 def hover(context: bpy.types.Context, mouse: Place | None, positive: bool) -> None:
     """Show what a click here would give, where the engine is quick enough; mouse None: over no mesh."""
-    global _hovered, asked, preview
-    vertex = None
-    if mouse is not None and _pick_took <= QUICK:  # measured again with every click
+    hover, vertex = Hover.current(), None
+    if mouse is not None and hover.pick_took <= QUICK:  # measured again with every click
         vertex = pick(context, mouse)
-    if (vertex, positive) == _hovered:
+    if (vertex, positive) == hover.over:
         return
-    _hovered, asked = (vertex, positive), None
-    if preview is not None:
-        preview = None
+    hover.over, hover.asked = (vertex, positive), None
+    if hover.preview is not None:
+        hover.preview = None
         redraw.redraw()
     if vertex is not None:
         _imagine(context, vertex, positive)
 
 
 def _imagine(context: bpy.types.Context, vertex: int, positive: bool) -> None:
-    global asked
-    thing = context.object
+    hover, thing = Hover.current(), context.object
     part, look = parts.part_of(thing) or queries.NEW_PART, cache.look_at(thing, fresh=False)
     if not _worth(thing, part, look):
         return
-    asked = wanted = (look.hash, vertex, positive)  # the operator may be gone when the answer comes
+    hover.asked = wanted = (look.hash, vertex, positive)  # the operator may be gone when the answer comes
 
     def arrived(task):
-        global preview
-        if task.error is None and asked == wanted:
-            preview = Preview(look.hash, task.result)
+        if task.error is None and hover.asked == wanted:
+            hover.preview = Preview(look.hash, task.result)
             redraw.redraw()
 
-    session.engine.start(imagining(thing, part, look, (vertex, positive), context.scene.iseg.device), arrived)
+    running.engine().start(imagining(thing, part, look, (vertex, positive), context.scene.iseg.device), arrived)
     pump.keep_pumping()
 
 
 def _worth(thing: bpy.types.Object, part: Any, look: Look) -> bool:
     """Whether a preview will be there before the mouse has gone on. No engine is started for one."""
-    if session.engine.busy or session.engine.state is not EngineState.READY or look.hash not in models.models:
+    engine, reports = running.engine(), models.ModelLists.current().reports
+    if engine.busy or engine.state is not EngineState.READY or look.hash not in reports:
         return False
     try:
         check_topology(thing, look)
     except Refusal:
         return False
     if not len(part.clicks):
-        return _preview_took <= QUICK
+        return Hover.current().preview_took <= QUICK
     answer = queries.answer_of(thing, part)
     return answer is not None and answer.milliseconds <= QUICK
 
 
 def imagining(thing: bpy.types.Object, part: Any, look: Look, click: tuple[int, bool], device: str) -> Conversation:
     """Which vertices would be in a part with one click more, on whatever there was on that vertex. [V] bool"""
-    global _preview_took
     clicks = (*(made for made in parts.clicks_of(part, len(look.vertices)).made if made[0] != click[0]), click)
     name, model = models.model_for(thing, look)  # thing and part are not to be touched after the first yield
     axes, granularity = tuple(part.mirror), part.granularity
@@ -120,7 +123,7 @@ def imagining(thing: bpy.types.Object, part: Any, look: Look, click: tuple[int, 
     asked = yield from _worked(lambda: region.mirrored(clicks, look.vertices, axes, look.images), look)
     query = queries.Query(name, model, granularity, asked)
     answer = yield from queries.asking(query, look, device, queries.PREVIEW)
-    _preview_took = answer.milliseconds
+    Hover.current().preview_took = answer.milliseconds
     return (yield from _worked(lambda: choose(answer), look))
 
 

@@ -3,12 +3,18 @@
 import bpy
 
 from .. import names, redraw
+from ..session import Kept
 from ..timers import Timers
 from . import preview
 
 WATCH = 0.1  # seconds
 
-_window = 0  # address of the window whose mouse is watched
+
+class MouseWatch(Kept):
+    """The window whose mouse is watched while a preview is shown."""
+
+    def __init__(self) -> None:
+        self.window = 0  # its address
 
 
 class Tool:
@@ -53,20 +59,20 @@ def is_active(context: bpy.types.Context) -> bool:
 
 def watch(window: bpy.types.Window) -> None:
     """While a preview is shown, see that it goes with the mouse, of which Blender tells a tool only over its view."""
-    global _window
-    _window = window.as_pointer()
-    Timers.current().begin(_watch, after=WATCH, persistent=True)
+    MouseWatch.current().window = window.as_pointer()
+    Timers.current().begin(watch_mouse, after=WATCH, persistent=True)
 
 
-def _watch() -> float | None:
-    if preview.preview is None and preview.asked is None:
+def watch_mouse() -> float | None:
+    hover = preview.Hover.current()
+    if hover.preview is None and hover.asked is None:
         return None
     for window in bpy.context.window_manager.windows:
-        if window.as_pointer() == _window:
+        if window.as_pointer() == MouseWatch.current().window:
             with bpy.context.temp_override(window=window):
                 bpy.ops.iseg.click_unhover("INVOKE_DEFAULT")  # called so, it is told where the mouse is
             return WATCH
-    preview.preview = preview.asked = None  # the window was closed
+    hover.forget()  # the window was closed
     redraw.redraw()
     return None
 

@@ -48,7 +48,7 @@ STATUS = pytest.StashKey[int]()
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave before Blender's own clean-up, which may crash where a test left something registered."""
     if MODULE in sys.modules:
-        sys.modules[f"{MODULE}.engine.session"].close()
+        sys.modules[f"{MODULE}.session"].SESSION.close()
     PRIVATE.cleanup()
     sys.stdout.flush()
     sys.stderr.flush()

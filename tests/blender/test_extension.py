@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 
 import bpy
 import pytest
-from support.blender.extension import MODULE
+from support.blender.extension import MODULE, answers_of, running_of
 
 import build
 
@@ -91,7 +91,7 @@ def test_an_engine_that_does_not_work_ends_in_a_sentence(empty, monkeypatch, com
     monkeypatch.setenv("ISEG_ENGINE", command)
     bpy.ops.mesh.primitive_monkey_add()
     bpy.ops.iseg.click_add(vertex=10)
-    empty.engine.queries.answers.clear()  # what is known needs no engine
+    answers_of(empty).answers.clear()  # what is known needs no engine
     with pytest.raises(RuntimeError, match=sentence):
         bpy.ops.iseg.to_vertex_group()
     thing = bpy.context.object
@@ -102,11 +102,11 @@ def test_a_killed_engine_starts_again(empty, engine):
     bpy.ops.mesh.primitive_monkey_add()
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group()
-    os.kill(empty.engine.session.engine.about["pid"], 9)
-    empty.engine.queries.answers.clear()
+    os.kill(empty.engine.running.engine().about["pid"], 9)
+    answers_of(empty).answers.clear()
     with pytest.raises(RuntimeError, match="signal 9"):
         for _ in range(100):  # until the end of the process has been noticed
-            empty.engine.queries.answers.clear()
+            answers_of(empty).answers.clear()
             bpy.ops.iseg.to_vertex_group()
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
 
@@ -120,21 +120,24 @@ def test_the_preferences_choose_the_engine(empty, engine, monkeypatch):
     folder = Path(empty.__file__).parent
     assert command == [engine.split()[0], "-m", "iseg_core", "engine"] and Path(environment["PYTHONPATH"]) == folder
     bpy.ops.iseg.check_engine()
-    assert {teacher["name"] for teacher in empty.engine.session.checkup["teachers"]} >= {"geometric", "sam_vit_b"}
-    assert empty.engine.session.checkup["click"] > 0
+    assert {teacher["name"] for teacher in running_of(empty).checkup["teachers"]} >= {
+        "geometric",
+        "sam_vit_b",
+    }
+    assert running_of(empty).checkup["click"] > 0
     preferences.choice, preferences.command = "COMMAND", "ssh gpu 'my python' -m iseg_core engine"
     assert empty.engine.choice.engine_command() == (["ssh", "gpu", "my python", "-m", "iseg_core", "engine"], {})
     preferences.choice, preferences.python, preferences.command = "MANAGED", "", ""
 
 
 def test_a_self_test_is_not_begun_twice_nor_the_cache_cleared_under_a_training(empty, engine, monkeypatch):
-    monkeypatch.setitem(empty.engine.session.trainings, "a mesh", object())
+    monkeypatch.setitem(running_of(empty).trainings, "a mesh", object())
     with pytest.raises(RuntimeError, match="A mesh is being trained: wait for it, or cancel it"):
         bpy.ops.iseg.clear_cache()
     task = empty.operators.engine.check()
     with pytest.raises(RuntimeError, match="It is under way"):
         bpy.ops.iseg.check_engine()
-    empty.engine.session.engine.wait(task)
+    empty.engine.running.engine().wait(task)
     assert bpy.ops.iseg.check_engine() == {"FINISHED"}
 
 
@@ -144,28 +147,28 @@ def test_a_teacher_that_lacks_something_is_not_begun(empty, engine):
     settings, weights = bpy.context.scene.iseg, {"topic": "weights sam_vit_b", "value": "missing.", "remedy": "Fetch."}
     packages = {"topic": "torchvision", "value": "missing.", "remedy": "Get it."}
     settings.teacher = "sam_vit_b"
-    empty.engine.session.checkup["findings"] = [weights]
+    running_of(empty).checkup["findings"] = [weights]
     with pytest.raises(RuntimeError, match="weights of this teacher are not here: press Fetch Weights"):
         bpy.ops.iseg.train()
-    empty.engine.session.checkup["findings"] = [packages, weights]
+    running_of(empty).checkup["findings"] = [packages, weights]
     with pytest.raises(RuntimeError, match="torchvision: missing. Get it. Then press Self-Test"):
         bpy.ops.iseg.train()
     problem = empty.engine.selftest.teacher_problem
-    assert "tick With Segment Anything" in problem(empty.engine.session.checkup, "sam_vit_b", True)
-    assert problem(empty.engine.session.checkup, "geometric", True) == problem({}, "sam_vit_b", True) == ""
+    assert "tick With Segment Anything" in problem(running_of(empty).checkup, "sam_vit_b", True)
+    assert problem(running_of(empty).checkup, "geometric", True) == problem({}, "sam_vit_b", True) == ""
     assert problem({"findings": [weights]}, "sam_vit_l", True) == ""
-    empty.engine.session.checkup.clear()
+    running_of(empty).checkup.clear()
 
 
 @pytest.mark.parametrize("here", [True, False])
 def test_the_sidebar_says_where_the_weights_are(empty, here):
     finding = {"topic": "weights sam_vit_b", "value": "", "remedy": None if here else "Fetch."}
-    empty.engine.session.checkup["findings"] = [finding]
+    running_of(empty).checkup["findings"] = [finding]
     layout = MagicMock()
     empty.ui.sidebar.draw_weights(layout, bpy.context, "sam_vit_b")
     assert any("on this machine" in str(call) for call in layout.mock_calls) == here
     assert any(name.endswith("operator") for name, *_ in layout.mock_calls) != here
-    empty.engine.session.checkup.clear()
+    running_of(empty).checkup.clear()
 
 
 def test_free_memory(empty, engine):
@@ -174,15 +177,15 @@ def test_free_memory(empty, engine):
     bpy.ops.iseg.to_vertex_group()
     bpy.ops.iseg.click_add(vertex=20)
     bpy.ops.iseg.to_vertex_group()
-    assert len(empty.engine.queries.answers) == 2
+    assert len(answers_of(empty).answers) == 2
     assert bpy.ops.iseg.free_memory() == {"FINISHED"}
     assert (
-        "Freed" in empty.engine.session.freed
-        and "MB; the engine holds" in empty.engine.session.freed
+        "Freed" in running_of(empty).freed
+        and "MB; the engine holds" in running_of(empty).freed
         or sys.platform != "linux"
     )
     thing = bpy.context.object
-    assert len(empty.engine.queries.answers) == 1  # what is shown stays
+    assert len(answers_of(empty).answers) == 1  # what is shown stays
     assert empty.engine.queries.answer_of(thing, thing.iseg.parts[0]) is not None
     assert bpy.ops.iseg.to_vertex_group(name="Again") == {"FINISHED"}
 
@@ -197,10 +200,10 @@ def test_weights_are_fetched_only_when_asked_and_allowed(empty, engine):
     bpy.context.preferences.system.use_online_access = False
     with pytest.raises(RuntimeError, match="Blender is offline: allow online access"):
         bpy.ops.iseg.fetch_weights()
-    task = empty.engine.session.fetch("sam_vit_z")
-    empty.engine.session.engine.wait(task)
-    assert "sam_vit_z" in str(task.error) and empty.engine.session.problems["sam_vit_z"] == str(task.error)
-    assert not empty.engine.session.fetches
+    task = empty.engine.running.fetch("sam_vit_z")
+    empty.engine.running.engine().wait(task)
+    assert "sam_vit_z" in str(task.error) and running_of(empty).problems["sam_vit_z"] == str(task.error)
+    assert not running_of(empty).fetches
 
 
 @pytest.mark.parametrize(("setting", "default"), [("teacher", "geometric"), ("preset", "standard")])

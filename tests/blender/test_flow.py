@@ -5,7 +5,7 @@ import sys
 import bpy
 import numpy as np
 import pytest
-from support.blender.extension import MODULE, engine_answer, weights
+from support.blender.extension import MODULE, answers_of, engine_answer, models_of, weights
 
 
 def suzanne() -> bpy.types.Object:
@@ -39,13 +39,17 @@ def test_train_then_click(empty, engine):
     bpy.ops.iseg.to_vertex_group()
     expected = engine_answer(empty, thing, [(10, True)])
     np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), expected)
-    assert [query.model for query in empty.engine.queries.answers][-1] == (
+    assert [query.model for query in answers_of(empty).answers][-1] == (
         empty.core.messages.ModelName(teacher="geometric", preset="draft", seed=0)
     )
     assert bpy.ops.iseg.train() == {"FINISHED"}  # at once: the model is in the cache
 
     # Another session, the same geometry in another object: the model is found again.
-    for memory in (empty.engine.models.models, empty.engine.models.poses, empty.engine.queries.answers):
+    for memory in (
+        models_of(empty).reports,
+        models_of(empty).poses,
+        answers_of(empty).answers,
+    ):
         memory.clear()
     again = bpy.data.objects.new("Again", thing.data.copy())  # a sphere made anew may number its faces differently
     bpy.context.scene.collection.objects.link(again)
@@ -57,10 +61,10 @@ def test_train_then_click(empty, engine):
 
     # Another pose of the object that was trained: the same model answers, with a warning.
     for memory in (
-        empty.engine.models.models,
-        empty.engine.models.poses,
-        empty.engine.queries.answers,
-        empty.mesh.cache.looks,
+        models_of(empty).reports,
+        models_of(empty).poses,
+        answers_of(empty).answers,
+        empty.mesh.cache.MeshCache.current().looks,
     ):
         memory.clear()
     bpy.context.view_layer.objects.active = thing
@@ -89,7 +93,7 @@ def test_a_training_is_cancelled_and_leaves_nothing(empty, engine):
     task = empty.engine.training.train(thing, bpy.context.scene.iseg)
     while task.progress is None:
         assert not task.ended, task.error
-        empty.engine.session.engine.pump()
+        empty.engine.running.engine().pump()
     assert empty.engine.status.of(thing).kind.name == "TRAINING"
     with pytest.raises(RuntimeError, match="being trained already"):
         bpy.ops.iseg.train()
@@ -97,5 +101,5 @@ def test_a_training_is_cancelled_and_leaves_nothing(empty, engine):
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}  # clicks are answered meanwhile
     assert bpy.ops.iseg.cancel() == {"FINISHED"}
     assert task.ended and type(task.error).__name__ == "Cancelled"
-    assert empty.engine.status.of(thing).kind.name == "INSTANT" and empty.engine.session.problem_of(thing) == ""
+    assert empty.engine.status.of(thing).kind.name == "INSTANT" and empty.engine.running.problem_of(thing) == ""
     assert empty.document.parts.trained_name(thing) == ""

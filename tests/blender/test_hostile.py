@@ -11,7 +11,7 @@ def quick_engine(empty, engine, tmp_path_factory, monkeypatch):
         "ISEG_CACHE", str(tmp_path_factory.mktemp("cache"))
     )  # what it trains is of no use to other tests
     yield
-    empty.engine.session.close()
+    empty.session.SESSION.restart()
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -19,7 +19,7 @@ def parts():
 def steps():
     iseg = yield from installed()
     yield from monkey()
-    engine = iseg.engine.session.engine
+    engine = iseg.engine.running.engine()
     x, y = place(nearest(EYE))
     yield from press("TAB", x, y)
     found["mode"] = thing().mode
@@ -84,7 +84,7 @@ def steps():
     yield from press("A", x, y)
     yield from undone("selection_undone")
     shot("5-restored")
-    found["problems"] = dict(iseg.engine.session.problems)
+    found["problems"] = dict(iseg.engine.running.Running.current().problems)
 
 
 run(steps())

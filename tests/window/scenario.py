@@ -52,7 +52,7 @@ def measured(owner, name):
 
 def steps():
     iseg = yield from installed()
-    measured(iseg.engine.session.Engine, "pump")
+    measured(iseg.engine.running.Engine, "pump")
     measured(iseg.viewport.evaluated, "surface_of")
     measured(iseg.mesh.arrays, "read")
     for panel in iseg.ui.sidebar.CLASSES[:3]:
@@ -67,10 +67,12 @@ def steps():
     x, y = sidebar.x + sidebar.width // 2 - 10, sidebar.y + sidebar.height - TRAIN_BUTTON - LINE * (len(lines) - 1)
     found["sidebar"] = [sidebar.x, sidebar.y, sidebar.width, sidebar.height]
     yield from press("LEFTMOUSE", x, y)
-    yield from until(lambda: iseg.engine.session.trainings or iseg.engine.status.of(thing()).kind.value == "ready", 20)
-    task = next(iter(iseg.engine.session.trainings.values()), None) or SimpleNamespace(
-        ended=True, progress=None, error=None
+    trainings = iseg.engine.running.Running.current().trainings
+    yield from until(
+        lambda: trainings or iseg.engine.status.of(thing()).kind.value == "ready",
+        20,
     )
+    task = next(iter(trainings.values()), None) or SimpleNamespace(ended=True, progress=None, error=None)
     yield from until(lambda: task.ended or (task.progress and task.progress.fraction > 0.3), 300)
     print("training", task.progress, flush=True)
     found["progress"] = list(task.progress or [])
@@ -85,7 +87,7 @@ def steps():
     with here():
         bpy.ops.iseg.click("INVOKE_DEFAULT", True)
     yield 0.5
-    engine = iseg.engine.session.engine
+    engine = iseg.engine.running.engine()
     targets = [
         ((1.07, 0.39, 0.2), False),
         ((-0.35, -0.85, 0.24), True),
@@ -171,7 +173,7 @@ def steps():
     found["loaded"], found["loaded_groups"] = clicks(), [group.name for group in thing().vertex_groups]
     found["loaded_status"] = iseg.engine.status.of(thing()).kind.value
     shot("8-loaded")
-    found["problems"] = dict(iseg.engine.session.problems)
+    found["problems"] = dict(iseg.engine.running.Running.current().problems)
     with here():
         bpy.ops.preferences.addon_disable(module=MODULE)
     yield 0.5

@@ -53,7 +53,7 @@ def steps():
     iseg = yield from installed()
     iseg.viewport.evaluated.QUICK = 1e9  # however busy this machine is
     yield from monkey()
-    engine, settings = iseg.engine.session.engine, bpy.context.scene.iseg
+    engine, settings = iseg.engine.running.engine(), bpy.context.scene.iseg
 
     def settled():
         yield 0.5
@@ -137,7 +137,7 @@ def steps():
     found["edited"] = clicks()
     found["height"] = float(iseg.mesh.cache.known_look(thing()).vertices[:, 2].max())
     shot("4-edited")
-    found["problems"] = dict(iseg.engine.session.problems)
+    found["problems"] = dict(iseg.engine.running.Running.current().problems)
 
 
 run(steps())

@@ -42,7 +42,7 @@ def elsewhere():
 def steps():
     iseg = yield from installed()
     yield from monkey()
-    engine, view = iseg.engine.session.engine, iseg.viewport.preview
+    engine, view = iseg.engine.running.engine(), iseg.viewport.preview
     view.QUICK = 1e9  # however busy this machine is
 
     def settled():
@@ -146,7 +146,7 @@ def steps():
     yield from previewed()
     yield from press("ESC", *middle)
     found["left"]["ended"] = view.preview is None
-    found["problems"] = dict(iseg.engine.session.problems)
+    found["problems"] = dict(iseg.engine.running.Running.current().problems)
     with here():
         bpy.ops.preferences.addon_disable(module=iseg.__name__)
     yield 0.5

@@ -47,7 +47,7 @@ def place_in(view, point):
 def steps():
     iseg = yield from installed()
     yield from monkey()
-    engine, click = iseg.engine.session.engine, iseg.operators.click_modal
+    engine, click = iseg.engine.running.engine(), iseg.operators.click_modal
     iseg.viewport.preview.QUICK = 1e9  # however busy this machine is
 
     def begun():
@@ -125,12 +125,12 @@ def steps():
 
     # A preview needs no click before.
     yield from begun()
-    while iseg.viewport.preview.preview is None:  # an engine that is busy is not asked
+    while iseg.viewport.preview.Hover.current().preview is None:  # an engine that is busy is not asked
         for spot in (place(nearest(CROWN)), eye):
             move(*spot)
             yield 1.0
     yield 0.5
-    shown = iseg.viewport.draw._shown[thing().session_uid]
+    shown = iseg.viewport.draw.ViewOverlay.current().shown[thing().session_uid]
     found["preview"] = [shown.colour == iseg.viewport.draw.PALE, len(shown.batches._shown.region) > 0, clicks()]
     shot("3-preview")
     yield from press("ESC", *eye)
@@ -189,7 +189,7 @@ def steps():
     with here():
         found["hidden"] = click.ISEG_OT_click.refusal(bpy.context)
     shot("6-hidden")
-    found["problems"] = dict(iseg.engine.session.problems)
+    found["problems"] = dict(iseg.engine.running.Running.current().problems)
     head.hide_set(False)
     sphere.hide_set(True)
     yield 0.5

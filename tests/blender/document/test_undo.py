@@ -235,6 +235,6 @@ def test_what_sliders_pass_pushes_out_no_step(editing):
     push()
     bpy.ops.ed.undo()
     assert state_of(editing) == before
-    states = list(editing.document.undo._states.values())[-2:]
+    states = list(editing.document.undo.UndoStates.current().states.values())[-2:]
     first, second = (next(iter(state.values())).parts[0].clicks for state in states)
     assert first is second and len(first) == 2

@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 import pytest
-from support.blender.extension import MODULE
+from support.blender.extension import MODULE, answers_of, running_of
 from support.engine_weights import SIZE, content
 
 SUPPORT = Path(__file__).resolve().parents[2] / "support"
@@ -53,13 +53,13 @@ def managed(empty, engine, monkeypatch, tmp_path) -> Any:
     empty.plan = lambda **steps: (tmp_path / "plan").write_text(json.dumps(steps))
     empty.calls = lambda: [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
     empty.plan()
-    empty.engine.session.close()
+    empty.session.SESSION.restart()
     yield empty
-    sys.modules[MODULE].engine.environment.standing.Managed.current().close()
-    if not sys.modules[MODULE].engine.environment.standing.folder().is_empty():
+    sys.modules[MODULE].engine.managed.Managed.current().close()
+    if not sys.modules[MODULE].engine.managed.folder().is_empty():
         bpy.ops.iseg.environment_remove()
     empty.engine.choice.get().sam = False
-    empty.engine.session.close()
+    empty.session.SESSION.restart()
 
 
 def refused(operator: Any, words: str) -> None:
@@ -68,89 +68,80 @@ def refused(operator: Any, words: str) -> None:
 
 
 def test_install_use_repair_remove(managed):
-    State, ops = managed.engine.environment.standing.State, bpy.ops.iseg
-    assert (
-        managed.engine.choice.get().choice == "MANAGED"
-        and managed.engine.environment.standing.look()[1] is State.NOT_MADE
-    )
+    State, ops = managed.engine.managed.State, bpy.ops.iseg
+    assert managed.engine.choice.get().choice == "MANAGED" and managed.engine.managed.look()[1] is State.NOT_MADE
     refused(ops.environment_repair, "nothing to repair yet: press Install")
     refused(ops.environment_remove, "nothing to remove")
     refused(ops.environment_cancel, "Nothing is being made")
     assert ops.environment_install() == {"FINISHED"}
-    assert managed.engine.environment.standing.look()[1] is State.READY and managed.engine.session.checkup["click"] > 0
+    assert managed.engine.managed.look()[1] is State.READY and running_of(managed).checkup["click"] > 0
     refused(ops.environment_install, "It is installed. Repair makes it anew")
 
     bpy.ops.mesh.primitive_monkey_add()
     ops.click_add(vertex=10)
     ops.to_vertex_group()
-    place = managed.engine.environment.standing.folder().path
-    assert Path(managed.engine.session.engine.command[0]).is_relative_to(place)
-    old, first = managed.engine.session.engine.about["pid"], managed.engine.environment.standing.look()[0].folder
+    place = managed.engine.managed.folder().path
+    assert Path(managed.engine.running.engine().command[0]).is_relative_to(place)
+    old, first = managed.engine.running.engine().about["pid"], managed.engine.managed.look()[0].folder
     assert ops.environment_repair() == {"FINISHED"}
     assert not first.exists() and not alive(old)
-    managed.engine.queries.answers.clear()
+    answers_of(managed).answers.clear()
     ops.to_vertex_group(name="Again")
-    running = managed.engine.session.engine.about["pid"]
+    running = managed.engine.running.engine().about["pid"]
     assert running != old
     assert ops.environment_remove() == {"FINISHED"}
-    assert not alive(running) and managed.engine.environment.standing.look()[1] is State.NOT_MADE
+    assert not alive(running) and managed.engine.managed.look()[1] is State.NOT_MADE
     assert [path.name for path in place.iterdir()] == ["lock"]
-    managed.engine.queries.answers.clear()
+    answers_of(managed).answers.clear()
     refused(ops.to_vertex_group, "environment is not made. Open Edit > Preferences > Add-ons > iSeg and press Install")
 
 
 def test_only_online_and_when_asked(managed):
     bpy.context.preferences.system.use_online_access = False
     refused(bpy.ops.iseg.environment_install, "allow online access in Edit > Preferences > System > Network")
-    assert (
-        not managed.engine.environment.standing.folder().path.exists()
-        or managed.engine.environment.standing.folder().is_empty()
-    )
+    assert not managed.engine.managed.folder().path.exists() or managed.engine.managed.folder().is_empty()
 
 
 def test_a_failure_is_said_and_repaired(managed):
     managed.plan(pip={"exit": 2, "says": "error: failed to write: No space left on device (os error 28)"})
     refused(bpy.ops.iseg.environment_install, "The disk is full. Make room")
-    assert managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.INCOMPLETE
+    assert managed.engine.managed.look()[1] is managed.engine.managed.State.INCOMPLETE
     shown = draw(managed)
     assert shown.has("Incomplete: it was interrupted") and shown.has("The disk is full")
     refused(bpy.ops.iseg.check_engine, "environment is incomplete. .* press Repair")
     managed.plan()
     bpy.ops.iseg.environment_repair()
     assert (
-        managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.READY
-        and managed.engine.environment.standing.Managed.current().problem == ""
+        managed.engine.managed.look()[1] is managed.engine.managed.State.READY
+        and managed.engine.managed.Managed.current().problem == ""
     )
 
 
 def test_sam_is_a_part_that_can_be_wished_for(managed):
     bpy.ops.iseg.environment_install()
     managed.engine.choice.get().sam = True
-    assert managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.OUT_OF_DATE
+    assert managed.engine.managed.look()[1] is managed.engine.managed.State.OUT_OF_DATE
     assert draw(managed).has("Out of date")
     bpy.ops.iseg.environment_repair()
     arguments = managed.calls()[-1]["arguments"]
     assert [Path(argument).name for argument in arguments if argument.endswith(".lock")] == ["engine.lock", "sam.lock"]
-    assert managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.READY
+    assert managed.engine.managed.look()[1] is managed.engine.managed.State.READY
 
 
 def test_an_engine_at_work_is_not_disturbed_by_a_repair(managed, monkeypatch):
     """As in a window, where a timer looks at the work: the old environment goes when its engine has nothing to do."""
     bpy.ops.iseg.environment_install()
     bpy.ops.iseg.check_engine()
-    old, engine = managed.engine.environment.standing.look()[0].folder, managed.engine.session.engine
+    old, engine = managed.engine.managed.look()[0].folder, managed.engine.running.engine()
     monkeypatch.setattr(type(engine), "busy", True)
-    managed.engine.environment.manager.install().wait()
+    managed.engine.installing.install().wait()
     running = engine.about["pid"]
-    assert managed.engine.environment.manager.watch() == managed.engine.environment.manager.WATCH
+    assert managed.engine.installing.watch() == managed.engine.installing.WATCH
     assert old.exists() and alive(running)
     monkeypatch.setattr(type(engine), "busy", False)
-    assert managed.engine.environment.manager.watch() is None
+    assert managed.engine.installing.watch() is None
     until(lambda: not old.exists())
-    assert (
-        not alive(running)
-        and managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.READY
-    )
+    assert not alive(running) and managed.engine.managed.look()[1] is managed.engine.managed.State.READY
 
 
 @pytest.mark.parametrize(
@@ -163,39 +154,37 @@ def test_an_engine_at_work_is_not_disturbed_by_a_repair(managed, monkeypatch):
     ],
 )
 def test_blenders_own_python_is_known(empty, monkeypatch, program, prefix, own):
-    monkeypatch.setattr(
-        empty.engine.environment.manager, "bpy", SimpleNamespace(app=SimpleNamespace(binary_path=program))
-    )
-    monkeypatch.setattr(empty.engine.environment.manager, "sys", SimpleNamespace(prefix=prefix))
-    assert empty.engine.environment.manager.own_python() == (Path(prefix) if own else None)
+    monkeypatch.setattr(empty.engine.installing, "bpy", SimpleNamespace(app=SimpleNamespace(binary_path=program)))
+    monkeypatch.setattr(empty.engine.installing, "sys", SimpleNamespace(prefix=prefix))
+    assert empty.engine.installing.own_python() == (Path(prefix) if own else None)
 
 
 def test_cancel(managed):
     """As in a window: the operator's work has begun, and Cancel is pressed."""
     managed.plan(pip={"hang": 1})
-    managed.engine.environment.manager.install()
+    managed.engine.installing.install()
     until(lambda: (Path(os.environ["FAKE_UV"]) / "calls").exists() and managed.calls()[-1]["step"] == "pip")
     refused(bpy.ops.iseg.environment_install, "being made or removed already")
     shown = draw(managed)
     assert shown.has("Getting packages") and managed.names.ENVIRONMENT_CANCEL in shown.operators
     assert bpy.ops.iseg.environment_cancel() == {"FINISHED"}
-    managed.engine.environment.manager.wait()
+    managed.engine.installing.wait()
     until(lambda: not alive(managed.calls()[-1]["pid"]))
     assert (
-        managed.engine.environment.standing.Managed.current().problem == ""
-        and managed.engine.environment.standing.look()[1] is managed.engine.environment.standing.State.INCOMPLETE
+        managed.engine.managed.Managed.current().problem == ""
+        and managed.engine.managed.look()[1] is managed.engine.managed.State.INCOMPLETE
     )
 
 
 def test_disabling_the_extension_cancels_what_is_under_way(managed):
     managed.plan(pip={"hang": 1})
-    job = managed.engine.environment.manager.install()
+    job = managed.engine.installing.install()
     until(lambda: (Path(os.environ["FAKE_UV"]) / "calls").exists() and managed.calls()[-1]["step"] == "pip")
     bpy.ops.preferences.addon_disable(module=MODULE)
     assert job.ended and not [name for name in dir(bpy.types) if name.lower().startswith("iseg")]
     until(lambda: not alive(managed.calls()[-1]["pid"]))
     bpy.ops.preferences.addon_enable(module=MODULE)
-    assert sys.modules[MODULE].engine.environment.standing.look()[1].value == "incomplete"
+    assert sys.modules[MODULE].engine.managed.look()[1].value == "incomplete"
 
 
 # ---- What the preferences show ----
@@ -319,7 +308,7 @@ def files(managed, engine, monkeypatch, tmp_path) -> Any:
     monkeypatch.setenv("ISEG_CACHE", str(tmp_path / "cache"))
     yield server
     server.open.set()
-    managed.engine.session.close()
+    managed.session.SESSION.restart()
     server.web.shutdown()
     server.thread.join()
     server.web.server_close()
@@ -343,11 +332,11 @@ def test_weights_are_fetched_and_then_listed_as_here(managed, files, tmp_path):
 
 def test_a_download_shows_how_far_it_is_and_can_be_stopped(managed, files, tmp_path):
     files.open.clear()
-    session = managed.engine.session
-    task = session.fetch("sam_vit_h")
+    running = running_of(managed)
+    task = managed.engine.running.fetch("sam_vit_h")
 
     def halfway():
-        session.engine.pump()
+        running.engine.pump()
         return task.progress is not None and task.progress.fraction > 0.4
 
     until(halfway)
@@ -355,7 +344,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_stopped(managed, files, tmp_p
     assert shown.has("Download") and managed.names.CANCEL_FETCH in shown.operators
     refused(lambda: bpy.ops.iseg.cancel_fetch(name="sam_vit_b"), "not being fetched")
     bpy.ops.iseg.cancel_fetch(name="sam_vit_h")
-    assert task.ended and not session.fetches and "sam_vit_h" not in session.problems
+    assert task.ended and not running.fetches and "sam_vit_h" not in running.problems
     part = tmp_path / "cache" / "weights" / "sam_vit_h_4b8939.pth.part"
     assert part.stat().st_size == SIZE // 2
     files.open.set()

@@ -7,6 +7,7 @@ from unittest.mock import MagicMock
 import bpy
 import numpy as np
 import pytest
+from support.blender.extension import models_of, running_of
 from support.blender.meshes import monkey
 
 
@@ -45,14 +46,15 @@ def opened(look: Any, *models: dict[str, Any]) -> dict[str, Any]:
 def client(empty, monkeypatch) -> Client:
     made = Client()
     monkeypatch.setenv("ISEG_ENGINE", "an engine that is not there")
-    empty.engine.session.close()
-    monkeypatch.setattr(empty.engine.session.engine, "_client", made)
-    monkeypatch.setattr(empty.engine.session.engine, "_started", empty.engine.choice.engine_command())
+    for kind in (empty.engine.models.ModelLists, empty.engine.queries.AnswerCache):
+        empty.session.SESSION.kept[kind] = kind()
+    monkeypatch.setattr(empty.engine.running.engine(), "_client", made)
+    monkeypatch.setattr(empty.engine.running.engine(), "_started", empty.engine.choice.engine_command())
     return made
 
 
 def test_an_answer_that_makes_no_sense_ends_the_task_and_no_other(empty, client, capfd):
-    ask, engine = empty.tasks.Ask(empty.core.messages.FreeRequest()), empty.engine.session.engine
+    ask, engine = empty.tasks.Ask(empty.core.messages.FreeRequest()), empty.engine.running.engine()
 
     def conversation():
         return (yield ask).fields["models"]
@@ -74,11 +76,11 @@ def test_a_training_whose_answer_makes_no_sense_is_over(empty, client):
     thing = monkey()
     empty.engine.training.train(thing, bpy.context.scene.iseg)
     client.answer(1, **opened(empty.mesh.cache.known_look(thing)))
-    empty.engine.session.engine.pump()
+    empty.engine.running.engine().pump()
     assert empty.engine.status.of(thing).kind.name == "TRAINING"
     client.answer(2)
-    empty.engine.session.engine.pump()
-    assert empty.engine.status.of(thing).kind.name == "INSTANT" and "makes no sense" in empty.engine.session.problem_of(
+    empty.engine.running.engine().pump()
+    assert empty.engine.status.of(thing).kind.name == "INSTANT" and "makes no sense" in empty.engine.running.problem_of(
         thing
     )
 
@@ -92,9 +94,9 @@ def test_the_model_that_was_asked_for_last_answers(empty, client, monkeypatch, t
     look = empty.mesh.cache.known_look(thing)
     empty.engine.training.train(thing, bpy.context.scene.iseg)
     client.answer(1, **opened(look, new, old))
-    empty.engine.session.engine.pump()
+    empty.engine.running.engine().pump()
     client.answer(2, mesh=look.hash, **old, seconds={}, cached=True, unsaved=None)
-    empty.engine.session.engine.pump()
+    empty.engine.running.engine().pump()
 
     def known() -> str:
         thing = bpy.context.object
@@ -103,12 +105,13 @@ def test_the_model_that_was_asked_for_last_answers(empty, client, monkeypatch, t
 
     assert known() == "draft"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "trained.blend"))
-    empty.engine.queries.forget()
+    for kind in (empty.engine.models.ModelLists, empty.engine.queries.AnswerCache):
+        empty.session.SESSION.kept[kind] = kind()
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "trained.blend"))
     thing = bpy.context.object
-    empty.engine.session.engine.start(empty.engine.queries.finding_models(thing, empty.mesh.cache.look_at(thing)))
+    empty.engine.running.engine().start(empty.engine.queries.finding_models(thing, empty.mesh.cache.look_at(thing)))
     client.answer(3, open=False, models=[new, old])
-    empty.engine.session.engine.pump()
+    empty.engine.running.engine().pump()
     assert known() == "draft"
     thing.iseg.trained_model = "../../x y z"
     assert empty.document.parts.trained_model(thing) is None
@@ -121,7 +124,7 @@ def test_a_training_is_seen_and_cancelled_whatever_is_active(empty, client, chan
     if change == "loaded":
         bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))
     task = empty.engine.training.train(thing, bpy.context.scene.iseg)
-    (name,) = empty.engine.session.trainings
+    (name,) = running_of(empty).trainings
     if change == "deleted":
         bpy.ops.object.delete()
     elif change == "moved":
@@ -146,7 +149,7 @@ def test_a_training_is_seen_and_cancelled_whatever_is_active(empty, client, chan
     with pytest.raises(RuntimeError, match="This mesh is not being trained"):
         bpy.ops.iseg.cancel()
     assert bpy.ops.iseg.cancel(name=name) == {"FINISHED"}
-    assert task.ended and not empty.engine.session.trainings and not empty.engine.session.problems
+    assert task.ended and not running_of(empty).trainings and not running_of(empty).problems
 
 
 class Hand:
@@ -223,11 +226,11 @@ def test_what_is_still_meant_is_edited(empty, client):
     assert hand.press() == {"RUNNING_MODAL"}
     name = empty.mesh.cache.known_look(thing).hash
     client.answer(1, open=False, models=[])
-    empty.engine.session.engine.pump()
+    empty.engine.running.engine().pump()
     answer = {"threshold": 0.5, "milliseconds": 1.0}
     values = np.ones(507, np.float32)
     client.events.append(SimpleNamespace(kind="result", id=2, fields=answer, arrays={"probability": values}))
-    assert hand.tick() == {"FINISHED"} and hand.done == 1 and empty.engine.models.models[name] == []
+    assert hand.tick() == {"FINISHED"} and hand.done == 1 and models_of(empty).reports[name] == []
 
 
 def test_another_object_is_not_trained(empty, client, monkeypatch):

@@ -18,8 +18,8 @@ def thing(empty, engine) -> bpy.types.Object:
 def settle(iseg) -> None:
     """As the timers do it, until nothing is left to be done."""
     iseg.live.answers.refresh()
-    while iseg.engine.session.engine.busy:
-        iseg.engine.session.engine.pump()
+    while iseg.engine.running.engine().busy:
+        iseg.engine.running.engine().pump()
 
 
 def part(thing) -> np.ndarray:
@@ -66,10 +66,10 @@ def test_a_locked_group_stays(empty, thing):
     bpy.ops.iseg.click_add(vertex=100)
     settle(empty)
     assert np.isnan(weights(thing, "Part")).all()
-    assert "is locked: unlock it" in empty.engine.session.problem_of(thing)
+    assert "is locked: unlock it" in empty.engine.running.problem_of(thing)
     thing.vertex_groups["Part"].lock_weight = False
     settle(empty)
-    assert part(thing)[100] > 0.5 and empty.engine.session.problem_of(thing) == ""
+    assert part(thing)[100] > 0.5 and empty.engine.running.problem_of(thing) == ""
 
 
 @pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
@@ -111,11 +111,11 @@ def test_a_group_of_another_is_not_overwritten(empty, thing):
     bpy.ops.iseg.click_add(vertex=EYE)
     settle(empty)
     assert np.flatnonzero(part(thing)).tolist() == [7]
-    assert "There was a vertex group Part before: press To Vertex Group" in empty.engine.session.problem_of(thing)
+    assert "There was a vertex group Part before: press To Vertex Group" in empty.engine.running.problem_of(thing)
     bpy.ops.iseg.to_vertex_group()
     bpy.ops.iseg.click_add(vertex=OTHER_EYE)
     settle(empty)
-    assert part(thing)[[EYE, OTHER_EYE]].all() and empty.engine.session.problem_of(thing) == ""
+    assert part(thing)[[EYE, OTHER_EYE]].all() and empty.engine.running.problem_of(thing) == ""
 
 
 def test_every_windows_object_is_answered(empty, thing, monkeypatch):
@@ -152,7 +152,7 @@ def test_a_trained_mesh_is_ready_without_a_click(empty, engine, tmp_path):
     bpy.ops.iseg.train()
     path = str(tmp_path / "trained.blend")
     bpy.ops.wm.save_as_mainfile(filepath=path)
-    empty.engine.session.close()
+    empty.session.SESSION.restart()
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.wm.open_mainfile(filepath=path)
     settle(empty)

@@ -7,6 +7,7 @@ import bpy
 import numpy as np
 import pytest
 from mathutils import Matrix, Vector
+from support.blender.extension import answers_of, running_of
 
 SIZE = 400  # pixels
 EDGE = 2.5  # half of what the view shows, in units of the world
@@ -165,7 +166,7 @@ def test_t_swaps_include_and_exclude(empty):
     assert pointer.includes(ctrl=False) and not pointer.includes(ctrl=True)
     pointer.swap()
     assert not pointer.includes(ctrl=False) and pointer.includes(ctrl=True)
-    pointer.reset()
+    pointer.Hover.current().reset()
     assert pointer.includes(ctrl=False)
 
 
@@ -339,14 +340,14 @@ def test_what_is_shown_outlasts_other_answers(empty, purpose):
         if not purpose and other % 100 == 0:
             assert empty.engine.queries.answer_of(thing, part) is shown  # the view draws it
     assert empty.engine.queries.answer_of(thing, part) is shown
-    assert len(empty.engine.queries.answers) < 300 and len(empty.engine.queries.previews) <= 32
-    empty.engine.queries.forget()
+    assert len(answers_of(empty).answers) < 300 and len(answers_of(empty).previews) <= 32
+    empty.session.SESSION.restart()
 
 
 def inside(iseg, conversation) -> np.ndarray:
     """The result of a conversation with the engine."""
-    task = iseg.engine.session.engine.start(conversation)
-    iseg.engine.session.engine.wait(task, 60)
+    task = iseg.engine.running.engine().start(conversation)
+    iseg.engine.running.engine().wait(task, 60)
     assert task.error is None
     return task.result
 
@@ -382,32 +383,35 @@ def test_a_preview_is_what_the_click_gives(empty, engine, before, settings):
 def test_a_preview_is_worth_it_where_the_engine_is_quick(empty, engine):
     bpy.ops.mesh.primitive_cube_add(size=1.0)
     thing = bpy.context.object
-    empty.engine.session.close()
+    empty.session.SESSION.restart()
     look, pointer = empty.mesh.cache.look_at(thing), empty.viewport.preview
-    pointer.reset()
+    pointer.Hover.current().reset()
     assert not pointer._worth(thing, empty.engine.queries.NEW_PART, look)  # no engine is started for it
     inside(empty, pointer.imagining(thing, empty.engine.queries.NEW_PART, look, (0, True), "auto"))
-    pointer._preview_took = 1.0
+    pointer.Hover.current().preview_took = 1.0
     assert pointer._worth(thing, empty.engine.queries.NEW_PART, look)
-    pointer._preview_took = 1e9
+    pointer.Hover.current().preview_took = 1e9
     assert not pointer._worth(thing, empty.engine.queries.NEW_PART, look)
-    pointer.reset()
+    pointer.Hover.current().reset()
 
 
 def test_clicks_that_came_too_fast_are_not_all_answered(empty, engine):
     """The newest counts, and what it takes the place of is no problem."""
     bpy.ops.mesh.primitive_monkey_add()
     thing = bpy.context.object
-    empty.engine.queries.answers.clear()
+    answers_of(empty).answers.clear()
     for vertex in range(20, 40):
         bpy.ops.iseg.click_add(vertex=vertex)
         empty.live.answers.refresh()
     for _ in range(3):  # one that was given up is asked for again, where it is the newest
         empty.live.answers.refresh()
-        while empty.engine.session.engine.busy:
-            empty.engine.session.engine.pump()
+        while empty.engine.running.engine().busy:
+            empty.engine.running.engine().pump()
     assert (
-        empty.engine.queries.answer_of(thing, thing.iseg.parts[0]) is not None
-        and len(empty.engine.queries.answers) < 10
+        empty.engine.queries.answer_of(thing, thing.iseg.parts[0]) is not None and len(answers_of(empty).answers) < 10
     )
-    assert empty.engine.session.problems == {} and not empty.live.answers.failed and not empty.live.answers.asking
+    assert (
+        running_of(empty).problems == {}
+        and not empty.live.answers.LiveAnswers.current().failed
+        and not empty.live.answers.LiveAnswers.current().asking
+    )

@@ -5,6 +5,7 @@ import re
 import bpy
 import numpy as np
 import pytest
+from support.blender.extension import answers_of
 from support.blender.meshes import made, monkey
 
 
@@ -88,7 +89,7 @@ def test_the_trained_model_is_asked(empty, engine):
     bpy.ops.object.mode_set(mode="EDIT")  # everything is selected
     bpy.ops.iseg.clicks_from_selection()
     bpy.ops.iseg.to_vertex_group()
-    assert [query.model for query in empty.engine.queries.answers][-1] == (
+    assert [query.model for query in answers_of(empty).answers][-1] == (
         empty.core.messages.ModelName(teacher="geometric", preset="draft", seed=0)
     )
     assert len(made(thing)) >= 1

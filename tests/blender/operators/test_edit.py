@@ -4,6 +4,7 @@ import bmesh
 import bpy
 import numpy as np
 import pytest
+from support.blender.extension import answers_of
 
 EYE = 100  # a vertex of Suzanne
 
@@ -117,10 +118,10 @@ def test_the_next_edit_is_of_the_same_part(empty, thing):
         inside, now = part_of(empty, thing)
         assert {tuple(np.round(points(thing)[polygon].mean(axis=0), 5)) for polygon in now} == top
         assert len(now) == len(whole) and len(inside) == counts(thing)[0]
-    asked = len(empty.engine.queries.answers)
+    asked = len(answers_of(empty).answers)
     bpy.ops.iseg.click_add(vertex=0)  # other clicks are answered for the mesh as it is now
     part_of(empty, thing)
-    assert len(empty.engine.queries.answers) > asked
+    assert len(answers_of(empty).answers) > asked
 
 
 def sides(polygon: list[int]) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ import os
 
 import bpy
 import pytest
+from support.blender.extension import answers_of, running_of
 
 
 def test_clear_cache_deletes_models_and_the_mesh_is_untrained(empty, engine):
@@ -16,11 +17,11 @@ def test_clear_cache_deletes_models_and_the_mesh_is_untrained(empty, engine):
     look = empty.mesh.cache.known_look(thing)
     assert empty.engine.models.model_for(thing, look)[1] is not None
     assert bpy.ops.iseg.clear_cache() == {"FINISHED"}
-    assert empty.engine.session.freed.startswith("Deleted ") and " MB." in empty.engine.session.freed
-    assert empty.engine.models.model_for(thing, look)[1] is None and not empty.engine.queries.answers
+    assert running_of(empty).freed.startswith("Deleted ") and " MB." in running_of(empty).freed
+    assert empty.engine.models.model_for(thing, look)[1] is None and not answers_of(empty).answers
     assert bpy.ops.iseg.to_vertex_group(name="Instant") == {"FINISHED"}  # geometry answers
     assert bpy.ops.iseg.clear_cache() == {"FINISHED"}
-    assert empty.engine.session.freed == "Deleted 0 trained models, 0.0 MB."
+    assert running_of(empty).freed == "Deleted 0 trained models, 0.0 MB."
 
 
 def test_clear_cache_needs_an_engine(empty, monkeypatch):
@@ -44,5 +45,5 @@ def test_the_report_tells_what_runs_and_nothing_of_the_mesh(empty, engine, monke
     assert bpy.ops.iseg.copy_report() == {"FINISHED"}
     log.unlink()
     assert "(there is none)" in empty.engine.bug_report.text()
-    empty.engine.session.close()
+    empty.session.SESSION.restart()
     assert "not running" in empty.engine.bug_report.text()

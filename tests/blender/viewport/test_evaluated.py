@@ -74,7 +74,7 @@ def _triangles(mesh):
 def test_a_large_mesh_is_read_on_a_thread(empty, monkeypatch):
     monkey()
     monkeypatch.setattr(empty.mesh.cache, "SMALL", 10)
-    thing, engine = bpy.context.object, empty.engine.session.engine
+    thing, engine = bpy.context.object, empty.engine.running.engine()
     task = engine.start(empty.mesh.cache.looking(thing))
     assert not task.ended and engine.busy and empty.mesh.cache.known_look(thing) is None
     engine.wait(task, 30)
@@ -93,7 +93,7 @@ def test_work_that_fails_is_an_error_with_a_remedy(empty):
     def failing():
         yield empty.tasks.Work(lambda: 1 / 0)
 
-    engine = empty.engine.session.engine
+    engine = empty.engine.running.engine()
     task = engine.start(failing())
     engine.wait(task, 30)
     assert "ZeroDivisionError" in str(task.error) and "report it" in str(task.error)
@@ -115,8 +115,8 @@ def test_where_the_points_of_a_surface_come_from(empty, kinds):
     evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
     geometry = empty.mesh.arrays.arrays(evaluated.data)
     rest = empty.viewport.evaluated.rest_places(thing)  # [S, 3]
-    task = empty.engine.session.engine.start(empty.viewport.evaluated.tracing(look, geometry, rest))
-    empty.engine.session.engine.wait(task, 60)
+    task = empty.engine.running.engine().start(empty.viewport.evaluated.tracing(look, geometry, rest))
+    empty.engine.running.engine().wait(task, 60)
     origin, points = task.result, geometry.vertices  # [S, 3]
     assert ids() == before and not thing.add_rest_position_attribute
     assert len(origin.source) == len(points) and len(origin.shown) == len(look.vertices)
@@ -149,7 +149,7 @@ def test_the_surface_follows_its_modifiers(empty, monkeypatch):
     monkeypatch.setattr(empty.viewport.evaluated, "QUICK", 1e9)
     monkeypatch.setattr(empty.timers.Timers, "begin", lambda self, timer, **_: timer())
     monkey()
-    thing, engine = bpy.context.object, empty.engine.session.engine
+    thing, engine = bpy.context.object, empty.engine.running.engine()
     look = empty.mesh.cache.look_at(thing)
     assert empty.viewport.evaluated.surface_of(thing, look).points is look.vertices
     modifier = thing.modifiers.new("Mirror", "MIRROR")
@@ -183,7 +183,7 @@ def test_dots_stay_on_their_vertices_when_those_move(empty, monkeypatch):
         bpy.context.view_layer.update()
         look = empty.mesh.cache.look_at(thing)
         empty.viewport.evaluated.surface_of(thing, look)  # begins to find out
-        settle(empty.engine.session.engine)
+        settle(empty.engine.running.engine())
         surface = empty.viewport.evaluated.surface_of(thing, look)
         shown = [surface.point_of(vertex) for vertex in range(len(mesh.vertices))]
         np.testing.assert_array_equal(look.vertices[shown], look.vertices)  # two of them lie at one place
@@ -192,4 +192,4 @@ def test_dots_stay_on_their_vertices_when_those_move(empty, monkeypatch):
         for vertex in mesh.vertices:  # what was left is right now, and far away
             vertex.co.x = 5 - vertex.co.x
         mesh.update()
-        empty.mesh.cache.versions[mesh.session_uid] += 1  # as Blender says
+        empty.mesh.cache.MeshCache.current().versions[mesh.session_uid] += 1  # as Blender says

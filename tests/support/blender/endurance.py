@@ -15,6 +15,8 @@ from typing import Any
 import bpy
 import numpy as np
 
+from support.blender.extension import answers_of
+
 MODULE = "bl_ext.user_default.iseg"
 ENDED = "signal 9"  # the reason where an engine was killed
 PATIENT = 300.0  # seconds after which something hangs, on the slowest of machines
@@ -30,9 +32,9 @@ def left_behind() -> dict[str, list[str]]:
     ]
     configs = bpy.context.window_manager.keyconfigs if bpy.context.window_manager else ()
     modules = [module for name, module in list(sys.modules.items()) if name.startswith(MODULE)]
-    calls = [
-        c for c in gc.get_objects() if isinstance(c, FunctionType | MethodType | partial)
-    ]  # also those in no module
+    session = sys.modules.get(f"{MODULE}.session")
+    kept = list(session.SESSION.kept.values()) if session is not None else []
+    calls = [c for c in gc.get_objects() if type(c) in (FunctionType, MethodType, partial)]  # also those in no module
     return {
         "classes": [name for name in dir(bpy.types) if name.lower().startswith("iseg")],
         "operators": dir(bpy.ops.iseg),
@@ -47,8 +49,12 @@ def left_behind() -> dict[str, list[str]]:
         ],
         "timers": [repr(c) for c in calls if home_of(c).startswith(MODULE) and bpy.app.timers.is_registered(c)],
         "drawing": [  # what draw_handler_add gives
-            f"{m.__name__}.{n}" for m in modules for n, v in vars(m).items() if type(v).__name__ == "PyCapsule"
+            f"{owner}.{n}"
+            for owner in [*modules, *kept]
+            for n, v in vars(owner).items()
+            if type(v).__name__ == "PyCapsule"
         ],
+        "session": [type(one).__name__ for one in kept],
         "threads": [thread.name for thread in threading.enumerate() if thread.name.startswith("iseg")],
     }
 
@@ -75,8 +81,8 @@ def cycles(count: int) -> str:
         for timer in (
             iseg.engine.pump.pump,
             iseg.live.answers.refresh,
-            iseg.engine.environment.manager.watch,
-            iseg.viewport.tool._watch,
+            iseg.engine.installing.watch,
+            iseg.viewport.tool.watch_mouse,
         ):
             iseg.timers.Timers.current().begin(timer, after=60.0, persistent=True)
         assert len(left_behind()["timers"]) == 4
@@ -113,7 +119,7 @@ def kills(count: int, seed: int = 0) -> str:
     def under_way(kind: str, task: Any) -> bool:
         return engine.state.name == "STARTING" if kind == "start" else not task.ended
 
-    engine, rng, longest = iseg.engine.session.engine, random.Random(seed), 0.0
+    engine, rng, longest = iseg.engine.running.engine(), random.Random(seed), 0.0
     met, missed = dict.fromkeys(KINDS, 0), 0
     lasts = {"train": 4.0, "query": 0.02, "start": 0.3}  # seconds, about
     while sum(met.values()) < count:
@@ -157,11 +163,11 @@ def kills(count: int, seed: int = 0) -> str:
             time.sleep(0.001)
         longest = max(longest, pumped)
         assert task.error is None or ENDED in str(task.error), task.error
-        assert ENDED in iseg.engine.session.problem_of(thing), iseg.engine.session.problem_of(thing)
+        assert ENDED in iseg.engine.running.problem_of(thing), iseg.engine.running.problem_of(thing)
         assert state_of(iseg, thing) == before, "the object is not what it was"
-        iseg.engine.queries.answers.clear()
+        answers_of(iseg).answers.clear()
         bpy.ops.iseg.click_add(vertex=50)
-        assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"} and not iseg.engine.session.problem_of(thing)
+        assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"} and not iseg.engine.running.problem_of(thing)
     return (
         f"{count} kills ({met['train']} while training, {met['query']} while a click was asked, {met['start']} while "
         f"the engine started) and {missed} with nothing under way, nothing lost; Blender was held up by at most "
@@ -174,7 +180,7 @@ def train_for_ever() -> None:
     iseg: Any = sys.modules[MODULE]
     bpy.ops.mesh.primitive_monkey_add()
     bpy.context.scene.iseg.preset = "paper"  # minutes
-    engine, task = iseg.engine.session.engine, iseg.engine.training.train(bpy.context.object, bpy.context.scene.iseg)
+    engine, task = iseg.engine.running.engine(), iseg.engine.training.train(bpy.context.object, bpy.context.scene.iseg)
     said = False
     while not task.ended:
         engine.pump()

@@ -27,6 +27,21 @@ def install() -> ModuleType:
     return sys.modules[MODULE]
 
 
+def running_of(iseg: Any) -> Any:
+    """The engine of the session and what is under way in it."""
+    return iseg.engine.running.Running.current()
+
+
+def answers_of(iseg: Any) -> Any:
+    """The session's answers and previews."""
+    return iseg.engine.queries.AnswerCache.current()
+
+
+def models_of(iseg: Any) -> Any:
+    """What the session knows of models."""
+    return iseg.engine.models.ModelLists.current()
+
+
 def weights(thing: bpy.types.Object, name: str) -> np.ndarray:
     """Weights of a vertex group by Blender's own slow way, NaN outside it. [V]"""
     if thing.mode == "EDIT":
@@ -43,8 +58,8 @@ def weights(thing: bpy.types.Object, name: str) -> np.ndarray:
 def engine_answer(iseg: Any, thing: bpy.types.Object, clicks: list[tuple[int, bool]], granularity="part") -> np.ndarray:
     """What the engine says by itself. [V] float32"""
     look = iseg.mesh.snapshot.Look(iseg.mesh.arrays.read(thing))
-    task = iseg.engine.session.engine.start(conversation(iseg, look, clicks, granularity))
-    iseg.engine.session.engine.wait(task)
+    task = iseg.engine.running.engine().start(conversation(iseg, look, clicks, granularity))
+    iseg.engine.running.engine().wait(task)
     assert task.error is None
     return task.result
 

@@ -116,7 +116,7 @@ def run(seed: int, folder: Path, names: bool = True) -> int:
     """
     iseg: Any = sys.modules[MODULE]
     path, rng, wrong = folder / "hostile.blend", random.Random(seed), list[str]()
-    iseg.engine.session.close()
+    iseg.session.SESSION.restart()
     write(seed, path, names)
 
     def attempt(what: str, call: Callable[[], Any]) -> Any:
@@ -134,7 +134,7 @@ def run(seed: int, folder: Path, names: bool = True) -> int:
     with contextlib.chdir(folder):
         attempt("open", lambda: bpy.ops.wm.open_mainfile(filepath=str(path)))
         thing = bpy.context.object
-        if iseg.engine.session.engine.state.name != "STOPPED":
+        if iseg.engine.running.engine().state.name != "STOPPED":
             wrong.append("opening a file has started something")
         shape = [tuple(vertex.co) for vertex in thing.data.vertices]
         attempt("look", lambda: look(iseg, thing))
@@ -176,5 +176,5 @@ def look(iseg, thing: bpy.types.Object) -> None:
     surface = iseg.viewport.overlay.Surface(seen.vertices, seen.faces)
     iseg.viewport.overlay.build(surface, None, clicks, clicks[0][0] if clicks else None)
     iseg.live.answers.refresh()
-    while iseg.engine.session.engine.busy:
-        iseg.engine.session.engine.pump()
+    while iseg.engine.running.engine().busy:
+        iseg.engine.running.engine().pump()

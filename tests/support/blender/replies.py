@@ -137,8 +137,8 @@ def run(seed: int) -> int:
     iseg: Any = sys.modules[MODULE]
     dice, wrong, done = random.Random(seed), list[str](), 0
     bpy.ops.wm.read_homefile(use_empty=True)
-    iseg.engine.session.close()
-    engine = iseg.engine.session.engine
+    iseg.session.SESSION.restart()
+    engine = iseg.engine.running.engine()
     client = Client(iseg, dice)
     bpy.context.preferences.system.use_online_access = True  # for the operator; nobody is asked
     chosen = patch.dict(os.environ, {"ISEG_ENGINE": COMMAND[0][0]})
@@ -168,7 +168,7 @@ def run(seed: int) -> int:
             if engine.busy:
                 wrong.append(f"{what}: something is still under way")
                 engine._tasks.clear()
-    iseg.engine.session.close()
+    iseg.session.SESSION.restart()
     assert not wrong, "\n".join([f"seed {seed}", *wrong])
     return done
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import bpy
 import numpy as np
 
+from support.blender.extension import answers_of
+
 import bmesh  # isort: skip  (it comes with bpy)
 
 MODULE = "bl_ext.user_default.iseg"
@@ -163,7 +165,7 @@ class Sequence:
 
     def run(self) -> None:
         bpy.ops.wm.read_homefile(use_empty=True)
-        sys.modules[MODULE].engine.queries.answers.clear()
+        answers_of(sys.modules[MODULE]).answers.clear()
         self.add()
         self.push(fresh=True)
         for _ in range(STEPS):
@@ -238,7 +240,7 @@ class Sequence:
                 for part in thing.iseg.parts:
                     if any(click.vertex >= count for click in part.clicks):
                         raise Wrong(f"a click of {thing.name} is on a vertex that is not there")
-        if iseg.engine.session.engine.busy:
+        if iseg.engine.running.engine().busy:
             raise Wrong("something is still under way")
 
     def push(self, fresh: bool = False) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import bpy
 
-from ... import names
-from ...core import EngineError, Progress, __version__
-from ...session import Kept
-from ...tasks import local_command
-from .folder import Environment, Folder, State
-from .job import Job
+from .. import names
+from ..core import EngineError, Progress, __version__
+from ..session import Kept
+from ..tasks import local_command
+from .environment.folder import Environment, Folder, State
+from .environment.job import Job
 
 LOCKS = {part: Path(names.FOLDER) / "requirements" / f"{part}.lock" for part in ("engine", "sam")}
 GLANCE = 1.0  # seconds for which a look at the disk is good

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import bpy
 
-from ... import names, redraw
-from ...core import Cancelled, EngineError
-from ...tasks import local_command
-from ...timers import Timers
-from .. import selftest, session
-from . import make
-from .folder import Folder
-from .job import Job
-from .standing import Managed, folder, look_again, parts, working
+from .. import names, redraw
+from ..core import Cancelled, EngineError
+from ..tasks import local_command
+from ..timers import Timers
+from . import selftest
+from .environment import make
+from .environment.folder import Folder
+from .environment.job import Job
+from .managed import Managed, folder, look_again, parts, working
+from .running import Running, engine
 
 WATCH = 0.1  # seconds between two looks at the work
 
@@ -78,7 +79,7 @@ def watch() -> float | None:
         managed.drawn = managed.job.progress
         redraw.redraw(views=False)
     replaced = managed.purpose == "install" and managed.job.error is None
-    if working() or (replaced and session.engine.busy):  # an engine of the environment before may still be at work
+    if working() or (replaced and engine().busy):  # an engine of the environment before may still be at work
         return WATCH
     _settle(managed)
     redraw.redraw()
@@ -93,8 +94,7 @@ def _settle(managed: Managed) -> None:
     if error is not None:
         managed.problem = "" if isinstance(error, Cancelled) else str(error)
     elif managed.purpose == "install" and place is not None:
-        session.checkup.clear()
-        session.checkup.update(managed.job.result.report)
+        Running.current().checkup = dict(managed.job.result.report)
         _end_engine(place)
         managed.tidying = Job(lambda _: _tidy(place))
 
@@ -109,5 +109,5 @@ def _tidy(place: Folder) -> None:
 
 def _end_engine(place: Folder) -> None:
     """So that no file is in use."""
-    if any(Path(part).is_relative_to(place.path) for part in session.engine.command[:1]):
-        session.engine.close()
+    if any(Path(part).is_relative_to(place.path) for part in engine().command[:1]):
+        engine().close()
