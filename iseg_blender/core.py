@@ -6,7 +6,7 @@ In the installed extension iseg_core lies in this folder, so that nothing has to
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iseg_core.clicks.click import Click, Granularity, VertexClicks
+    from iseg_core.clicks.click import Click, Granularity, VertexClick, VertexClicks
     from iseg_core.engine import messages
     from iseg_core.engine.client import EngineClient, EngineState, as_error, as_progress
     from iseg_core.engine.connection import clean_environment
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from iseg_core.training.settings import DEFAULT_PRESET, PRESETS
     from iseg_core.version import __version__
 else:
-    from .iseg_core.clicks.click import Click, Granularity, VertexClicks
+    from .iseg_core.clicks.click import Click, Granularity, VertexClick, VertexClicks
     from .iseg_core.engine import messages
     from .iseg_core.engine.client import EngineClient, EngineState, as_error, as_progress
     from .iseg_core.engine.connection import clean_environment
@@ -69,6 +69,7 @@ __all__ = [
     "Superseded",
     "TEACHERS",
     "UnknownMeshError",
+    "VertexClick",
     "VertexClicks",
     "__version__",
     "as_error",

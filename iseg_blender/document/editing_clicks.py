@@ -9,7 +9,7 @@ from . import choices, properties
 from . import parts as document_parts
 
 
-def add_click(thing: bpy.types.Object, vertex: int, positive: bool, fresh: bool = True) -> None:
+def add_click(thing: bpy.types.Object, vertex: int, include: bool, fresh: bool = True) -> None:
     """Add a click to the active part, making one where there is none. Raises Refusal."""
     look = cache.look_at(thing, fresh)
     stored = thing.iseg
@@ -29,7 +29,7 @@ def add_click(thing: bpy.types.Object, vertex: int, positive: bool, fresh: bool 
             part.clicks.remove(index)
             break
     click = part.clicks.add()
-    click.vertex, click.positive = vertex, positive
+    click.vertex, click.positive = vertex, include
     part.click_index = len(part.clicks) - 1
 
 

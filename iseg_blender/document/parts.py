@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import bpy
 
+from ..core import VertexClick, VertexClicks
 from .choices import CLICKS_LIMIT
 from .properties import Part
 
@@ -13,7 +14,7 @@ from .properties import Part
 class Clicks(NamedTuple):
     """The clicks of a part that can be used, in the order in which they were made."""
 
-    made: tuple[tuple[int, bool], ...]
+    made: VertexClicks
     dropped: int  # those that name no vertex, or contradict an earlier one
 
 
@@ -57,15 +58,16 @@ def clicks_of(part: Part, vertex_count: int) -> Clicks:
     for click in part.clicks[:CLICKS_LIMIT]:
         if 0 <= click.vertex < vertex_count:
             made.setdefault(click.vertex, click.positive)
-    return Clicks(tuple(made.items()), total - len(made))
+    clicks = tuple(VertexClick(vertex, include) for vertex, include in made.items())
+    return Clicks(clicks, total - len(made))
 
 
 def set_clicks(part: Part, made: Sequence[tuple[int, bool]]) -> None:
     """Give a part these clicks and no others."""
     part.clicks.clear()
-    for vertex, positive in made:
+    for vertex, include in made:
         click = part.clicks.add()
-        click.vertex, click.positive = vertex, positive
+        click.vertex, click.positive = vertex, include
     part.click_index = max(len(part.clicks) - 1, 0)
 
 

@@ -35,7 +35,7 @@ class Query(NamedTuple):
     mesh: str  # the geometry's name
     model: messages.ModelName | None  # None: instant mode
     granularity: str
-    clicks: tuple[tuple[int, bool], ...]
+    clicks: VertexClicks
 
 
 class Answer(NamedTuple):
@@ -79,7 +79,7 @@ def query_of(thing: bpy.types.Object, part: properties.Part, look: Look) -> Quer
     return Query(*model_for(thing, look), part.granularity, made)
 
 
-def asked(part: properties.Part, vertices: np.ndarray, images: region.Images) -> region.Clicks:
+def asked(part: properties.Part, vertices: np.ndarray, images: region.Images) -> VertexClicks:
     """The clicks of a part on a mesh [V, 3], with their mirror images; what is found of those is added to images."""
     return region.mirrored(parts.clicks_of(part, len(vertices)).made, vertices, tuple(part.mirror), images)
 
@@ -106,11 +106,11 @@ def weights_of(thing: bpy.types.Object, part: properties.Part, answer: Answer, h
     return inside if hard else answer.probability * inside
 
 
-def choosing(look: Look, part: properties.Part, clicks: region.Clicks | None = None) -> Callable[[Answer], np.ndarray]:
+def choosing(look: Look, part: properties.Part, clicks: VertexClicks | None = None) -> Callable[[Answer], np.ndarray]:
     """What finds the part in an answer, on any thread. clicks: those that are answered, where not the part's own."""
     threshold = None if part.automatic else part.threshold
     made = parts.clicks_of(part, len(look.vertices)).made if clicks is None else clicks
-    clicked = [vertex for vertex, positive in made if positive]
+    clicked = [vertex for vertex, include in made if include]
     connected = part.connected
 
     def choose(answer: Answer) -> np.ndarray:

@@ -71,6 +71,6 @@ def clicks_problem(thing: bpy.types.Object, part: properties.Part | None) -> str
     look = cache.known_look(thing) if thing.data.session_uid not in cache.MeshCache.current().stale else None
     if look is not None and thing.iseg.topology != look.topology:
         return OTHER_FACES
-    if look is not None and not any(positive for _, positive in parts.clicks_of(part, len(look.vertices)).made):
+    if look is not None and not any(include for _, include in parts.clicks_of(part, len(look.vertices)).made):
         return "No click includes anything: add one that does."
     return ""

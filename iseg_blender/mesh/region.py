@@ -2,16 +2,17 @@
 
 import numpy as np
 
-Clicks = tuple[tuple[int, bool], ...]
+from ..core import VertexClick, VertexClicks
+
 Images = dict[tuple[int, tuple[int, int, int]], int]  # vertices at mirrored places, by vertex and the axes' signs
 
 
 def mirrored(
-    clicks: Clicks,
+    clicks: VertexClicks,
     vertices: np.ndarray,
     axes: tuple[bool, bool, bool],
     images: Images | None = None,
-) -> Clicks:
+) -> VertexClicks:
     """The clicks, and after them their mirror images: the vertices nearest to where those lie.
 
     vertices: [V, 3]. An image that falls on a vertex which is clicked already is left out. images: those of this mesh
@@ -24,12 +25,12 @@ def mirrored(
                 signs = (x, y, z)
                 if signs == (1, 1, 1):
                     continue
-                for vertex, positive in clicks:
+                for vertex, include in clicks:
                     if (vertex, signs) not in images:
                         away = vertices - vertices[vertex] * np.array(signs, vertices.dtype)  # [V, 3]
                         images[vertex, signs] = int(np.einsum("vk,vk->v", away, away).argmin())
-                    made.setdefault(images[vertex, signs], positive)
-    return tuple(made.items())
+                    made.setdefault(images[vertex, signs], include)
+    return tuple(VertexClick(vertex, include) for vertex, include in made.items())
 
 
 def connected_to(inside: np.ndarray, edges: np.ndarray, seeds: list[int]) -> np.ndarray:

@@ -46,8 +46,8 @@ class SeedOperator(WaitingOperator):
             raise Refusal("The mesh's faces have changed meanwhile: try again.")
         part = empty_part(thing) or parts.add_part(thing)
         part.connected, part.mirror = False, (False, False, False)  # the clicks mean the part as it is
-        for vertex, positive in proposal.clicks:
-            add_click(thing, vertex, positive, fresh=False)
+        for vertex, include in proposal.clicks:
+            add_click(thing, vertex, include, fresh=False)
         count = f"{len(proposal.clicks)} clicks give" if len(proposal.clicks) > 1 else "One click gives"
         rest = "" if proposal.iou >= WELL else " Click where it differs."
         self.report({"INFO"}, f"{count} the part back with IoU {proposal.iou:.2f}.{rest}")

@@ -50,8 +50,8 @@ def mouse_of(event: bpy.types.Event) -> Place:
 class Stroke:
     """The clicks that are made while a button is held down."""
 
-    def __init__(self, operator: bpy.types.Operator, positive: bool):
-        self._operator, self._positive = operator, positive
+    def __init__(self, operator: bpy.types.Operator, include: bool):
+        self._operator, self._include = operator, include
         self._last: Place | None = None
         self.met = False  # whether the mouse was over the mesh
 
@@ -67,7 +67,7 @@ class Stroke:
             return
         self.met = True
         try:
-            add_click(context.object, vertex, self._positive, fresh=False)
+            add_click(context.object, vertex, self._include, fresh=False)
         except Refusal as refusal:
             self._operator.report({"WARNING"}, str(refusal))
         preview.Hover.current().preview = None

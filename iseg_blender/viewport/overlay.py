@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..core import VertexClicks
+
 SEGMENTS = 20  # of a dot's rim
 BIAS = 1e-3  # how far towards the viewer the region lies before the surface, of the distance between them
 
@@ -37,9 +39,7 @@ class Overlay(NamedTuple):
     active: np.ndarray  # [A, 3] float32: place of the click that the list has chosen among several, if one is there
 
 
-def build(
-    surface: Surface, inside: np.ndarray | None, clicks: tuple[tuple[int, bool], ...], active: int | None = None
-) -> Overlay:
+def build(surface: Surface, inside: np.ndarray | None, clicks: VertexClicks, active: int | None = None) -> Overlay:
     """What to draw for a part of the base mesh: inside [V] bool (None: not known yet), its clicks, and the vertex of
     the one that the list has chosen.
     """
@@ -50,7 +50,7 @@ def build(
         for corner in (1, 2):
             kept &= seen[surface.triangles[:, corner]]
         triangles = surface.triangles[kept]  # [T, 3]
-    sides = [[surface.place(v) for v, positive in clicks if positive is side] for side in (True, False)]
+    sides = [[surface.place(v) for v, include in clicks if include is side] for side in (True, False)]
     include, exclude = (np.array(side, np.float32).reshape(-1, 3) for side in sides)  # [I, 3], [E, 3]
     chosen = [surface.place(active)] if len(clicks) > 1 and active in dict(clicks) else []
     return Overlay(triangles, include, exclude, np.array(chosen, np.float32).reshape(-1, 3))

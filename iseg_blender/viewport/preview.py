@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 
 from .. import redraw
-from ..core import EngineState
+from ..core import EngineState, VertexClick
 from ..document import parts
 from ..document.editing_clicks import check_topology
 from ..engine import models, pump, queries, running
@@ -68,34 +68,36 @@ def pick(context: bpy.types.Context, mouse: Place) -> int | None:
     return vertex
 
 
-def hover(context: bpy.types.Context, mouse: Place | None, positive: bool) -> None:
+def hover(context: bpy.types.Context, mouse: Place | None, include: bool) -> None:
     """Show what a click here would give, where the engine is quick enough; mouse None: over no mesh."""
     hover, vertex = Hover.current(), None
     if mouse is not None and hover.pick_took <= QUICK:  # measured again with every click
         vertex = pick(context, mouse)
-    if (vertex, positive) == hover.over:
+    if (vertex, include) == hover.over:
         return
-    hover.over, hover.asked = (vertex, positive), None
+    hover.over, hover.asked = (vertex, include), None
     if hover.preview is not None:
         hover.preview = None
         redraw.redraw()
     if vertex is not None:
-        _imagine(context, vertex, positive)
+        _imagine(context, vertex, include)
 
 
-def _imagine(context: bpy.types.Context, vertex: int, positive: bool) -> None:
+def _imagine(context: bpy.types.Context, vertex: int, include: bool) -> None:
     hover, thing = Hover.current(), context.object
     part, look = parts.part_of(thing) or queries.NEW_PART, cache.look_at(thing, fresh=False)
     if not _worth(thing, part, look):
         return
-    hover.asked = wanted = (look.hash, vertex, positive)  # the operator may be gone when the answer comes
+    hover.asked = wanted = (look.hash, vertex, include)  # the operator may be gone when the answer comes
 
     def arrived(task):
         if task.error is None and hover.asked == wanted:
             hover.preview = Preview(look.hash, task.result)
             redraw.redraw()
 
-    running.engine().start(imagining(thing, part, look, (vertex, positive), context.scene.iseg.device), arrived)
+    running.engine().start(
+        imagining(thing, part, look, VertexClick(vertex, include), context.scene.iseg.device), arrived
+    )
     pump.keep_pumping()
 
 
@@ -114,9 +116,9 @@ def _worth(thing: bpy.types.Object, part: Any, look: Look) -> bool:
     return answer is not None and answer.milliseconds <= QUICK
 
 
-def imagining(thing: bpy.types.Object, part: Any, look: Look, click: tuple[int, bool], device: str) -> Conversation:
+def imagining(thing: bpy.types.Object, part: Any, look: Look, click: VertexClick, device: str) -> Conversation:
     """Which vertices would be in a part with one click more, on whatever there was on that vertex. [V] bool"""
-    clicks = (*(made for made in parts.clicks_of(part, len(look.vertices)).made if made[0] != click[0]), click)
+    clicks = (*(made for made in parts.clicks_of(part, len(look.vertices)).made if made.vertex != click.vertex), click)
     name, model = models.model_for(thing, look)  # thing and part are not to be touched after the first yield
     axes, granularity = tuple(part.mirror), part.granularity
     choose = queries.choosing(look, part, clicks)

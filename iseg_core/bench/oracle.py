@@ -73,19 +73,19 @@ class NoisyOracle(Teacher):
         side = shown.shape[0]
         y, x = np.mgrid[:side, :side] + 0.5  # [H, W] each
         masks = np.zeros((len(points), side, side), dtype=bool)  # [Q, H, W]
-        for q, (prompt, signs) in enumerate(zip(points, labels, strict=True)):
-            prompt, signs = prompt[signs >= 0], signs[signs >= 0]  # [n, 2], [n]
+        for q, (prompt, given) in enumerate(zip(points, labels, strict=True)):
+            prompt, given = prompt[given >= 0], given[given >= 0]  # [n, 2], [n]
             cell = np.clip(prompt.astype(int), 0, side - 1)  # [n, 2]
             parts = shown[cell[:, 1], cell[:, 0]]  # [n]
-            rng = np.random.default_rng([view_seed, *(parts + 1).tolist(), *signs.tolist()])
-            mask = np.isin(warped, parts[(signs == 1) & (parts >= 0)])  # [H, W]
+            rng = np.random.default_rng([view_seed, *(parts + 1).tolist(), *given.tolist()])
+            mask = np.isin(warped, parts[(given == 1) & (parts >= 0)])  # [H, W]
             neighbours = np.flatnonzero(self._neighbours[parts[0]]) if parts[0] >= 0 else []
             if rng.random() < self.noise.leak and len(neighbours):
                 mask |= warped == rng.choice(neighbours)
             if rng.random() < self.noise.half:
                 turn = rng.uniform(0, 2 * np.pi)
                 mask &= (x - prompt[0, 0]) * np.cos(turn) + (y - prompt[0, 1]) * np.sin(turn) > -2
-            for k in np.flatnonzero(signs == 0):
+            for k in np.flatnonzero(given == 0):
                 if parts[k] == parts[0]:  # within one part the exclusion takes what is nearer to it
                     mask &= np.hypot(*(np.stack([x, y]) - prompt[0][:, None, None])) < np.hypot(
                         *(np.stack([x, y]) - prompt[k][:, None, None])

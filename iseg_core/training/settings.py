@@ -5,7 +5,7 @@ PRESETS is their registry: a new preset is one entry. Help and menus read it, Bl
 The preset `paper` has the published networks and as much of the published training as shared views allow.
 As in section 3, the supplement and the released code:
     field         6 layers of 256 on an encoding of size 515, equation 3 itself (ridge 0), 3000 steps, rate 1e-3
-    clicks        3 % of the vertices, at most 5 second clicks of either sign
+    clicks        3 % of the vertices, at most 5 second clicks of either kind
     decoder       16 layers, batches of 16 click sets; w = 5 in equation 8
 Departures:
     views         200 spread evenly, shared by all clicks and both fits (1000 for the field, 100 for each click)
@@ -41,7 +41,7 @@ class Settings:
     click_range: tuple[int, int] = (32, 160)
     """Least and greatest number of these vertices, for small meshes and for large ones."""
     second_clicks: int = 2
-    """Second positive, and second negative, clicks asked for each of them (at most)."""
+    """Second clicks that include, and second clicks that exclude, asked for each of them (at most)."""
     hidden_targets: int = 64
     """Regions towards which longer click sequences are simulated, where the teacher can answer in 3D."""
     max_clicks: int = 8

@@ -372,7 +372,10 @@ def test_a_preview_is_what_the_click_gives(empty, engine, before, settings):
         bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
     look, pointer = empty.mesh.cache.look_at(thing), empty.viewport.preview
     inside(empty, empty.engine.queries.finding_models(thing, look))  # there are no previews before
-    preview = inside(empty, pointer.imagining(thing, part or empty.engine.queries.NEW_PART, look, (0, True), "auto"))
+    preview = inside(
+        empty,
+        pointer.imagining(thing, part or empty.engine.queries.NEW_PART, look, empty.core.VertexClick(0, True), "auto"),
+    )
     bpy.ops.iseg.click_add(vertex=0)
     part = thing.iseg.parts[0]
     answer = inside(empty, empty.engine.queries.answering(thing, part, look, "auto"))
@@ -387,7 +390,9 @@ def test_a_preview_is_worth_it_where_the_engine_is_quick(empty, engine):
     look, pointer = empty.mesh.cache.look_at(thing), empty.viewport.preview
     pointer.Hover.current().reset()
     assert not pointer._worth(thing, empty.engine.queries.NEW_PART, look)  # no engine is started for it
-    inside(empty, pointer.imagining(thing, empty.engine.queries.NEW_PART, look, (0, True), "auto"))
+    inside(
+        empty, pointer.imagining(thing, empty.engine.queries.NEW_PART, look, empty.core.VertexClick(0, True), "auto")
+    )
     pointer.Hover.current().preview_took = 1.0
     assert pointer._worth(thing, empty.engine.queries.NEW_PART, look)
     pointer.Hover.current().preview_took = 1e9
