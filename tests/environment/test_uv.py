@@ -268,7 +268,7 @@ def test_every_failure_is_a_sentence(iseg, output, words):
 
 @pytest.mark.parametrize("number", [32, 33])
 def test_a_file_that_a_scanner_holds(iseg, number):
-    error = PermissionError(errno.EACCES, "The process cannot access the file")
+    error: Any = PermissionError(errno.EACCES, "The process cannot access the file")
     error.winerror = number
     assert "a virus scanner most often" in iseg.uv_errors.explain_os_error(error)
     error.winerror = 5
