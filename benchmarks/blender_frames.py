@@ -133,7 +133,7 @@ def phases(clock: Clock, rows: list[dict[str, Any]]) -> Iterator[None]:
             add_mesh(side)
             bpy.ops.view3d.view_selected()
         area.spaces[0].show_region_ui = True
-        thing, count = window.view_layer.objects.active, f"{len(window.view_layer.objects.active.data.vertices):,}"
+        obj, count = window.view_layer.objects.active, f"{len(window.view_layer.objects.active.data.vertices):,}"
         yield from during(2.0)
         if not side:
             yield from phase(f"{count}: without the extension", 5.0)
@@ -156,15 +156,15 @@ def phases(clock: Clock, rows: list[dict[str, Any]]) -> Iterator[None]:
         with here:
             bpy.ops.iseg.train("INVOKE_DEFAULT")
 
-        def trained(thing: Any = thing, iseg: Any = iseg) -> bool:
-            return iseg.engine.status.of(thing).kind.value == "ready"
+        def trained(obj: Any = obj, iseg: Any = iseg) -> bool:
+            return iseg.engine.status.of(obj).kind.value == "ready"
 
         def answered(iseg: Any = iseg) -> bool:
             return not iseg.engine.running.engine().busy
 
         yield from during(900.0, trained)
         note(f"{count}: training")
-        assert trained(), iseg.engine.running.problem_of(thing)
+        assert trained(), iseg.engine.running.problem_of(obj)
         clock.start()
         with here:
             bpy.ops.iseg.click("INVOKE_DEFAULT")
@@ -175,8 +175,8 @@ def phases(clock: Clock, rows: list[dict[str, Any]]) -> Iterator[None]:
                 yield
             yield from during(60.0, answered)
             yield from during(1.0)
-        made = len(thing.iseg.parts[0].clicks)
-        assert made == 4 and iseg.engine.queries.answer_of(thing, thing.iseg.parts[0]) is not None, f"{made} clicks"
+        made = len(obj.iseg.parts[0].clicks)
+        assert made == 4 and iseg.engine.queries.answer_of(obj, obj.iseg.parts[0]) is not None, f"{made} clicks"
         note(f"{count}: four clicks, first overlay")
         for step in range(40):
             window.event_simulate(type="MOUSEMOVE", value="NOTHING", x=x - 5 * step, y=y + 2 * step)
@@ -195,8 +195,8 @@ def add_mesh(side: int) -> None:
 
     if not side:
         bpy.ops.mesh.primitive_monkey_add()
-        thing = bpy.context.object
-        thing.modifiers.new("Subdivision", "SUBSURF").levels = 2
+        obj = bpy.context.object
+        obj.modifiers.new("Subdivision", "SUBSURF").levels = 2
         bpy.ops.object.modifier_apply(modifier="Subdivision")
         return
     bpy.data.objects.remove(bpy.context.object)

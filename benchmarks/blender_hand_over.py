@@ -45,35 +45,35 @@ def click_to_overlay(iseg: Any, clicks: int = 12) -> float:
     """Median time from a click on Suzanne (7,958 vertices) to the overlay's arrays, in milliseconds."""
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.mesh.primitive_monkey_add()
-    thing = bpy.context.object
-    thing.modifiers.new("Subdivision", "SUBSURF").levels = 2
+    obj = bpy.context.object
+    obj.modifiers.new("Subdivision", "SUBSURF").levels = 2
     bpy.ops.object.modifier_apply(modifier="Subdivision")
     times = []
-    for number, vertex in enumerate(np.linspace(0, len(thing.data.vertices) - 1, clicks + 1, dtype=int).tolist()):
+    for number, vertex in enumerate(np.linspace(0, len(obj.data.vertices) - 1, clicks + 1, dtype=int).tolist()):
         began = time.perf_counter()
         bpy.ops.iseg.click_add(vertex=vertex, positive=number % 3 != 2)
-        part, look = thing.iseg.parts[0], iseg.mesh.cache.look_at(thing, fresh=False)
-        task = iseg.engine.running.engine().start(iseg.engine.queries.answering(thing, part, look, "cpu"))
+        part, snapshot = obj.iseg.parts[0], iseg.mesh.cache.snapshot_of(obj, fresh=False)
+        task = iseg.engine.running.engine().start(iseg.engine.queries.answering(obj, part, snapshot, "cpu"))
         iseg.engine.running.engine().wait(task)
-        inside = iseg.engine.queries.inside_of(thing, part, task.result)  # [V]
-        surface = iseg.viewport.overlay.Surface(look.vertices, look.faces)
-        iseg.viewport.overlay.build(surface, inside, iseg.document.parts.clicks_of(part, len(look.vertices)).made)
+        inside = iseg.engine.queries.inside_of(obj, part, task.result)  # [V]
+        surface = iseg.viewport.overlay.Surface(snapshot.vertices, snapshot.faces)
+        iseg.viewport.overlay.build(surface, inside, iseg.document.parts.clicks_of(part, len(snapshot.vertices)).made)
         times.append((time.perf_counter() - began) * 1e3)
     return float(np.median(times[1:]))  # the first one starts the engine and prepares the mesh
 
 
 def part_of(iseg: Any, side: int, mode: str) -> bpy.types.Object:
     """A grid with a part, an eighth of it, whose answer is at hand."""
-    thing = grid(side)
+    obj = grid(side)
     bpy.ops.object.mode_set(mode=mode)
     for vertex, positive in ((side * side // 2, True), (0, False)):
         bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
-    part, look = thing.iseg.parts[0], iseg.mesh.cache.look_at(thing)
-    iseg.engine.models.ModelLists.current().reports[look.hash] = []
-    inside = (np.abs(look.vertices[:, :2]) < 0.35).all(axis=1)  # [V]
+    part, snapshot = obj.iseg.parts[0], iseg.mesh.cache.snapshot_of(obj)
+    iseg.engine.models.ModelLists.current().reports[snapshot.hash] = []
+    inside = (np.abs(snapshot.vertices[:, :2]) < 0.35).all(axis=1)  # [V]
     answer = iseg.engine.queries.Answer(np.where(inside, 0.9, 0.1).astype(np.float32), 0.5, 1.0)
-    iseg.engine.queries.AnswerCache.current().answers.put(iseg.engine.queries.query_of(thing, part, look), answer)
-    return thing
+    iseg.engine.queries.AnswerCache.current().answers.put(iseg.engine.queries.query_of(obj, part, snapshot), answer)
+    return obj
 
 
 def edits(iseg: Any, side: int, runs: int = 2) -> dict[str, list[float]]:
@@ -89,12 +89,12 @@ def edits(iseg: Any, side: int, runs: int = 2) -> dict[str, list[float]]:
     def timed(label: str, column: int, work: Callable[[bpy.types.Object], object]) -> None:
         rows.setdefault(label, [float("nan")] * 2)
         for _ in range(runs):
-            thing = part_of(iseg, side, ("OBJECT", "EDIT")[column])
+            obj = part_of(iseg, side, ("OBJECT", "EDIT")[column])
             if "Group" in label:
-                iseg.mesh.vertex_groups.write_group(thing, "Part", rng.random(side * side).astype(np.float32))
+                iseg.mesh.vertex_groups.write_group(obj, "Part", rng.random(side * side).astype(np.float32))
             common.fresh = False  # as in a window
             began = time.thread_time()
-            work(thing)
+            work(obj)
             rows[label][column] = float(np.nanmin([rows[label][column], (time.thread_time() - began) * 1e3]))
             common.fresh = True
             while iseg.engine.running.engine().busy:
@@ -105,8 +105,8 @@ def edits(iseg: Any, side: int, runs: int = 2) -> dict[str, list[float]]:
     try:
         for column in (0, 1):
             for action, label, *_ in iseg.operators.edit.ACTIONS:
-                timed(label, column, lambda thing, action=action: bpy.ops.iseg.edit(action=action))
-            timed("From Group", column, lambda thing: iseg.mesh.vertex_groups.read_group(thing, 0))
+                timed(label, column, lambda obj, action=action: bpy.ops.iseg.edit(action=action))
+            timed("From Group", column, lambda obj: iseg.mesh.vertex_groups.read_group(obj, 0))
         timed("From Selection", 1, iseg.mesh.arrays.selected)
     finally:
         iseg.live.follow.settle = settle
@@ -127,29 +127,29 @@ def main() -> None:
     matrix = np.diag([0.9, 0.9, 0.1, 1.0])  # [4, 4] the grid fills the screen
     print(f"Blender {bpy.app.version_string}, {os.cpu_count()} cores; milliseconds, best of 5; *: on a thread")
     for side in (90, 1000):
-        thing = grid(side)
-        count = len(thing.data.vertices)
+        obj = grid(side)
+        count = len(obj.data.vertices)
         weights = generator.random(count, np.float32)  # [V]
-        geometry = iseg.mesh.arrays.read(thing)
-        look = iseg.mesh.snapshot.Look(geometry)
+        geometry = iseg.mesh.arrays.read(obj)
+        snapshot = iseg.mesh.snapshot.MeshSnapshot(geometry)
         inside = weights > 0.5  # [V]
-        surface = iseg.viewport.overlay.Surface(look.vertices, look.faces)
+        surface = iseg.viewport.overlay.Surface(snapshot.vertices, snapshot.faces)
         rows = {
-            "mesh to arrays": best(lambda thing=thing: iseg.mesh.arrays.read(thing)),
+            "mesh to arrays": best(lambda obj=obj: iseg.mesh.arrays.read(obj)),
             "compared with those before": best(lambda g=geometry: g.equals(g._replace(vertices=g.vertices.copy()))),
-            "triangles and names *": best(lambda g=geometry: iseg.mesh.snapshot.Look(g)),
+            "triangles and names *": best(lambda g=geometry: iseg.mesh.snapshot.MeshSnapshot(g)),
             "weights back, object mode": best(
-                lambda t=thing, w=weights: iseg.mesh.vertex_groups.write_group(t, "Part", w)
+                lambda t=obj, w=weights: iseg.mesh.vertex_groups.write_group(t, "Part", w)
             ),
-            "what is under the cursor": best(lambda s=look.solid: under_cursor(iseg, s, matrix)),
+            "what is under the cursor": best(lambda s=snapshot.solid: under_cursor(iseg, s, matrix)),
             "overlay's arrays *": best(lambda s=surface, i=inside: iseg.viewport.overlay.build(s, i, ())),
         }
         bpy.ops.object.mode_set(mode="EDIT")
         rows["weights back, edit mode"] = best(
-            lambda t=thing, w=weights: iseg.mesh.vertex_groups.write_group(t, "Part", w), 2
+            lambda t=obj, w=weights: iseg.mesh.vertex_groups.write_group(t, "Part", w), 2
         )
-        rows["mesh to arrays, edit mode"] = best(lambda t=thing: iseg.mesh.arrays.read(t), 2)
-        rows["  of it Blender's own hand-over"] = best(lambda t=thing: t.update_from_editmode(), 2)
+        rows["mesh to arrays, edit mode"] = best(lambda t=obj: iseg.mesh.arrays.read(t), 2)
+        rows["  of it Blender's own hand-over"] = best(lambda t=obj: t.update_from_editmode(), 2)
         bpy.ops.object.mode_set(mode="OBJECT")
         print(f"{count:,} vertices")
         for label, milliseconds in rows.items():

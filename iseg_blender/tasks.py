@@ -38,7 +38,7 @@ class Ask(NamedTuple):
     arrays: Mapping[str, np.ndarray] = {}
 
 
-class Work(NamedTuple):
+class ThreadWork(NamedTuple):
     """Something to compute on a thread: from arrays alone, for nothing of Blender's may be touched there."""
 
     compute: Callable[[], Any]
@@ -51,7 +51,7 @@ class Reply(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-Conversation = Generator[Ask | Work, Any, Any]  # is given a Reply, or what the work has returned
+Conversation = Generator[Ask | ThreadWork, Any, Any]  # is given a Reply, or what the work has returned
 
 
 class Task:
@@ -75,7 +75,7 @@ class Task:
                 ask = self._conversation.throw(reply)
             else:
                 ask = self._conversation.send(reply)
-            if isinstance(ask, Work):
+            if isinstance(ask, ThreadWork):
                 self.work = engine.work(ask)
             else:
                 self.request = engine.send(ask)
@@ -198,7 +198,7 @@ class Engine:
     def send(self, ask: Ask) -> int:
         return self._connected().request(ask.request.kind, ask.request.to_fields(), ask.arrays)
 
-    def work(self, work: Work) -> Future:
+    def work(self, work: ThreadWork) -> Future:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(1, "iseg")
         return self._threads.submit(work.compute)

@@ -3,25 +3,25 @@
 import bpy
 
 from ..mesh import cache, usable
-from ..mesh.snapshot import Look
+from ..mesh.snapshot import MeshSnapshot
 from ..tasks import Refusal
 from . import choices, properties
 from . import parts as document_parts
 
 
-def add_click(thing: bpy.types.Object, vertex: int, include: bool, fresh: bool = True) -> None:
+def add_click(obj: bpy.types.Object, vertex: int, include: bool, fresh: bool = True) -> None:
     """Add a click to the active part, making one where there is none. Raises Refusal."""
-    look = cache.look_at(thing, fresh)
-    stored = thing.iseg
-    if not 0 <= vertex < len(look.vertices):
+    snapshot = cache.snapshot_of(obj, fresh)
+    stored = obj.iseg
+    if not 0 <= vertex < len(snapshot.vertices):
         raise Refusal(
-            f"There is no vertex {vertex}: {usable.name_of(thing)} has the vertices 0 to {len(look.vertices) - 1}."
+            f"There is no vertex {vertex}: {usable.name_of(obj)} has the vertices 0 to {len(snapshot.vertices) - 1}."
         )
-    check_topology(thing, look)
-    stored.topology = look.topology
-    part = document_parts.part_of(thing)
+    check_topology(obj, snapshot)
+    stored.topology = snapshot.topology
+    part = document_parts.part_of(obj)
     if part is None:
-        part = document_parts.add_part(thing)
+        part = document_parts.add_part(obj)
     if len(part.clicks) >= choices.CLICKS_LIMIT:
         raise Refusal(f"A part can have {choices.CLICKS_LIMIT} clicks: remove some.")
     for index, click in enumerate(part.clicks):
@@ -33,9 +33,9 @@ def add_click(thing: bpy.types.Object, vertex: int, include: bool, fresh: bool =
     part.click_index = len(part.clicks) - 1
 
 
-def check_topology(thing: bpy.types.Object, look: Look) -> None:
+def check_topology(obj: bpy.types.Object, snapshot: MeshSnapshot) -> None:
     """Raises Refusal where there are clicks on other vertices than the mesh has now."""
-    if thing.iseg.topology != look.topology and any(len(part.clicks) for part in thing.iseg.parts):
+    if obj.iseg.topology != snapshot.topology and any(len(part.clicks) for part in obj.iseg.parts):
         raise Refusal(
             "The mesh's faces have changed since the clicks were made: clear the clicks of all parts, or undo the "
             "change."

@@ -18,9 +18,9 @@ class Clicks(NamedTuple):
     dropped: int  # those that name no vertex, or contradict an earlier one
 
 
-def part_of(thing: bpy.types.Object) -> Part | None:
+def part_of(obj: bpy.types.Object) -> Part | None:
     """The active part of an object."""
-    state = thing.iseg
+    state = obj.iseg
     if not len(state.parts):
         return None
     return state.parts[chosen(state.part_index, len(state.parts))]
@@ -36,9 +36,9 @@ def title(part: Part) -> str:
     return part.name or "Part"
 
 
-def add_part(thing: bpy.types.Object, name: str = "") -> Part:
+def add_part(obj: bpy.types.Object, name: str = "") -> Part:
     """A new part, made the active one; its name is one that no other part has."""
-    state = thing.iseg
+    state = obj.iseg
     taken = {part.name for part in state.parts}
     base, count = name or "Part", 1
     name = base
@@ -71,22 +71,22 @@ def set_clicks(part: Part, made: Sequence[tuple[int, bool]]) -> None:
     part.click_index = max(len(part.clicks) - 1, 0)
 
 
-def trained_name(thing: bpy.types.Object) -> str:
+def trained_name(obj: bpy.types.Object) -> str:
     """The engine's name of the geometry that an object was trained with; empty where there is none."""
-    name = thing.iseg.trained
+    name = obj.iseg.trained
     return name if re.fullmatch("[0-9a-f]{64}", name) else ""
 
 
-def trained_model(thing: bpy.types.Object) -> tuple[str, str, int] | None:
+def trained_model(obj: bpy.types.Object) -> tuple[str, str, int] | None:
     """Teacher, preset and seed of the model that an object was trained with last."""
-    found = re.fullmatch(r"(\w+) (\w+) (\d{1,9})", thing.iseg.trained_model)
-    return (found[1], found[2], int(found[3])) if found is not None and trained_name(thing) else None
+    found = re.fullmatch(r"(\w+) (\w+) (\d{1,9})", obj.iseg.trained_model)
+    return (found[1], found[2], int(found[3])) if found is not None and trained_name(obj) else None
 
 
 def mend() -> None:
     """Empty the strings that are none: Python cannot read bytes that are not UTF-8, and a file can hold such."""
-    for thing in bpy.data.objects:
-        stored = thing.iseg
+    for obj in bpy.data.objects:
+        stored = obj.iseg
         for owner, kept in (
             (stored, ("topology", "trained", "trained_topology", "trained_model")),
             *((p, ("name", "group")) for p in stored.parts),

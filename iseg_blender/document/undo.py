@@ -15,12 +15,12 @@ import bpy
 from ..core import Recent
 from ..mesh import usable
 from ..session import Kept
-from . import snapshot
+from . import parts_snapshot
 
 LAYER = ".sculpt_iseg_"  # before the state's name. Of what starts with a dot, Blender lists all but a few of its own
 LIMIT = 16384  # states kept: Blender keeps at most 256 steps of undo, but a slider makes a state at every tick
 
-State = dict[int, snapshot.Saved]  # by the object's session uid
+PartsState = dict[int, parts_snapshot.Saved]  # by the object's session uid
 Clicks = tuple[tuple[int, bool], ...]
 
 
@@ -28,59 +28,61 @@ class UndoStates(Kept):
     """The states that undo may come back to."""
 
     def __init__(self) -> None:
-        self.states: Recent[tuple[int, str], State] = Recent(LIMIT)  # by the mesh's session uid and the state's name
+        self.states: Recent[tuple[int, str], PartsState] = Recent(
+            LIMIT
+        )  # by the mesh's session uid and the state's name
         self.followed: set[int] = set()  # session uids of meshes that carry names; in object mode only then
         self.busy = False  # while parts are being changed: one step, whatever it consists of
         self.clicks: Recent[Clicks, Clicks] = Recent(256)  # those of states that have them in common
 
 
 @contextmanager
-def step(thing: bpy.types.Object) -> Iterator[None]:
+def step(obj: bpy.types.Object) -> Iterator[None]:
     """A change of an object's parts or clicks, which undo takes back as one."""
     undo = UndoStates.current()
-    if undo.busy or not _follows(thing):
+    if undo.busy or not _follows(obj):
         yield
         return
-    keep(thing)
-    before = _saved(thing)
+    keep(obj)
+    before = _saved(obj)
     undo.busy = True
     try:
         yield
     finally:
         undo.busy = False
-        if _saved(thing) != before:
-            note(thing)
+        if _saved(obj) != before:
+            note(obj)
 
 
-def keep(thing: bpy.types.Object) -> None:
+def keep(obj: bpy.types.Object) -> None:
     """Before a change: remember the state that a script or a file may have made."""
-    if _follows(thing):
-        UndoStates.current().states.put((thing.data.session_uid, carried(thing)), _saved(thing))
+    if _follows(obj):
+        UndoStates.current().states.put((obj.data.session_uid, carried(obj)), _saved(obj))
 
 
-def begin(thing: bpy.types.Object) -> None:
+def begin(obj: bpy.types.Object) -> None:
     """In edit mode, before the first change: remember the state that undo is to bring back."""
-    if not carried(thing):
-        keep(thing)
+    if not carried(obj):
+        keep(obj)
 
 
-def note(thing: bpy.types.Object) -> None:
+def note(obj: bpy.types.Object) -> None:
     """After a change: let the mesh carry the name of the state that its objects are in now."""
     undo = UndoStates.current()
-    if not undo.busy and _follows(thing):
-        now = _saved(thing)
+    if not undo.busy and _follows(obj):
+        now = _saved(obj)
         name = hashlib.sha256(repr(sorted(now.items())).encode()).hexdigest()[:16]
-        undo.states.put((thing.data.session_uid, name), now)
-        if name != carried(thing):
-            _carry(thing, name)
+        undo.states.put((obj.data.session_uid, name), now)
+        if name != carried(obj):
+            _carry(obj, name)
 
 
-def restore(thing: bpy.types.Object, wanted: snapshot.Saved) -> None:
+def restore(obj: bpy.types.Object, wanted: parts_snapshot.Saved) -> None:
     """Give an object these parts and no others; what comes of it is for the caller to note."""
     undo = UndoStates.current()
     undo.busy = True
     try:
-        snapshot.restore(thing, wanted)
+        parts_snapshot.restore(obj, wanted)
     finally:
         undo.busy = False
 
@@ -88,35 +90,35 @@ def restore(thing: bpy.types.Object, wanted: snapshot.Saved) -> None:
 def recall() -> None:
     """After undo and redo in edit mode: give every object the state whose name its mesh carries."""
     undo = UndoStates.current()
-    for thing in bpy.data.objects:
-        if not usable.refusal(thing) and thing.data.is_editmode and thing.data.session_uid in undo.followed:
-            wanted = undo.states.get((thing.data.session_uid, carried(thing)), {}).get(thing.session_uid)
-            if wanted is not None and wanted != snapshot.saved(thing):
-                restore(thing, wanted)
+    for obj in bpy.data.objects:
+        if not usable.refusal(obj) and obj.data.is_editmode and obj.data.session_uid in undo.followed:
+            wanted = undo.states.get((obj.data.session_uid, carried(obj)), {}).get(obj.session_uid)
+            if wanted is not None and wanted != parts_snapshot.saved(obj):
+                restore(obj, wanted)
 
 
-def carried(thing: bpy.types.Object) -> str:
+def carried(obj: bpy.types.Object) -> str:
     """The name that the mesh carries; empty where it carries none."""
-    return next((layer.name.removeprefix(LAYER) for layer in _ours(thing)), "")
+    return next((layer.name.removeprefix(LAYER) for layer in _ours(obj)), "")
 
 
-def _follows(thing: bpy.types.Object) -> bool:
+def _follows(obj: bpy.types.Object) -> bool:
     """Whether undo needs the name: in edit mode, and ever after."""
-    if usable.refusal(thing):
+    if usable.refusal(obj):
         return False
     followed = UndoStates.current().followed
-    if thing.data.is_editmode or carried(thing):
-        followed.add(thing.data.session_uid)
-    return thing.data.session_uid in followed
+    if obj.data.is_editmode or carried(obj):
+        followed.add(obj.data.session_uid)
+    return obj.data.session_uid in followed
 
 
-def _saved(thing: bpy.types.Object) -> State:
+def _saved(obj: bpy.types.Object) -> PartsState:
     """The parts of all objects that have this one's mesh."""
-    sharing = usable.users(thing.data) if thing.data.users > 1 else [thing]
-    return {user.session_uid: _slim(snapshot.saved(user)) for user in sharing}
+    sharing = usable.users(obj.data) if obj.data.users > 1 else [obj]
+    return {user.session_uid: _slim(parts_snapshot.saved(user)) for user in sharing}
 
 
-def _slim(saved: snapshot.Saved) -> snapshot.Saved:
+def _slim(saved: parts_snapshot.Saved) -> parts_snapshot.Saved:
     """The same; states that differ in a setting alone have their clicks in common."""
     return saved._replace(parts=tuple(part._replace(clicks=_common(part.clicks)) for part in saved.parts))
 
@@ -129,17 +131,17 @@ def _common(clicks: Clicks) -> Clicks:
     return known.take(clicks) or clicks
 
 
-def _layers(thing: bpy.types.Object):
+def _layers(obj: bpy.types.Object):
     """What can carry a name: in edit mode the attributes are empty, and the layers of the BMesh count."""
-    if thing.data.is_editmode:
-        return bmesh.from_edit_mesh(thing.data).verts.layers.int
-    return thing.data.attributes
+    if obj.data.is_editmode:
+        return bmesh.from_edit_mesh(obj.data).verts.layers.int
+    return obj.data.attributes
 
 
-def _ours(thing: bpy.types.Object) -> list:
+def _ours(obj: bpy.types.Object) -> list:
     """The layers that carry a name of ours. A file can hold names that are not UTF-8, which Python cannot read."""
     found = []
-    for layer in _layers(thing).values():
+    for layer in _layers(obj).values():
         try:
             found += [layer] if layer.name.startswith(LAYER) else []
         except UnicodeDecodeError:
@@ -147,11 +149,11 @@ def _ours(thing: bpy.types.Object) -> list:
     return found
 
 
-def _carry(thing: bpy.types.Object, name: str) -> None:
-    layers = _layers(thing)
-    for old in [layer.name for layer in _ours(thing)]:
+def _carry(obj: bpy.types.Object, name: str) -> None:
+    layers = _layers(obj)
+    for old in [layer.name for layer in _ours(obj)]:
         layers.remove(layers[old])
-    if thing.data.is_editmode:
+    if obj.data.is_editmode:
         layers.new(LAYER + name)
     else:
         layers.new(LAYER + name, "INT", "POINT")

@@ -17,33 +17,33 @@ from ..timers import Timers
 from . import selftest
 from .environment import make
 from .environment.folder import Folder
-from .environment.job import Job
-from .managed import Managed, folder, look_again, parts, working
+from .environment.job import EnvironmentJob
+from .managed import Managed, folder, parts, retake, working
 from .running import Running, engine
 
 WATCH = 0.1  # seconds between two looks at the work
 
 
-def install() -> Job:
+def install() -> EnvironmentJob:
     """Begin to make the environment, new or anew. Raises EngineError where it has no place."""
     place = folder()
     if place is None:
         raise EngineError("This Blender has no folder for the files of iSeg: install the extension from its zip.")
     log = place.path.parent / "engine-test.log"
 
-    def check(python: Path, job: Job) -> dict:
+    def check(python: Path, job: EnvironmentJob) -> dict:
         return selftest.test(*local_command(python, names.FOLDER), log, job.check)
 
     order = make.Order(parts(), check, own_python())
-    return _begin("install", Job(lambda job: make.make(place, order, job)))
+    return _begin("install", EnvironmentJob(lambda job: make.make(place, order, job)))
 
 
-def remove() -> Job:
+def remove() -> EnvironmentJob:
     """End the engine, where it runs from here, and begin to remove everything."""
     place = folder()
     assert place is not None  # else there was nothing to remove
     _end_engine(place)
-    return _begin("remove", Job(lambda job: make.remove(place, job)))
+    return _begin("remove", EnvironmentJob(lambda job: make.remove(place, job)))
 
 
 def wait() -> None:
@@ -63,10 +63,10 @@ def own_python() -> Path | None:
     return prefix if bpy.app.binary_path and prefix.is_relative_to(folder) else None
 
 
-def _begin(purpose: str, job: Job) -> Job:
+def _begin(purpose: str, job: EnvironmentJob) -> EnvironmentJob:
     managed = Managed.current()
     managed.job, managed.purpose, managed.problem = job, purpose, ""
-    look_again()
+    retake()
     Timers.current().begin(watch, after=WATCH, persistent=True)
     return job
 
@@ -89,14 +89,14 @@ def watch() -> float | None:
 def _settle(managed: Managed) -> None:
     """Once, after the work's end: say how it ended, and remove what the new environment has replaced."""
     assert managed.job is not None
-    look_again()
+    retake()
     place, error = folder(), managed.job.error
     if error is not None:
         managed.problem = "" if isinstance(error, Cancelled) else str(error)
     elif managed.purpose == "install" and place is not None:
         Running.current().checkup = dict(managed.job.result.report)
         _end_engine(place)
-        managed.tidying = Job(lambda _: _tidy(place))
+        managed.tidying = EnvironmentJob(lambda _: _tidy(place))
 
 
 def _tidy(place: Folder) -> None:

@@ -9,19 +9,21 @@ from .. import names
 from ..core import EngineError, Progress, __version__
 from ..session import Kept
 from ..tasks import local_command
-from .environment.folder import Environment, Folder, State
-from .environment.job import Job
+from .environment.folder import Environment, EnvironmentState, Folder
+from .environment.job import EnvironmentJob
 
 LOCKS = {part: Path(names.FOLDER) / "requirements" / f"{part}.lock" for part in ("engine", "sam")}
 GLANCE = 1.0  # seconds for which a look at the disk is good
 
 INSTALL = "Install downloads PyTorch and what else the engine needs: about 0.3 GB, with an NVIDIA GPU 3 GB."
 SENTENCES = {
-    State.NOT_MADE: f"Not made yet. {INSTALL}",
-    State.MAKING: "Being made.",
-    State.INCOMPLETE: "Incomplete: it was interrupted, or files of it are missing. Repair completes it.",
-    State.OUT_OF_DATE: "Out of date: it works, and was made for another version or another choice. Repair renews it.",
-    State.READY: "Ready.",
+    EnvironmentState.NOT_MADE: f"Not made yet. {INSTALL}",
+    EnvironmentState.MAKING: "Being made.",
+    EnvironmentState.INCOMPLETE: "Incomplete: it was interrupted, or files of it are missing. Repair completes it.",
+    EnvironmentState.OUT_OF_DATE: (
+        "Out of date: it works, and was made for another version or another choice. Repair renews it."
+    ),
+    EnvironmentState.READY: "Ready.",
 }
 
 
@@ -29,12 +31,12 @@ class Managed(Kept):
     """What is being done to the environment, and what was seen of it last."""
 
     def __init__(self) -> None:
-        self.job: Job | None = None  # the last work, also after its end
+        self.job: EnvironmentJob | None = None  # the last work, also after its end
         self.purpose = ""  # of that: install | remove
         self.problem = ""  # what went wrong last
-        self.tidying: Job | None = None
+        self.tidying: EnvironmentJob | None = None
         self.drawn: Progress | None = None  # how far the work was when it was drawn last
-        self.glance: tuple[float, Environment | None, State] | None = None  # when, and what `look` saw then
+        self.glance: tuple[float, Environment | None, EnvironmentState] | None = None  # when, and what `look` saw then
 
     def close(self) -> None:
         """Cancel what is under way, and wait for its end."""
@@ -57,34 +59,34 @@ def parts() -> tuple[str, ...]:
     return ("engine", "sam") if addon is not None and addon.preferences.sam else ("engine",)
 
 
-def look() -> tuple[Environment | None, State]:
+def examine() -> tuple[Environment | None, EnvironmentState]:
     """The environment that can be used, and how it stands."""
     managed = Managed.current()
     if managed.glance is None or time.monotonic() - managed.glance[0] > GLANCE:
         place = folder()
         if place is None:
-            managed.glance = time.monotonic(), None, State.NOT_MADE
+            managed.glance = time.monotonic(), None, EnvironmentState.NOT_MADE
         else:
             held = (managed.tidying is None or managed.tidying.ended) and not working() and place.is_held()
-            state = State.MAKING if held else place.state(parts())
+            state = EnvironmentState.MAKING if held else place.state(parts())
             managed.glance = time.monotonic(), place.current(), state
     if working() and managed.purpose == "install":
-        return managed.glance[1], State.MAKING
+        return managed.glance[1], EnvironmentState.MAKING
     return managed.glance[1:]
 
 
-def look_again() -> None:
+def retake() -> None:
     """Something has changed on the disk, or in what is wanted."""
     Managed.current().glance = None
 
 
 def engine_command() -> tuple[list[str], dict[str, str]]:
     """What starts the engine in this environment. Raises EngineError where there is none that works."""
-    environment, state = look()
+    environment, state = examine()
     if environment is None:
-        if state is State.MAKING:
+        if state is EnvironmentState.MAKING:
             raise EngineError("The engine's environment is being made: wait for it.")
-        button = "Repair" if state is State.INCOMPLETE else "Install"
+        button = "Repair" if state is EnvironmentState.INCOMPLETE else "Install"
         raise EngineError(
             f"The engine's environment is {state.value}. Open Edit > Preferences > Add-ons > iSeg and press {button}."
         )
@@ -93,10 +95,10 @@ def engine_command() -> tuple[list[str], dict[str, str]]:
 
 def sentence() -> str:
     """How it stands, for the user."""
-    environment, state = look()
-    if state is State.READY and environment is not None:
+    environment, state = examine()
+    if state is EnvironmentState.READY and environment is not None:
         return f"Ready, {environment.note.get('bytes', 0) / 1e9:.1f} GB."
-    if state is State.MAKING and not working():
+    if state is EnvironmentState.MAKING and not working():
         return "Another Blender is making or removing it."
     return SENTENCES[state]
 

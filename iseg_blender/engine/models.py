@@ -4,7 +4,7 @@ import bpy
 
 from ..core import messages
 from ..document import parts
-from ..mesh.snapshot import Look
+from ..mesh.snapshot import MeshSnapshot
 from ..session import Kept
 
 
@@ -17,17 +17,17 @@ class ModelLists(Kept):
         self.poses: dict[str, str] = {}  # names of trained geometries, by their topology
 
 
-def pose_trained(thing: bpy.types.Object, topology: str) -> str:
+def pose_trained(obj: bpy.types.Object, topology: str) -> str:
     """The name of a trained geometry that has this topology; empty where there is none."""
-    saved = parts.trained_name(thing) if thing.iseg.trained_topology == topology else ""
+    saved = parts.trained_name(obj) if obj.iseg.trained_topology == topology else ""
     return saved or ModelLists.current().poses.get(topology, "")
 
 
-def model_for(thing: bpy.types.Object, look: Look) -> tuple[str, messages.ModelName | None]:
+def model_for(obj: bpy.types.Object, snapshot: MeshSnapshot) -> tuple[str, messages.ModelName | None]:
     """Which geometry and which of its models answer: the one that was trained last for this geometry, else one of
     another pose of the same mesh, else none (instant mode).
     """
-    return newest(look.hash, pose_trained(thing, look.topology))
+    return newest(snapshot.hash, pose_trained(obj, snapshot.topology))
 
 
 def newest(name: str, pose: str) -> tuple[str, messages.ModelName | None]:

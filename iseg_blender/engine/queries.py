@@ -15,7 +15,7 @@ from ..core import Click, EngineError, Granularity, ModelFileError, Recent, Unkn
 from ..document import parts, properties
 from ..mesh import cache, region
 from ..mesh.geometry import Geometry
-from ..mesh.snapshot import Look
+from ..mesh.snapshot import MeshSnapshot
 from ..session import Kept
 from ..tasks import Ask, Conversation, Reply
 from .models import ModelLists, model_for, newest, pose_trained
@@ -71,12 +71,12 @@ class AnswerCache(Kept):
         self.previews: Recent[Query, Answer] = Recent(PREVIEWS_LIMIT, _weight)  # they must not push out what is shown
 
 
-def query_of(thing: bpy.types.Object, part: properties.Part, look: Look) -> Query | None:
+def query_of(obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnapshot) -> Query | None:
     """What the clicks of a part ask; None where there are none, or none that fits this mesh."""
-    made = asked(part, look.vertices, look.images) if thing.iseg.topology == look.topology else ()
+    made = asked(part, snapshot.vertices, snapshot.images) if obj.iseg.topology == snapshot.topology else ()
     if not made:
         return None
-    return Query(*model_for(thing, look), part.granularity, made)
+    return Query(*model_for(obj, snapshot), part.granularity, made)
 
 
 def asked(part: properties.Part, vertices: np.ndarray, images: region.Images) -> VertexClicks:
@@ -84,44 +84,46 @@ def asked(part: properties.Part, vertices: np.ndarray, images: region.Images) ->
     return region.mirrored(parts.clicks_of(part, len(vertices)).made, vertices, tuple(part.mirror), images)
 
 
-def answer_of(thing: bpy.types.Object, part: properties.Part) -> Answer | None:
+def answer_of(obj: bpy.types.Object, part: properties.Part) -> Answer | None:
     """The answer to the clicks of a part, where it is at hand."""
-    look = cache.known_look(thing)
-    query = query_of(thing, part, look) if look is not None else None
+    snapshot = cache.known_snapshot(obj)
+    query = query_of(obj, part, snapshot) if snapshot is not None else None
     return AnswerCache.current().answers.take(query) if query is not None else None
 
 
-def inside_of(thing: bpy.types.Object, part: properties.Part, answer: Answer) -> np.ndarray:
+def inside_of(obj: bpy.types.Object, part: properties.Part, answer: Answer) -> np.ndarray:
     """The part: vertices of at least the threshold, and connected to a click if that is asked. [V] bool"""
-    look = cache.known_look(thing)
-    assert look is not None  # else there was no answer
-    return choosing(look, part)(answer)
+    snapshot = cache.known_snapshot(obj)
+    assert snapshot is not None  # else there was no answer
+    return choosing(snapshot, part)(answer)
 
 
-def weights_of(thing: bpy.types.Object, part: properties.Part, answer: Answer, hard: bool = False) -> np.ndarray:
+def weights_of(obj: bpy.types.Object, part: properties.Part, answer: Answer, hard: bool = False) -> np.ndarray:
     """The part as weights of a vertex group: probabilities, or hard 0 and 1. [V] float32"""
     if not hard and not part.connected:
         return answer.probability
-    inside = inside_of(thing, part, answer).astype(np.float32)  # [V]
+    inside = inside_of(obj, part, answer).astype(np.float32)  # [V]
     return inside if hard else answer.probability * inside
 
 
-def choosing(look: Look, part: properties.Part, clicks: VertexClicks | None = None) -> Callable[[Answer], np.ndarray]:
+def choosing(
+    snapshot: MeshSnapshot, part: properties.Part, clicks: VertexClicks | None = None
+) -> Callable[[Answer], np.ndarray]:
     """What finds the part in an answer, on any thread. clicks: those that are answered, where not the part's own."""
     threshold = None if part.automatic else part.threshold
-    made = parts.clicks_of(part, len(look.vertices)).made if clicks is None else clicks
+    made = parts.clicks_of(part, len(snapshot.vertices)).made if clicks is None else clicks
     clicked = [vertex for vertex, include in made if include]
     connected = part.connected
 
     def choose(answer: Answer) -> np.ndarray:
         inside = answer.probability >= (answer.threshold if threshold is None else threshold)  # [V]
-        return region.connected_to(inside, look.edges, clicked) if connected else inside
+        return region.connected_to(inside, snapshot.edges, clicked) if connected else inside
 
     return choose
 
 
 def carrying(
-    thing: bpy.types.Object,
+    obj: bpy.types.Object,
     part: properties.Part,
     geometry: Geometry,
     topology: str,
@@ -133,46 +135,46 @@ def carrying(
     geometry, topology: of the mesh as it is now. after [V] int: where each vertex is now, -1 for those that have gone;
     None where all are where they were. New ones are outside.
     """
-    uid, pose, granularity = thing.data.session_uid, pose_trained(thing, topology), part.granularity
-    made = asked(part, geometry.vertices, {})  # thing and part are not to be touched after the first yield
-    look = yield from cache.keeping(uid, geometry)
+    uid, pose, granularity = obj.data.session_uid, pose_trained(obj, topology), part.granularity
+    made = asked(part, geometry.vertices, {})  # the object and its part are not to be touched after the first yield
+    snapshot = yield from cache.keeping(uid, geometry)
     probability = answer.probability
     if after is not None:
         kept = after >= 0  # [V]
-        probability = np.zeros(len(look.vertices), np.float32)  # [V']
+        probability = np.zeros(len(snapshot.vertices), np.float32)  # [V']
         probability[after[kept]] = answer.probability[kept]
     if made:
-        name, model = newest(look.hash, pose)
+        name, model = newest(snapshot.hash, pose)
         query = Query(name, model, granularity, made)
         AnswerCache.current().answers.put(query, answer._replace(probability=probability))
 
 
-def finding_models(thing: bpy.types.Object, look: Look) -> Conversation:
+def finding_models(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Conversation:
     """Learn which models there are of a mesh, and of the pose that it was trained in."""
-    known, last = ModelLists.current(), parts.trained_model(thing)
+    known, last = ModelLists.current(), parts.trained_model(obj)
     if last is not None:
         name = messages.ModelName(teacher=last[0], preset=last[1], seed=last[2])
-        known.chosen.setdefault(parts.trained_name(thing), name)
-    for name in (look.hash, pose_trained(thing, look.topology)):
+        known.chosen.setdefault(parts.trained_name(obj), name)
+    for name in (snapshot.hash, pose_trained(obj, snapshot.topology)):
         if name and name not in known.reports:
             reply = yield Ask(messages.StateRequest(mesh=name))
             known.reports[name] = list(messages.StateResult.from_fields(reply.fields).models)
 
 
 def answering(
-    thing: bpy.types.Object, part: properties.Part, look: Look, device: str, purpose: str = ""
+    obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnapshot, device: str, purpose: str = ""
 ) -> Conversation:
     """The answer to the clicks of a part; None where there are none."""
-    pose = pose_trained(thing, look.topology)
-    wanted = query_of(thing, part, look)  # thing and part are not to be touched after the first yield
+    pose = pose_trained(obj, snapshot.topology)
+    wanted = query_of(obj, part, snapshot)  # the object and its part are not to be touched after the first yield
     if wanted is None:
         return None
-    yield from finding_models(thing, look)
-    name, model = newest(look.hash, pose)
-    return (yield from asking(wanted._replace(mesh=name, model=model), look, device, purpose))
+    yield from finding_models(obj, snapshot)
+    name, model = newest(snapshot.hash, pose)
+    return (yield from asking(wanted._replace(mesh=name, model=model), snapshot, device, purpose))
 
 
-def asking(query: Query, look: Look, device: str, purpose: str = "") -> Conversation:
+def asking(query: Query, snapshot: MeshSnapshot, device: str, purpose: str = "") -> Conversation:
     """The answer to a query: remembered, or the engine's. An older query of the same purpose that waits in the engine
     is given up, with Superseded.
     """
@@ -190,19 +192,19 @@ def asking(query: Query, look: Look, device: str, purpose: str = "") -> Conversa
         model=query.model,
         clicks=tuple(Click(vertex, include) for vertex, include in query.clicks),
     )
-    reply = yield from on_mesh(Ask(request), look)
-    answer = checked(reply, len(look.vertices))
+    reply = yield from on_mesh(Ask(request), snapshot)
+    answer = checked(reply, len(snapshot.vertices))
     memory.put(query, answer)
     return answer
 
 
-def on_mesh(ask: Ask, look: Look) -> Conversation:
+def on_mesh(ask: Ask, snapshot: MeshSnapshot) -> Conversation:
     """A request on a mesh; an engine that does not hold it is given it."""
     assert isinstance(ask.request, messages.QueryRequest | messages.ProposeRequest)
     try:
         return (yield ask)
     except UnknownMeshError:  # a new engine, or one that had to make room
-        yield from opening(look)
+        yield from opening(snapshot)
         return (yield ask)
     except ModelFileError:
         # The file has gone, or is damaged: look again the next time.
@@ -210,17 +212,19 @@ def on_mesh(ask: Ask, look: Look) -> Conversation:
         raise
 
 
-def proposing(thing: bpy.types.Object, look: Look, chosen: np.ndarray, wish: Wish, device: str) -> Conversation:
+def proposing(
+    obj: bpy.types.Object, snapshot: MeshSnapshot, chosen: np.ndarray, wish: Wish, device: str
+) -> Conversation:
     """Clicks for the chosen vertices [V] bool of a mesh."""
-    pose = pose_trained(thing, look.topology)
-    yield from finding_models(thing, look)
-    name, model = newest(look.hash, pose)
+    pose = pose_trained(obj, snapshot.topology)
+    yield from finding_models(obj, snapshot)
+    name, model = newest(snapshot.hash, pose)
     request = messages.ProposeRequest(
         mesh=name, granularity=Granularity(wish.granularity), threshold=wish.threshold, device=device, model=model
     )
-    reply = yield from on_mesh(Ask(request, {"chosen": chosen.astype(np.uint8)}), look)
+    reply = yield from on_mesh(Ask(request, {"chosen": chosen.astype(np.uint8)}), snapshot)
     result = messages.ProposeResult.from_fields(reply.fields)
-    return Proposal(look.topology, result.clicks, result.iou)
+    return Proposal(snapshot.topology, result.clicks, result.iou)
 
 
 def checked(reply: Reply, vertex_count: int) -> Answer:
@@ -232,10 +236,10 @@ def checked(reply: Reply, vertex_count: int) -> Answer:
     return Answer(probability.astype(np.float32, copy=False), result.threshold, result.milliseconds)
 
 
-def opening(look: Look) -> Conversation:
+def opening(snapshot: MeshSnapshot) -> Conversation:
     """Give the engine a mesh."""
-    reply = yield Ask(messages.OpenMeshRequest(), {"vertices": look.vertices, "faces": look.faces})
+    reply = yield Ask(messages.OpenMeshRequest(), {"vertices": snapshot.vertices, "faces": snapshot.faces})
     result = messages.OpenMeshResult.from_fields(reply.fields)
-    if result.mesh != look.hash:
+    if result.mesh != snapshot.hash:
         raise EngineError("The engine reads this mesh differently. Use the engine of this iSeg version.")
-    ModelLists.current().reports[look.hash] = list(result.models)
+    ModelLists.current().reports[snapshot.hash] = list(result.models)

@@ -4,7 +4,7 @@ import bpy
 
 from .. import signals
 from ..mesh import cache
-from ..mesh.snapshot import Look
+from ..mesh.snapshot import MeshSnapshot
 from ..session import Kept
 from ..tasks import Task
 from . import running
@@ -18,18 +18,18 @@ class Readings(Kept):
         self.tasks: dict[int, Task] = {}  # by session uid of the mesh
 
 
-def look_at(thing: bpy.types.Object) -> Look | None:
+def snapshot_of(obj: bpy.types.Object) -> MeshSnapshot | None:
     """The mesh of an object as it is now; None while a large one is being read, which this begins.
 
     Raises the error, once, where that has failed.
     """
-    reading, uid, waited = Readings.current().tasks, thing.data.session_uid, False
+    reading, uid, waited = Readings.current().tasks, obj.data.session_uid, False
 
     def ended(task: Task) -> None:
         if waited:
             signals.changed()
 
-    task = reading.pop(uid, None) or running.engine().start(cache.looking(thing), ended)
+    task = reading.pop(uid, None) or running.engine().start(cache.taking(obj), ended)
     if not task.ended:
         waited = True
         reading[uid] = task
@@ -37,4 +37,4 @@ def look_at(thing: bpy.types.Object) -> Look | None:
         return None
     if task.error is not None:
         raise task.error
-    return cache.known_look(thing) if uid not in cache.MeshCache.current().stale else None
+    return cache.known_snapshot(obj) if uid not in cache.MeshCache.current().stale else None

@@ -78,12 +78,12 @@ def freeing() -> Conversation:
     Running.current().freed = freed
 
 
-def problem_of(thing: bpy.types.Object | None) -> str:
+def problem_of(obj: bpy.types.Object | None) -> str:
     """What went wrong last with an object, or with the engine; empty where nothing did."""
     running = Running.current()
-    if thing is not None and thing.type == "MESH":
-        look = cache.known_look(thing)
-        for name in (look.hash if look is not None else "", f"mesh {thing.data.session_uid}"):
+    if obj is not None and obj.type == "MESH":
+        snapshot = cache.known_snapshot(obj)
+        for name in (snapshot.hash if snapshot is not None else "", f"mesh {obj.data.session_uid}"):
             if name in running.problems:
                 return running.problems[name]
     return running.engine.reason if running.engine.state is EngineState.CRASHED else running.engine.notice

@@ -30,47 +30,47 @@ class Status(NamedTuple):
     sentence: str
 
 
-def of(thing: bpy.types.Object | None) -> Status:
+def of(obj: bpy.types.Object | None) -> Status:
     """How an object stands, in a sentence."""
-    why = usable.face_refusal(thing)
+    why = usable.face_refusal(obj)
     if why:
         return Status(Kind.REFUSED, why)
-    assert thing is not None
-    look = cache.known_look(thing)
-    if cache.waits(thing):
+    assert obj is not None
+    snapshot = cache.known_snapshot(obj)
+    if cache.waits(obj):
         return Status(Kind.INSTANT, "A large mesh in Edit Mode: it is looked at when you click or train")
-    if look is None:
+    if snapshot is None:
         return Status(Kind.INSTANT, "Not looked at yet: click or train")
-    if look.hash in Running.current().trainings:
+    if snapshot.hash in Running.current().trainings:
         return Status(Kind.TRAINING, "Training")
-    name, model = models.model_for(thing, look)
-    if model is not None and name == look.hash:
+    name, model = models.model_for(obj, snapshot)
+    if model is not None and name == snapshot.hash:
         created = models.report_of(name).created[:16].replace("T", " ")
         return Status(Kind.READY, f"Ready: {model.teacher}, {model.preset}, {created}")
     if model is not None:
         return Status(Kind.MOVED, "Ready, but vertices moved since the training: train again to be exact")
-    if parts.trained_name(thing) and thing.iseg.trained_topology != look.topology:
+    if parts.trained_name(obj) and obj.iseg.trained_topology != snapshot.topology:
         return Status(Kind.CHANGED, "The mesh has changed since its training: train it again")
-    if look.hash not in ModelLists.current().reports:
+    if snapshot.hash not in ModelLists.current().reports:
         return Status(Kind.INSTANT, "Not trained in this session: a click finds what was trained before")
     return Status(Kind.INSTANT, "Not trained: its geometry answers")
 
 
-def sharing(thing: bpy.types.Object | None) -> str:
+def sharing(obj: bpy.types.Object | None) -> str:
     """What is to be known of a mesh that several objects have; empty where it is this one's alone."""
-    if usable.refusal(thing) or thing is None or thing.data.users < 2:
+    if usable.refusal(obj) or obj is None or obj.data.users < 2:
         return ""
-    count = len(usable.users(thing.data))
+    count = len(usable.users(obj.data))
     return f"{count} objects share this mesh: vertex groups and edits are of them all" if count > 1 else ""
 
 
-def clicks_problem(thing: bpy.types.Object, part: properties.Part | None) -> str:
+def clicks_problem(obj: bpy.types.Object, part: properties.Part | None) -> str:
     """Why there is no region, and what to do; empty where the clicks can be used."""
     if part is None or not len(part.clicks):
         return "There are no clicks: add one with the click tool."
-    look = cache.known_look(thing) if thing.data.session_uid not in cache.MeshCache.current().stale else None
-    if look is not None and thing.iseg.topology != look.topology:
+    snapshot = cache.known_snapshot(obj) if obj.data.session_uid not in cache.MeshCache.current().stale else None
+    if snapshot is not None and obj.iseg.topology != snapshot.topology:
         return OTHER_FACES
-    if look is not None and not any(include for _, include in parts.clicks_of(part, len(look.vertices)).made):
+    if snapshot is not None and not any(include for _, include in parts.clicks_of(part, len(snapshot.vertices)).made):
         return "No click includes anything: add one that does."
     return ""

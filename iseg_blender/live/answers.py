@@ -11,7 +11,7 @@ from ..engine import queries, training
 from ..engine.models import ModelLists
 from ..engine.pump import keep_pumping
 from ..engine.queries import AnswerCache
-from ..engine.reading import look_at
+from ..engine.reading import snapshot_of
 from ..engine.running import Running
 from ..mesh import cache, usable
 from ..redraw import redraw
@@ -42,13 +42,13 @@ def retry() -> None:
     changed()
 
 
-def notice(thing: bpy.types.Object | None) -> None:
+def notice(obj: bpy.types.Object | None) -> None:
     """The sidebar shows how an object stands. Where nobody has looked at its mesh yet, that is begun."""
-    if thing is None or usable.refusal(thing) or cache.known_look(thing) is not None:
+    if obj is None or usable.refusal(obj) or cache.known_snapshot(obj) is not None:
         return
     noticed = LiveAnswers.current().noticed
-    if thing.data.session_uid not in noticed:
-        noticed.add(thing.data.session_uid)
+    if obj.data.session_uid not in noticed:
+        noticed.add(obj.data.session_uid)
         Timers.current().begin(refresh)
 
 
@@ -58,48 +58,48 @@ def actives() -> list[tuple[bpy.types.Scene, bpy.types.Object]]:
     shown = [(window.scene, window.view_layer.objects.active) for window in (manager.windows if manager else ())]
     active = getattr(bpy.context, "object", None)  # there is none while an area is being maximised
     shown.append((bpy.context.scene, active))  # in background mode there are no windows
-    return list({thing.session_uid: (scene, thing) for scene, thing in shown if thing is not None}.values())
+    return list({obj.session_uid: (scene, obj) for scene, obj in shown if obj is not None}.values())
 
 
 def refresh() -> None:
-    for scene, thing in actives():
-        _refresh_one(scene, thing)
+    for scene, obj in actives():
+        _refresh_one(scene, obj)
 
 
-def _refresh_one(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
+def _refresh_one(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     """Ask for what the active part's clicks mean now, or which models there are, where it is not known. Never waits."""
-    if usable.refusal(thing):
+    if usable.refusal(obj):
         return
     live, running, reports = LiveAnswers.current(), Running.current(), ModelLists.current().reports
-    part, trained = parts.part_of(thing), bool(parts.trained_name(thing))
-    known, unread = cache.known_look(thing), f"mesh {thing.data.session_uid}"
+    part, trained = parts.part_of(obj), bool(parts.trained_name(obj))
+    known, unread = cache.known_snapshot(obj), f"mesh {obj.data.session_uid}"
     ready = running.engine.state is EngineState.READY
     if part is None or not any(click.positive for click in part.clicks):
-        empty_live(scene, thing, part)
+        empty_live(scene, obj, part)
     if not trained and (part is None or not len(part.clicks)):
         models = reports.get(known.hash) if known is not None else None
-        if models is None and (thing.data.session_uid not in live.noticed or (known is not None and not ready)):
+        if models is None and (obj.data.session_uid not in live.noticed or (known is not None and not ready)):
             return
         if models == []:
             return
-    if cache.waits(thing):
+    if cache.waits(obj):
         return redraw()  # what is shown is out of date
     try:
-        look = look_at(thing)
+        snapshot = snapshot_of(obj)
         running.problems.pop(unread, None)
     except IsegError as error:
         running.problems[unread] = str(error)
         return redraw()
-    if look is not known:
+    if snapshot is not known:
         redraw()  # the object's state may be another
-    if look is None:
+    if snapshot is None:
         return  # once it has been read, this is called again
-    query = queries.query_of(thing, part, look) if part is not None else None
-    if query is None and not trained and not ready and look.hash not in reports:
+    query = queries.query_of(obj, part, snapshot) if part is not None else None
+    if query is None and not trained and not ready and snapshot.hash not in reports:
         return  # no engine is started for a mesh that nobody has clicked
-    if look.hash in reports and (query is None or query in AnswerCache.current().answers):
-        return _settle(scene, thing)
-    asked = query or look.hash
+    if snapshot.hash in reports and (query is None or query in AnswerCache.current().answers):
+        return _settle(scene, obj)
+    asked = query or snapshot.hash
     if asked in live.asking or asked in live.failed:
         return
 
@@ -109,31 +109,31 @@ def _refresh_one(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
             return changed()  # it may be wanted again
         if task.error is not None:
             live.failed.add(asked)
-            running.problems[look.hash] = str(task.error)
+            running.problems[snapshot.hash] = str(task.error)
         else:
-            running.problems.pop(look.hash, None)
-            for scene, thing in actives():
-                if thing.session_uid == uid:
-                    _settle(scene, thing)
+            running.problems.pop(snapshot.hash, None)
+            for scene, obj in actives():
+                if obj.session_uid == uid:
+                    _settle(scene, obj)
         redraw()
 
-    uid = thing.session_uid
-    conversation = queries.finding_models(thing, look)
+    uid = obj.session_uid
+    conversation = queries.finding_models(obj, snapshot)
     if part is not None and query is not None:
-        conversation = queries.answering(thing, part, look, scene.iseg.device, f"shown {uid}")
+        conversation = queries.answering(obj, part, snapshot, scene.iseg.device, f"shown {uid}")
     task = running.engine.start(conversation, ended)
     if not task.ended:
         live.asking[asked] = task
         keep_pumping()
 
 
-def _settle(scene: bpy.types.Scene, thing: bpy.types.Object) -> None:
+def _settle(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     """What an object keeps of what is known of it now."""
-    look = cache.known_look(thing)
-    if look is None or usable.refusal(thing):
+    snapshot = cache.known_snapshot(obj)
+    if snapshot is None or usable.refusal(obj):
         return
-    if ModelLists.current().reports.get(look.hash) and parts.trained_name(thing) != look.hash:
-        training.record(thing.session_uid, look)  # a training is no step of undo, and undo has forgotten it
-    part = parts.part_of(thing)
+    if ModelLists.current().reports.get(snapshot.hash) and parts.trained_name(obj) != snapshot.hash:
+        training.record(obj.session_uid, snapshot)  # a training is no step of undo, and undo has forgotten it
+    part = parts.part_of(obj)
     if part is not None and scene.iseg.live:
-        write_live(thing, part, look)
+        write_live(obj, part, snapshot)

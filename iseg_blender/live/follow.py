@@ -13,7 +13,7 @@ from ..tasks import Task
 
 
 def changed(
-    thing: bpy.types.Object,
+    obj: bpy.types.Object,
     after: np.ndarray | None,
     part: document_properties.Part | None = None,
     answer: queries.Answer | None = None,
@@ -24,21 +24,21 @@ def changed(
     that of the part, which is to stay the one that was edited.
     """
     if after is not None:
-        for user in usable.users(thing.data):
+        for user in usable.users(obj.data):
             follow(user, after)
-    geometry, uid = arrays.read(thing), thing.data.session_uid
+    geometry, uid = arrays.read(obj), obj.data.session_uid
     name = topology(geometry)
-    for user in usable.users(thing.data):
+    for user in usable.users(obj.data):
         if user.iseg.topology:
             user.iseg.topology = name  # the clicks have followed their vertices
     conversation = cache.keeping(uid, geometry)
     if part is not None and answer is not None:
-        conversation = queries.carrying(thing, part, geometry, name, answer, after)
+        conversation = queries.carrying(obj, part, geometry, name, answer, after)
     meshes = cache.MeshCache.current()
     meshes.stale.discard(uid)
     task = engine().start(conversation)
     if not task.ended:
-        meshes.looks.pop(uid, None)  # until then nobody is to take it for what it was
+        meshes.snapshots.pop(uid, None)  # until then nobody is to take it for what it was
         pump.keep_pumping()
     settle(task)
 
@@ -49,9 +49,9 @@ def settle(task: Task) -> None:
         engine().wait(task)
 
 
-def follow(thing: bpy.types.Object, after: np.ndarray) -> None:
+def follow(obj: bpy.types.Object, after: np.ndarray) -> None:
     """Let the clicks follow their vertices to where they are [V] int; those whose vertex has gone go, too."""
-    for part in thing.iseg.parts:
+    for part in obj.iseg.parts:
         for index in reversed(range(len(part.clicks))):
             click = part.clicks[index]
             place = int(after[click.vertex]) if 0 <= click.vertex < len(after) else -1

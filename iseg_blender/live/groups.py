@@ -8,7 +8,7 @@ from ..engine import queries
 from ..engine.queries import AnswerCache
 from ..engine.running import Running
 from ..mesh import arrays, vertex_groups
-from ..mesh.snapshot import Look
+from ..mesh.snapshot import MeshSnapshot
 from ..redraw import redraw
 from ..session import Kept
 
@@ -20,38 +20,38 @@ class LiveGroups(Kept):
         self.written: dict[tuple[int, str], tuple] = {}  # what from, by the object's session uid and the group's name
 
 
-def write_live(thing: bpy.types.Object, part: properties.Part, look: Look) -> None:
+def write_live(obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnapshot) -> None:
     """Write the vertex group of the active part again, where it is another one now."""
     answers, written = AnswerCache.current().answers, LiveGroups.current().written
-    query, name = queries.query_of(thing, part, look), parts.title(part)
+    query, name = queries.query_of(obj, part, snapshot), parts.title(part)
     if query is None or query not in answers:
         return
-    key, wanted = (thing.session_uid, name), (query, part.connected and (part.automatic, part.threshold))
+    key, wanted = (obj.session_uid, name), (query, part.connected and (part.automatic, part.threshold))
     if written.get(key) == wanted:  # writing it changes the mesh, and what changes a mesh leads here
         return
-    why = vertex_groups.group_refusal(thing, name)
-    if not why and name in thing.vertex_groups and part.group != name and key not in written:
+    why = vertex_groups.group_refusal(obj, name)
+    if not why and name in obj.vertex_groups and part.group != name and key not in written:
         why = f"There was a vertex group {name} before: press To Vertex Group to replace it, or rename the part."
     problems = Running.current().problems
     if why:
-        problems[look.hash] = why
+        problems[snapshot.hash] = why
         return redraw()
-    problems.pop(look.hash, None)
+    problems.pop(snapshot.hash, None)
     written[key] = wanted
-    part.group = vertex_groups.write_group(thing, name, queries.weights_of(thing, part, answers[query]))
+    part.group = vertex_groups.write_group(obj, name, queries.weights_of(obj, part, answers[query]))
 
 
-def empty_live(scene: bpy.types.Scene, thing: bpy.types.Object, part: properties.Part | None) -> None:
+def empty_live(scene: bpy.types.Scene, obj: bpy.types.Object, part: properties.Part | None) -> None:
     """The group of a part that includes nothing any more, or whose clicks were taken back with the part itself."""
     written = LiveGroups.current().written
     for key in list(written) if scene.iseg.live else ():
         uid, name = key
-        if uid == thing.session_uid and (part is None or name == parts.title(part)) and written[key]:
+        if uid == obj.session_uid and (part is None or name == parts.title(part)) and written[key]:
             written[key] = ()
-            if name in thing.vertex_groups and not vertex_groups.group_refusal(thing, name):
-                vertex_groups.write_group(thing, name, np.zeros(arrays.vertex_count(thing), np.float32))
+            if name in obj.vertex_groups and not vertex_groups.group_refusal(obj, name):
+                vertex_groups.write_group(obj, name, np.zeros(arrays.vertex_count(obj), np.float32))
 
 
-def leave(thing: bpy.types.Object, name: str) -> None:
+def leave(obj: bpy.types.Object, name: str) -> None:
     """The part of this name is removed, and its vertex group is to stay as it is."""
-    LiveGroups.current().written.pop((thing.session_uid, name), None)
+    LiveGroups.current().written.pop((obj.session_uid, name), None)

@@ -20,15 +20,15 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     geometry, meshes = False, MeshCache.current()
     for update in depsgraph.updates:
         if update.is_updated_geometry:
-            thing = update.id.original
-            mesh = thing.data if isinstance(thing, bpy.types.Object) else thing
+            obj = update.id.original
+            mesh = obj.data if isinstance(obj, bpy.types.Object) else obj
             if isinstance(mesh, bpy.types.Mesh):
                 meshes.stale.add(mesh.session_uid)
                 meshes.versions[mesh.session_uid] += 1
                 geometry = True
-    for _, thing in actives():
-        if not usable.refusal(thing) and thing.data.is_editmode:
-            undo.begin(thing)
+    for _, obj in actives():
+        if not usable.refusal(obj) and obj.data.is_editmode:
+            undo.begin(obj)
     if geometry:
         timers = Timers.current()
         timers.end(refresh)
@@ -39,7 +39,7 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 def on_everything(*_: object) -> None:
     """After undo, redo and load every mesh may be another."""
     meshes = MeshCache.current()
-    meshes.stale.update(meshes.looks)
+    meshes.stale.update(meshes.snapshots)
     LiveGroups.current().written.clear()
     undo.recall()
     changed()

@@ -10,25 +10,25 @@ import numpy as np
 from .geometry import Geometry
 
 
-def vertex_count(thing: bpy.types.Object) -> int:
+def vertex_count(obj: bpy.types.Object) -> int:
     """Of the mesh as it is now, also in edit mode."""
-    return len(bmesh.from_edit_mesh(thing.data).verts if thing.data.is_editmode else thing.data.vertices)
+    return len(bmesh.from_edit_mesh(obj.data).verts if obj.data.is_editmode else obj.data.vertices)
 
 
-def flush(thing: bpy.types.Object) -> None:
+def flush(obj: bpy.types.Object) -> None:
     """Bring what edit mode has changed into the mesh; edit mode goes on."""
-    if thing.data.is_editmode:
-        thing.update_from_editmode()
+    if obj.data.is_editmode:
+        obj.update_from_editmode()
 
 
-def read(thing: bpy.types.Object, before: Geometry | None = None) -> Geometry:
+def read(obj: bpy.types.Object, before: Geometry | None = None) -> Geometry:
     """The arrays of a mesh object, including changes of edit mode that are not saved yet."""
-    if not thing.data.is_editmode:
-        return arrays(thing.data, before)
+    if not obj.data.is_editmode:
+        return arrays(obj.data, before)
     # Saved into a mesh of ours: saved into its own, Blender would take the mesh for changed, and evaluate it again.
     ours = bpy.data.meshes.new("iSeg")
     try:
-        bmesh.from_edit_mesh(thing.data).to_mesh(ours)
+        bmesh.from_edit_mesh(obj.data).to_mesh(ours)
         return arrays(ours, before)
     finally:
         bpy.data.meshes.remove(ours)
@@ -99,9 +99,9 @@ def set_values(mesh: bpy.types.Mesh, name: str, kind: str, domain: str, wanted: 
         target.data.foreach_set("value", wanted)
 
 
-def selected(thing: bpy.types.Object) -> np.ndarray:
+def selected(obj: bpy.types.Object) -> np.ndarray:
     """Which vertices are selected. [V] bool"""
-    if not thing.data.is_editmode:
-        return values(thing.data, ".select_vert", "BOOLEAN", "POINT")
-    vertices = bmesh.from_edit_mesh(thing.data).verts
+    if not obj.data.is_editmode:
+        return values(obj.data, ".select_vert", "BOOLEAN", "POINT")
+    vertices = bmesh.from_edit_mesh(obj.data).verts
     return np.fromiter((vertex.select for vertex in vertices), bool, len(vertices))

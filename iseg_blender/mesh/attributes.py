@@ -17,13 +17,13 @@ DOMAINS = {"POINT": "vert", "EDGE": "edge", "FACE": "poly"}  # and how the names
 UV_SELECTION = (".uv_select_vert", ".uv_select_edge", ".uv_select_face")  # follows the mesh's where it is not there
 
 
-def select(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> None:
+def select(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> None:
     """Select the vertices inside [V] bool, the edges and faces between them, and nothing else; what is hidden stays so.
 
     geometry: the object's mesh.
     """
-    mesh = thing.data
-    if thing.data.is_editmode:
+    mesh = obj.data
+    if obj.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
         for vertex, chosen in zip(work.verts, inside.tolist(), strict=True):
             vertex.select = chosen and not vertex.hide
@@ -39,12 +39,12 @@ def select(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> N
     _end_object_mode(mesh)
 
 
-def hide(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> None:
+def hide(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> None:
     """Hide the vertices inside [V] bool and all that touches them; Alt-H in edit mode shows it again. What is hidden
     is not selected.
     """
-    mesh = thing.data
-    if thing.data.is_editmode:
+    mesh = obj.data
+    if obj.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
         work.verts.ensure_lookup_table()
         for index in np.flatnonzero(inside).tolist():
@@ -59,25 +59,25 @@ def hide(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> Non
     _end_object_mode(mesh)
 
 
-def assign_material(thing: bpy.types.Object, faces: np.ndarray, slot: int) -> None:
+def assign_material(obj: bpy.types.Object, faces: np.ndarray, slot: int) -> None:
     """Give faces [N] int a material slot."""
-    if thing.data.is_editmode:
-        work = bmesh.from_edit_mesh(thing.data)
+    if obj.data.is_editmode:
+        work = bmesh.from_edit_mesh(obj.data)
         work.faces.ensure_lookup_table()
         for index in faces.tolist():
             work.faces[index].material_index = slot
-        bmesh.update_edit_mesh(thing.data, loop_triangles=False, destructive=False)
+        bmesh.update_edit_mesh(obj.data, loop_triangles=False, destructive=False)
         return
-    slots = arrays.values(thing.data, "material_index", "INT", "FACE")  # [P]
+    slots = arrays.values(obj.data, "material_index", "INT", "FACE")  # [P]
     slots[faces] = slot
-    arrays.set_values(thing.data, "material_index", "INT", "FACE", slots)
-    thing.data.update()
+    arrays.set_values(obj.data, "material_index", "INT", "FACE", slots)
+    obj.data.update()
 
 
-def assign_face_set(thing: bpy.types.Object, faces: np.ndarray) -> int:
+def assign_face_set(obj: bpy.types.Object, faces: np.ndarray) -> int:
     """Give faces [N] int a face set of their own, as sculpt mode shows them; returns its number."""
-    mesh = thing.data
-    if thing.data.is_editmode:
+    mesh = obj.data
+    if obj.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
         layer = work.faces.layers.int.get(FACE_SETS)
         if layer is None:

@@ -12,12 +12,12 @@ import bpy
 
 from ..core import Recent
 from ..session import Kept
-from ..tasks import Conversation, Work
+from ..tasks import Conversation, ThreadWork
 from . import arrays
 from .geometry import Geometry
-from .snapshot import Look
+from .snapshot import MeshSnapshot
 
-LOOKS_LIMIT = 8
+SNAPSHOTS_LIMIT = 8
 SMALL = 200_000  # corners of polygons, or triangles: what is done at once; more of them on a thread
 EDIT_LIMIT = 100_000  # vertices; of a million, Blender's own hand-over of edit mode takes a third of a second
 
@@ -26,21 +26,23 @@ class MeshCache(Kept):
     """The meshes that were read, by their session uid."""
 
     def __init__(self) -> None:
-        self.looks: Recent[int, Look] = Recent(LOOKS_LIMIT)
-        self.earlier: Recent[int, Look] = Recent(2)  # of those that have changed: undo and each redo come back to them
+        self.snapshots: Recent[int, MeshSnapshot] = Recent(SNAPSHOTS_LIMIT)
+        self.earlier: Recent[int, MeshSnapshot] = Recent(
+            2
+        )  # of those that have changed: undo and each redo come back to them
         self.stale: set[int] = set()  # those that Blender said have changed
         self.versions: Counter[int] = Counter()  # how often Blender said so, of a mesh or of what modifiers make of it
 
 
-def looking(thing: bpy.types.Object, fresh: bool = False) -> Conversation:
+def taking(obj: bpy.types.Object, fresh: bool = False) -> Conversation:
     """The mesh of an object as it is now; large ones are worked on by a thread. fresh=False trusts what Blender says
     of changes: not for scripts, which can change a mesh without Blender noticing.
     """
-    meshes, uid, look = MeshCache.current(), thing.data.session_uid, known_look(thing)
-    if look is not None and not fresh and uid not in meshes.stale:
-        meshes.looks.put(uid, look)
-        return look
-    geometry = arrays.read(thing, look.geometry if look is not None and not fresh else None)
+    meshes, uid, snapshot = MeshCache.current(), obj.data.session_uid, known_snapshot(obj)
+    if snapshot is not None and not fresh and uid not in meshes.stale:
+        meshes.snapshots.put(uid, snapshot)
+        return snapshot
+    geometry = arrays.read(obj, snapshot.geometry if snapshot is not None and not fresh else None)
     meshes.stale.discard(uid)
     return (yield from keeping(uid, geometry))
 
@@ -48,21 +50,21 @@ def looking(thing: bpy.types.Object, fresh: bool = False) -> Conversation:
 def keeping(uid: int, geometry: Geometry) -> Conversation:
     """Of a mesh that has been read: what follows from it, made where it is another one than before."""
     meshes = MeshCache.current()
-    known = [look for look in (meshes.looks.get(uid), meshes.earlier.get(uid)) if look is not None]
-    look = next((look for look in known if look.geometry.equals(geometry)), None)
-    if look is None:
-        make = partial(Look, geometry)
-        look = make() if len(geometry.corners) <= SMALL else (yield Work(make))
-    look.geometry = geometry  # what is hidden may have changed
-    if known and known[0] is not look:
+    known = [snapshot for snapshot in (meshes.snapshots.get(uid), meshes.earlier.get(uid)) if snapshot is not None]
+    snapshot = next((snapshot for snapshot in known if snapshot.geometry.equals(geometry)), None)
+    if snapshot is None:
+        make = partial(MeshSnapshot, geometry)
+        snapshot = make() if len(geometry.corners) <= SMALL else (yield ThreadWork(make))
+    snapshot.geometry = geometry  # what is hidden may have changed
+    if known and known[0] is not snapshot:
         meshes.earlier.put(uid, known[0])
-    meshes.looks.put(uid, look)
-    return look
+    meshes.snapshots.put(uid, snapshot)
+    return snapshot
 
 
-def look_at(thing: bpy.types.Object, fresh: bool = True) -> Look:
+def snapshot_of(obj: bpy.types.Object, fresh: bool = True) -> MeshSnapshot:
     """The same at once, for scripts."""
-    return at_once(looking(thing, fresh))
+    return at_once(taking(obj, fresh))
 
 
 def at_once(conversation: Conversation) -> Any:
@@ -71,18 +73,18 @@ def at_once(conversation: Conversation) -> Any:
     try:
         while True:
             work = conversation.send(done)
-            assert isinstance(work, Work)
+            assert isinstance(work, ThreadWork)
             done = work.compute()
     except StopIteration as end:
         return end.value
 
 
-def waits(thing: bpy.types.Object) -> bool:
+def waits(obj: bpy.types.Object) -> bool:
     """Whether what edit mode has changed is not looked at by itself, for that would hold Blender up."""
-    large = thing.data.is_editmode and len(thing.data.vertices) > EDIT_LIMIT
-    return large and (known_look(thing) is None or thing.data.session_uid in MeshCache.current().stale)
+    large = obj.data.is_editmode and len(obj.data.vertices) > EDIT_LIMIT
+    return large and (known_snapshot(obj) is None or obj.data.session_uid in MeshCache.current().stale)
 
 
-def known_look(thing: bpy.types.Object) -> Look | None:
+def known_snapshot(obj: bpy.types.Object) -> MeshSnapshot | None:
     """The mesh of an object as it was when it was read last."""
-    return MeshCache.current().looks.get(thing.data.session_uid)
+    return MeshCache.current().snapshots.get(obj.data.session_uid)

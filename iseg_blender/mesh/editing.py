@@ -19,10 +19,10 @@ SOURCE = "iseg source"  # layer: the index of the vertex that one was copied fro
 
 
 @contextmanager
-def editing(thing: bpy.types.Object) -> Iterator[BMesh]:
+def editing(obj: bpy.types.Object) -> Iterator[BMesh]:
     """The mesh of an object for editing; written back unless an exception ends it."""
-    mesh = thing.data
-    if thing.data.is_editmode:
+    mesh = obj.data
+    if obj.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
         ensure_lookup(work)
         yield work
@@ -46,23 +46,23 @@ def ensure_lookup(work: BMesh) -> None:
     work.faces.ensure_lookup_table()
 
 
-def delete(thing: bpy.types.Object, faces: np.ndarray) -> np.ndarray:
+def delete(obj: bpy.types.Object, faces: np.ndarray) -> np.ndarray:
     """Delete faces [N] int, and the edges and vertices that only they use. Returns where each vertex is now, -1 for
     those that have gone. [V] int32
     """
-    with editing(thing) as work:
+    with editing(obj) as work:
         before = list(work.verts)
         bmesh.ops.delete(work, geom=references(work, faces), context="FACES")
         return places_of(work, before)
 
 
-def extrude(thing: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> np.ndarray:
+def extrude(obj: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Extrude faces [N] int as one region and move it. steps [V, 3]: how far, for each vertex before.
 
     Returns where each vertex is now, -1 for those that have gone; of the two that one has become, the moved one counts.
     [V] int32
     """
-    with editing(thing) as work:
+    with editing(obj) as work:
         layer = work.verts.layers.int.new(SOURCE)  # copies carry it along
         part = references(work, faces)
         edges = {edge for face in part for edge in face.edges}
@@ -81,16 +81,16 @@ def extrude(thing: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> np
         return after
 
 
-def move(thing: bpy.types.Object, vertices: np.ndarray, places: np.ndarray) -> None:
+def move(obj: bpy.types.Object, vertices: np.ndarray, places: np.ndarray) -> None:
     """Move vertices [N] int to places [N, 3]."""
-    mesh = thing.data
+    mesh = obj.data
     if not mesh.is_editmode and mesh.shape_keys is None:  # else Blender lets the other shapes follow
         points = arrays.positions(mesh)  # [V, 3]
         points[vertices] = places
         mesh.attributes["position"].data.foreach_set("vector", points.ravel())
         mesh.update()
         return
-    with editing(thing) as work:
+    with editing(obj) as work:
         for index, place in zip(vertices.tolist(), places.tolist(), strict=True):
             work.verts[index].co = place
 

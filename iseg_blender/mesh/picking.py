@@ -34,7 +34,7 @@ def solid(points: np.ndarray, faces: np.ndarray) -> Solid:
 
 
 def boxes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Around each BLOCK of things that reach from low to high [N, 3]. [B, 2, 3]"""
+    """Around each BLOCK of boxes that reach from low to high [N, 3]. [B, 2, 3]"""
     starts = np.arange(0, len(low), BLOCK)  # [B]
     return np.stack([np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)], axis=1)  # [B, 2, 3]
 

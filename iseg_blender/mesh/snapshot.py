@@ -11,7 +11,7 @@ from .picking import solid
 from .region import Images
 
 
-class Look:
+class MeshSnapshot:
     """A mesh as the engine sees it, and its names. For a million vertices this takes some tenths of a second."""
 
     def __init__(self, geometry: Geometry):

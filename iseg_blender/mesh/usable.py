@@ -9,45 +9,45 @@ MODES = ("OBJECT", "EDIT")
 CONVERTIBLE = ("CURVE", "SURFACE", "META", "FONT")
 
 
-def name_of(thing: Any) -> str:
+def name_of(obj: Any) -> str:
     """What an object, group or attribute is called. Files can hold names that are not UTF-8, unreadable to Python."""
     try:
-        return thing.name
+        return obj.name
     except UnicodeDecodeError:
         return "(a name that cannot be read)"
 
 
-def refusal(thing: bpy.types.Object | None) -> str:
+def refusal(obj: bpy.types.Object | None) -> str:
     """Why iSeg cannot work on an object, and what to do; empty where it can."""
-    if thing is None:
+    if obj is None:
         return "There is no active object: select a mesh."
-    if thing.type != "MESH":
+    if obj.type != "MESH":
         remedy = "select one."
-        if thing.type in CONVERTIBLE:
+        if obj.type in CONVERTIBLE:
             remedy = "select one, or convert it (Object > Convert > Mesh)."
-        elif thing.instance_type == "COLLECTION":
+        elif obj.instance_type == "COLLECTION":
             remedy = "select one, or make what it shows real (Object > Apply > Make Instances Real)."
-        return f"{name_of(thing)} is not a mesh: {remedy}"
-    if thing.library is not None or thing.data.library is not None:
-        return f"{name_of(thing)} is linked from another file: make it local first (Object > Relations > Make Local)."
-    if thing.override_library is not None or thing.data.override_library is not None:
+        return f"{name_of(obj)} is not a mesh: {remedy}"
+    if obj.library is not None or obj.data.library is not None:
+        return f"{name_of(obj)} is linked from another file: make it local first (Object > Relations > Make Local)."
+    if obj.override_library is not None or obj.data.override_library is not None:
         menu = "Object > Relations > Make Local > Selected Objects and Data"
-        return f"{name_of(thing)} is a library override: make it local first ({menu})."
-    if thing.mode not in MODES:
+        return f"{name_of(obj)} is a library override: make it local first ({menu})."
+    if obj.mode not in MODES:
         return "iSeg works in Object Mode and in Edit Mode: change the mode."
     return ""
 
 
-def face_refusal(thing: bpy.types.Object | None) -> str:
+def face_refusal(obj: bpy.types.Object | None) -> str:
     """The same, where the engine is to work on the mesh."""
-    why = refusal(thing)
-    if not why and thing is not None:
-        mesh = thing.data
+    why = refusal(obj)
+    if not why and obj is not None:
+        mesh = obj.data
         if not len(bmesh.from_edit_mesh(mesh).faces if mesh.is_editmode else mesh.polygons):
-            why = f"{name_of(thing)} has no faces: make some, or select another mesh."
+            why = f"{name_of(obj)} has no faces: make some, or select another mesh."
     return why
 
 
 def users(mesh: bpy.types.Mesh) -> list[bpy.types.Object]:
     """The objects of this file that have a mesh."""
-    return [thing for thing in bpy.data.objects if thing.data == mesh and thing.library is None]
+    return [obj for obj in bpy.data.objects if obj.data == mesh and obj.library is None]

@@ -7,39 +7,39 @@ import numpy as np
 from .usable import name_of
 
 
-def write_group(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:
+def write_group(obj: bpy.types.Object, name: str, weights: np.ndarray) -> str:
     """Make `name` a vertex group with these weights [V]; one of that name is replaced and keeps its place.
 
     Vertices of weight 0 stay outside the group. Returns the group's name. Works in object and edit mode.
     """
     weights = np.ascontiguousarray(weights, np.float32)  # [V]
-    if thing.data.is_editmode:
-        return _write_in_edit_mode(thing, name, weights)
-    groups, old, active = thing.vertex_groups, thing.vertex_groups.get(name), thing.data.attributes.active
+    if obj.data.is_editmode:
+        return _write_in_edit_mode(obj, name, weights)
+    groups, old, active = obj.vertex_groups, obj.vertex_groups.get(name), obj.data.attributes.active
     active_name = name_of(active) if active is not None else None
     place = old.index if old is not None else len(groups)
-    by_number = _users_by_number(thing, name)
+    by_number = _users_by_number(obj, name)
     if old is not None:
         groups.remove(old)
-    _convert(thing, weights).name = name
+    _convert(obj, weights).name = name
     for _ in range(len(groups) - 1 - place):
-        with bpy.context.temp_override(object=thing, active_object=thing):
+        with bpy.context.temp_override(object=obj, active_object=obj):
             bpy.ops.object.vertex_group_move(direction="UP")
     groups.active_index = place
     for user, property_name in by_number:
         setattr(user, property_name, name)
-    if active_name is not None and active_name in thing.data.attributes:
-        thing.data.attributes.active = thing.data.attributes[active_name]
-    thing.data.update()
+    if active_name is not None and active_name in obj.data.attributes:
+        obj.data.attributes.active = obj.data.attributes[active_name]
+    obj.data.update()
     return groups[place].name
 
 
-def _users_by_number(thing: bpy.types.Object, name: str) -> list[tuple[bpy.types.bpy_struct, str]]:
+def _users_by_number(obj: bpy.types.Object, name: str) -> list[tuple[bpy.types.bpy_struct, str]]:
     """What refers to a vertex group by its number, which Blender sets to none when the group is removed: cloth, soft
     body, particles, explosions. What refers to it by its name needs no care.
     """
-    users: list[bpy.types.bpy_struct] = list(thing.particle_systems)
-    for modifier in thing.modifiers:
+    users: list[bpy.types.bpy_struct] = list(obj.particle_systems)
+    for modifier in obj.modifiers:
         users += [getattr(modifier, part) for part in ("settings", "collision_settings") if hasattr(modifier, part)]
         users.append(modifier)
     return [
@@ -52,52 +52,52 @@ def _users_by_number(thing: bpy.types.Object, name: str) -> list[tuple[bpy.types
     ]
 
 
-def group_refusal(thing: bpy.types.Object, name: str) -> str:
+def group_refusal(obj: bpy.types.Object, name: str) -> str:
     """Why the vertex group of this name cannot be written; empty where it can."""
-    group = thing.vertex_groups.get(name)
+    group = obj.vertex_groups.get(name)
     if group is not None and group.lock_weight:
         return f"The vertex group {name} is locked: unlock it, or choose another name."
     return ""
 
 
-def _convert(thing: bpy.types.Object, weights: np.ndarray) -> bpy.types.VertexGroup:
+def _convert(obj: bpy.types.Object, weights: np.ndarray) -> bpy.types.VertexGroup:
     """A new vertex group, the last one and active, under a name that will not stay.
 
     Blender sets the weights of a group one vertex at a time, but an attribute as a whole, and makes one the other.
     """
-    attribute = thing.data.attributes.new(".iseg weights", "FLOAT", "POINT")
+    attribute = obj.data.attributes.new(".iseg weights", "FLOAT", "POINT")
     attribute.data.foreach_set("value", weights)
-    thing.data.attributes.active = attribute
-    with bpy.context.temp_override(object=thing, active_object=thing):
+    obj.data.attributes.active = attribute
+    with bpy.context.temp_override(object=obj, active_object=obj):
         bpy.ops.geometry.attribute_convert(mode="VERTEX_GROUP")
-    thing.vertex_groups.active_index = len(thing.vertex_groups) - 1
-    return thing.vertex_groups[-1]
+    obj.vertex_groups.active_index = len(obj.vertex_groups) - 1
+    return obj.vertex_groups[-1]
 
 
-def _write_in_edit_mode(thing: bpy.types.Object, name: str, weights: np.ndarray) -> str:
+def _write_in_edit_mode(obj: bpy.types.Object, name: str, weights: np.ndarray) -> str:
     """The deform layer of the mesh that is being edited; only there, or leaving edit mode would undo it."""
-    group = thing.vertex_groups.get(name) or thing.vertex_groups.new(name=name)
-    work = bmesh.from_edit_mesh(thing.data)
+    group = obj.vertex_groups.get(name) or obj.vertex_groups.new(name=name)
+    work = bmesh.from_edit_mesh(obj.data)
     layer, index = work.verts.layers.deform.verify(), group.index
     for vertex, weight in zip(work.verts, weights.tolist(), strict=True):
         if weight > 0:
             vertex[layer][index] = weight
         elif index in vertex[layer]:
             del vertex[layer][index]
-    bmesh.update_edit_mesh(thing.data, loop_triangles=False, destructive=False)
-    thing.vertex_groups.active_index = index
+    bmesh.update_edit_mesh(obj.data, loop_triangles=False, destructive=False)
+    obj.vertex_groups.active_index = index
     return group.name
 
 
-def read_group(thing: bpy.types.Object, index: int) -> np.ndarray:
+def read_group(obj: bpy.types.Object, index: int) -> np.ndarray:
     """Weights of a vertex group, 0 outside it. [V] float32
 
     A BMesh gives them several times as fast as the vertices of the mesh do; there is no way that gives all at once.
     """
-    editing = thing.data.is_editmode
-    work = bmesh.from_edit_mesh(thing.data) if editing else bmesh.new()
+    editing = obj.data.is_editmode
+    work = bmesh.from_edit_mesh(obj.data) if editing else bmesh.new()
     if not editing:
-        work.from_mesh(thing.data, face_normals=False, vertex_normals=False)
+        work.from_mesh(obj.data, face_normals=False, vertex_normals=False)
     layer = work.verts.layers.deform.active
     weights = [vertex[layer].get(index, 0.0) if layer is not None else 0.0 for vertex in work.verts]
     if not editing:

@@ -5,7 +5,7 @@ from typing import Any
 import bpy
 
 from ..core import Cancelled, IsegError
-from ..document import parts, properties, snapshot, undo
+from ..document import parts, parts_snapshot, properties, undo
 from ..engine import choice, pump, queries, reading, running, status
 from ..live import answers
 from ..mesh import cache, usable
@@ -70,18 +70,18 @@ class WaitingOperator(MeshOperator):
     _timer: Any = None
     _meant: Any = None  # what was active when the wait began
 
-    def ready(self, thing: bpy.types.Object) -> bool:
+    def ready(self, obj: bpy.types.Object) -> bool:
         """Whether the mesh is known as it is now; begins to read it."""
-        return reading.look_at(thing) is not None
+        return reading.snapshot_of(obj) is not None
 
     def begin(self, context: bpy.types.Context) -> Task | None:
         """Ask the engine; None where only the mesh is needed. Raises Refusal."""
         return None
 
     @staticmethod
-    def meaning(thing: bpy.types.Object | None) -> Any:
+    def meaning(obj: bpy.types.Object | None) -> Any:
         """What the operator is about: while it waits, Blender stays usable, and another object can become active."""
-        return (thing.session_uid, thing.mode, snapshot.saved(thing)) if thing is not None else None
+        return (obj.session_uid, obj.mode, parts_snapshot.saved(obj)) if obj is not None else None
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self.fresh = False  # in a window Blender says what has changed
@@ -159,28 +159,28 @@ class AnswerOperator(WaitingOperator):
         return status.clicks_problem(context.object, parts.part_of(context.object)) or choice.chosen()
 
     def begin(self, context: bpy.types.Context) -> Task:
-        thing = context.object
-        look, part = cache.look_at(thing, self.fresh), parts.part_of(thing)
-        why = status.clicks_problem(thing, part)
+        obj = context.object
+        snapshot, part = cache.snapshot_of(obj, self.fresh), parts.part_of(obj)
+        why = status.clicks_problem(obj, part)
         if why:
             raise Refusal(why)
-        task = running.engine().start(queries.answering(thing, part, look, context.scene.iseg.device))
+        task = running.engine().start(queries.answering(obj, part, snapshot, context.scene.iseg.device))
         pump.keep_pumping()
         return task
 
     def run(self, context: bpy.types.Context) -> None:
         answer = self.wait(self.begin(context))  # the clicks may be others than those that were waited for
-        thing = context.object
-        look, part = cache.known_look(thing), parts.part_of(thing)
-        if look is not None:
-            running.Running.current().problems.pop(look.hash, None)  # that is over
+        obj = context.object
+        snapshot, part = cache.known_snapshot(obj), parts.part_of(obj)
+        if snapshot is not None:
+            running.Running.current().problems.pop(snapshot.hash, None)  # that is over
         dropped = parts.clicks_of(part, len(answer.probability)).dropped
         if dropped:
             self.report({"WARNING"}, f"{dropped} of the clicks were left out: they name vertices that are not there.")
-        self.apply(context, thing, part, answer)
+        self.apply(context, obj, part, answer)
 
     def apply(
-        self, context: bpy.types.Context, thing: bpy.types.Object, part: properties.Part, answer: queries.Answer
+        self, context: bpy.types.Context, obj: bpy.types.Object, part: properties.Part, answer: queries.Answer
     ) -> None:
         """What is done with the answer."""
         raise NotImplementedError

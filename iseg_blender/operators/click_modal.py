@@ -4,7 +4,7 @@ import bpy
 
 from .. import names
 from ..core import IsegError
-from ..document import snapshot, undo
+from ..document import parts_snapshot, undo
 from ..live import answers
 from ..mesh import cache
 from ..session import Kept
@@ -75,17 +75,17 @@ class ISEG_OT_click(pointer.PointerOperator):
     def modal(self, context, event):
         if self.lost(context):
             return self._end(context, {"FINISHED"})  # what was clicked stays
-        thing, mouse = context.object, mouse_of(event)
-        self._follow(thing)
+        obj, mouse = context.object, mouse_of(event)
+        self._follow(obj)
         if event.type in {"RET", "NUMPAD_ENTER"} and event.value == "PRESS":
             return self._end(context, {"FINISHED"})
         if event.type == "ESC" and event.value == "PRESS":
-            undo.restore(thing, self._before)
+            undo.restore(obj, self._before)
             return self._end(context, {"CANCELLED"})
         let_go = event.type == "WINDOW_DEACTIVATE" or (event.type, event.value) == ("LEFTMOUSE", "RELEASE")
         if let_go and self._stroke is not None:  # wherever the mouse is
             self._stroke = None
-            self._remember(thing)
+            self._remember(obj)
             return {"RUNNING_MODAL"}
         if event.type in NAVIGATION or event.type.startswith(NAVIGATING):
             return {"PASS_THROUGH"}
@@ -95,7 +95,7 @@ class ISEG_OT_click(pointer.PointerOperator):
             preview.hover(context, None, True)
             return {"PASS_THROUGH"}
         try:
-            ready = surface_known(thing)  # a large mesh is being read for a moment
+            ready = surface_known(obj)  # a large mesh is being read for a moment
         except IsegError as error:
             self.report({"ERROR"}, str(error))
             return self._end(context, {"FINISHED"})
@@ -103,14 +103,14 @@ class ISEG_OT_click(pointer.PointerOperator):
             self._read = ready
             self._tell(context)
         if ready:
-            self._in_view(context, thing, event, mouse)
+            self._in_view(context, obj, event, mouse)
         return {"RUNNING_MODAL"}
 
     def cancel(self, context):
         """Blender closes the file or the area: nothing more is to be done than to tidy up."""
         self._end(context, set())
 
-    def _in_view(self, context, thing, event, mouse):
+    def _in_view(self, context, obj, event, mouse):
         press = event.value == "PRESS"
         if event.type == "MOUSEMOVE":
             if self._stroke is not None:
@@ -125,38 +125,38 @@ class ISEG_OT_click(pointer.PointerOperator):
             self._tell(context)
         elif event.type == "X" and press:
             pointer.remove(context, mouse)
-            self._remember(thing)
+            self._remember(obj)
         elif event.type == "Z" and press and (event.ctrl or event.oskey):
-            self._step(thing, forward=event.shift)
+            self._step(obj, forward=event.shift)
 
     # steps back and forward
 
-    def _set_out(self, thing):
+    def _set_out(self, obj):
         """There is no way back behind this."""
-        self._before = snapshot.saved(thing)
+        self._before = parts_snapshot.saved(obj)
         self._undone, self._done = [], [self._before]
 
-    def _follow(self, thing):
+    def _follow(self, obj):
         """An edit, from the sidebar or a menu, has carried the clicks to another mesh: earlier ones fit no more."""
-        look = cache.known_look(thing)
-        if look is None or look.topology == self._topology:
+        snapshot = cache.known_snapshot(obj)
+        if snapshot is None or snapshot.topology == self._topology:
             return
         if self._topology:
-            self._set_out(thing)
-        self._topology = look.topology
+            self._set_out(obj)
+        self._topology = snapshot.topology
 
-    def _remember(self, thing):
-        now = snapshot.saved(thing)
+    def _remember(self, obj):
+        now = parts_snapshot.saved(obj)
         if now != self._done[-1]:
             self._done.append(now)
             self._undone.clear()
 
-    def _step(self, thing, forward):
+    def _step(self, obj, forward):
         if forward and self._undone:
             self._done.append(self._undone.pop())
         elif not forward and len(self._done) > 1:
             self._undone.append(self._done.pop())
-        undo.restore(thing, self._done[-1])
+        undo.restore(obj, self._done[-1])
         preview.Hover.current().preview = None
         answers.retry()
 
@@ -172,9 +172,9 @@ class ISEG_OT_click(pointer.PointerOperator):
 
     def _end(self, context, outcome):
         stop()
-        thing = self.thing()
-        if thing is not None:
-            undo.note(thing)
+        obj = self.obj()
+        if obj is not None:
+            undo.note(obj)
         answers.changed()
         return outcome
 

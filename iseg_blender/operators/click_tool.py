@@ -5,7 +5,7 @@ from bpy.props import BoolProperty
 
 from .. import names, redraw
 from ..core import IsegError
-from ..document import snapshot, undo
+from ..document import parts_snapshot, undo
 from ..live import answers
 from ..mesh import cache, usable
 from ..viewport import preview, tool
@@ -31,12 +31,12 @@ class ISEG_OT_click_at(ToolOperator):
     positive: BoolProperty(name="Include", default=True)
 
     def invoke(self, context, event):
-        thing = context.object
+        obj = context.object
         self.begin(context)
         self._path = [mouse_of(event)]  # where the mouse has been since the last click; until the mesh is known
         self._stroke = pointer.Stroke(self, preview.includes(ctrl=not self.positive))
-        undo.keep(thing)
-        self._before, self._released = snapshot.saved(thing), False
+        undo.keep(obj)
+        self._before, self._released = parts_snapshot.saved(obj), False
         self._timer = context.window_manager.event_timer_add(TIMER_INTERVAL, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"} if self._draw(context) else self._end(context)
@@ -44,9 +44,9 @@ class ISEG_OT_click_at(ToolOperator):
     def modal(self, context, event):
         if self.lost(context):
             return self._end(context)  # what was clicked stays
-        thing, mouse = context.object, mouse_of(event)
+        obj, mouse = context.object, mouse_of(event)
         if event.type in {"ESC", "RIGHTMOUSE"} and event.value == "PRESS":
-            undo.restore(thing, self._before)
+            undo.restore(obj, self._before)
             return self._end(context)
         if event.type == "MOUSEMOVE" and not self._released and aimed(context.area, mouse) is not None:
             self._path.append(mouse)
@@ -74,13 +74,13 @@ class ISEG_OT_click_at(ToolOperator):
 
     def _end(self, context):
         context.window_manager.event_timer_remove(self._timer)
-        thing = self.thing()
+        obj = self.obj()
         answers.changed()
-        if thing is None or snapshot.saved(thing) == self._before:
-            if thing is not None and self._released and not self._path and not self._stroke.met:
-                self.report({"INFO"}, f"There is nothing of {usable.name_of(thing)} under the cursor.")
+        if obj is None or parts_snapshot.saved(obj) == self._before:
+            if obj is not None and self._released and not self._path and not self._stroke.met:
+                self.report({"INFO"}, f"There is nothing of {usable.name_of(obj)} under the cursor.")
             return {"CANCELLED"}
-        undo.note(thing)
+        undo.note(obj)
         return {"FINISHED"}
 
 
@@ -132,10 +132,10 @@ class ISEG_OT_click_hover(ToolOperator):
         tool.watch(context.window)
         return {"PASS_THROUGH"}
 
-    def _known(self, thing) -> bool:
+    def _known(self, obj) -> bool:
         """Whether the mesh is known as it is now; one that cannot be read is for the sidebar to speak of."""
         try:
-            return not cache.waits(thing) and surface_known(thing)
+            return not cache.waits(obj) and surface_known(obj)
         except IsegError:
             return False
 

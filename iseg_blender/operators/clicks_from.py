@@ -21,19 +21,19 @@ class SeedOperator(WaitingOperator):
     bl_options = {"REGISTER", "UNDO"}
     WAITING = "iSeg looks for clicks"
 
-    def chosen(self, thing: bpy.types.Object) -> np.ndarray:
+    def chosen(self, obj: bpy.types.Object) -> np.ndarray:
         """The vertices of the part that is wanted. [V] bool. Raises Refusal where there are none."""
         raise NotImplementedError
 
     def begin(self, context: bpy.types.Context) -> Task:
-        thing = context.object
-        look = cache.look_at(thing, self.fresh)
-        check_topology(thing, look)
-        part = empty_part(thing)
+        obj = context.object
+        snapshot = cache.snapshot_of(obj, self.fresh)
+        check_topology(obj, snapshot)
+        part = empty_part(obj)
         wish = queries.Wish("part", None)
         if part is not None:
             wish = queries.Wish(part.granularity, None if part.automatic else part.threshold)
-        conversation = queries.proposing(thing, look, self.chosen(thing), wish, context.scene.iseg.device)
+        conversation = queries.proposing(obj, snapshot, self.chosen(obj), wish, context.scene.iseg.device)
         task = running.engine().start(conversation)
         pump.keep_pumping()
         return task
@@ -41,13 +41,13 @@ class SeedOperator(WaitingOperator):
     def run(self, context: bpy.types.Context) -> None:
         task, self._task = self._task or self.begin(context), None
         proposal = self.wait(task)
-        thing = context.object
-        if cache.look_at(thing, self.fresh).topology != proposal.topology:
+        obj = context.object
+        if cache.snapshot_of(obj, self.fresh).topology != proposal.topology:
             raise Refusal("The mesh's faces have changed meanwhile: try again.")
-        part = empty_part(thing) or parts.add_part(thing)
+        part = empty_part(obj) or parts.add_part(obj)
         part.connected, part.mirror = False, (False, False, False)  # the clicks mean the part as it is
         for vertex, include in proposal.clicks:
-            add_click(thing, vertex, include, fresh=False)
+            add_click(obj, vertex, include, fresh=False)
         count = f"{len(proposal.clicks)} clicks give" if len(proposal.clicks) > 1 else "One click gives"
         rest = "" if proposal.iou >= WELL else " Click where it differs."
         self.report({"INFO"}, f"{count} the part back with IoU {proposal.iou:.2f}.{rest}")
@@ -68,8 +68,8 @@ class ISEG_OT_clicks_from_selection(SeedOperator):
             why = "Nothing is selected: select the faces of a part."
         return why or choice.chosen()
 
-    def chosen(self, thing):
-        return arrays.selected(thing)  # [V]
+    def chosen(self, obj):
+        return arrays.selected(obj)  # [V]
 
 
 class ISEG_OT_clicks_from_group(SeedOperator):
@@ -85,9 +85,9 @@ class ISEG_OT_clicks_from_group(SeedOperator):
             why = "There is no vertex group: paint or assign one first."
         return why or choice.chosen()
 
-    def chosen(self, thing):
-        group = thing.vertex_groups.active
-        inside = vertex_groups.read_group(thing, group.index) >= HELD  # [V]
+    def chosen(self, obj):
+        group = obj.vertex_groups.active
+        inside = vertex_groups.read_group(obj, group.index) >= HELD  # [V]
         if not inside.any():
             raise Refusal(
                 f"No vertex has a weight of {HELD} or more in {usable.name_of(group)}: choose another vertex group."
@@ -95,9 +95,9 @@ class ISEG_OT_clicks_from_group(SeedOperator):
         return inside
 
 
-def empty_part(thing: bpy.types.Object) -> properties.Part | None:
+def empty_part(obj: bpy.types.Object) -> properties.Part | None:
     """The active part where it has no clicks yet."""
-    part = parts.part_of(thing)
+    part = parts.part_of(obj)
     return part if part is not None and not len(part.clicks) else None
 
 

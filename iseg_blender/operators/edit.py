@@ -58,33 +58,33 @@ class ISEG_OT_edit(AnswerOperator):
         elif self.action == "SHRINK":
             self.layout.prop(self, "factor")
 
-    def apply(self, context, thing, part, answer):
-        geometry = cache.look_at(thing, fresh=False).geometry  # as it was when it was asked about
-        inside = queries.inside_of(thing, part, answer)  # [V]
+    def apply(self, context, obj, part, answer):
+        geometry = cache.snapshot_of(obj, fresh=False).geometry  # as it was when it was asked about
+        inside = queries.inside_of(obj, part, answer)  # [V]
         if not inside.any():
             raise Refusal("No vertex is in the part: lower its threshold, or add a click.")
-        if thing.mode == "OBJECT" and self.action in UNSEEN:
+        if obj.mode == "OBJECT" and self.action in UNSEEN:
             self.report({"INFO"}, f"{parts.title(part)} {UNSEEN[self.action]}")
         if self.action == "SELECT":
-            attributes.select(thing, geometry, inside)
+            attributes.select(obj, geometry, inside)
         elif self.action == "HIDE":
-            attributes.hide(thing, geometry, inside)
+            attributes.hide(obj, geometry, inside)
         elif self.action == "SHRINK":
-            shrink(thing, geometry, inside, self.factor)
-            changed(thing, None, part, answer)
+            shrink(obj, geometry, inside, self.factor)
+            changed(obj, None, part, answer)
         else:
             faces = faces_of(geometry, inside)  # [N]
             if self.action == "MATERIAL":
-                attributes.assign_material(thing, faces, material_slot(thing, parts.title(part)))
+                attributes.assign_material(obj, faces, material_slot(obj, parts.title(part)))
             elif self.action == "FACE_SET":
-                attributes.assign_face_set(thing, faces)
+                attributes.assign_face_set(obj, faces)
             elif self.action == "EXTRUDE":
                 steps = geometry.normals(faces) * self.distance  # [V, 3]
-                changed(thing, editing.extrude(thing, faces, steps), part, answer)
+                changed(obj, editing.extrude(obj, faces, steps), part, answer)
             else:
                 if self.action == "SEPARATE":
-                    separate(thing, parts.title(part), geometry, faces)
-                changed(thing, editing.delete(thing, faces))
+                    separate(obj, parts.title(part), geometry, faces)
+                changed(obj, editing.delete(obj, faces))
 
 
 def faces_of(geometry: Geometry, inside: np.ndarray) -> np.ndarray:
@@ -95,38 +95,38 @@ def faces_of(geometry: Geometry, inside: np.ndarray) -> np.ndarray:
     return faces
 
 
-def shrink(thing: bpy.types.Object, geometry: Geometry, inside: np.ndarray, factor: float) -> None:
+def shrink(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray, factor: float) -> None:
     """Scale the vertices inside [V] bool about their mean."""
     vertices = np.flatnonzero(inside)  # [N]
     places = geometry.vertices[vertices].astype(np.float64)  # [N, 3]
     centre = places.mean(axis=0)  # [3]
-    editing.move(thing, vertices, centre + (places - centre) * factor)
+    editing.move(obj, vertices, centre + (places - centre) * factor)
 
 
-def separate(thing: bpy.types.Object, name: str, geometry: Geometry, faces: np.ndarray) -> bpy.types.Object:
+def separate(obj: bpy.types.Object, name: str, geometry: Geometry, faces: np.ndarray) -> bpy.types.Object:
     """Copy faces [N] int into a new object, which has groups, materials and modifiers as this one. Raises Refusal."""
     rest = np.setdiff1d(np.arange(len(geometry.starts)), faces)  # [M]
     if not len(rest):
         raise Refusal("The part is the whole mesh: there is nothing to separate it from.")
-    arrays.flush(thing)  # a copy has nothing of what edit mode has not brought into the mesh
-    new = thing.copy()
-    new.data = thing.data.copy()
+    arrays.flush(obj)  # a copy has nothing of what edit mode has not brought into the mesh
+    new = obj.copy()
+    new.data = obj.data.copy()
     new.name = new.data.name = name
     new.iseg.parts.clear()
     editing.delete(new, rest)
-    for collection in thing.users_collection:
+    for collection in obj.users_collection:
         collection.objects.link(new)
     for window in bpy.context.window_manager.windows:
         for space in (area.spaces.active for area in window.screen.areas if area.type == "VIEW_3D"):
-            if space.local_view is not None and thing.visible_get(viewport=space):
+            if space.local_view is not None and obj.visible_get(viewport=space):
                 new.local_view_set(space, True)  # it is where one looks
     return new
 
 
-def material_slot(thing: bpy.types.Object, name: str) -> int:
+def material_slot(obj: bpy.types.Object, name: str) -> int:
     """The slot of the material of this name, made where there is none."""
-    mesh = thing.data
-    for index, slot in enumerate(thing.material_slots):
+    mesh = obj.data
+    for index, slot in enumerate(obj.material_slots):
         if slot.material is not None and slot.material.name == name:
             return index
     if not mesh.materials:

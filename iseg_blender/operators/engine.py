@@ -100,8 +100,8 @@ class ISEG_OT_free_memory(EmptyingOperator):
         return "" if engine().about else "The engine is not running: it holds no memory."
 
     def conversation(self):
-        parts = [(thing, document_parts.part_of(thing)) for _, thing in answers.actives() if not usable.refusal(thing)]
-        shown = [id(queries.answer_of(thing, part)) for thing, part in parts if part is not None]
+        parts = [(obj, document_parts.part_of(obj)) for _, obj in answers.actives() if not usable.refusal(obj)]
+        shown = [id(queries.answer_of(obj, part)) for obj, part in parts if part is not None]
         known = AnswerCache.current()
         known.answers.drop(lambda query: id(known.answers[query]) not in shown)
         known.previews.clear()

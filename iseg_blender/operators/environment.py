@@ -5,26 +5,26 @@ import bpy
 from .. import names
 from ..core import Cancelled, IsegError
 from ..engine import installing, managed
-from ..engine.environment.folder import State
-from ..engine.environment.job import Job
+from ..engine.environment.folder import EnvironmentState
+from ..engine.environment.job import EnvironmentJob
 from ..engine.running import Running
 from .base import ReasonedOperator
 
 OFFLINE = "Blender is offline: allow online access in Edit > Preferences > System > Network."
 
 
-class Work(ReasonedOperator):
+class EnvironmentOperator(ReasonedOperator):
     """An operator that begins a job."""
 
     bl_options = {"REGISTER"}
 
     @classmethod
-    def unfit(cls, state: State) -> str:
+    def unfit(cls, state: EnvironmentState) -> str:
         """Why this cannot be done to an environment that stands so; empty where it can."""
         raise NotImplementedError
 
     @staticmethod
-    def begin() -> Job:
+    def begin() -> EnvironmentJob:
         raise NotImplementedError
 
     @classmethod
@@ -33,7 +33,7 @@ class Work(ReasonedOperator):
             return "It is being made or removed already: wait for that, or cancel it."
         if managed.folder() is None:
             return "This Blender has no folder for the files of iSeg: install the extension from its zip."
-        return cls.unfit(managed.look()[1])
+        return cls.unfit(managed.examine()[1])
 
     def execute(self, context):
         try:
@@ -50,7 +50,7 @@ class Work(ReasonedOperator):
         return {"FINISHED"}
 
 
-class ISEG_OT_environment_install(Work):
+class ISEG_OT_environment_install(EnvironmentOperator):
     """Make a Python environment for the engine in Blender's folder for extensions, with the PyTorch that fits the GPU.
     Downloads about 0.3 GB, with an NVIDIA GPU about 3 GB; Blender stays usable"""
 
@@ -59,16 +59,16 @@ class ISEG_OT_environment_install(Work):
 
     @classmethod
     def unfit(cls, state):
-        if state in (State.READY, State.OUT_OF_DATE):
+        if state in (EnvironmentState.READY, EnvironmentState.OUT_OF_DATE):
             return "It is installed. Repair makes it anew."
-        if state is State.MAKING:
+        if state is EnvironmentState.MAKING:
             return "Another Blender is making or removing it: wait for that."
         return "" if bpy.app.online_access else OFFLINE
 
     begin = staticmethod(installing.install)
 
 
-class ISEG_OT_environment_repair(Work):
+class ISEG_OT_environment_repair(EnvironmentOperator):
     """Make the environment anew. The one that is there stays in use until the new one has proved to work"""
 
     bl_idname = names.ENVIRONMENT_REPAIR
@@ -76,14 +76,16 @@ class ISEG_OT_environment_repair(Work):
 
     @classmethod
     def unfit(cls, state):
-        if state is State.NOT_MADE:
+        if state is EnvironmentState.NOT_MADE:
             return "There is nothing to repair yet: press Install."
-        return ISEG_OT_environment_install.unfit(State.INCOMPLETE if state is not State.MAKING else state)
+        return ISEG_OT_environment_install.unfit(
+            EnvironmentState.INCOMPLETE if state is not EnvironmentState.MAKING else state
+        )
 
     begin = staticmethod(installing.install)
 
 
-class ISEG_OT_environment_remove(Work):
+class ISEG_OT_environment_remove(EnvironmentOperator):
     """Stop the engine and remove its environment, and what it was made with, from the disk"""
 
     bl_idname = names.ENVIRONMENT_REMOVE
@@ -96,7 +98,7 @@ class ISEG_OT_environment_remove(Work):
             return "There is nothing to remove."
         if Running.current().trainings:
             return "A mesh is being trained: wait for it, or cancel it."
-        return "Another Blender is making or removing it: wait for that." if state is State.MAKING else ""
+        return "Another Blender is making or removing it: wait for that." if state is EnvironmentState.MAKING else ""
 
     begin = staticmethod(installing.remove)
 

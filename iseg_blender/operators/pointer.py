@@ -32,14 +32,14 @@ class PointerOperator(ReasonedOperator):
 
     def lost(self, context: bpy.types.Context) -> bool:
         """Whether that is another object, mode or editor now."""
-        thing, area = context.object, context.area
+        obj, area = context.object, context.area
         if area is None or area.as_pointer() != self._area or area.type != "VIEW_3D":
             return True
-        return bool(usable.refusal(thing)) or thing.session_uid != self._uid
+        return bool(usable.refusal(obj)) or obj.session_uid != self._uid
 
-    def thing(self) -> bpy.types.Object | None:
+    def obj(self) -> bpy.types.Object | None:
         """What it works on, where that is still there."""
-        return next((thing for thing in bpy.data.objects if thing.session_uid == self._uid), None)
+        return next((obj for obj in bpy.data.objects if obj.session_uid == self._uid), None)
 
 
 def mouse_of(event: bpy.types.Event) -> Place:

@@ -29,8 +29,8 @@ class ISEG_OT_train(WaitingOperator):
         return why
 
     @staticmethod
-    def meaning(thing):
-        return thing.session_uid if thing is not None else None  # parts and clicks do not matter
+    def meaning(obj):
+        return obj.session_uid if obj is not None else None  # parts and clicks do not matter
 
     def run(self, context):
         task = training.train(context.object, context.scene.iseg, answers.changed, self.fresh)

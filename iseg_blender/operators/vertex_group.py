@@ -27,13 +27,13 @@ class ISEG_OT_to_vertex_group(AnswerOperator):
             why = vertex_groups.group_refusal(context.object, parts.title(parts.part_of(context.object)))
         return why
 
-    def apply(self, context, thing, part, answer):
+    def apply(self, context, obj, part, answer):
         name = self.name or parts.title(part)
-        why = vertex_groups.group_refusal(thing, name)
+        why = vertex_groups.group_refusal(obj, name)
         if why:
             raise Refusal(why)
-        weights = queries.weights_of(thing, part, answer, self.hard)  # [V]
-        written = vertex_groups.write_group(thing, name, weights)
+        weights = queries.weights_of(obj, part, answer, self.hard)  # [V]
+        written = vertex_groups.write_group(obj, name, weights)
         if written == parts.title(part):
             part.group = written  # from now on it is the part's own
         self.report({"INFO"}, f"Vertex group {written}: {int((weights > 0.5).sum()):,} vertices above 0.5.")

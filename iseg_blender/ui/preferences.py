@@ -9,7 +9,7 @@ from .. import names
 from ..core import TEACHERS, weights_files
 from ..document import choices
 from ..engine import choice, managed, selftest
-from ..engine.environment.folder import State
+from ..engine.environment.folder import EnvironmentState
 from ..engine.running import Running, problem_of
 from .widgets import draw_progress, wrapped
 
@@ -21,7 +21,7 @@ CHOICES = (  # the numbers are what is saved
 
 
 def _wish_changed(self: "Preferences", context: bpy.types.Context) -> None:
-    managed.look_again()
+    managed.retake()
 
 
 class Preferences(bpy.types.AddonPreferences):
@@ -49,11 +49,11 @@ class Preferences(bpy.types.AddonPreferences):
 
 
 ICONS = {
-    State.NOT_MADE: "INFO",
-    State.MAKING: "SORTTIME",
-    State.INCOMPLETE: "ERROR",
-    State.OUT_OF_DATE: "ERROR",
-    State.READY: "CHECKMARK",
+    EnvironmentState.NOT_MADE: "INFO",
+    EnvironmentState.MAKING: "SORTTIME",
+    EnvironmentState.INCOMPLETE: "ERROR",
+    EnvironmentState.OUT_OF_DATE: "ERROR",
+    EnvironmentState.READY: "CHECKMARK",
 }
 
 
@@ -98,7 +98,7 @@ def draw_environment(layout: Any, context: bpy.types.Context, preferences: Any) 
     if managed.working() and work.job is not None:
         draw_progress(box, work.job, names.ENVIRONMENT_CANCEL)
     else:
-        wrapped(box, context, f"Environment: {managed.sentence()}", ICONS[managed.look()[1]])
+        wrapped(box, context, f"Environment: {managed.sentence()}", ICONS[managed.examine()[1]])
     if work.problem:
         wrapped(box, context, f"The last attempt failed. {work.problem}", "ERROR")
     row = box.row()

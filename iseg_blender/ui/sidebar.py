@@ -36,15 +36,15 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
     bl_label = "iSeg"
 
     def draw(self, context):
-        layout, thing, settings = self.layout, context.object, context.scene.iseg
-        stands = status.of(thing)
+        layout, obj, settings = self.layout, context.object, context.scene.iseg
+        stands = status.of(obj)
         wrapped(layout, context, stands.sentence, ICONS[stands.kind])
-        shared = status.sharing(thing)
+        shared = status.sharing(obj)
         if shared:
             wrapped(layout, context, shared, "INFO")
-        answers.notice(thing)
+        answers.notice(obj)
 
-        task = training.training_of(thing)
+        task = training.training_of(obj)
         column = layout.column(align=True)
         column.use_property_split = True
         column.use_property_decorate = False
@@ -64,7 +64,7 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
         for name, other in Running.current().trainings.items():
             if other is not task:  # of another object, or of this one as it was
                 draw_progress(layout, other, names.CANCEL, other.title, name=name)
-        problem = problem_of(thing) or choice.chosen()
+        problem = problem_of(obj) or choice.chosen()
         if problem:
             box = layout.box()
             box.alert = True
@@ -92,11 +92,11 @@ class ISEG_PT_parts(Sidebar, bpy.types.Panel):
     bl_label = "Parts"
 
     def draw(self, context):
-        layout, thing = self.layout, context.object
+        layout, obj = self.layout, context.object
         part = None
-        if thing is not None and thing.type == "MESH":
-            part = parts.part_of(thing)
-            draw_parts(layout, thing.iseg)
+        if obj is not None and obj.type == "MESH":
+            part = parts.part_of(obj)
+            draw_parts(layout, obj.iseg)
         row = layout.row()
         row.scale_y = 1.4
         row.operator(names.CLICK, icon="RESTRICT_SELECT_OFF")

@@ -11,7 +11,7 @@ from ..document import parts
 from ..engine import choice, reading
 from ..mesh import cache, picking
 from ..mesh import usable as mesh_usable
-from ..mesh.snapshot import Look
+from ..mesh.snapshot import MeshSnapshot
 from . import evaluated
 
 NEAR_CLICK = 15.0  # pixels around a click in which it is meant
@@ -22,11 +22,11 @@ STEP = 1e-6  # beyond what a ray has met, of the distance to it
 Place = tuple[float, float]  # pixels, in the window or in a region of it
 
 
-def near(context: bpy.types.Context, region: Any, look: Look, cursor: Place) -> picking.Near:
+def near(context: bpy.types.Context, region: Any, snapshot: MeshSnapshot, cursor: Place) -> picking.Near:
     """What of the active object is near a cursor (pixels in the region); in edit mode without its hidden faces."""
-    thing, matrix = context.object, matrix_of(context, region)
-    hidden = look.hidden() if thing.data.is_editmode else None  # [F]
-    return picking.near(solid_of(thing, look), matrix, region.width, region.height, cursor, hidden)
+    obj, matrix = context.object, matrix_of(context, region)
+    hidden = snapshot.hidden() if obj.data.is_editmode else None  # [F]
+    return picking.near(solid_of(obj, snapshot), matrix, region.width, region.height, cursor, hidden)
 
 
 def matrix_of(context: bpy.types.Context, region: Any) -> np.ndarray:
@@ -34,12 +34,12 @@ def matrix_of(context: bpy.types.Context, region: Any) -> np.ndarray:
     return np.array(region.data.perspective_matrix) @ np.array(context.object.matrix_world)
 
 
-def solid_of(thing: bpy.types.Object, look: Look) -> picking.Solid:
+def solid_of(obj: bpy.types.Object, snapshot: MeshSnapshot) -> picking.Solid:
     """What can be clicked; the last surface that modifiers have made is kept, for the mouse moves more often."""
     surfaces = evaluated.SurfaceCache.current()
-    surface = evaluated.surface_of(thing, look)
-    if surface.points is look.vertices:
-        return look.solid
+    surface = evaluated.surface_of(obj, snapshot)
+    if surface.points is snapshot.vertices:
+        return snapshot.solid
     solid = surfaces.solid
     if solid is None or solid.points is not surface.points or solid.faces is not surface.triangles:
         solid = surfaces.solid = picking.solid(surface.points, surface.triangles)
@@ -48,25 +48,25 @@ def solid_of(thing: bpy.types.Object, look: Look) -> picking.Solid:
 
 def vertex_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | None:
     """The active object's vertex that a cursor (pixels in the region) means; None where it is not over the mesh."""
-    thing, through = context.object, evaluated.through(context.space_data.shading)
-    look = cache.look_at(thing, fresh=False)
-    close = near(context, region, look, cursor)
+    obj, through = context.object, evaluated.through(context.space_data.shading)
+    snapshot = cache.snapshot_of(obj, fresh=False)
+    close = near(context, region, snapshot, cursor)
     meant = picking.meant(close.screen, close.faces, cursor, through)
-    if meant is None or (not through and blocked(context, region, cursor, thing, meant.depth)):
+    if meant is None or (not through and blocked(context, region, cursor, obj, meant.depth)):
         return None
-    return evaluated.surface_of(thing, look).base_vertex(int(close.points[meant.point]))
+    return evaluated.surface_of(obj, snapshot).base_vertex(int(close.points[meant.point]))
 
 
 def click_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | None:
     """Which click of the active part is seen under the cursor (pixels in the region); None where there is none. With
     x-ray also one that the mesh or another object hides.
     """
-    thing, part = context.object, parts.part_of(context.object)
+    obj, part = context.object, parts.part_of(context.object)
     if part is None or not len(part.clicks):
         return None
-    look = cache.look_at(thing, fresh=False)
-    surface = evaluated.surface_of(thing, look)
-    usable = [index for index, click in enumerate(part.clicks) if 0 <= click.vertex < len(look.vertices)]
+    snapshot = cache.snapshot_of(obj, fresh=False)
+    surface = evaluated.surface_of(obj, snapshot)
+    usable = [index for index, click in enumerate(part.clicks) if 0 <= click.vertex < len(snapshot.vertices)]
     points = [surface.point_of(part.clicks[index].vertex) for index in usable]
     screen = picking.project(surface.points[points], matrix_of(context, region), region.width, region.height)
     squares = picking.squares(screen, cursor)  # [C]
@@ -78,34 +78,34 @@ def click_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | No
         place, depth = tuple(screen.points[number].tolist()), float(screen.depth[number])
         if evaluated.through(context.space_data.shading):
             return usable[number]
-        close = near(context, region, look, place)
+        close = near(context, region, snapshot, place)
         covered = picking.hidden(close.screen, close.faces, int((close.points == points[number]).argmax()))
-        if not (covered or blocked(context, region, place, thing, depth)):
+        if not (covered or blocked(context, region, place, obj, depth)):
             return usable[number]
     return None
 
 
-def blocked(context: bpy.types.Context, region: Any, cursor: Place, thing: bpy.types.Object, depth: float) -> bool:
+def blocked(context: bpy.types.Context, region: Any, cursor: Place, obj: bpy.types.Object, depth: float) -> bool:
     """Whether another object lies before what was picked at this depth."""
     rv3d, depsgraph = region.data, context.evaluated_depsgraph_get()
     origin = view3d_utils.region_2d_to_origin_3d(region, rv3d, cursor)
     direction = view3d_utils.region_2d_to_vector_3d(region, rv3d, cursor)
-    if len(thing.data.polygons) <= RAY_LIMIT:
-        places = first_hit(context, depsgraph, thing, origin, direction)
+    if len(obj.data.polygons) <= RAY_LIMIT:
+        places = first_hit(context, depsgraph, obj, origin, direction)
     else:
-        places = hits_on_others(context, depsgraph, thing, origin, direction)
+        places = hits_on_others(context, depsgraph, obj, origin, direction)
     matrix = np.array(rv3d.perspective_matrix)  # [4, 4]
     depths = picking.project(np.array(places).reshape(-1, 3), matrix, region.width, region.height).depth  # [N]
     return bool((depths < depth - picking.CLOSE).any())
 
 
 def first_hit(
-    context: bpy.types.Context, depsgraph: Any, thing: bpy.types.Object, origin: Vector, direction: Vector
+    context: bpy.types.Context, depsgraph: Any, obj: bpy.types.Object, origin: Vector, direction: Vector
 ) -> list[Vector]:
-    """Where a ray of the world meets the first object that is seen; nowhere where that is the thing itself."""
+    """Where a ray of the world meets the first object that is seen; nowhere where that is the object itself."""
     for _ in range(RAYS):
         hit, place, _, _, other, _ = context.scene.ray_cast(depsgraph, origin, direction)
-        if not hit or other.original == thing:
+        if not hit or other.original == obj:
             break
         if covers(context, other.original):
             return [place]
@@ -114,7 +114,7 @@ def first_hit(
 
 
 def hits_on_others(
-    context: bpy.types.Context, depsgraph: Any, thing: bpy.types.Object, origin: Vector, direction: Vector
+    context: bpy.types.Context, depsgraph: Any, obj: bpy.types.Object, origin: Vector, direction: Vector
 ) -> list[Vector]:
     """Where a ray of the world meets other objects first."""
     places = []
@@ -122,7 +122,7 @@ def hits_on_others(
         other = instance.object
         if other.type != "MESH" or not instance.show_self:
             continue
-        if other.original == thing or not covers(context, other.original):
+        if other.original == obj or not covers(context, other.original):
             continue
         matrix = instance.matrix_world.copy()
         inverse = matrix.inverted_safe()
@@ -139,20 +139,20 @@ def covers(context: bpy.types.Context, other: bpy.types.Object) -> bool:
     return other.display_type not in ("WIRE", "BOUNDS") and not outside
 
 
-def surface_known(thing: bpy.types.Object) -> bool:
+def surface_known(obj: bpy.types.Object) -> bool:
     """Whether it is known what can be clicked; begins to find out. Raises IsegError where the mesh cannot be read."""
-    look = reading.look_at(thing)
-    return look is not None and evaluated.known(thing, look)
+    snapshot = reading.snapshot_of(obj)
+    return snapshot is not None and evaluated.known(obj, snapshot)
 
 
 def click_refusal(context: bpy.types.Context) -> str:
     """Why there can be no clicking; empty where there can."""
-    thing, space = context.object, context.space_data
-    why = mesh_usable.face_refusal(thing) or choice.chosen()
+    obj, space = context.object, context.space_data
+    why = mesh_usable.face_refusal(obj) or choice.chosen()
     if not why and (context.area is None or context.area.type != "VIEW_3D"):
         why = "Clicking needs a 3D viewport: scripts use bpy.ops.iseg.click_add(vertex=, positive=)."
-    if not why and not thing.visible_get(viewport=space):
-        why = f"{mesh_usable.name_of(thing)} is hidden in this view: show it (Alt-H) or leave local view."
+    if not why and not obj.visible_get(viewport=space):
+        why = f"{mesh_usable.name_of(obj)} is hidden in this view: show it (Alt-H) or leave local view."
     return why
 
 

@@ -15,7 +15,7 @@ from ..document import parts
 from ..engine import pump, queries, running
 from ..mesh import cache, usable
 from ..session import Kept
-from ..tasks import Conversation, Task, Work
+from ..tasks import Conversation, Task, ThreadWork
 from . import evaluated, overlay, preview
 
 BLUE, PALE = (0.1, 0.45, 1.0, 0.45), (0.35, 0.65, 1.0, 0.35)  # the part; what the part would be
@@ -110,32 +110,32 @@ class Batches:
 def draw() -> None:
     """Called by Blender for each 3D view that is drawn. Reads what is known; computes only what has changed."""
     context = bpy.context
-    thing, settings = context.object, context.scene.iseg
-    if thing is None or not settings.show or not context.space_data.overlay.show_overlays or usable.refusal(thing):
+    obj, settings = context.object, context.scene.iseg
+    if obj is None or not settings.show or not context.space_data.overlay.show_overlays or usable.refusal(obj):
         return
-    if not thing.visible_get(viewport=context.space_data):
+    if not obj.visible_get(viewport=context.space_data):
         return
-    part, look = parts.part_of(thing), cache.known_look(thing)
-    if look is None or cache.waits(thing):
+    part, snapshot = parts.part_of(obj), cache.known_snapshot(obj)
+    if snapshot is None or cache.waits(obj):
         return
     proposed = preview.Hover.current().preview
-    imagined = proposed.inside if proposed is not None and proposed.mesh == look.hash else None  # [V]
-    if (part is None or thing.iseg.topology != look.topology) and imagined is None:  # a preview needs no click before
+    imagined = proposed.inside if proposed is not None and proposed.mesh == snapshot.hash else None  # [V]
+    if (part is None or obj.iseg.topology != snapshot.topology) and imagined is None:  # a preview needs no click before
         return
     part = part or queries.NEW_PART
-    clicks = parts.clicks_of(part, len(look.vertices)).made
+    clicks = parts.clicks_of(part, len(snapshot.vertices)).made
     active = part.clicks[parts.chosen(part.click_index, len(part.clicks))].vertex if len(part.clicks) else None
-    answer = queries.answer_of(thing, part)
-    surface = evaluated.surface_of(thing, look)
+    answer = queries.answer_of(obj, part)
+    surface = evaluated.surface_of(obj, snapshot)
     overlays = ViewOverlay.current().shown
-    shown = overlays.take(thing.session_uid) or Shown()
-    overlays.put(thing.session_uid, shown)
+    shown = overlays.take(obj.session_uid) or Shown()
+    overlays.put(obj.session_uid, shown)
     wanted = (id(surface), clicks, active, id(answer), part.automatic, part.threshold, part.connected, id(imagined))
     if wanted != shown.wanted:
         if shown.making is not None:
             running.engine().cancel(shown.making)
         shown.wanted, shown.belongings = wanted, (surface, answer, imagined)
-        choose, colour = queries.choosing(look, part), BLUE if imagined is None else PALE
+        choose, colour = queries.choosing(snapshot, part), BLUE if imagined is None else PALE
 
         def build() -> overlay.Overlay:
             inside = choose(answer) if imagined is None and answer is not None else imagined  # [V]
@@ -148,14 +148,14 @@ def draw() -> None:
         return
     rv3d, through = context.region_data, evaluated.through(context.space_data.shading)
     pixel = context.preferences.system.ui_scale * 2 / context.region.height
-    shown.batches.draw(thing.matrix_world, rv3d.view_matrix, rv3d.window_matrix, pixel, through, shown.colour)
+    shown.batches.draw(obj.matrix_world, rv3d.view_matrix, rv3d.window_matrix, pixel, through, shown.colour)
 
 
 def make(shown: Shown, surface: overlay.Surface, colour: Colour, build: Callable[[], overlay.Overlay]) -> None:
     """Have an overlay made: a small one now, a large one on a thread; until then the one before is drawn."""
 
     def making() -> Conversation:
-        return build() if len(surface.triangles) <= cache.SMALL else (yield Work(build))
+        return build() if len(surface.triangles) <= cache.SMALL else (yield ThreadWork(build))
 
     def ended(task: Task) -> None:
         shown.making = None

@@ -19,9 +19,9 @@ from ..engine import pump, running
 from ..mesh import arrays, picking
 from ..mesh.cache import MeshCache
 from ..mesh.geometry import Geometry, triangles
-from ..mesh.snapshot import Look
+from ..mesh.snapshot import MeshSnapshot
 from ..session import Kept
-from ..tasks import Conversation, Task, Work
+from ..tasks import Conversation, Task, ThreadWork
 from ..timers import Timers
 from .overlay import Surface
 
@@ -52,18 +52,18 @@ class SurfaceCache(Kept):
         self.solid: picking.Solid | None = None  # of the surface that the mouse was over last
 
 
-def surface_of(thing: bpy.types.Object, look: Look) -> Surface:
+def surface_of(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Surface:
     """What is seen of a mesh object. Called while it is drawn, so it takes no longer than it must: until it is known
     where the points of a surface come from, it is the mesh below its modifiers.
     """
-    plain = thing.data.is_editmode or not (len(thing.modifiers) or thing.data.shape_keys is not None)
-    state = (look.hash, -1 if plain else MeshCache.current().versions[thing.data.session_uid])
+    plain = obj.data.is_editmode or not (len(obj.modifiers) or obj.data.shape_keys is not None)
+    state = (snapshot.hash, -1 if plain else MeshCache.current().versions[obj.data.session_uid])
     surfaces = SurfaceCache.current().surfaces
-    known = surfaces.get(thing.session_uid)
+    known = surfaces.get(obj.session_uid)
     if known is None or known[0] != state:
-        surface = Surface(look.vertices, look.faces) if plain else _evaluated(thing, look)
-        surfaces.put(thing.session_uid, (state, surface))
-    return surfaces[thing.session_uid][1]
+        surface = Surface(snapshot.vertices, snapshot.faces) if plain else _evaluated(obj, snapshot)
+        surfaces.put(obj.session_uid, (state, surface))
+    return surfaces[obj.session_uid][1]
 
 
 def through(shading: bpy.types.View3DShading) -> bool:
@@ -73,32 +73,32 @@ def through(shading: bpy.types.View3DShading) -> bool:
     return shading.type == "SOLID" and shading.show_xray
 
 
-def known(thing: bpy.types.Object, look: Look) -> bool:
+def known(obj: bpy.types.Object, snapshot: MeshSnapshot) -> bool:
     """Whether the surface is known that will be shown; begins to find out."""
-    surface_of(thing, look)
+    surface_of(obj, snapshot)
     return not SurfaceCache.current().tracing
 
 
-def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
-    base, began = Surface(look.vertices, look.faces), time.perf_counter()
-    evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
+def _evaluated(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Surface:
+    base, began = Surface(snapshot.vertices, snapshot.faces), time.perf_counter()
+    evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
     mesh = evaluated.data
     counts = len(mesh.vertices), len(mesh.loops), len(mesh.polygons)
-    if counts == (len(look.vertices), len(look.geometry.corners), len(look.geometry.starts)):
-        return Surface(arrays.positions(mesh), look.faces)  # modifiers only move vertices
+    if counts == (len(snapshot.vertices), len(snapshot.geometry.corners), len(snapshot.geometry.starts)):
+        return Surface(arrays.positions(mesh), snapshot.faces)  # modifiers only move vertices
     if not counts[2] or counts[0] > LIMIT:
         return base
     known = SurfaceCache.current()
-    recipe = (look.topology, counts, *((m.type, m.show_viewport) for m in thing.modifiers))
+    recipe = (snapshot.topology, counts, *((m.type, m.show_viewport) for m in obj.modifiers))
     if recipe not in known.origins:
         geometry = arrays.arrays(mesh)
         took = time.perf_counter() - began + sum(m.execution_time for m in evaluated.modifiers)
-        if took > QUICK or any(m.type in SIMULATIONS for m in thing.modifiers):
+        if took > QUICK or any(m.type in SIMULATIONS for m in obj.modifiers):
             known.origins.put(recipe, None)
         elif recipe not in known.tracing:
             known.tracing.add(recipe)
-            uid = thing.session_uid
-            trace = partial(_trace, uid, look, geometry, recipe)
+            uid = obj.session_uid
+            trace = partial(_trace, uid, snapshot, geometry, recipe)
             Timers.current().begin(trace, persistent=True)  # else a file that is opened loses it
         return base
     origin = known.origins[recipe]
@@ -109,11 +109,11 @@ def _evaluated(thing: bpy.types.Object, look: Look) -> Surface:
     return Surface(now.vertices, origin.triangles if same else triangles(now), origin.source, origin.shown)
 
 
-def _trace(uid: int, look: Look, geometry: Geometry, recipe: Recipe) -> None:
+def _trace(uid: int, snapshot: MeshSnapshot, geometry: Geometry, recipe: Recipe) -> None:
     """Begin to find out where the points of an object's surface come from. Not while Blender draws."""
     known = SurfaceCache.current()
-    thing = next((thing for thing in bpy.data.objects if thing.session_uid == uid), None)
-    if thing is None or thing.mode != "OBJECT":
+    obj = next((obj for obj in bpy.data.objects if obj.session_uid == uid), None)
+    if obj is None or obj.mode != "OBJECT":
         known.tracing.discard(recipe)
         return
 
@@ -124,21 +124,21 @@ def _trace(uid: int, look: Look, geometry: Geometry, recipe: Recipe) -> None:
         redraw.redraw()
 
     try:
-        rest = rest_places(thing)
+        rest = rest_places(obj)
     except Exception:  # a modifier of a kind that we do not know: a timer that raises would leave us waiting
         traceback.print_exc()
         rest = np.zeros((0, 3), np.float32)  # [0, 3] nobody knows
-    running.engine().start(tracing(look, geometry, rest), ended)
+    running.engine().start(tracing(snapshot, geometry, rest), ended)
     pump.keep_pumping()
 
 
-def tracing(look: Look, geometry: Geometry, rest: np.ndarray | None) -> Conversation:
+def tracing(snapshot: MeshSnapshot, geometry: Geometry, rest: np.ndarray | None) -> Conversation:
     """Where the points of a surface come from; the result is None where nobody knows."""
     if rest is None:  # a modifier has made a surface of its own, as Remesh does: it lies where the mesh was
         rest = geometry.vertices  # [S, 3]
-    if len(rest) != len(geometry.vertices) or not len(look.vertices):
+    if len(rest) != len(geometry.vertices) or not len(snapshot.vertices):
         return None
-    return (yield Work(partial(origin_of, look.vertices, geometry, rest)))
+    return (yield ThreadWork(partial(origin_of, snapshot.vertices, geometry, rest)))
 
 
 def origin_of(vertices: np.ndarray, geometry: Geometry, rest: np.ndarray) -> Origin:
@@ -167,12 +167,12 @@ def nearest(points: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.array([tree.find(place)[1] for place in places.tolist()], np.int32)  # [M]
 
 
-def rest_places(thing: bpy.types.Object) -> np.ndarray | None:
+def rest_places(obj: bpy.types.Object) -> np.ndarray | None:
     """Where the points of an object's surface were before its modifiers; None where they do not carry that along.
 
     [S, 3] float32, in the object's own space. Leaves nothing behind.
     """
-    copy, scene = thing.copy(), bpy.data.scenes.new("iSeg")
+    copy, scene = obj.copy(), bpy.data.scenes.new("iSeg")
     try:
         copy.add_rest_position_attribute = True
         scene.collection.objects.link(copy)

@@ -13,9 +13,9 @@ from ..document import parts
 from ..document.editing_clicks import check_topology
 from ..engine import models, pump, queries, running
 from ..mesh import cache, region
-from ..mesh.snapshot import Look
+from ..mesh.snapshot import MeshSnapshot
 from ..session import Kept
-from ..tasks import Conversation, Refusal, Work
+from ..tasks import Conversation, Refusal, ThreadWork
 from .aiming import Place, aimed, vertex_at
 
 QUICK = 50.0  # milliseconds: only then a preview is worth having
@@ -84,51 +84,56 @@ def hover(context: bpy.types.Context, mouse: Place | None, include: bool) -> Non
 
 
 def _imagine(context: bpy.types.Context, vertex: int, include: bool) -> None:
-    hover, thing = Hover.current(), context.object
-    part, look = parts.part_of(thing) or queries.NEW_PART, cache.look_at(thing, fresh=False)
-    if not _worth(thing, part, look):
+    hover, obj = Hover.current(), context.object
+    part, snapshot = parts.part_of(obj) or queries.NEW_PART, cache.snapshot_of(obj, fresh=False)
+    if not _worth(obj, part, snapshot):
         return
-    hover.asked = wanted = (look.hash, vertex, include)  # the operator may be gone when the answer comes
+    hover.asked = wanted = (snapshot.hash, vertex, include)  # the operator may be gone when the answer comes
 
     def arrived(task):
         if task.error is None and hover.asked == wanted:
-            hover.preview = Preview(look.hash, task.result)
+            hover.preview = Preview(snapshot.hash, task.result)
             redraw.redraw()
 
     running.engine().start(
-        imagining(thing, part, look, VertexClick(vertex, include), context.scene.iseg.device), arrived
+        imagining(obj, part, snapshot, VertexClick(vertex, include), context.scene.iseg.device), arrived
     )
     pump.keep_pumping()
 
 
-def _worth(thing: bpy.types.Object, part: Any, look: Look) -> bool:
+def _worth(obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot) -> bool:
     """Whether a preview will be there before the mouse has gone on. No engine is started for one."""
     engine, reports = running.engine(), models.ModelLists.current().reports
-    if engine.busy or engine.state is not EngineState.READY or look.hash not in reports:
+    if engine.busy or engine.state is not EngineState.READY or snapshot.hash not in reports:
         return False
     try:
-        check_topology(thing, look)
+        check_topology(obj, snapshot)
     except Refusal:
         return False
     if not len(part.clicks):
         return Hover.current().preview_took <= QUICK
-    answer = queries.answer_of(thing, part)
+    answer = queries.answer_of(obj, part)
     return answer is not None and answer.milliseconds <= QUICK
 
 
-def imagining(thing: bpy.types.Object, part: Any, look: Look, click: VertexClick, device: str) -> Conversation:
+def imagining(
+    obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot, click: VertexClick, device: str
+) -> Conversation:
     """Which vertices would be in a part with one click more, on whatever there was on that vertex. [V] bool"""
-    clicks = (*(made for made in parts.clicks_of(part, len(look.vertices)).made if made.vertex != click.vertex), click)
-    name, model = models.model_for(thing, look)  # thing and part are not to be touched after the first yield
+    clicks = (
+        *(made for made in parts.clicks_of(part, len(snapshot.vertices)).made if made.vertex != click.vertex),
+        click,
+    )
+    name, model = models.model_for(obj, snapshot)  # the object and its part are not to be touched after the first yield
     axes, granularity = tuple(part.mirror), part.granularity
-    choose = queries.choosing(look, part, clicks)
-    asked = yield from _worked(lambda: region.mirrored(clicks, look.vertices, axes, look.images), look)
+    choose = queries.choosing(snapshot, part, clicks)
+    asked = yield from _worked(lambda: region.mirrored(clicks, snapshot.vertices, axes, snapshot.images), snapshot)
     query = queries.Query(name, model, granularity, asked)
-    answer = yield from queries.asking(query, look, device, queries.PREVIEW)
+    answer = yield from queries.asking(query, snapshot, device, queries.PREVIEW)
     Hover.current().preview_took = answer.milliseconds
-    return (yield from _worked(lambda: choose(answer), look))
+    return (yield from _worked(lambda: choose(answer), snapshot))
 
 
-def _worked(compute: Callable[[], Any], look: Look) -> Conversation:
+def _worked(compute: Callable[[], Any], snapshot: MeshSnapshot) -> Conversation:
     """Something computed now, of a large mesh on a thread."""
-    return compute() if len(look.faces) <= cache.SMALL else (yield Work(compute))
+    return compute() if len(snapshot.faces) <= cache.SMALL else (yield ThreadWork(compute))

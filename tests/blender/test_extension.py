@@ -94,8 +94,8 @@ def test_an_engine_that_does_not_work_ends_in_a_sentence(empty, monkeypatch, com
     answers_of(empty).answers.clear()  # what is known needs no engine
     with pytest.raises(RuntimeError, match=sentence):
         bpy.ops.iseg.to_vertex_group()
-    thing = bpy.context.object
-    assert len(thing.vertex_groups) == 0 and len(thing.iseg.parts[0].clicks) == 1
+    obj = bpy.context.object
+    assert len(obj.vertex_groups) == 0 and len(obj.iseg.parts[0].clicks) == 1
 
 
 def test_a_killed_engine_starts_again(empty, engine):
@@ -184,9 +184,9 @@ def test_free_memory(empty, engine):
         and "MB; the engine holds" in running_of(empty).freed
         or sys.platform != "linux"
     )
-    thing = bpy.context.object
+    obj = bpy.context.object
     assert len(answers_of(empty).answers) == 1  # what is shown stays
-    assert empty.engine.queries.answer_of(thing, thing.iseg.parts[0]) is not None
+    assert empty.engine.queries.answer_of(obj, obj.iseg.parts[0]) is not None
     assert bpy.ops.iseg.to_vertex_group(name="Again") == {"FINISHED"}
 
 

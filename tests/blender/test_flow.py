@@ -20,25 +20,25 @@ def test_the_package_is_the_installed_one(iseg):
 
 
 def test_instant_click_to_vertex_group(empty, engine):
-    thing = suzanne()
+    obj = suzanne()
     bpy.ops.iseg.click_add(vertex=100, positive=True)
     bpy.ops.iseg.click_add(vertex=300, positive=False)
     assert bpy.ops.iseg.to_vertex_group(name="Eye") == {"FINISHED"}
-    expected = engine_answer(empty, thing, [(100, True), (300, False)])
-    np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Eye")), expected)
-    assert (weights(thing, "Eye")[100] > 0.5) and 0 < (expected > 0.5).sum() < len(expected)
+    expected = engine_answer(empty, obj, [(100, True), (300, False)])
+    np.testing.assert_array_equal(np.nan_to_num(weights(obj, "Eye")), expected)
+    assert (weights(obj, "Eye")[100] > 0.5) and 0 < (expected > 0.5).sum() < len(expected)
 
 
 def test_train_then_click(empty, engine):
     bpy.ops.mesh.primitive_uv_sphere_add(segments=12, ring_count=8)
-    thing = bpy.context.object
+    obj = bpy.context.object
     bpy.context.scene.iseg.preset = "draft"
     assert bpy.ops.iseg.train() == {"FINISHED"}
-    assert empty.engine.status.of(thing).kind.name == "READY"
+    assert empty.engine.status.of(obj).kind.name == "READY"
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group()
-    expected = engine_answer(empty, thing, [(10, True)])
-    np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), expected)
+    expected = engine_answer(empty, obj, [(10, True)])
+    np.testing.assert_array_equal(np.nan_to_num(weights(obj, "Part")), expected)
     assert [query.model for query in answers_of(empty).answers][-1] == (
         empty.core.messages.ModelName(teacher="geometric", preset="draft", seed=0)
     )
@@ -51,7 +51,7 @@ def test_train_then_click(empty, engine):
         answers_of(empty).answers,
     ):
         memory.clear()
-    again = bpy.data.objects.new("Again", thing.data.copy())  # a sphere made anew may number its faces differently
+    again = bpy.data.objects.new("Again", obj.data.copy())  # a sphere made anew may number its faces differently
     bpy.context.scene.collection.objects.link(again)
     bpy.context.view_layer.objects.active = again
     bpy.ops.iseg.click_add(vertex=10)
@@ -64,20 +64,20 @@ def test_train_then_click(empty, engine):
         models_of(empty).reports,
         models_of(empty).poses,
         answers_of(empty).answers,
-        empty.mesh.cache.MeshCache.current().looks,
+        empty.mesh.cache.MeshCache.current().snapshots,
     ):
         memory.clear()
-    bpy.context.view_layer.objects.active = thing
-    for vertex in thing.data.vertices:
+    bpy.context.view_layer.objects.active = obj
+    for vertex in obj.data.vertices:
         vertex.co.z *= 2
     bpy.ops.iseg.to_vertex_group()
-    np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), expected)
-    assert empty.engine.status.of(thing).kind.name == "MOVED"
+    np.testing.assert_array_equal(np.nan_to_num(weights(obj, "Part")), expected)
+    assert empty.engine.status.of(obj).kind.name == "MOVED"
 
     # Other faces: trained no more.
     bpy.ops.iseg.edit(action="DELETE")
-    empty.mesh.cache.look_at(thing)
-    assert empty.engine.status.of(thing).kind.name == "CHANGED"
+    empty.mesh.cache.snapshot_of(obj)
+    assert empty.engine.status.of(obj).kind.name == "CHANGED"
 
 
 def test_a_click_outside_the_mesh_is_refused(empty):
@@ -89,17 +89,17 @@ def test_a_click_outside_the_mesh_is_refused(empty):
 
 def test_a_training_is_cancelled_and_leaves_nothing(empty, engine):
     bpy.ops.mesh.primitive_monkey_add()
-    thing = bpy.context.object
-    task = empty.engine.training.train(thing, bpy.context.scene.iseg)
+    obj = bpy.context.object
+    task = empty.engine.training.train(obj, bpy.context.scene.iseg)
     while task.progress is None:
         assert not task.ended, task.error
         empty.engine.running.engine().pump()
-    assert empty.engine.status.of(thing).kind.name == "TRAINING"
+    assert empty.engine.status.of(obj).kind.name == "TRAINING"
     with pytest.raises(RuntimeError, match="being trained already"):
         bpy.ops.iseg.train()
     bpy.ops.iseg.click_add(vertex=100)
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}  # clicks are answered meanwhile
     assert bpy.ops.iseg.cancel() == {"FINISHED"}
     assert task.ended and type(task.error).__name__ == "Cancelled"
-    assert empty.engine.status.of(thing).kind.name == "INSTANT" and empty.engine.running.problem_of(thing) == ""
-    assert empty.document.parts.trained_name(thing) == ""
+    assert empty.engine.status.of(obj).kind.name == "INSTANT" and empty.engine.running.problem_of(obj) == ""
+    assert empty.document.parts.trained_name(obj) == ""

@@ -348,7 +348,7 @@ def test_remove(iseg, fake, folder):
     (folder.path / "mine.txt").write_text("the user's")
     fake.plan(pip={"exit": 1})
     failed(begin(iseg, folder), "uv failed")
-    job = iseg.job.Job(lambda job: iseg.make.remove(folder, job))
+    job = iseg.job.EnvironmentJob(lambda job: iseg.make.remove(folder, job))
     done(job)
     assert folder.state(("engine",)) is iseg.folder.State.NOT_MADE and folder.is_empty()
     assert sorted(path.name for path in folder.path.iterdir()) == ["lock", "mine.txt"]
@@ -370,5 +370,5 @@ def test_what_cannot_be_removed_is_said(iseg, fake, folder, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(iseg.folder.shutil, "rmtree", refuse)
-    failed(iseg.job.Job(lambda job: iseg.make.remove(folder, job)), "end what uses its files", "env-")
+    failed(iseg.job.EnvironmentJob(lambda job: iseg.make.remove(folder, job)), "end what uses its files", "env-")
     assert folder.state(("engine",)) is iseg.folder.State.INCOMPLETE

@@ -7,13 +7,13 @@ import bpy  # pyright: ignore[reportMissingImports]
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from hands import clicks, found, here, installed, monkey, nearest, place, press, run, shot, thing, until  # noqa: E402
+from hands import clicks, found, here, installed, monkey, nearest, obj, place, press, run, shot, until  # noqa: E402
 
 EAR, EYE, CROWN = (1.36, -0.1, 0.4), (-0.35, -0.85, 0.24), (0.0, -0.6, 0.85)
 
 
 def parts():
-    return [[[click.vertex, click.positive] for click in part.clicks] for part in thing().iseg.parts]
+    return [[[click.vertex, click.positive] for click in part.clicks] for part in obj().iseg.parts]
 
 
 def steps():
@@ -22,7 +22,7 @@ def steps():
     engine = iseg.engine.running.engine()
     x, y = place(nearest(EYE))
     yield from press("TAB", x, y)
-    found["mode"] = thing().mode
+    found["mode"] = obj().mode
 
     def settled():
         yield from until(lambda: not engine.busy, 60)

@@ -42,24 +42,24 @@ def shot(name):
     subprocess.run(["import", "-window", "root", str(SHOTS / f"{name}.png")], check=True)
 
 
-def thing():
+def obj():
     return window().view_layer.objects.active
 
 
 def clicks():
-    return [[click.vertex, click.positive] for part in thing().iseg.parts for click in part.clicks]
+    return [[click.vertex, click.positive] for part in obj().iseg.parts for click in part.clicks]
 
 
 def place(vertex):
     """Where a vertex is on the screen."""
-    matrix = np.array(area().spaces[0].region_3d.perspective_matrix) @ np.array(thing().matrix_world)  # [4, 4]
-    point = matrix @ np.array([*thing().data.vertices[vertex].co, 1.0])  # [4]
+    matrix = np.array(area().spaces[0].region_3d.perspective_matrix) @ np.array(obj().matrix_world)  # [4, 4]
+    point = matrix @ np.array([*obj().data.vertices[vertex].co, 1.0])  # [4]
     x, y = (point[:2] / point[3] + 1) / 2 * (region().width, region().height)
     return int(round(region().x + x)), int(round(region().y + y))
 
 
 def nearest(point):
-    return min(thing().data.vertices, key=lambda vertex: (vertex.co - Vector(point)).length).index
+    return min(obj().data.vertices, key=lambda vertex: (vertex.co - Vector(point)).length).index
 
 
 def press(kind, x, y, **keys):

@@ -21,12 +21,12 @@ from hands import (  # noqa: E402
     installed,
     monkey,
     nearest,
+    obj,
     place,
     press,
     region,
     run,
     shot,
-    thing,
     until,
 )
 
@@ -63,13 +63,13 @@ def steps():
     # Train, by pressing the button.
     bpy.context.scene.iseg.preset = "draft"
     sidebar = region("UI")
-    lines = textwrap.wrap(iseg.engine.status.of(thing()).sentence, int((sidebar.width - 80) / 6.2))  # as the panel does
+    lines = textwrap.wrap(iseg.engine.status.of(obj()).sentence, int((sidebar.width - 80) / 6.2))  # as the panel does
     x, y = sidebar.x + sidebar.width // 2 - 10, sidebar.y + sidebar.height - TRAIN_BUTTON - LINE * (len(lines) - 1)
     found["sidebar"] = [sidebar.x, sidebar.y, sidebar.width, sidebar.height]
     yield from press("LEFTMOUSE", x, y)
     trainings = iseg.engine.running.Running.current().trainings
     yield from until(
-        lambda: trainings or iseg.engine.status.of(thing()).kind.value == "ready",
+        lambda: trainings or iseg.engine.status.of(obj()).kind.value == "ready",
         20,
     )
     task = next(iter(trainings.values()), None) or SimpleNamespace(ended=True, progress=None, error=None)
@@ -78,7 +78,7 @@ def steps():
     found["progress"] = list(task.progress or [])
     shot("2-training")
     yield from until(lambda: task.ended, 600)
-    found["trained"] = task.error is None and iseg.engine.status.of(thing()).sentence
+    found["trained"] = task.error is None and iseg.engine.status.of(obj()).sentence
     found["training_error"] = str(task.error or "")
     yield 0.5
     shot("3-trained")
@@ -110,9 +110,9 @@ def steps():
     found["view_turned"] = area().spaces[0].region_3d.view_rotation != turned
     yield from press("NUMPAD_4", x, y)
     yield 0.5
-    part = thing().iseg.parts[0]
+    part = obj().iseg.parts[0]
     found["four"] = clicks()
-    before = iseg.engine.queries.answer_of(thing(), part).probability.copy()
+    before = iseg.engine.queries.answer_of(obj(), part).probability.copy()
 
     # Back, forward: the very same result. Flip. Remove the click under the cursor.
     yield from press("Z", x, y, ctrl=True)
@@ -121,7 +121,7 @@ def steps():
     yield from press("Z", x, y, ctrl=True, shift=True)
     yield from until(lambda: not engine.busy, 30)
     found["forward"] = clicks()
-    found["same_answer"] = bool(np.array_equal(iseg.engine.queries.answer_of(thing(), part).probability, before))
+    found["same_answer"] = bool(np.array_equal(iseg.engine.queries.answer_of(obj(), part).probability, before))
     yield from press("X", x, y)
     found["removed"] = clicks()
     yield from press("T", x, y)
@@ -148,17 +148,17 @@ def steps():
     with here():
         bpy.ops.iseg.to_vertex_group("INVOKE_DEFAULT", True)
         yield 0.5
-        counts = len(thing().data.vertices)
+        counts = len(obj().data.vertices)
         bpy.ops.iseg.edit("INVOKE_DEFAULT", True, action="EXTRUDE", distance=0.12)
     yield 1.0
-    yield from until(lambda: iseg.engine.queries.answer_of(thing(), thing().iseg.parts[0]) is not None, 60)
+    yield from until(lambda: iseg.engine.queries.answer_of(obj(), obj().iseg.parts[0]) is not None, 60)
     yield 0.5
     shot("6-extruded")
-    found["extruded"] = len(thing().data.vertices) - counts
+    found["extruded"] = len(obj().data.vertices) - counts
     yield from press("Z", *place(nearest((0, -0.8, 0.6))), ctrl=True)
     yield 1.0
-    found["after_undo"] = len(thing().data.vertices) - counts
-    found["after_undo_clicks"], found["after_undo_groups"] = clicks(), [g.name for g in thing().vertex_groups]
+    found["after_undo"] = len(obj().data.vertices) - counts
+    found["after_undo_clicks"], found["after_undo_groups"] = clicks(), [g.name for g in obj().vertex_groups]
     shot("7-undone")
     path = str(SHOTS / "saved.blend")
     with here():
@@ -168,10 +168,10 @@ def steps():
     with here():
         bpy.ops.wm.open_mainfile(filepath=path)
     yield 1.0
-    yield from until(lambda: iseg.mesh.cache.known_look(thing()) and not engine.busy, 60)
+    yield from until(lambda: iseg.mesh.cache.known_snapshot(obj()) and not engine.busy, 60)
     yield 1.0
-    found["loaded"], found["loaded_groups"] = clicks(), [group.name for group in thing().vertex_groups]
-    found["loaded_status"] = iseg.engine.status.of(thing()).kind.value
+    found["loaded"], found["loaded_groups"] = clicks(), [group.name for group in obj().vertex_groups]
+    found["loaded_status"] = iseg.engine.status.of(obj()).kind.value
     shot("8-loaded")
     found["problems"] = dict(iseg.engine.running.Running.current().problems)
     with here():

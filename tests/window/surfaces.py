@@ -16,11 +16,11 @@ from hands import (  # noqa: E402
     here,
     installed,
     monkey,
+    obj,
     press,
     region,
     run,
     shot,
-    thing,
     until,
 )
 
@@ -34,7 +34,7 @@ def data():
 
 def screen(points):
     """Where points of the object's space are in the window. [N, 2] int"""
-    matrix = np.array(area().spaces[0].region_3d.perspective_matrix) @ np.array(thing().matrix_world)  # [4, 4]
+    matrix = np.array(area().spaces[0].region_3d.perspective_matrix) @ np.array(obj().matrix_world)  # [4, 4]
     clip = np.asarray(points) @ matrix[:, :3].T + matrix[:, 3]  # [N, 4]
     places = (clip[:, :2] / clip[:, 3:] + 1) / 2 * (region().width, region().height) + (region().x, region().y)
     return np.round(places).astype(int)
@@ -61,19 +61,19 @@ def steps():
         yield 1.0
 
     # Two heads of one mesh, and smoother than it: a click on the second one is a click on the mesh.
-    array = thing().modifiers.new("Array", "ARRAY")
+    array = obj().modifiers.new("Array", "ARRAY")
     array.relative_offset_displace = (1.1, 0.0, 0.0)
-    thing().modifiers.new("Subdivision", "SUBSURF").levels = 1
+    obj().modifiers.new("Subdivision", "SUBSURF").levels = 1
     with here():
         bpy.ops.view3d.view_selected()
     yield 1.0
     view = area().spaces[0].region_3d
     view.view_distance *= 1.4
     yield 0.5
-    before = data(), list(thing().data.attributes.keys())
-    evaluated = thing().evaluated_get(bpy.context.evaluated_depsgraph_get())
+    before = data(), list(obj().data.attributes.keys())
+    evaluated = obj().evaluated_get(bpy.context.evaluated_depsgraph_get())
     places = np.array([vertex.co[:] for vertex in evaluated.data.vertices])  # [S, 3]
-    offset = 1.1 * np.ptp([vertex.co.x for vertex in thing().data.vertices])
+    offset = 1.1 * np.ptp([vertex.co.x for vertex in obj().data.vertices])
     eyes = [places[np.linalg.norm(places - eye, axis=1).argmin()] for eye in (EYE, np.add(EYE, (offset, 0, 0)))]
     with here():
         bpy.ops.iseg.click("INVOKE_DEFAULT", True)
@@ -82,8 +82,8 @@ def steps():
     yield from press("LEFTMOUSE", int(spot[0]), int(spot[1]))
     yield from settled()
     yield from settled()  # the view is drawn again, once it is known where the surface comes from
-    found["clicked"] = [[list(thing().data.vertices[vertex].co), positive] for vertex, positive in clicks()]
-    found["same_data"] = (data(), list(thing().data.attributes.keys())) == before
+    found["clicked"] = [[list(obj().data.vertices[vertex].co), positive] for vertex, positive in clicks()]
+    found["same_data"] = (data(), list(obj().data.attributes.keys())) == before
     yield from press("RET", int(spot[0]), int(spot[1]))
     settings.show = False
     yield 1.0
@@ -95,10 +95,10 @@ def steps():
     found["without"], found["with"] = colours("1-hidden", near), colours("2-two-heads", near)
 
     # A large mesh: read by a thread, clicked in object mode, and in edit mode after a change.
-    bpy.data.objects.remove(thing())
+    bpy.data.objects.remove(obj())
     with here():
         bpy.ops.mesh.primitive_grid_add(x_subdivisions=SIDE - 1, y_subdivisions=SIDE - 1, size=4)
-        mesh = thing().data
+        mesh = obj().data
         flat = np.empty(3 * SIDE * SIDE, np.float32)  # [3 V]
         mesh.vertices.foreach_get("co", flat)
         wavy = flat.reshape(-1, 3)  # [V, 3]
@@ -127,7 +127,7 @@ def steps():
         bpy.ops.mesh.select_all(action="SELECT")
         bpy.ops.transform.translate(value=(0.0, 0.0, 1.0))
     yield 1.0
-    found["waits"], found["sentence"] = iseg.mesh.cache.waits(thing()), iseg.engine.status.of(thing()).sentence
+    found["waits"], found["sentence"] = iseg.mesh.cache.waits(obj()), iseg.engine.status.of(obj()).sentence
     with here():
         bpy.ops.iseg.click("INVOKE_DEFAULT", True)
     yield from settled()
@@ -135,7 +135,7 @@ def steps():
     yield from press("LEFTMOUSE", *map(int, screen([other + (0, 0, 1)])[0]), ctrl=True)
     yield from settled()
     found["edited"] = clicks()
-    found["height"] = float(iseg.mesh.cache.known_look(thing()).vertices[:, 2].max())
+    found["height"] = float(iseg.mesh.cache.known_snapshot(obj()).vertices[:, 2].max())
     shot("4-edited")
     found["problems"] = dict(iseg.engine.running.Running.current().problems)
 

@@ -192,5 +192,5 @@ def test_what_the_view_does_not_show_hides_nothing_and_is_not_clicked(views: Any
     eye, (picked, positive) = views["local"]
     assert picked == eye and positive
     assert views["inside"] == "" and views["problems"] == {}
-    for name, thing in (("outside", "Sphere"), ("hidden", "Suzanne")):
-        assert views[name] == f"{thing} is hidden in this view: show it (Alt-H) or leave local view."
+    for name, obj in (("outside", "Sphere"), ("hidden", "Suzanne")):
+        assert views[name] == f"{obj} is hidden in this view: show it (Alt-H) or leave local view."

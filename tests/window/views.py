@@ -16,12 +16,12 @@ from hands import (  # noqa: E402
     installed,
     monkey,
     nearest,
+    obj,
     place,
     press,
     region,
     run,
     shot,
-    thing,
     until,
     window,
 )
@@ -130,7 +130,7 @@ def steps():
             move(*spot)
             yield 1.0
     yield 0.5
-    shown = iseg.viewport.draw.ViewOverlay.current().shown[thing().session_uid]
+    shown = iseg.viewport.draw.ViewOverlay.current().shown[obj().session_uid]
     found["preview"] = [shown.colour == iseg.viewport.draw.PALE, len(shown.batches._shown.region) > 0, clicks()]
     shot("3-preview")
     yield from press("ESC", *eye)
@@ -147,7 +147,7 @@ def steps():
     found["quad"] = []
     for view in views():
         matrix = np.array(view.data.view_matrix)[:3, :3]  # [3, 3]
-        points = np.array([vertex.co[:] for vertex in thing().data.vertices])  # [V, 3]
+        points = np.array([vertex.co[:] for vertex in obj().data.vertices])  # [V, 3]
         front = points[(points @ matrix[2]).argmax()]  # [3] nearest to the viewer
         yield from press("LEFTMOUSE", *place_in(view, front))
         yield from settled()
@@ -161,10 +161,10 @@ def steps():
     yield 1.0
 
     # Local view: what is outside it hides nothing, and is not clicked itself.
-    head = thing()
+    head = obj()
     with here():
         bpy.ops.mesh.primitive_uv_sphere_add(radius=3.0)
-        sphere = thing()
+        sphere = obj()
         bpy.ops.object.select_all(action="DESELECT")
         head.select_set(True)
         window().view_layer.objects.active = head

@@ -37,7 +37,7 @@ NAME = re.compile("env-[0-9a-f]{6}")
 TOOLS = ("uv", "python", "cache")
 
 
-class State(Enum):
+class EnvironmentState(Enum):
     """How the environment stands."""
 
     NOT_MADE = "not made"
@@ -78,12 +78,14 @@ class Folder:
         found = [environment for environment in found if environment.python.exists()]  # of a link: what it points to
         return max(found, key=lambda environment: environment.note["made"], default=None)
 
-    def state(self, parts: tuple[str, ...]) -> State:
+    def state(self, parts: tuple[str, ...]) -> EnvironmentState:
         """How it stands for these parts, as far as it is made."""
         current = self.current()
         if current is not None:
-            return State.READY if self._fits(current.note, self.wanted(parts)) else State.OUT_OF_DATE
-        return State.INCOMPLETE if self._folders() else State.NOT_MADE
+            return (
+                EnvironmentState.READY if self._fits(current.note, self.wanted(parts)) else EnvironmentState.OUT_OF_DATE
+            )
+        return EnvironmentState.INCOMPLETE if self._folders() else EnvironmentState.NOT_MADE
 
     def is_empty(self) -> bool:
         """Whether there is nothing to remove."""

@@ -11,10 +11,10 @@ from ...core import Cancelled, IsegError, Progress
 PATIENCE = 2.0  # seconds that cancelled work gets to end; it looks several times a second whether it shall
 
 
-class Job:
+class EnvironmentJob:
     """Begins at once. Its fields are set by the work's thread and read by anyone."""
 
-    def __init__(self, work: Callable[["Job"], Any]):
+    def __init__(self, work: Callable[["EnvironmentJob"], Any]):
         """work: given this job, which it asks with `check` whether to go on, and tells with `report` how far it is.
         It ends with a result, or raises IsegError or OSError.
         """

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from ...core import Cancelled, EngineError, IsegError
 from . import uv
 from .folder import Environment, Folder, python_of, size_of
-from .job import Job
+from .job import EnvironmentJob
 from .uv_errors import explain_os_error
 
 PREFERRED, ACCEPTED = "3.11", ">=3.11,<3.14"  # Pythons: uv's own, and one that is here already
 LEAST_SPACE = 1.5e9  # bytes: the environment with a CPU build of PyTorch takes 1.0 GB
 COUNT = 1.0  # seconds between two counts of what has arrived
 
-Check = Callable[[Path, Job], Mapping[str, Any]]
+Check = Callable[[Path, EnvironmentJob], Mapping[str, Any]]
 
 
 class Order(NamedTuple):
@@ -32,7 +32,7 @@ class Made(NamedTuple):
     report: Mapping[str, Any]
 
 
-def make(folder: Folder, order: Order, job: Job) -> Made:
+def make(folder: Folder, order: Order, job: EnvironmentJob) -> Made:
     """Make an environment beside the one that may be there, and put it in its place once the engine has run in it.
 
     Whatever goes wrong on the way, and wherever this process ends, what was complete before stays as it was.
@@ -48,7 +48,7 @@ def make(folder: Folder, order: Order, job: Job) -> Made:
         raise EngineError(explain_os_error(error)) from error
 
 
-def remove(folder: Folder, job: Job) -> None:
+def remove(folder: Folder, job: EnvironmentJob) -> None:
     """Remove everything. Raises EngineError where something cannot be removed; what is left is never called ready."""
     try:
         with folder.alone():
@@ -58,7 +58,7 @@ def remove(folder: Folder, job: Job) -> None:
         raise EngineError(explain_os_error(error)) from error
 
 
-def _make(folder: Folder, order: Order, program: Path, job: Job) -> Made:
+def _make(folder: Folder, order: Order, program: Path, job: EnvironmentJob) -> Made:
     wanted, cache = folder.wanted(order.parts), folder.cache()
     new = folder.fresh()
     environment = uv.settings(folder.path / "python", cache, order.own_python)

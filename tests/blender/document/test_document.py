@@ -11,65 +11,65 @@ from support.blender.meshes import made, monkey
 
 
 def test_clicks_are_a_list(empty):
-    thing = monkey()
+    obj = monkey()
     for vertex in (10, 20, 30):
         bpy.ops.iseg.click_add(vertex=vertex)
     bpy.ops.iseg.click_add(vertex=20, positive=False)  # the newest click on a vertex counts
-    assert made(thing) == [(10, True), (30, True), (20, False)]
+    assert made(obj) == [(10, True), (30, True), (20, False)]
     bpy.ops.iseg.click_flip(index=0)
     bpy.ops.iseg.click_remove(index=1)
-    assert made(thing) == [(10, False), (20, False)]
+    assert made(obj) == [(10, False), (20, False)]
     bpy.ops.iseg.click_remove()
-    assert made(thing) == [(10, False)]
+    assert made(obj) == [(10, False)]
     with pytest.raises(RuntimeError, match="There is no click 7"):
         bpy.ops.iseg.click_remove(index=7)
     bpy.ops.iseg.click_clear()
-    assert made(thing) == [] and len(thing.iseg.parts) == 1
+    assert made(obj) == [] and len(obj.iseg.parts) == 1
 
 
 def test_parts_have_names_of_their_own(empty):
-    thing = monkey()
+    obj = monkey()
     for _ in range(3):
         bpy.ops.iseg.part_add(name="Ear")
-    assert [part.name for part in thing.iseg.parts] == ["Ear", "Ear 2", "Ear 3"]
+    assert [part.name for part in obj.iseg.parts] == ["Ear", "Ear 2", "Ear 3"]
     bpy.ops.iseg.click_add(vertex=1)
-    thing.iseg.part_index = 1
+    obj.iseg.part_index = 1
     bpy.ops.iseg.part_remove()
-    assert [(part.name, len(part.clicks)) for part in thing.iseg.parts] == [("Ear", 0), ("Ear 3", 1)]
+    assert [(part.name, len(part.clicks)) for part in obj.iseg.parts] == [("Ear", 0), ("Ear 3", 1)]
 
 
 def test_a_name_belongs_to_one_part(empty):
-    thing = monkey()
+    obj = monkey()
     for name in ("Ear", "Eye", "Nose"):
         bpy.ops.iseg.part_add(name=name)
-    ear, eye, nose = thing.iseg.parts
+    ear, eye, nose = obj.iseg.parts
     eye.name = "Ear"
     nose.name = "Ear"
-    assert [part.name for part in thing.iseg.parts] == ["Ear", "Ear.001", "Ear.002"]
+    assert [part.name for part in obj.iseg.parts] == ["Ear", "Ear.001", "Ear.002"]
     eye.name = "Ear.001"  # its own
     ear.name = ""
     nose.name = ""
-    assert [part.name for part in thing.iseg.parts] == ["Part", "Ear.001", "Part.001"]
+    assert [part.name for part in obj.iseg.parts] == ["Part", "Ear.001", "Part.001"]
     ear.name = eye.name = "ö" * 31  # as long as a name can be
     assert ear.name == "ö" * 31 and eye.name == "ö" * 29 + ".001"
-    before = empty.document.snapshot.saved(thing)
+    before = empty.document.parts_snapshot.saved(obj)
     ear.name, nose.name = "Nose", "Ear"
-    after = empty.document.snapshot.saved(thing)
+    after = empty.document.parts_snapshot.saved(obj)
     ear.name, nose.name = "x", "Nose"
     ear.name = "Ear"
     for wanted in (after, before):
-        empty.document.snapshot.restore(thing, wanted)
-        assert empty.document.snapshot.saved(thing) == wanted
+        empty.document.parts_snapshot.restore(obj, wanted)
+        assert empty.document.parts_snapshot.saved(obj) == wanted
 
 
 def test_every_part_has_its_group(empty, engine):
-    thing = monkey()
+    obj = monkey()
     for name, vertex in (("Eye", 0), ("Ear", 300)):
         bpy.ops.iseg.part_add(name=name)
         bpy.ops.iseg.click_add(vertex=vertex)
         bpy.ops.iseg.to_vertex_group()
-    assert weights(thing, "Eye")[0] > 0.5 and weights(thing, "Ear")[300] > 0.5
-    assert not np.array_equal(np.nan_to_num(weights(thing, "Eye")), np.nan_to_num(weights(thing, "Ear")))
+    assert weights(obj, "Eye")[0] > 0.5 and weights(obj, "Ear")[300] > 0.5
+    assert not np.array_equal(np.nan_to_num(weights(obj, "Eye")), np.nan_to_num(weights(obj, "Ear")))
 
 
 def test_undo_and_redo(empty, engine):
@@ -90,46 +90,46 @@ def test_undo_and_redo(empty, engine):
 
 
 def test_save_and_load(empty, engine, tmp_path):
-    thing = monkey()
+    obj = monkey()
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.click_add(vertex=20, positive=False)
-    part = thing.iseg.parts[0]
+    part = obj.iseg.parts[0]
     part.name, part.granularity, part.mirror, part.threshold = "Ear", "fine", (True, False, True), 0.25
     bpy.ops.iseg.to_vertex_group()
-    before = weights(thing, "Ear")
+    before = weights(obj, "Ear")
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "ear.blend"))
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "ear.blend"))
-    thing = bpy.context.object
-    part = thing.iseg.parts[0]
-    assert made(thing) == [(10, True), (20, False)]
+    obj = bpy.context.object
+    part = obj.iseg.parts[0]
+    assert made(obj) == [(10, True), (20, False)]
     assert (part.name, part.granularity, tuple(part.mirror)) == ("Ear", "fine", (True, False, True))
     assert part.threshold == pytest.approx(0.25)
     bpy.ops.iseg.to_vertex_group(name="Again")
-    np.testing.assert_array_equal(weights(thing, "Again"), before)
+    np.testing.assert_array_equal(weights(obj, "Again"), before)
 
 
 def test_a_file_can_hold_anything(empty, engine):
     """Clicks on vertices that are not there, contradictions, thousands of them, names that are none."""
-    thing = monkey()
+    obj = monkey()
     bpy.ops.iseg.click_add(vertex=10)
-    part = thing.iseg.parts[0]
+    part = obj.iseg.parts[0]
     for vertex, positive in ((2**31 - 1, True), (10, False), (507, True), *((20, True) for _ in range(3000))):
         click = part.clicks.add()
         click.vertex, click.positive = vertex, positive
     usable = empty.document.parts.clicks_of(part, 507)
     assert usable.made == ((10, True), (20, True)) and usable.dropped == 3002
-    thing.iseg.part_index = 99
-    thing.iseg.trained, thing.iseg.trained_topology = "../../etc/passwd", thing.iseg.topology
-    assert empty.document.parts.trained_name(thing) == ""
+    obj.iseg.part_index = 99
+    obj.iseg.trained, obj.iseg.trained_topology = "../../etc/passwd", obj.iseg.topology
+    assert empty.document.parts.trained_name(obj) == ""
     part.name = ""
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
-    assert [group.name for group in thing.vertex_groups] == ["Part"]
+    assert [group.name for group in obj.vertex_groups] == ["Part"]
 
 
 def test_clicks_of_another_topology_are_refused(empty, engine):
     """Vertex numbers mean nothing after faces were made or removed."""
-    thing = monkey()
+    obj = monkey()
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.select_all(action="SELECT")
@@ -140,13 +140,13 @@ def test_clicks_of_another_topology_are_refused(empty, engine):
         bpy.ops.iseg.click_add(vertex=11)
     bpy.ops.iseg.click_clear()
     bpy.ops.iseg.click_add(vertex=11)
-    assert made(thing) == [(11, True)]
+    assert made(obj) == [(11, True)]
 
 
 def test_moved_vertices_keep_the_clicks(empty, engine):
-    thing = monkey()
+    obj = monkey()
     bpy.ops.iseg.click_add(vertex=10)
-    for vertex in thing.data.vertices:
+    for vertex in obj.data.vertices:
         vertex.co.z *= 2
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
 
@@ -201,9 +201,9 @@ def test_linked_meshes_are_refused(empty, tmp_path):
     bpy.ops.wm.read_homefile(use_empty=True)
     with bpy.data.libraries.load(path, link=True) as (source, target):
         target.objects = source.objects
-    thing = bpy.data.objects["Suzanne"]
-    bpy.context.scene.collection.objects.link(thing)
-    bpy.context.view_layer.objects.active = thing
+    obj = bpy.data.objects["Suzanne"]
+    bpy.context.scene.collection.objects.link(obj)
+    bpy.context.view_layer.objects.active = obj
     with pytest.raises(RuntimeError, match="is linked from another file: make it local"):
         bpy.ops.iseg.click_add(vertex=1)
 
@@ -218,11 +218,11 @@ def test_library_overrides_are_refused(empty, tmp_path, kinds):
         target.objects = source.objects
     linked = bpy.data.objects["Suzanne"]
     bpy.context.scene.collection.objects.link(linked)
-    thing = linked.override_create(remap_local_usages=True)
-    bpy.context.view_layer.objects.active = thing
-    thing.select_set(True)
+    obj = linked.override_create(remap_local_usages=True)
+    bpy.context.view_layer.objects.active = obj
+    obj.select_set(True)
     if "mesh" in kinds:
-        thing.data.override_create(remap_local_usages=True)
+        obj.data.override_create(remap_local_usages=True)
         with pytest.raises(RuntimeError, match="is a library override: make it local first"):
             bpy.ops.iseg.click_add(vertex=1)
     else:
@@ -233,8 +233,8 @@ def test_library_overrides_are_refused(empty, tmp_path, kinds):
 
 
 def test_two_objects_with_one_mesh_share_the_group(empty, engine):
-    thing = monkey()
-    other = thing.copy()
+    obj = monkey()
+    other = obj.copy()
     bpy.context.scene.collection.objects.link(other)
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group(name="Part")
@@ -244,18 +244,18 @@ def test_two_objects_with_one_mesh_share_the_group(empty, engine):
 def test_a_mesh_without_faces_is_refused(empty, engine):
     mesh = bpy.data.meshes.new("Points")
     mesh.from_pydata([(0, 0, 0), (1, 0, 0)], [(0, 1)], [])
-    thing = bpy.data.objects.new("Points", mesh)
-    bpy.context.scene.collection.objects.link(thing)
-    bpy.context.view_layer.objects.active = thing
+    obj = bpy.data.objects.new("Points", mesh)
+    bpy.context.scene.collection.objects.link(obj)
+    bpy.context.view_layer.objects.active = obj
     bpy.ops.iseg.click_add(vertex=1)
     for operator in (bpy.ops.iseg.to_vertex_group, bpy.ops.iseg.train, bpy.ops.iseg.click):
         with pytest.raises(RuntimeError, match="Points has no faces: make some"):
             operator()
-    assert len(thing.vertex_groups) == 0 and empty.engine.status.of(thing).kind.name == "REFUSED"
+    assert len(obj.vertex_groups) == 0 and empty.engine.status.of(obj).kind.name == "REFUSED"
     bpy.ops.iseg.click_clear()
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.primitive_cube_add()
-    assert empty.mesh.usable.face_refusal(thing) == ""
+    assert empty.mesh.usable.face_refusal(obj) == ""
 
 
 def test_no_more_parts_than_a_file_may_hold(empty, monkeypatch):
@@ -267,26 +267,26 @@ def test_no_more_parts_than_a_file_may_hold(empty, monkeypatch):
 
 
 def test_an_edit_of_a_shared_mesh_takes_the_clicks_of_all_along(empty, engine):
-    thing = monkey()
-    other = thing.copy()
+    obj = monkey()
+    other = obj.copy()
     bpy.context.scene.collection.objects.link(other)
-    assert "2 objects share this mesh" in empty.engine.status.sharing(thing)
+    assert "2 objects share this mesh" in empty.engine.status.sharing(obj)
     bpy.context.view_layer.objects.active = other
     bpy.ops.iseg.click_add(vertex=506)
     bpy.ops.iseg.click_add(vertex=0)
     place = tuple(other.data.vertices[506].co)
-    bpy.context.view_layer.objects.active = thing
+    bpy.context.view_layer.objects.active = obj
     bpy.ops.iseg.click_add(vertex=0)  # an eye, which is a shell of its own
     bpy.ops.iseg.edit(action="DELETE")
     ((vertex, positive),) = made(other)
-    assert tuple(other.data.vertices[vertex].co) == place and positive and made(thing) == []
+    assert tuple(other.data.vertices[vertex].co) == place and positive and made(obj) == []
     bpy.context.view_layer.objects.active = other
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
     assert empty.engine.status.sharing(monkey()) == ""
 
 
 def test_the_clicks_of_all_parts_are_cleared_at_once(empty):
-    thing = monkey()
+    obj = monkey()
     with pytest.raises(RuntimeError, match="No part has clicks"):
         bpy.ops.iseg.click_clear_all()
     for vertex in (10, 20):
@@ -295,9 +295,9 @@ def test_the_clicks_of_all_parts_are_cleared_at_once(empty):
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.select_all(action="SELECT")
     bpy.ops.mesh.subdivide()
-    empty.mesh.cache.look_at(thing)
-    assert empty.engine.status.clicks_problem(thing, thing.iseg.parts[0]) == empty.engine.status.OTHER_FACES
+    empty.mesh.cache.snapshot_of(obj)
+    assert empty.engine.status.clicks_problem(obj, obj.iseg.parts[0]) == empty.engine.status.OTHER_FACES
     bpy.ops.iseg.click_clear_all()
-    assert made(thing) == [] and [part.name for part in thing.iseg.parts] == ["Ear", "Ear 2"]
+    assert made(obj) == [] and [part.name for part in obj.iseg.parts] == ["Ear", "Ear 2"]
     bpy.ops.iseg.click_add(vertex=11)
-    assert made(thing) == [(11, True)]
+    assert made(obj) == [(11, True)]

@@ -11,7 +11,7 @@ def push() -> None:
 
 
 def state_of(iseg):
-    return iseg.document.snapshot.saved(bpy.context.object)
+    return iseg.document.parts_snapshot.saved(bpy.context.object)
 
 
 @pytest.fixture
@@ -137,13 +137,13 @@ def test_from_mode_to_mode(editing):
 
 
 def test_the_mesh_carries_one_name_and_keeps_its_own_attributes(editing, tmp_path):
-    thing = bpy.context.object
+    obj = bpy.context.object
     for vertex in (10, 20):
         bpy.ops.iseg.click_add(vertex=vertex)
     bpy.ops.object.mode_set(mode="OBJECT")
-    names = [name for name in thing.data.attributes.keys() if name.startswith(editing.document.undo.LAYER)]
-    assert len(names) == 1 and "UVMap" in thing.data.attributes
-    assert thing.data.attributes[names[0]].is_internal  # no list shows it
+    names = [name for name in obj.data.attributes.keys() if name.startswith(editing.document.undo.LAYER)]
+    assert len(names) == 1 and "UVMap" in obj.data.attributes
+    assert obj.data.attributes[names[0]].is_internal  # no list shows it
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "clicked.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "clicked.blend"))
     push()

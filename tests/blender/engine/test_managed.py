@@ -68,13 +68,16 @@ def refused(operator: Any, words: str) -> None:
 
 
 def test_install_use_repair_remove(managed):
-    State, ops = managed.engine.managed.State, bpy.ops.iseg
-    assert managed.engine.choice.get().choice == "MANAGED" and managed.engine.managed.look()[1] is State.NOT_MADE
+    EnvironmentState, ops = managed.engine.managed.EnvironmentState, bpy.ops.iseg
+    assert (
+        managed.engine.choice.get().choice == "MANAGED"
+        and managed.engine.managed.examine()[1] is EnvironmentState.NOT_MADE
+    )
     refused(ops.environment_repair, "nothing to repair yet: press Install")
     refused(ops.environment_remove, "nothing to remove")
     refused(ops.environment_cancel, "Nothing is being made")
     assert ops.environment_install() == {"FINISHED"}
-    assert managed.engine.managed.look()[1] is State.READY and running_of(managed).checkup["click"] > 0
+    assert managed.engine.managed.examine()[1] is EnvironmentState.READY and running_of(managed).checkup["click"] > 0
     refused(ops.environment_install, "It is installed. Repair makes it anew")
 
     bpy.ops.mesh.primitive_monkey_add()
@@ -82,7 +85,7 @@ def test_install_use_repair_remove(managed):
     ops.to_vertex_group()
     place = managed.engine.managed.folder().path
     assert Path(managed.engine.running.engine().command[0]).is_relative_to(place)
-    old, first = managed.engine.running.engine().about["pid"], managed.engine.managed.look()[0].folder
+    old, first = managed.engine.running.engine().about["pid"], managed.engine.managed.examine()[0].folder
     assert ops.environment_repair() == {"FINISHED"}
     assert not first.exists() and not alive(old)
     answers_of(managed).answers.clear()
@@ -90,7 +93,7 @@ def test_install_use_repair_remove(managed):
     running = managed.engine.running.engine().about["pid"]
     assert running != old
     assert ops.environment_remove() == {"FINISHED"}
-    assert not alive(running) and managed.engine.managed.look()[1] is State.NOT_MADE
+    assert not alive(running) and managed.engine.managed.examine()[1] is EnvironmentState.NOT_MADE
     assert [path.name for path in place.iterdir()] == ["lock"]
     answers_of(managed).answers.clear()
     refused(ops.to_vertex_group, "environment is not made. Open Edit > Preferences > Add-ons > iSeg and press Install")
@@ -105,14 +108,14 @@ def test_only_online_and_when_asked(managed):
 def test_a_failure_is_said_and_repaired(managed):
     managed.plan(pip={"exit": 2, "says": "error: failed to write: No space left on device (os error 28)"})
     refused(bpy.ops.iseg.environment_install, "The disk is full. Make room")
-    assert managed.engine.managed.look()[1] is managed.engine.managed.State.INCOMPLETE
+    assert managed.engine.managed.examine()[1] is managed.engine.managed.EnvironmentState.INCOMPLETE
     shown = draw(managed)
     assert shown.has("Incomplete: it was interrupted") and shown.has("The disk is full")
     refused(bpy.ops.iseg.check_engine, "environment is incomplete. .* press Repair")
     managed.plan()
     bpy.ops.iseg.environment_repair()
     assert (
-        managed.engine.managed.look()[1] is managed.engine.managed.State.READY
+        managed.engine.managed.examine()[1] is managed.engine.managed.EnvironmentState.READY
         and managed.engine.managed.Managed.current().problem == ""
     )
 
@@ -120,19 +123,19 @@ def test_a_failure_is_said_and_repaired(managed):
 def test_sam_is_a_part_that_can_be_wished_for(managed):
     bpy.ops.iseg.environment_install()
     managed.engine.choice.get().sam = True
-    assert managed.engine.managed.look()[1] is managed.engine.managed.State.OUT_OF_DATE
+    assert managed.engine.managed.examine()[1] is managed.engine.managed.EnvironmentState.OUT_OF_DATE
     assert draw(managed).has("Out of date")
     bpy.ops.iseg.environment_repair()
     arguments = managed.calls()[-1]["arguments"]
     assert [Path(argument).name for argument in arguments if argument.endswith(".lock")] == ["engine.lock", "sam.lock"]
-    assert managed.engine.managed.look()[1] is managed.engine.managed.State.READY
+    assert managed.engine.managed.examine()[1] is managed.engine.managed.EnvironmentState.READY
 
 
 def test_an_engine_at_work_is_not_disturbed_by_a_repair(managed, monkeypatch):
     """As in a window, where a timer looks at the work: the old environment goes when its engine has nothing to do."""
     bpy.ops.iseg.environment_install()
     bpy.ops.iseg.check_engine()
-    old, engine = managed.engine.managed.look()[0].folder, managed.engine.running.engine()
+    old, engine = managed.engine.managed.examine()[0].folder, managed.engine.running.engine()
     monkeypatch.setattr(type(engine), "busy", True)
     managed.engine.installing.install().wait()
     running = engine.about["pid"]
@@ -141,7 +144,7 @@ def test_an_engine_at_work_is_not_disturbed_by_a_repair(managed, monkeypatch):
     monkeypatch.setattr(type(engine), "busy", False)
     assert managed.engine.installing.watch() is None
     until(lambda: not old.exists())
-    assert not alive(running) and managed.engine.managed.look()[1] is managed.engine.managed.State.READY
+    assert not alive(running) and managed.engine.managed.examine()[1] is managed.engine.managed.EnvironmentState.READY
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,7 @@ def test_cancel(managed):
     until(lambda: not alive(managed.calls()[-1]["pid"]))
     assert (
         managed.engine.managed.Managed.current().problem == ""
-        and managed.engine.managed.look()[1] is managed.engine.managed.State.INCOMPLETE
+        and managed.engine.managed.examine()[1] is managed.engine.managed.EnvironmentState.INCOMPLETE
     )
 
 
@@ -184,7 +187,7 @@ def test_disabling_the_extension_cancels_what_is_under_way(managed):
     assert job.ended and not [name for name in dir(bpy.types) if name.lower().startswith("iseg")]
     until(lambda: not alive(managed.calls()[-1]["pid"]))
     bpy.ops.preferences.addon_enable(module=MODULE)
-    assert sys.modules[MODULE].engine.managed.look()[1].value == "incomplete"
+    assert sys.modules[MODULE].engine.managed.examine()[1].value == "incomplete"
 
 
 # ---- What the preferences show ----

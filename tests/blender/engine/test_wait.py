@@ -36,10 +36,10 @@ class Client:
         pass
 
 
-def opened(look: Any, *models: dict[str, Any]) -> dict[str, Any]:
+def opened(snapshot: Any, *models: dict[str, Any]) -> dict[str, Any]:
     """The fields of an answer to open_mesh."""
-    counts = {"vertices": len(look.vertices), "faces": len(look.faces)}
-    return {"mesh": look.hash, "topology": look.topology, **counts, "models": list(models)}
+    counts = {"vertices": len(snapshot.vertices), "faces": len(snapshot.faces)}
+    return {"mesh": snapshot.hash, "topology": snapshot.topology, **counts, "models": list(models)}
 
 
 @pytest.fixture
@@ -73,15 +73,15 @@ def test_an_answer_that_makes_no_sense_ends_the_task_and_no_other(empty, client,
 
 
 def test_a_training_whose_answer_makes_no_sense_is_over(empty, client):
-    thing = monkey()
-    empty.engine.training.train(thing, bpy.context.scene.iseg)
-    client.answer(1, **opened(empty.mesh.cache.known_look(thing)))
+    obj = monkey()
+    empty.engine.training.train(obj, bpy.context.scene.iseg)
+    client.answer(1, **opened(empty.mesh.cache.known_snapshot(obj)))
     empty.engine.running.engine().pump()
-    assert empty.engine.status.of(thing).kind.name == "TRAINING"
+    assert empty.engine.status.of(obj).kind.name == "TRAINING"
     client.answer(2)
     empty.engine.running.engine().pump()
-    assert empty.engine.status.of(thing).kind.name == "INSTANT" and "makes no sense" in empty.engine.running.problem_of(
-        thing
+    assert empty.engine.status.of(obj).kind.name == "INSTANT" and "makes no sense" in empty.engine.running.problem_of(
+        obj
     )
 
 
@@ -89,47 +89,47 @@ def test_the_model_that_was_asked_for_last_answers(empty, client, monkeypatch, t
     """It was in the cache already, and the engine lists a newer one first; also after reload."""
     old, new = ({"teacher": "geometric", "preset": preset, "seed": 0} for preset in ("draft", "standard"))
     old["created"], new["created"] = "2026-01-01T00:00", "2026-02-02T00:00"
-    thing = monkey()
+    obj = monkey()
     bpy.ops.iseg.click_add(vertex=100)
-    look = empty.mesh.cache.known_look(thing)
-    empty.engine.training.train(thing, bpy.context.scene.iseg)
-    client.answer(1, **opened(look, new, old))
+    snapshot = empty.mesh.cache.known_snapshot(obj)
+    empty.engine.training.train(obj, bpy.context.scene.iseg)
+    client.answer(1, **opened(snapshot, new, old))
     empty.engine.running.engine().pump()
-    client.answer(2, mesh=look.hash, **old, seconds={}, cached=True, unsaved=None)
+    client.answer(2, mesh=snapshot.hash, **old, seconds={}, cached=True, unsaved=None)
     empty.engine.running.engine().pump()
 
     def known() -> str:
-        thing = bpy.context.object
-        assert empty.engine.status.of(thing).sentence.endswith("draft, 2026-01-01 00:00")
-        return empty.engine.models.model_for(thing, look)[1].preset
+        obj = bpy.context.object
+        assert empty.engine.status.of(obj).sentence.endswith("draft, 2026-01-01 00:00")
+        return empty.engine.models.model_for(obj, snapshot)[1].preset
 
     assert known() == "draft"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "trained.blend"))
     for kind in (empty.engine.models.ModelLists, empty.engine.queries.AnswerCache):
         empty.session.SESSION.kept[kind] = kind()
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "trained.blend"))
-    thing = bpy.context.object
-    empty.engine.running.engine().start(empty.engine.queries.finding_models(thing, empty.mesh.cache.look_at(thing)))
+    obj = bpy.context.object
+    empty.engine.running.engine().start(empty.engine.queries.finding_models(obj, empty.mesh.cache.snapshot_of(obj)))
     client.answer(3, open=False, models=[new, old])
     empty.engine.running.engine().pump()
     assert known() == "draft"
-    thing.iseg.trained_model = "../../x y z"
-    assert empty.document.parts.trained_model(thing) is None
+    obj.iseg.trained_model = "../../x y z"
+    assert empty.document.parts.trained_model(obj) is None
 
 
 @pytest.mark.parametrize("change", ["deleted", "moved", "another", "loaded"])
 def test_a_training_is_seen_and_cancelled_whatever_is_active(empty, client, change, tmp_path):
-    thing = monkey()
-    thing.name = "Head"
+    obj = monkey()
+    obj.name = "Head"
     if change == "loaded":
         bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))
-    task = empty.engine.training.train(thing, bpy.context.scene.iseg)
+    task = empty.engine.training.train(obj, bpy.context.scene.iseg)
     (name,) = running_of(empty).trainings
     if change == "deleted":
         bpy.ops.object.delete()
     elif change == "moved":
-        thing.data.vertices[0].co.x += 1.0
-        empty.mesh.cache.look_at(thing)
+        obj.data.vertices[0].co.x += 1.0
+        empty.mesh.cache.snapshot_of(obj)
     elif change == "loaded":
         bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "other.blend"))
     else:
@@ -185,24 +185,24 @@ class Hand:
         return self.operator.modal(self.context, self.event)
 
 
-def object_changes(thing):
+def object_changes(obj):
     monkey()
 
 
-def part_changes(thing):
+def part_changes(obj):
     bpy.ops.iseg.part_add()
     bpy.ops.iseg.click_add(vertex=200)
 
 
-def mode_changes(thing):
+def mode_changes(obj):
     bpy.ops.object.mode_set(mode="EDIT")
 
 
-def click_comes(thing):
+def click_comes(obj):
     bpy.ops.iseg.click_add(vertex=300)
 
 
-def nothing_is_active(thing):
+def nothing_is_active(obj):
     bpy.context.view_layer.objects.active = None
 
 
@@ -210,21 +210,21 @@ def nothing_is_active(thing):
     "change", [object_changes, part_changes, mode_changes, click_comes, nothing_is_active], ids=lambda f: f.__name__
 )
 def test_what_was_meant_is_edited_or_nothing(empty, client, change):
-    thing = monkey()
+    obj = monkey()
     bpy.ops.iseg.click_add(vertex=100)
     hand = Hand(empty, "edit.ISEG_OT_edit", action="DELETE")
     assert hand.press() == {"RUNNING_MODAL"} and hand.tick() == {"PASS_THROUGH"}
-    change(thing)
+    change(obj)
     assert hand.tick() == {"CANCELLED"} and hand.done == 0
     assert "nothing was done" in hand.said[0]
 
 
 def test_what_is_still_meant_is_edited(empty, client):
-    thing = monkey()
+    obj = monkey()
     bpy.ops.iseg.click_add(vertex=100)
     hand = Hand(empty, "edit.ISEG_OT_edit", action="DELETE")
     assert hand.press() == {"RUNNING_MODAL"}
-    name = empty.mesh.cache.known_look(thing).hash
+    name = empty.mesh.cache.known_snapshot(obj).hash
     client.answer(1, open=False, models=[])
     empty.engine.running.engine().pump()
     answer = {"threshold": 0.5, "milliseconds": 1.0}
@@ -235,7 +235,7 @@ def test_what_is_still_meant_is_edited(empty, client):
 
 def test_another_object_is_not_trained(empty, client, monkeypatch):
     monkey()
-    monkeypatch.setattr(empty.engine.reading, "look_at", lambda thing: None)  # a large one is being read
+    monkeypatch.setattr(empty.engine.reading, "snapshot_of", lambda obj: None)  # a large one is being read
     hand = Hand(empty, "train.ISEG_OT_train")
     assert hand.press() == {"RUNNING_MODAL"}
     bpy.ops.iseg.part_add()  # does not matter to a training

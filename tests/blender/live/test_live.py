@@ -9,7 +9,7 @@ EYE, OTHER_EYE = 0, 1  # vertices of Suzanne; each eye is a shell of its own
 
 
 @pytest.fixture
-def thing(empty, engine) -> bpy.types.Object:
+def obj(empty, engine) -> bpy.types.Object:
     bpy.ops.mesh.primitive_monkey_add()
     bpy.context.scene.iseg.live = True
     return bpy.context.object
@@ -22,31 +22,31 @@ def settle(iseg) -> None:
         iseg.engine.running.engine().pump()
 
 
-def part(thing) -> np.ndarray:
-    return np.nan_to_num(weights(thing, "Part"))
+def part(obj) -> np.ndarray:
+    return np.nan_to_num(weights(obj, "Part"))
 
 
-def test_a_live_group_is_written_after_every_change(empty, thing):
+def test_a_live_group_is_written_after_every_change(empty, obj):
     bpy.ops.iseg.click_add(vertex=EYE)
     settle(empty)
-    one = part(thing)
-    np.testing.assert_array_equal(one, engine_answer(empty, thing, [(EYE, True)]))
+    one = part(obj)
+    np.testing.assert_array_equal(one, engine_answer(empty, obj, [(EYE, True)]))
     bpy.ops.iseg.click_add(vertex=int(one.argmin()))
     settle(empty)
-    assert not np.array_equal(part(thing), one)
+    assert not np.array_equal(part(obj), one)
     bpy.ops.iseg.click_remove()  # its answer is known already
     settle(empty)
-    np.testing.assert_array_equal(part(thing), one)
-    settings = thing.iseg.parts[0]
+    np.testing.assert_array_equal(part(obj), one)
+    settings = obj.iseg.parts[0]
     settings.mirror = (True, False, False)
     settle(empty)
-    assert part(thing)[[EYE, OTHER_EYE]].all()
+    assert part(obj)[[EYE, OTHER_EYE]].all()
     settings.connected = True
     settle(empty)
-    assert part(thing)[EYE] and not part(thing)[OTHER_EYE]
+    assert part(obj)[EYE] and not part(obj)[OTHER_EYE]
 
 
-def test_a_live_group_is_written_once(empty, thing, monkeypatch):
+def test_a_live_group_is_written_once(empty, obj, monkeypatch):
     """Writing changes the mesh, which leads back to where it is written."""
     written = []
     write = empty.mesh.vertex_groups.write_group
@@ -57,29 +57,29 @@ def test_a_live_group_is_written_once(empty, thing, monkeypatch):
     assert len(written) == 1
 
 
-def test_a_locked_group_stays(empty, thing):
+def test_a_locked_group_stays(empty, obj):
     bpy.ops.iseg.click_add(vertex=EYE)
     settle(empty)
-    thing.vertex_groups["Part"].lock_weight = True
-    thing.vertex_groups["Part"].remove(range(507))
+    obj.vertex_groups["Part"].lock_weight = True
+    obj.vertex_groups["Part"].remove(range(507))
     bpy.ops.iseg.click_remove()
     bpy.ops.iseg.click_add(vertex=100)
     settle(empty)
-    assert np.isnan(weights(thing, "Part")).all()
-    assert "is locked: unlock it" in empty.engine.running.problem_of(thing)
-    thing.vertex_groups["Part"].lock_weight = False
+    assert np.isnan(weights(obj, "Part")).all()
+    assert "is locked: unlock it" in empty.engine.running.problem_of(obj)
+    obj.vertex_groups["Part"].lock_weight = False
     settle(empty)
-    assert part(thing)[100] > 0.5 and empty.engine.running.problem_of(thing) == ""
+    assert part(obj)[100] > 0.5 and empty.engine.running.problem_of(obj) == ""
 
 
 @pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
 @pytest.mark.parametrize("end", ["cleared", "removed", "excluded", "taken back"])
-def test_a_part_without_clicks_is_an_empty_group(empty, thing, end, mode):
+def test_a_part_without_clicks_is_an_empty_group(empty, obj, end, mode):
     bpy.ops.object.mode_set(mode=mode)
-    before = empty.document.snapshot.saved(thing)
+    before = empty.document.parts_snapshot.saved(obj)
     bpy.ops.iseg.click_add(vertex=EYE)
     settle(empty)
-    assert part(thing)[EYE] > 0.5
+    assert part(obj)[EYE] > 0.5
     if end == "cleared":
         bpy.ops.iseg.click_clear()
     elif end == "removed":
@@ -87,47 +87,47 @@ def test_a_part_without_clicks_is_an_empty_group(empty, thing, end, mode):
     elif end == "excluded":
         bpy.ops.iseg.click_flip()
     else:
-        empty.document.undo.restore(thing, before)  # Esc
+        empty.document.undo.restore(obj, before)  # Esc
     settle(empty)
-    assert np.isnan(weights(thing, "Part")).all()
+    assert np.isnan(weights(obj, "Part")).all()
     if end == "excluded":
         bpy.ops.iseg.click_clear()
     bpy.ops.iseg.click_add(vertex=EYE)
     settle(empty)
-    assert part(thing)[EYE] > 0.5
+    assert part(obj)[EYE] > 0.5
 
 
-def test_the_group_of_a_removed_part_stays(empty, thing):
+def test_the_group_of_a_removed_part_stays(empty, obj):
     bpy.ops.iseg.click_add(vertex=EYE)
     settle(empty)
     bpy.ops.iseg.part_remove()
     settle(empty)
-    assert part(thing)[EYE] > 0.5
+    assert part(obj)[EYE] > 0.5
 
 
-def test_a_group_of_another_is_not_overwritten(empty, thing):
+def test_a_group_of_another_is_not_overwritten(empty, obj):
     """A bone's, for example: only a button that says so may replace it."""
-    thing.vertex_groups.new(name="Part").add([7], 0.5, "REPLACE")
+    obj.vertex_groups.new(name="Part").add([7], 0.5, "REPLACE")
     bpy.ops.iseg.click_add(vertex=EYE)
     settle(empty)
-    assert np.flatnonzero(part(thing)).tolist() == [7]
-    assert "There was a vertex group Part before: press To Vertex Group" in empty.engine.running.problem_of(thing)
+    assert np.flatnonzero(part(obj)).tolist() == [7]
+    assert "There was a vertex group Part before: press To Vertex Group" in empty.engine.running.problem_of(obj)
     bpy.ops.iseg.to_vertex_group()
     bpy.ops.iseg.click_add(vertex=OTHER_EYE)
     settle(empty)
-    assert part(thing)[[EYE, OTHER_EYE]].all() and empty.engine.running.problem_of(thing) == ""
+    assert part(obj)[[EYE, OTHER_EYE]].all() and empty.engine.running.problem_of(obj) == ""
 
 
-def test_every_windows_object_is_answered(empty, thing, monkeypatch):
+def test_every_windows_object_is_answered(empty, obj, monkeypatch):
     bpy.ops.iseg.click_add(vertex=EYE)
-    other = bpy.data.objects.new("Other", thing.data.copy())
+    other = bpy.data.objects.new("Other", obj.data.copy())
     bpy.context.scene.collection.objects.link(other)
     bpy.context.view_layer.objects.active = other
     bpy.ops.iseg.click_add(vertex=OTHER_EYE)
     assert empty.live.answers.actives() == [(bpy.context.scene, other)]
-    monkeypatch.setattr(empty.live.answers, "actives", lambda: [(bpy.context.scene, thing), (bpy.context.scene, other)])
+    monkeypatch.setattr(empty.live.answers, "actives", lambda: [(bpy.context.scene, obj), (bpy.context.scene, other)])
     settle(empty)
-    assert part(thing)[EYE] > 0.5 and part(other)[OTHER_EYE] > 0.5
+    assert part(obj)[EYE] > 0.5 and part(other)[OTHER_EYE] > 0.5
 
 
 def test_undo_does_not_forget_a_training(empty, engine):

@@ -31,14 +31,14 @@ def odd() -> bpy.types.Object:
     mesh = bpy.data.meshes.new("Odd")
     work.to_mesh(mesh)
     work.free()
-    thing = bpy.data.objects.new("Odd", mesh)
-    bpy.context.scene.collection.objects.link(thing)
-    bpy.context.view_layer.objects.active = thing
-    return thing
+    obj = bpy.data.objects.new("Odd", mesh)
+    bpy.context.scene.collection.objects.link(obj)
+    bpy.context.view_layer.objects.active = obj
+    return obj
 
 
 @pytest.fixture(params=["OBJECT", "EDIT"])
-def thing(empty, request) -> Iterator[bpy.types.Object]:
+def obj(empty, request) -> Iterator[bpy.types.Object]:
     made = odd()
     rng = np.random.default_rng(5)
     made.vertex_groups.new(name="Some").add(rng.integers(0, 100, 30).tolist(), 0.5, "ADD")
@@ -58,20 +58,20 @@ def thing(empty, request) -> Iterator[bpy.types.Object]:
     held.clear()
 
 
-def bench(thing) -> bmesh.types.BMesh:
+def bench(obj) -> bmesh.types.BMesh:
     """A BMesh with the mesh as it is now."""
-    thing.update_from_editmode()
+    obj.update_from_editmode()
     work = bmesh.new()
-    work.from_mesh(thing.data)
+    work.from_mesh(obj.data)
     work.verts.ensure_lookup_table()
     work.faces.ensure_lookup_table()
     held.append(work)
     return work
 
 
-def part(thing) -> np.ndarray:
+def part(obj) -> np.ndarray:
     """A part that has whole faces, pieces of others, hidden ones, and the border of the hole. [V] bool"""
-    points = np.array([vertex.co[:] for vertex in bench(thing).verts])  # [V, 3]
+    points = np.array([vertex.co[:] for vertex in bench(obj).verts])  # [V, 3]
     return np.linalg.norm(points - (0.6, 0.4, 0.2), axis=1) < 1.35
 
 
@@ -99,60 +99,60 @@ def places(work: bmesh.types.BMesh) -> np.ndarray:
     return np.array([vertex.co[:] for vertex in work.verts])
 
 
-def look(iseg, thing):
-    return iseg.mesh.cache.look_at(thing).geometry
+def snapshot(iseg, obj):
+    return iseg.mesh.cache.snapshot_of(obj).geometry
 
 
-def whole(iseg, thing, inside) -> np.ndarray:
-    faces = np.flatnonzero(look(iseg, thing).within(inside))
-    assert faces.tolist() == [face.index for face in bench(thing).faces if all_in(face, inside)] and len(faces) > 10
+def whole(iseg, obj, inside) -> np.ndarray:
+    faces = np.flatnonzero(snapshot(iseg, obj).within(inside))
+    assert faces.tolist() == [face.index for face in bench(obj).faces if all_in(face, inside)] and len(faces) > 10
     return faces
 
 
-def test_select(empty, thing):
-    inside, before = part(thing), bench(thing)
-    empty.mesh.attributes.select(thing, look(empty, thing), inside)
+def test_select(empty, obj):
+    inside, before = part(obj), bench(obj)
+    empty.mesh.attributes.select(obj, snapshot(empty, obj), inside)
     expected = [not element.hide and all_in(element, inside) for element in elements(before)]
     hidden = [vertex.index for vertex in before.verts if vertex.hide]
     for edge_or_face, index in zip(elements(before), range(len(expected)), strict=True):  # beside a hidden vertex
         if not isinstance(edge_or_face, bmesh.types.BMVert):
             expected[index] &= not any(vertex.index in hidden for vertex in edge_or_face.verts)
-    assert [element.select for element in elements(bench(thing))] == expected and any(expected)
+    assert [element.select for element in elements(bench(obj))] == expected and any(expected)
 
 
-def test_hide(empty, thing):
-    inside, before = part(thing), bench(thing)
-    empty.mesh.attributes.hide(thing, look(empty, thing), inside)
+def test_hide(empty, obj):
+    inside, before = part(obj), bench(obj)
+    empty.mesh.attributes.hide(obj, snapshot(empty, obj), inside)
     outside = ~inside
     expected = []
     for element in elements(before):
         vertices = [element] if isinstance(element, bmesh.types.BMVert) else element.verts
         expected.append(element.hide or not all(outside[vertex.index] for vertex in vertices))
-    now = elements(bench(thing))
+    now = elements(bench(obj))
     assert [element.hide for element in now] == expected
     kept = [b.select and not hidden for b, hidden in zip(elements(before), expected, strict=True)]
     assert [element.select for element in now] == kept and any(kept)
 
 
-def test_delete(empty, thing):
-    inside = part(thing)
-    faces, slow = whole(empty, thing, inside), bench(thing)
+def test_delete(empty, obj):
+    inside = part(obj)
+    faces, slow = whole(empty, obj, inside), bench(obj)
     before = places(slow)
-    after = empty.mesh.editing.delete(thing, faces)
+    after = empty.mesh.editing.delete(obj, faces)
     bmesh.ops.delete(slow, geom=[slow.faces[i] for i in faces.tolist()], context="FACES")
-    now = bench(thing)
+    now = bench(obj)
     assert contents(now) == contents(slow)
     np.testing.assert_array_equal(places(now), places(slow))
     assert (after == -1).any() and sorted(after[after >= 0]) == list(range(len(now.verts)))
     np.testing.assert_array_equal(places(now)[after[after >= 0]], before[after >= 0])
 
 
-def test_extrude(empty, thing):
-    inside = part(thing)
-    faces, slow = whole(empty, thing, inside), bench(thing)
+def test_extrude(empty, obj):
+    inside = part(obj)
+    faces, slow = whole(empty, obj, inside), bench(obj)
     before, rings = places(slow), [[vertex.index for vertex in face.verts] for face in slow.faces]
-    steps = look(empty, thing).normals(faces) * 0.25  # [V, 3]
-    after = empty.mesh.editing.extrude(thing, faces, steps)
+    steps = snapshot(empty, obj).normals(faces) * 0.25  # [V, 3]
+    after = empty.mesh.editing.extrude(obj, faces, steps)
 
     region = [slow.faces[i] for i in faces.tolist()]
     own = {vertex for face in region for vertex in face.verts}
@@ -170,7 +170,7 @@ def test_extrude(empty, thing):
     for vertex, step in moves.items():
         vertex.co += step
 
-    now = bench(thing)
+    now = bench(obj)
     (edges, polygons, groups), (slow_edges, slow_polygons, slow_groups) = contents(now), contents(slow)
     assert set(map(frozenset, edges)) == set(map(frozenset, slow_edges))  # in the order of Blender's memory
     assert sorted(polygons) == sorted(slow_polygons) and groups == slow_groups
@@ -179,45 +179,45 @@ def test_extrude(empty, thing):
     np.testing.assert_allclose(places(now)[after], before + steps, atol=1e-6)  # who is not in the part stays
 
 
-def test_shrink(empty, thing):
-    inside, before = part(thing), places(bench(thing))
-    empty.operators.edit.shrink(thing, look(empty, thing), inside, 0.5)
+def test_shrink(empty, obj):
+    inside, before = part(obj), places(bench(obj))
+    empty.operators.edit.shrink(obj, snapshot(empty, obj), inside, 0.5)
     centre = before[inside].mean(axis=0)
-    after = places(bench(thing))
+    after = places(bench(obj))
     np.testing.assert_array_equal(after[~inside], before[~inside])
     np.testing.assert_allclose(after[inside], centre + (before[inside] - centre) * 0.5, atol=1e-6)
 
 
 @pytest.mark.parametrize("action", ["SHRINK", "EXTRUDE"])
-def test_shape_keys_go_along(empty, thing, action):
+def test_shape_keys_go_along(empty, obj, action):
     """What moves in the base moves as far in the others, as when it is moved by hand."""
-    mode = thing.mode
+    mode = obj.mode
     bpy.ops.object.mode_set(mode="OBJECT")
-    thing.shape_key_add(name="Basis")
-    for point in thing.shape_key_add(name="Up").data:
+    obj.shape_key_add(name="Basis")
+    for point in obj.shape_key_add(name="Up").data:
         point.co.z += 1.0
-    thing.active_shape_key_index = 0
+    obj.active_shape_key_index = 0
     bpy.ops.object.mode_set(mode=mode)
-    inside, geometry = part(thing), look(empty, thing)
+    inside, geometry = part(obj), snapshot(empty, obj)
     if action == "SHRINK":
-        empty.operators.edit.shrink(thing, geometry, inside, 0.5)
+        empty.operators.edit.shrink(obj, geometry, inside, 0.5)
     else:
         faces = np.flatnonzero(geometry.within(inside))
-        empty.mesh.editing.extrude(thing, faces, geometry.normals(faces))
+        empty.mesh.editing.extrude(obj, faces, geometry.normals(faces))
     bpy.ops.object.mode_set(mode="OBJECT")
-    basis, up = (np.array([point.co[:] for point in key.data]) for key in thing.data.shape_keys.key_blocks)
+    basis, up = (np.array([point.co[:] for point in key.data]) for key in obj.data.shape_keys.key_blocks)
     np.testing.assert_allclose(up - basis, np.tile([0.0, 0.0, 1.0], (len(basis), 1)), atol=1e-6)
-    np.testing.assert_allclose(basis, places(bench(thing)), atol=1e-6)
+    np.testing.assert_allclose(basis, places(bench(obj)), atol=1e-6)
 
 
-def test_material_and_face_set(empty, thing):
-    inside = part(thing)
-    faces = whole(empty, thing, inside)
+def test_material_and_face_set(empty, obj):
+    inside = part(obj)
+    faces = whole(empty, obj, inside)
     sets = []
     for number in (2, 3):
-        empty.mesh.attributes.assign_material(thing, faces, number)
-        assert empty.mesh.attributes.assign_face_set(thing, faces[number:]) == number
-        now = bench(thing)
+        empty.mesh.attributes.assign_material(obj, faces, number)
+        assert empty.mesh.attributes.assign_face_set(obj, faces[number:]) == number
+        now = bench(obj)
         layer = now.faces.layers.int[".sculpt_face_set"]
         sets.append([face[layer] for face in now.faces])
         assert [f.index for f in now.faces if f.material_index == number] == faces.tolist()
@@ -227,11 +227,11 @@ def test_material_and_face_set(empty, thing):
 
 def test_attributes_of_another_kind_are_replaced(empty):
     """A file can hold anything under Blender's own names."""
-    thing = odd()
-    geometry, inside = look(empty, thing), part(thing)
+    obj = odd()
+    geometry, inside = snapshot(empty, obj), part(obj)
     for name, kind, domain in ((".sculpt_face_set", "FLOAT", "POINT"), ("material_index", "FLOAT_VECTOR", "CORNER")):
-        thing.data.attributes.new(name, kind, domain)
+        obj.data.attributes.new(name, kind, domain)
     faces = np.flatnonzero(geometry.within(inside))
-    assert empty.mesh.attributes.assign_face_set(thing, faces) == 2
-    empty.mesh.attributes.assign_material(thing, faces, 1)
-    assert [polygon.index for polygon in thing.data.polygons if polygon.material_index == 1] == faces.tolist()
+    assert empty.mesh.attributes.assign_face_set(obj, faces) == 2
+    empty.mesh.attributes.assign_material(obj, faces, 1)
+    assert [polygon.index for polygon in obj.data.polygons if polygon.material_index == 1] == faces.tolist()

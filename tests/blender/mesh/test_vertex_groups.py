@@ -10,15 +10,15 @@ from support.blender.meshes import MESHES, concave_polygon, monkey
 @pytest.mark.parametrize("make", MESHES, ids=lambda make: make.__name__)
 def test_weights_are_the_engines_answer(empty, engine, make):
     make()
-    thing = bpy.context.object
-    count = len(empty.mesh.arrays.read(thing).vertices)
+    obj = bpy.context.object
+    count = len(empty.mesh.arrays.read(obj).vertices)
     clicks = [(count - 1, True), (count // 3, False)]
     for vertex, positive in clicks:
         bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
     bpy.ops.iseg.to_vertex_group(name="Part")
-    answer = engine_answer(empty, thing, clicks)
+    answer = engine_answer(empty, obj, clicks)
     assert answer.shape == (count,) and 0 < answer.max() <= 1
-    written = weights(thing, "Part")
+    written = weights(obj, "Part")
     np.testing.assert_array_equal(np.nan_to_num(written), answer)
     np.testing.assert_array_equal(np.isnan(written), answer == 0)  # weight 0 is no membership
 
@@ -39,35 +39,35 @@ def test_the_arrays_are_the_mesh(empty):
 def test_a_group_is_replaced_in_its_place(empty):
     """Other groups, their order and what refers to them stay."""
     monkey()
-    thing, count = bpy.context.object, len(bpy.context.object.data.vertices)
+    obj, count = bpy.context.object, len(bpy.context.object.data.vertices)
     for name in ("A", "B", "C"):
-        thing.vertex_groups.new(name=name).add([1, 2, 3], 0.25, "REPLACE")
-    colour = thing.data.attributes.new("Colour", "FLOAT", "POINT")
-    thing.data.attributes.active = colour
-    mask = thing.modifiers.new("Mask", "MASK")
+        obj.vertex_groups.new(name=name).add([1, 2, 3], 0.25, "REPLACE")
+    colour = obj.data.attributes.new("Colour", "FLOAT", "POINT")
+    obj.data.attributes.active = colour
+    mask = obj.modifiers.new("Mask", "MASK")
     mask.vertex_group = "B"
-    cloth = thing.modifiers.new("Cloth", "CLOTH")
+    cloth = obj.modifiers.new("Cloth", "CLOTH")
     cloth.settings.vertex_group_mass, cloth.settings.vertex_group_bending = "B", "C"
     cloth.collision_settings.vertex_group_self_collisions = "B"
-    soft = thing.modifiers.new("Soft", "SOFT_BODY").settings
+    soft = obj.modifiers.new("Soft", "SOFT_BODY").settings
     soft.vertex_group_goal, soft.vertex_group_mass = "B", "A"
-    thing.modifiers.new("Hair", "PARTICLE_SYSTEM")
-    hair = thing.particle_systems[0]
+    obj.modifiers.new("Hair", "PARTICLE_SYSTEM")
+    hair = obj.particle_systems[0]
     hair.vertex_group_density, hair.vertex_group_length, hair.vertex_group_size = "B", "C", "B"
-    burst = thing.modifiers.new("Burst", "EXPLODE")
+    burst = obj.modifiers.new("Burst", "EXPLODE")
     burst.vertex_group = "B"
     new = np.linspace(0, 1, count, dtype=np.float32)
-    assert empty.mesh.vertex_groups.write_group(thing, "B", new) == "B"
-    assert [group.name for group in thing.vertex_groups] == ["A", "B", "C"] and mask.vertex_group == "B"
-    np.testing.assert_array_equal(np.nan_to_num(weights(thing, "B")), new)
+    assert empty.mesh.vertex_groups.write_group(obj, "B", new) == "B"
+    assert [group.name for group in obj.vertex_groups] == ["A", "B", "C"] and mask.vertex_group == "B"
+    np.testing.assert_array_equal(np.nan_to_num(weights(obj, "B")), new)
     assert (cloth.settings.vertex_group_mass, cloth.settings.vertex_group_bending) == ("B", "C")
     assert cloth.collision_settings.vertex_group_self_collisions == burst.vertex_group == "B"
     assert (soft.vertex_group_goal, soft.vertex_group_mass) == ("B", "A")
     assert (hair.vertex_group_density, hair.vertex_group_length, hair.vertex_group_size) == ("B", "C", "B")
     for name in "AC":
-        others = np.nan_to_num(weights(thing, name))
+        others = np.nan_to_num(weights(obj, name))
         assert np.flatnonzero(others).tolist() == [1, 2, 3]
-    assert thing.data.attributes.active.name == "Colour" and len(thing.data.attributes["Colour"].data) == count
+    assert obj.data.attributes.active.name == "Colour" and len(obj.data.attributes["Colour"].data) == count
 
 
 def test_a_locked_group_is_refused(empty, engine):
@@ -87,14 +87,14 @@ def test_a_locked_group_is_refused(empty, engine):
 
 def test_hard_and_connected(empty, engine):
     monkey()
-    thing = bpy.context.object
+    obj = bpy.context.object
     bpy.ops.iseg.click_add(vertex=100)
-    part = thing.iseg.parts[0]
+    part = obj.iseg.parts[0]
     bpy.ops.iseg.to_vertex_group(hard=True)
-    hard = np.nan_to_num(weights(thing, "Part"))
-    answer = engine_answer(empty, thing, [(100, True)])
-    np.testing.assert_array_equal(hard, answer >= empty.engine.queries.answer_of(thing, part).threshold)
+    hard = np.nan_to_num(weights(obj, "Part"))
+    answer = engine_answer(empty, obj, [(100, True)])
+    np.testing.assert_array_equal(hard, answer >= empty.engine.queries.answer_of(obj, part).threshold)
     part.connected, part.automatic, part.threshold = True, False, 0.01
     bpy.ops.iseg.to_vertex_group()
-    inside = empty.engine.queries.inside_of(thing, part, empty.engine.queries.answer_of(thing, part))
-    np.testing.assert_array_equal(np.nan_to_num(weights(thing, "Part")), answer * inside)
+    inside = empty.engine.queries.inside_of(obj, part, empty.engine.queries.answer_of(obj, part))
+    np.testing.assert_array_equal(np.nan_to_num(weights(obj, "Part")), answer * inside)

@@ -52,8 +52,8 @@ def click(empty):
 
 
 def made() -> list:
-    thing = bpy.context.object
-    return [(thing.data.vertices[c.vertex].co[:], c.positive) for part in thing.iseg.parts for c in part.clicks]
+    obj = bpy.context.object
+    return [(obj.data.vertices[c.vertex].co[:], c.positive) for part in obj.iseg.parts for c in part.clicks]
 
 
 def test_the_nearest_corner_is_clicked(click):
@@ -134,9 +134,9 @@ def test_only_a_click_that_is_seen_is_removed(click):
     bpy.ops.mesh.primitive_grid_add(x_subdivisions=4, y_subdivisions=4, size=2.0)
     bpy.ops.object.select_all(action="SELECT")
     bpy.ops.object.join()  # one mesh: a sheet of 9 vertices over one of 25
-    thing = bpy.context.object
+    obj = bpy.context.object
     corner, middle, below = (
-        next(vertex.index for vertex in thing.data.vertices if (vertex.co - Vector(place)).length < 0.01)
+        next(vertex.index for vertex in obj.data.vertices if (vertex.co - Vector(place)).length < 0.01)
         for place in ((1.0, 1.0, 1.0), (0.0, 0.0, 1.0), (-0.5, 0.5, 0.0))
     )
     for vertex in (corner, middle, below):
@@ -147,7 +147,7 @@ def test_only_a_click_that_is_seen_is_removed(click):
     assert click((-0.5, 0.5, 1.0), remove=True) and [place for place, _ in made()] == [(1, 1, 1), (0, 0, 1)]
     click.shading.show_xray = False
     bpy.ops.mesh.primitive_plane_add(size=0.6, location=(1.0, 1.0, 3.0))
-    bpy.context.view_layer.objects.active = thing
+    bpy.context.view_layer.objects.active = obj
     assert not click((1.0, 1.0, 1.0), remove=True)
     assert click((0.02, 0.02, 1.0), remove=True) and [place for place, _ in made()] == [(1, 1, 1)]
 
@@ -250,22 +250,22 @@ def test_clicking_ends_with_its_view(clicking, change):
 
 def test_after_an_edit_there_is_no_way_back_to_clicks_on_the_old_mesh(clicking, empty):
     bpy.ops.mesh.primitive_cube_add(size=1.0)
-    thing = bpy.context.object
+    obj = bpy.context.object
     clicking.begin()
     clicking("LEFTMOUSE", point=CORNER)
     clicking("LEFTMOUSE", "RELEASE", CORNER)
-    thing.modifiers.new("Subdivision", "SUBSURF")
+    obj.modifiers.new("Subdivision", "SUBSURF")
     bpy.ops.object.modifier_apply(modifier="Subdivision")
-    look = empty.mesh.cache.look_at(thing)
-    thing.iseg.topology = look.topology  # as an edit of ours leaves it
-    carried = empty.document.snapshot.saved(thing)
+    snapshot = empty.mesh.cache.snapshot_of(obj)
+    obj.iseg.topology = snapshot.topology  # as an edit of ours leaves it
+    carried = empty.document.parts_snapshot.saved(obj)
     for keys in ({"ctrl": True}, {"ctrl": True, "shift": True}):
         clicking("Z", point=OTHER, **keys)
-        assert empty.document.snapshot.saved(thing) == carried
+        assert empty.document.parts_snapshot.saved(obj) == carried
     clicking("LEFTMOUSE", point=(-0.2, 0.2, 0.4))
     clicking("LEFTMOUSE", "RELEASE")
     assert len(made()) == 2
-    assert clicking("ESC") == {"CANCELLED"} and empty.document.snapshot.saved(thing) == carried
+    assert clicking("ESC") == {"CANCELLED"} and empty.document.parts_snapshot.saved(obj) == carried
 
 
 def test_esc_brings_back_what_was_cleared_meanwhile(clicking, empty):
@@ -284,7 +284,7 @@ def test_a_mesh_that_cannot_be_read_ends_it_and_says_so_once(clicking, empty, mo
     bpy.ops.mesh.primitive_cube_add(size=1.0)
     clicking.begin()
 
-    def failing(thing):
+    def failing(obj):
         raise empty.core.EngineError("No memory.")
 
     monkeypatch.setattr(empty.operators.click_modal, "surface_known", failing)
@@ -301,12 +301,12 @@ def test_clicking_is_begun_once(empty, monkeypatch):
 
 def test_what_is_hidden_is_not_clicked(empty, engine):
     bpy.ops.mesh.primitive_cube_add(size=1.0)
-    thing = bpy.context.object
+    obj = bpy.context.object
     area = next(area for screen in bpy.data.screens for area in screen.areas if area.type == "VIEW_3D")
-    context = SimpleNamespace(object=thing, area=area, space_data=area.spaces[0])
+    context = SimpleNamespace(object=obj, area=area, space_data=area.spaces[0])
     refusal = empty.viewport.aiming.click_refusal
     assert refusal(context) == ""
-    thing.hide_set(True)
+    obj.hide_set(True)
     bpy.context.view_layer.update()
     assert "Cube is hidden in this view" in refusal(context)
 
@@ -314,13 +314,13 @@ def test_what_is_hidden_is_not_clicked(empty, engine):
 # Previews.
 
 
-def answered(iseg, query, look, purpose=""):
+def answered(iseg, query, snapshot, purpose=""):
     """Ask, and answer in the engine's place."""
-    talk = iseg.engine.queries.asking(query, look, "auto", purpose)
+    talk = iseg.engine.queries.asking(query, snapshot, "auto", purpose)
     try:
         next(talk)
         fields = {"threshold": 0.5, "milliseconds": 1.0}
-        talk.send(iseg.tasks.Reply(fields, {"probability": np.ones(len(look.vertices), np.float32)}))
+        talk.send(iseg.tasks.Reply(fields, {"probability": np.ones(len(snapshot.vertices), np.float32)}))
     except StopIteration:
         pass
 
@@ -329,17 +329,17 @@ def answered(iseg, query, look, purpose=""):
 def test_what_is_shown_outlasts_other_answers(empty, purpose):
     bpy.ops.mesh.primitive_cube_add(size=1.0)
     bpy.ops.iseg.click_add(vertex=0)
-    thing = bpy.context.object
-    part, look = thing.iseg.parts[0], empty.mesh.cache.look_at(thing)
-    query = empty.engine.queries.query_of(thing, part, look)
-    answered(empty, query, look)
-    shown = empty.engine.queries.answer_of(thing, part)
+    obj = bpy.context.object
+    part, snapshot = obj.iseg.parts[0], empty.mesh.cache.snapshot_of(obj)
+    query = empty.engine.queries.query_of(obj, part, snapshot)
+    answered(empty, query, snapshot)
+    shown = empty.engine.queries.answer_of(obj, part)
     assert shown is not None
     for other in range(1000):
-        answered(empty, query._replace(clicks=((0, True), (other + 1, True))), look, purpose)
+        answered(empty, query._replace(clicks=((0, True), (other + 1, True))), snapshot, purpose)
         if not purpose and other % 100 == 0:
-            assert empty.engine.queries.answer_of(thing, part) is shown  # the view draws it
-    assert empty.engine.queries.answer_of(thing, part) is shown
+            assert empty.engine.queries.answer_of(obj, part) is shown  # the view draws it
+    assert empty.engine.queries.answer_of(obj, part) is shown
     assert len(answers_of(empty).answers) < 300 and len(answers_of(empty).previews) <= 32
     empty.session.SESSION.restart()
 
@@ -364,46 +364,48 @@ def test_a_part_that_is_not_there_yet_is_as_new_ones_are(empty):
 def test_a_preview_is_what_the_click_gives(empty, engine, before, settings):
     """With mirrored clicks, with only what is connected, and where the first click is still to come."""
     bpy.ops.mesh.primitive_monkey_add()
-    thing = bpy.context.object
-    part = empty.document.parts.add_part(thing) if before or settings else None
+    obj = bpy.context.object
+    part = empty.document.parts.add_part(obj) if before or settings else None
     for name, value in settings.items():
         setattr(part, name, value)
     for vertex, positive in before:
         bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
-    look, pointer = empty.mesh.cache.look_at(thing), empty.viewport.preview
-    inside(empty, empty.engine.queries.finding_models(thing, look))  # there are no previews before
+    snapshot, pointer = empty.mesh.cache.snapshot_of(obj), empty.viewport.preview
+    inside(empty, empty.engine.queries.finding_models(obj, snapshot))  # there are no previews before
     preview = inside(
         empty,
-        pointer.imagining(thing, part or empty.engine.queries.NEW_PART, look, empty.core.VertexClick(0, True), "auto"),
+        pointer.imagining(
+            obj, part or empty.engine.queries.NEW_PART, snapshot, empty.core.VertexClick(0, True), "auto"
+        ),
     )
     bpy.ops.iseg.click_add(vertex=0)
-    part = thing.iseg.parts[0]
-    answer = inside(empty, empty.engine.queries.answering(thing, part, look, "auto"))
-    np.testing.assert_array_equal(preview, empty.engine.queries.inside_of(thing, part, answer))
+    part = obj.iseg.parts[0]
+    answer = inside(empty, empty.engine.queries.answering(obj, part, snapshot, "auto"))
+    np.testing.assert_array_equal(preview, empty.engine.queries.inside_of(obj, part, answer))
     assert preview[0] and not preview.all()
 
 
 def test_a_preview_is_worth_it_where_the_engine_is_quick(empty, engine):
     bpy.ops.mesh.primitive_cube_add(size=1.0)
-    thing = bpy.context.object
+    obj = bpy.context.object
     empty.session.SESSION.restart()
-    look, pointer = empty.mesh.cache.look_at(thing), empty.viewport.preview
+    snapshot, pointer = empty.mesh.cache.snapshot_of(obj), empty.viewport.preview
     pointer.Hover.current().reset()
-    assert not pointer._worth(thing, empty.engine.queries.NEW_PART, look)  # no engine is started for it
+    assert not pointer._worth(obj, empty.engine.queries.NEW_PART, snapshot)  # no engine is started for it
     inside(
-        empty, pointer.imagining(thing, empty.engine.queries.NEW_PART, look, empty.core.VertexClick(0, True), "auto")
+        empty, pointer.imagining(obj, empty.engine.queries.NEW_PART, snapshot, empty.core.VertexClick(0, True), "auto")
     )
     pointer.Hover.current().preview_took = 1.0
-    assert pointer._worth(thing, empty.engine.queries.NEW_PART, look)
+    assert pointer._worth(obj, empty.engine.queries.NEW_PART, snapshot)
     pointer.Hover.current().preview_took = 1e9
-    assert not pointer._worth(thing, empty.engine.queries.NEW_PART, look)
+    assert not pointer._worth(obj, empty.engine.queries.NEW_PART, snapshot)
     pointer.Hover.current().reset()
 
 
 def test_clicks_that_came_too_fast_are_not_all_answered(empty, engine):
     """The newest counts, and what it takes the place of is no problem."""
     bpy.ops.mesh.primitive_monkey_add()
-    thing = bpy.context.object
+    obj = bpy.context.object
     answers_of(empty).answers.clear()
     for vertex in range(20, 40):
         bpy.ops.iseg.click_add(vertex=vertex)
@@ -412,9 +414,7 @@ def test_clicks_that_came_too_fast_are_not_all_answered(empty, engine):
         empty.live.answers.refresh()
         while empty.engine.running.engine().busy:
             empty.engine.running.engine().pump()
-    assert (
-        empty.engine.queries.answer_of(thing, thing.iseg.parts[0]) is not None and len(answers_of(empty).answers) < 10
-    )
+    assert empty.engine.queries.answer_of(obj, obj.iseg.parts[0]) is not None and len(answers_of(empty).answers) < 10
     assert (
         running_of(empty).problems == {}
         and not empty.live.answers.LiveAnswers.current().failed

@@ -9,11 +9,11 @@ from support.blender.extension import answers_of
 from support.blender.meshes import made, monkey
 
 
-def region(iseg, thing) -> np.ndarray:
+def region(iseg, obj) -> np.ndarray:
     """The active part as it is shown. [V] bool"""
     bpy.ops.iseg.to_vertex_group(name="shown")
-    part = iseg.document.parts.part_of(thing)
-    return iseg.engine.queries.inside_of(thing, part, iseg.engine.queries.answer_of(thing, part))
+    part = iseg.document.parts.part_of(obj)
+    return iseg.engine.queries.inside_of(obj, part, iseg.engine.queries.answer_of(obj, part))
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -27,30 +27,30 @@ def messages(capfd) -> str:
 @pytest.fixture
 def eyes(empty, engine) -> np.ndarray:
     """Suzanne in edit mode, her two eyes (shells of their own) selected. [V] bool"""
-    thing = monkey()
+    obj = monkey()
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.select_all(action="DESELECT")
     bpy.ops.object.mode_set(mode="OBJECT")
-    places = np.array([vertex.co for vertex in thing.data.vertices])  # [V, 3]
+    places = np.array([vertex.co for vertex in obj.data.vertices])  # [V, 3]
     for side in (-1, 1):
         iris = np.linalg.norm(places - (side * 0.352, -0.82, 0.243), axis=1).argmin()
-        thing.data.vertices[int(iris)].select = True
+        obj.data.vertices[int(iris)].select = True
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.select_linked()
-    selected = empty.mesh.arrays.selected(thing)
+    selected = empty.mesh.arrays.selected(obj)
     assert 20 < selected.sum() < 100
     return selected
 
 
 def test_a_selection_becomes_clicks(empty, eyes, capfd):
-    thing = bpy.context.object
+    obj = bpy.context.object
     bpy.ops.ed.undo_push(message="before")
     assert bpy.ops.iseg.clicks_from_selection() == {"FINISHED"}
     bpy.ops.ed.undo_push(message="seeded")
-    clicks = made(thing)
+    clicks = made(obj)
     assert 2 <= len(clicks) <= 12 and all(eyes[vertex] for vertex, include in clicks if include)
     assert re.search(r"\d+ clicks give the part back with IoU (0\.9|1)", messages(capfd))
-    assert iou(region(empty, thing), eyes) > 0.85
+    assert iou(region(empty, obj), eyes) > 0.85
     bpy.ops.ed.undo()
     assert made(bpy.context.object) == [] and len(bpy.context.object.iseg.parts) == 0  # one step
     bpy.ops.ed.redo()
@@ -58,32 +58,32 @@ def test_a_selection_becomes_clicks(empty, eyes, capfd):
 
 
 def test_a_vertex_group_becomes_clicks(empty, eyes):
-    thing = bpy.context.object
+    obj = bpy.context.object
     bpy.ops.object.mode_set(mode="OBJECT")
-    empty.mesh.vertex_groups.write_group(thing, "Eyes", eyes * 0.7)
+    empty.mesh.vertex_groups.write_group(obj, "Eyes", eyes * 0.7)
     assert bpy.ops.iseg.clicks_from_group() == {"FINISHED"}
-    assert iou(region(empty, thing), eyes) > 0.85
-    assert thing.iseg.parts[0].name == "Part"  # so that writing the part leaves the group alone
+    assert iou(region(empty, obj), eyes) > 0.85
+    assert obj.iseg.parts[0].name == "Part"  # so that writing the part leaves the group alone
 
 
 def test_what_is_there_stays(empty, eyes):
     """A part with clicks is left alone; an empty one is filled, with its own settings."""
-    thing = bpy.context.object
+    obj = bpy.context.object
     bpy.ops.iseg.click_add(vertex=300)
     bpy.ops.iseg.clicks_from_selection()
-    assert [len(part.clicks) for part in thing.iseg.parts] == [1, len(made(thing)) - 1]
+    assert [len(part.clicks) for part in obj.iseg.parts] == [1, len(made(obj)) - 1]
     bpy.ops.iseg.part_add(name="Eyes")
-    part = thing.iseg.parts[2]
+    part = obj.iseg.parts[2]
     part.granularity, part.connected, part.mirror = "fine", True, (True, False, False)
     bpy.ops.iseg.clicks_from_selection()
-    assert len(thing.iseg.parts) == 3 and len(part.clicks)
+    assert len(obj.iseg.parts) == 3 and len(part.clicks)
     assert (part.name, part.granularity, part.connected, tuple(part.mirror)) == ("Eyes", "fine", False, (False,) * 3)
-    assert iou(region(empty, thing), eyes) > 0.85
+    assert iou(region(empty, obj), eyes) > 0.85
 
 
 def test_the_trained_model_is_asked(empty, engine):
     bpy.ops.mesh.primitive_uv_sphere_add(segments=12, ring_count=8)
-    thing = bpy.context.object
+    obj = bpy.context.object
     bpy.context.scene.iseg.preset = "draft"
     bpy.ops.iseg.train()
     bpy.ops.object.mode_set(mode="EDIT")  # everything is selected
@@ -92,11 +92,11 @@ def test_the_trained_model_is_asked(empty, engine):
     assert [query.model for query in answers_of(empty).answers][-1] == (
         empty.core.messages.ModelName(teacher="geometric", preset="draft", seed=0)
     )
-    assert len(made(thing)) >= 1
+    assert len(made(obj)) >= 1
 
 
 def test_refusals_say_why(empty, engine):
-    thing = monkey()
+    obj = monkey()
     with pytest.raises(RuntimeError, match="Select the faces of a part in Edit Mode"):
         bpy.ops.iseg.clicks_from_selection()
     with pytest.raises(RuntimeError, match="There is no vertex group"):
@@ -106,32 +106,32 @@ def test_refusals_say_why(empty, engine):
     with pytest.raises(RuntimeError, match="Nothing is selected"):
         bpy.ops.iseg.clicks_from_selection()
     bpy.ops.object.mode_set(mode="OBJECT")
-    thing.data.vertices[7].select = True
+    obj.data.vertices[7].select = True
     bpy.ops.object.mode_set(mode="EDIT")
     with pytest.raises(RuntimeError, match="choose the faces of a part"):
         bpy.ops.iseg.clicks_from_selection()
     bpy.ops.object.mode_set(mode="OBJECT")
-    thing.vertex_groups.new(name="Empty")
+    obj.vertex_groups.new(name="Empty")
     with pytest.raises(RuntimeError, match="No vertex has a weight of 0.5 or more in Empty"):
         bpy.ops.iseg.clicks_from_group()
     bpy.ops.iseg.click_add(vertex=1)
-    thing.iseg.topology = "another"
+    obj.iseg.topology = "another"
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.select_all(action="SELECT")
     with pytest.raises(RuntimeError, match="faces have changed since the clicks were made"):
         bpy.ops.iseg.clicks_from_selection()
-    assert made(thing) == [(1, True)] and len(thing.iseg.parts) == 1
+    assert made(obj) == [(1, True)] and len(obj.iseg.parts) == 1
 
 
 @pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
 def test_weights_are_read_as_they_are(empty, mode):
-    thing = monkey()
-    assert not empty.mesh.vertex_groups.read_group(thing, 0).any()  # no group at all
-    thing.vertex_groups.new(name="Other").add([1, 2], 1.0, "REPLACE")
-    group = thing.vertex_groups.new(name="Group")
+    obj = monkey()
+    assert not empty.mesh.vertex_groups.read_group(obj, 0).any()  # no group at all
+    obj.vertex_groups.new(name="Other").add([1, 2], 1.0, "REPLACE")
+    group = obj.vertex_groups.new(name="Group")
     group.add([2, 3], 0.25, "REPLACE")
     group.add([500], 0.75, "REPLACE")
     bpy.ops.object.mode_set(mode=mode)
     expected = np.zeros(507, np.float32)  # [V]
     expected[[2, 3, 500]] = 0.25, 0.25, 0.75
-    np.testing.assert_array_equal(empty.mesh.vertex_groups.read_group(thing, group.index), expected)
+    np.testing.assert_array_equal(empty.mesh.vertex_groups.read_group(obj, group.index), expected)

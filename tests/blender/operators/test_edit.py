@@ -10,7 +10,7 @@ EYE = 100  # a vertex of Suzanne
 
 
 @pytest.fixture(params=["OBJECT", "EDIT"])
-def thing(empty, engine, request) -> bpy.types.Object:
+def obj(empty, engine, request) -> bpy.types.Object:
     """Suzanne with a click, in either mode."""
     bpy.ops.mesh.primitive_monkey_add()
     bpy.ops.object.mode_set(mode=request.param)
@@ -19,108 +19,108 @@ def thing(empty, engine, request) -> bpy.types.Object:
     return bpy.context.object
 
 
-def part_of(iseg, thing) -> tuple[np.ndarray, list]:
+def part_of(iseg, obj) -> tuple[np.ndarray, list]:
     """Which vertices are in the part [V] bool, and its polygons as lists of vertices."""
     bpy.ops.iseg.to_vertex_group(name="before")  # so that the answer is at hand
-    part = iseg.document.parts.part_of(thing)
-    inside = iseg.engine.queries.inside_of(thing, part, iseg.engine.queries.answer_of(thing, part))
-    thing.update_from_editmode()
-    polygons = [list(polygon.vertices) for polygon in thing.data.polygons]
+    part = iseg.document.parts.part_of(obj)
+    inside = iseg.engine.queries.inside_of(obj, part, iseg.engine.queries.answer_of(obj, part))
+    obj.update_from_editmode()
+    polygons = [list(polygon.vertices) for polygon in obj.data.polygons]
     whole = [polygon for polygon in polygons if inside[polygon].all()]
     assert 0 < len(whole) < len(polygons)
     return inside, whole
 
 
-def points(thing) -> np.ndarray:
-    thing.update_from_editmode()
-    return np.array([vertex.co[:] for vertex in thing.data.vertices])
+def points(obj) -> np.ndarray:
+    obj.update_from_editmode()
+    return np.array([vertex.co[:] for vertex in obj.data.vertices])
 
 
-def counts(thing) -> tuple[int, int]:
-    thing.update_from_editmode()
-    return len(thing.data.vertices), len(thing.data.polygons)
+def counts(obj) -> tuple[int, int]:
+    obj.update_from_editmode()
+    return len(obj.data.vertices), len(obj.data.polygons)
 
 
-def test_select(empty, thing):
-    inside, whole = part_of(empty, thing)
+def test_select(empty, obj):
+    inside, whole = part_of(empty, obj)
     assert bpy.ops.iseg.edit(action="SELECT") == {"FINISHED"}
-    np.testing.assert_array_equal(empty.mesh.arrays.selected(thing), inside)
-    thing.update_from_editmode()
-    chosen = [list(p.vertices) for p in thing.data.polygons if p.select]
+    np.testing.assert_array_equal(empty.mesh.arrays.selected(obj), inside)
+    obj.update_from_editmode()
+    chosen = [list(p.vertices) for p in obj.data.polygons if p.select]
     assert chosen == whole
 
 
-def test_hide(empty, thing):
-    inside, _ = part_of(empty, thing)
+def test_hide(empty, obj):
+    inside, _ = part_of(empty, obj)
     bpy.ops.iseg.edit(action="HIDE")
-    thing.update_from_editmode()
-    assert [v.hide for v in thing.data.vertices] == inside.tolist()
+    obj.update_from_editmode()
+    assert [v.hide for v in obj.data.vertices] == inside.tolist()
 
 
-def test_shrink(empty, thing):
-    inside, _ = part_of(empty, thing)
-    before, topology = points(thing), thing.iseg.topology
+def test_shrink(empty, obj):
+    inside, _ = part_of(empty, obj)
+    before, topology = points(obj), obj.iseg.topology
     bpy.ops.iseg.edit(action="SHRINK", factor=0.5)
-    after, centre = points(thing), before[inside].mean(axis=0)
+    after, centre = points(obj), before[inside].mean(axis=0)
     np.testing.assert_array_equal(after[~inside], before[~inside])
     np.testing.assert_allclose(after[inside], centre + (before[inside] - centre) * 0.5, atol=1e-6)
-    assert thing.iseg.topology == topology and len(thing.iseg.parts[0].clicks) == 2
+    assert obj.iseg.topology == topology and len(obj.iseg.parts[0].clicks) == 2
 
 
-def test_delete(empty, thing):
-    inside, whole = part_of(empty, thing)
-    clicked = [tuple(points(thing)[click.vertex]) for click in thing.iseg.parts[0].clicks]
-    vertices, polygons = counts(thing)
+def test_delete(empty, obj):
+    inside, whole = part_of(empty, obj)
+    clicked = [tuple(points(obj)[click.vertex]) for click in obj.iseg.parts[0].clicks]
+    vertices, polygons = counts(obj)
     bpy.ops.iseg.edit(action="DELETE")
-    assert counts(thing)[1] == polygons - len(whole) and counts(thing)[0] < vertices
-    clicks = thing.iseg.parts[0].clicks
-    left = {tuple(point) for point in points(thing)}
-    assert [tuple(points(thing)[click.vertex]) for click in clicks] == [point for point in clicked if point in left]
+    assert counts(obj)[1] == polygons - len(whole) and counts(obj)[0] < vertices
+    clicks = obj.iseg.parts[0].clicks
+    left = {tuple(point) for point in points(obj)}
+    assert [tuple(points(obj)[click.vertex]) for click in clicks] == [point for point in clicked if point in left]
     assert clicked[1] in left
-    assert thing.iseg.topology == empty.mesh.cache.look_at(thing).topology
+    assert obj.iseg.topology == empty.mesh.cache.snapshot_of(obj).topology
 
 
-def test_a_click_goes_with_its_vertex(empty, thing):
+def test_a_click_goes_with_its_vertex(empty, obj):
     """The eye is a shell of its own and wholly in the part: nothing of it stays."""
     bpy.ops.iseg.click_clear()
     bpy.ops.iseg.click_add(vertex=0)
     bpy.ops.iseg.click_add(vertex=300, positive=False)
-    inside, _ = part_of(empty, thing)
+    inside, _ = part_of(empty, obj)
     assert inside[range(0, 66, 2)].all()
-    place = tuple(points(thing)[300])
+    place = tuple(points(obj)[300])
     bpy.ops.iseg.edit(action="DELETE")
-    clicks = thing.iseg.parts[0].clicks
-    assert [(tuple(points(thing)[click.vertex]), click.positive) for click in clicks] == [(place, False)]
+    clicks = obj.iseg.parts[0].clicks
+    assert [(tuple(points(obj)[click.vertex]), click.positive) for click in clicks] == [(place, False)]
 
 
-def test_extrude(empty, thing):
-    inside, whole = part_of(empty, thing)
-    before, (vertices, polygons) = points(thing), counts(thing)
+def test_extrude(empty, obj):
+    inside, whole = part_of(empty, obj)
+    before, (vertices, polygons) = points(obj), counts(obj)
     bpy.ops.iseg.edit(action="EXTRUDE", distance=0.25)
-    after = points(thing)
+    after = points(obj)
     ring = {edge for polygon in whole for edge in sides(polygon)}
     border = [edge for edge in ring if (edge[1], edge[0]) not in ring]
-    assert counts(thing) == (vertices + len({v for edge in border for v in edge}), polygons + len(border))
+    assert counts(obj) == (vertices + len({v for edge in border for v in edge}), polygons + len(border))
     used = sorted({v for polygon in whole for v in polygon})
     outside = np.setdiff1d(np.arange(vertices), used)
     kept = {tuple(point) for point in after}
     assert all(tuple(point) in kept for point in before[outside])
-    moved = np.linalg.norm(after[thing.iseg.parts[0].clicks[0].vertex] - before[EYE])
+    moved = np.linalg.norm(after[obj.iseg.parts[0].clicks[0].vertex] - before[EYE])
     assert moved == pytest.approx(0.25, abs=1e-5)  # the click went along
 
 
-def test_the_next_edit_is_of_the_same_part(empty, thing):
-    _, whole = part_of(empty, thing)
-    top = {tuple(np.round(points(thing)[polygon].mean(axis=0), 5)) for polygon in whole}
+def test_the_next_edit_is_of_the_same_part(empty, obj):
+    _, whole = part_of(empty, obj)
+    top = {tuple(np.round(points(obj)[polygon].mean(axis=0), 5)) for polygon in whole}
     for _ in range(2):
         bpy.ops.iseg.edit(action="EXTRUDE", distance=0.0)  # the part stays where it was, on new sides
         bpy.ops.iseg.edit(action="SHRINK", factor=1.0)
-        inside, now = part_of(empty, thing)
-        assert {tuple(np.round(points(thing)[polygon].mean(axis=0), 5)) for polygon in now} == top
-        assert len(now) == len(whole) and len(inside) == counts(thing)[0]
+        inside, now = part_of(empty, obj)
+        assert {tuple(np.round(points(obj)[polygon].mean(axis=0), 5)) for polygon in now} == top
+        assert len(now) == len(whole) and len(inside) == counts(obj)[0]
     asked = len(answers_of(empty).answers)
     bpy.ops.iseg.click_add(vertex=0)  # other clicks are answered for the mesh as it is now
-    part_of(empty, thing)
+    part_of(empty, obj)
     assert len(answers_of(empty).answers) > asked
 
 
@@ -128,80 +128,80 @@ def sides(polygon: list[int]) -> list[tuple[int, int]]:
     return list(zip(polygon, polygon[1:] + polygon[:1], strict=True))
 
 
-def test_undo_brings_back_mesh_and_clicks(empty, thing):
-    part_of(empty, thing)
-    before, clicks = counts(thing), [click.vertex for click in thing.iseg.parts[0].clicks]
+def test_undo_brings_back_mesh_and_clicks(empty, obj):
+    part_of(empty, obj)
+    before, clicks = counts(obj), [click.vertex for click in obj.iseg.parts[0].clicks]
     bpy.ops.ed.undo_push(message="before")
     bpy.ops.iseg.edit(action="EXTRUDE", distance=0.25)
     bpy.ops.ed.undo_push(message="extruded")
-    after, moved = counts(thing), [click.vertex for click in thing.iseg.parts[0].clicks]
+    after, moved = counts(obj), [click.vertex for click in obj.iseg.parts[0].clicks]
     assert after != before and moved != clicks
     bpy.ops.ed.undo()
-    thing = bpy.context.object
-    assert counts(thing) == before
+    obj = bpy.context.object
+    assert counts(obj) == before
     assert bpy.ops.iseg.to_vertex_group(name="after undo") == {"FINISHED"}
-    assert [click.vertex for click in thing.iseg.parts[0].clicks] == clicks
+    assert [click.vertex for click in obj.iseg.parts[0].clicks] == clicks
     bpy.ops.ed.redo()
 
 
-def test_separate(empty, thing):
-    inside, whole = part_of(empty, thing)
-    vertices, polygons = counts(thing)
-    thing.iseg.parts[0].name = "Eye"
+def test_separate(empty, obj):
+    inside, whole = part_of(empty, obj)
+    vertices, polygons = counts(obj)
+    obj.iseg.parts[0].name = "Eye"
     bpy.ops.iseg.edit(action="SEPARATE")
     new = bpy.data.objects["Eye"]
-    assert counts(new)[1] == len(whole) and counts(thing)[1] == polygons - len(whole)
+    assert counts(new)[1] == len(whole) and counts(obj)[1] == polygons - len(whole)
     assert counts(new)[0] == len({v for polygon in whole for v in polygon})
     assert not new.iseg.parts and "before" in new.vertex_groups
 
 
-def test_what_is_separated_in_local_view_is_seen_there(empty, thing):
+def test_what_is_separated_in_local_view_is_seen_there(empty, obj):
     (window,) = bpy.context.window_manager.windows
     area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
     with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
         bpy.ops.view3d.localview(frame_selected=False)
     bpy.ops.iseg.edit(action="SEPARATE")
-    new, other = bpy.data.objects["Part"], bpy.data.objects.new("Other", thing.data)
+    new, other = bpy.data.objects["Part"], bpy.data.objects.new("Other", obj.data)
     bpy.context.scene.collection.objects.link(other)
-    if not thing.local_view_get(area.spaces.active):
+    if not obj.local_view_get(area.spaces.active):
         pytest.skip("this Blender does not know without a window what is in local view")
     assert new.local_view_get(area.spaces.active) and not other.local_view_get(area.spaces.active)
 
 
 def test_separate_what_edit_mode_has_not_saved(empty, engine):
     bpy.ops.mesh.primitive_monkey_add()
-    thing = bpy.context.object
+    obj = bpy.context.object
     bpy.ops.object.mode_set(mode="EDIT")
-    work = bmesh.from_edit_mesh(thing.data)
+    work = bmesh.from_edit_mesh(obj.data)
     work.verts.ensure_lookup_table()
     for vertex in work.verts:
         vertex.co.x += 5.0
     bmesh.ops.delete(work, geom=[work.verts[300]], context="VERTS")
-    bmesh.update_edit_mesh(thing.data)
+    bmesh.update_edit_mesh(obj.data)
     bpy.ops.iseg.click_add(vertex=EYE)
-    _, whole = part_of(empty, thing)
-    wanted = points(thing)[sorted({v for polygon in whole for v in polygon})]
-    for vertex in bmesh.from_edit_mesh(thing.data).verts:
+    _, whole = part_of(empty, obj)
+    wanted = points(obj)[sorted({v for polygon in whole for v in polygon})]
+    for vertex in bmesh.from_edit_mesh(obj.data).verts:
         vertex.co.x += 1.0
-    bmesh.update_edit_mesh(thing.data)
+    bmesh.update_edit_mesh(obj.data)
     bpy.ops.iseg.edit(action="SEPARATE")
     np.testing.assert_allclose(points(bpy.data.objects["Part"]), wanted + (1.0, 0.0, 0.0), atol=1e-6)
 
 
-def test_material_and_face_set(empty, thing):
-    _, whole = part_of(empty, thing)
-    thing.iseg.parts[0].name = "Eye"
+def test_material_and_face_set(empty, obj):
+    _, whole = part_of(empty, obj)
+    obj.iseg.parts[0].name = "Eye"
     bpy.ops.iseg.edit(action="MATERIAL")
     bpy.ops.iseg.edit(action="FACE_SET")
     bpy.ops.object.mode_set(mode="OBJECT")
-    eye = thing.material_slots[1].material
-    assert eye.name == "Eye" and thing.material_slots[0].material is None
+    eye = obj.material_slots[1].material
+    assert eye.name == "Eye" and obj.material_slots[0].material is None
     if eye.node_tree is not None:
         shader = next(node for node in eye.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
         assert shader.inputs["Base Color"].default_value[:] == pytest.approx(eye.diffuse_color[:])
-    assert [list(p.vertices) for p in thing.data.polygons if p.material_index == 1] == whole
-    sets = np.array([d.value for d in thing.data.attributes[".sculpt_face_set"].data])
-    assert [list(thing.data.polygons[i].vertices) for i in np.flatnonzero(sets == 2)] == whole and set(sets) == {1, 2}
+    assert [list(p.vertices) for p in obj.data.polygons if p.material_index == 1] == whole
+    sets = np.array([d.value for d in obj.data.attributes[".sculpt_face_set"].data])
+    assert [list(obj.data.polygons[i].vertices) for i in np.flatnonzero(sets == 2)] == whole and set(sets) == {1, 2}
 
 
 def test_materials_keep_their_colour_and_new_ones_have_one_of_their_own(empty, engine):
@@ -216,40 +216,40 @@ def test_materials_keep_their_colour_and_new_ones_have_one_of_their_own(empty, e
     assert max(abs(a - b) for a, b in zip(colours[1], colours[2], strict=True)) > 0.2
 
 
-def test_what_is_not_seen_in_object_mode_is_told(empty, thing, capfd):
+def test_what_is_not_seen_in_object_mode_is_told(empty, obj, capfd):
     for action, words in (("SELECT", "selected: Tab shows"), ("HIDE", "hidden: Tab"), ("FACE_SET", "Sculpt Mode")):
         bpy.ops.iseg.edit(action=action)
-        assert (words in capfd.readouterr().out) == (thing.mode == "OBJECT")
+        assert (words in capfd.readouterr().out) == (obj.mode == "OBJECT")
 
 
-def test_an_operation_that_is_adjusted_works_nothing_out_anew(empty, thing, monkeypatch):
+def test_an_operation_that_is_adjusted_works_nothing_out_anew(empty, obj, monkeypatch):
     """As the panel below does it: undo, and the operator with other values; Blender has said then what has changed."""
-    part_of(empty, thing)
+    part_of(empty, obj)
     bpy.ops.ed.undo_push(message="before")
-    looks, make = [], empty.mesh.cache.Look
+    snapshots, make = [], empty.mesh.cache.MeshSnapshot
     bpy.ops.iseg.edit(action="EXTRUDE", distance=0.1)
     bpy.ops.ed.undo_push(message="extruded")
     bpy.ops.ed.undo()
-    monkeypatch.setattr(empty.mesh.cache, "Look", lambda geometry: looks.append(geometry) or make(geometry))
+    monkeypatch.setattr(empty.mesh.cache, "MeshSnapshot", lambda geometry: snapshots.append(geometry) or make(geometry))
     monkeypatch.setattr(empty.operators.base.MeshOperator, "fresh", False)
     before = counts(bpy.context.object)
     bpy.ops.iseg.edit(action="EXTRUDE", distance=0.3)
     assert counts(bpy.context.object) > before
-    assert len(looks) == 1  # of the mesh that it has made
+    assert len(snapshots) == 1  # of the mesh that it has made
 
 
 def test_shape_keys_follow(empty, engine):
     bpy.ops.mesh.primitive_monkey_add()
-    thing = bpy.context.object
-    thing.shape_key_add(name="Basis")
-    key = thing.shape_key_add(name="Up")
+    obj = bpy.context.object
+    obj.shape_key_add(name="Basis")
+    key = obj.shape_key_add(name="Up")
     for point in key.data:
         point.co.z += 1.0
     bpy.ops.iseg.click_add(vertex=EYE)
     bpy.ops.iseg.edit(action="EXTRUDE", distance=0.25)
-    keys = thing.data.shape_keys.key_blocks
+    keys = obj.data.shape_keys.key_blocks
     basis, up = (np.array([point.co[:] for point in k.data]) for k in keys)
-    np.testing.assert_allclose(up - basis, np.tile([0, 0, 1.0], (len(thing.data.vertices), 1)), atol=1e-6)
+    np.testing.assert_allclose(up - basis, np.tile([0, 0, 1.0], (len(obj.data.vertices), 1)), atol=1e-6)
 
 
 def test_what_cannot_be_edited_says_why(empty, engine):
@@ -265,14 +265,14 @@ def test_what_cannot_be_edited_says_why(empty, engine):
 def test_blender_can_count_what_is_selected(empty, engine):
     """Else its own tools, which make room for as many vertices, write beyond it."""
     bpy.ops.mesh.primitive_monkey_add()
-    thing = bpy.context.object
+    obj = bpy.context.object
     bpy.ops.object.mode_set(mode="EDIT")  # everything is selected
     bpy.ops.iseg.click_add(vertex=EYE)
     for action in ("EXTRUDE", "SHRINK", "DELETE", "SELECT", "HIDE"):
         bpy.ops.iseg.edit(action=action)
-        work = bmesh.from_edit_mesh(thing.data)
+        work = bmesh.from_edit_mesh(obj.data)
         selected = [sum(element.select for element in kind) for kind in (work.verts, work.edges, work.faces)]
-        assert [thing.data.total_vert_sel, thing.data.total_edge_sel, thing.data.total_face_sel] == selected, action
+        assert [obj.data.total_vert_sel, obj.data.total_edge_sel, obj.data.total_face_sel] == selected, action
         bpy.ops.transform.translate(value=(0.1, 0.0, 0.3))
-        if not len(thing.iseg.parts[0].clicks):  # deleted with the part
+        if not len(obj.iseg.parts[0].clicks):  # deleted with the part
             bpy.ops.iseg.click_add(vertex=EYE)

@@ -10,15 +10,15 @@ from support.blender.extension import answers_of, running_of
 def test_clear_cache_deletes_models_and_the_mesh_is_untrained(empty, engine):
     bpy.ops.mesh.primitive_uv_sphere_add(segments=12, ring_count=8)
     bpy.context.scene.iseg.preset = "draft"
-    thing = bpy.context.object
+    obj = bpy.context.object
     assert bpy.ops.iseg.train() == {"FINISHED"}
     bpy.ops.iseg.click_add(vertex=10)
     bpy.ops.iseg.to_vertex_group(name="Trained")
-    look = empty.mesh.cache.known_look(thing)
-    assert empty.engine.models.model_for(thing, look)[1] is not None
+    snapshot = empty.mesh.cache.known_snapshot(obj)
+    assert empty.engine.models.model_for(obj, snapshot)[1] is not None
     assert bpy.ops.iseg.clear_cache() == {"FINISHED"}
     assert running_of(empty).freed.startswith("Deleted ") and " MB." in running_of(empty).freed
-    assert empty.engine.models.model_for(thing, look)[1] is None and not answers_of(empty).answers
+    assert empty.engine.models.model_for(obj, snapshot)[1] is None and not answers_of(empty).answers
     assert bpy.ops.iseg.to_vertex_group(name="Instant") == {"FINISHED"}  # geometry answers
     assert bpy.ops.iseg.clear_cache() == {"FINISHED"}
     assert running_of(empty).freed == "Deleted 0 trained models, 0.0 MB."

@@ -11,10 +11,10 @@ from support.blender.meshes import MESHES, monkey
 @pytest.mark.parametrize("make", MESHES, ids=lambda make: make.__name__)
 def test_triangles_are_those_that_blender_draws(empty, make):
     make()
-    thing = bpy.context.object
-    geometry = empty.mesh.arrays.read(thing)
+    obj = bpy.context.object
+    geometry = empty.mesh.arrays.read(obj)
     bpy.ops.object.mode_set(mode="OBJECT")
-    mesh = thing.data
+    mesh = obj.data
     mesh.calc_loop_triangles()
     expected = [list(triangle.vertices) for triangle in mesh.loop_triangles]
     assert empty.mesh.geometry.triangles(geometry).tolist() == expected
@@ -26,16 +26,16 @@ def test_triangles_are_those_that_blender_draws(empty, make):
 def test_a_mesh_that_was_read_before_is_read_as_it_is(empty, make):
     """What was read before is taken only where it still holds: not after a vertex has moved, or a face is another."""
     make()
-    thing = bpy.context.object
+    obj = bpy.context.object
     bpy.ops.object.mode_set(mode="OBJECT")
-    before = empty.mesh.arrays.read(thing)
-    again = empty.mesh.arrays.read(thing, before)
+    before = empty.mesh.arrays.read(obj)
+    again = empty.mesh.arrays.read(obj, before)
     assert again.starts is before.starts and again.triangles is before.triangles and again.equals(before)
     others = [before._replace(corners=before.corners[::-1].copy()), before._replace(starts=before.starts[:-1])]
     others += [before._replace(vertices=before.vertices + np.float32(1))]
     junk = np.zeros_like(before.starts)  # [P]
     for other in others:
-        read = empty.mesh.arrays.read(thing, other._replace(starts=junk[: len(other.starts)], triangles=None))
+        read = empty.mesh.arrays.read(obj, other._replace(starts=junk[: len(other.starts)], triangles=None))
         for field, expected in zip(read, before, strict=True):
             np.testing.assert_array_equal(field, expected)
 
@@ -52,18 +52,18 @@ def test_quads_that_are_not_convex_or_flat(empty):
 
 def test_hidden_faces_are_not_visible(empty):
     monkey()
-    thing = bpy.context.object
+    obj = bpy.context.object
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.mesh.select_all(action="DESELECT")
-    thing.update_from_editmode()
+    obj.update_from_editmode()
     bpy.ops.object.mode_set(mode="OBJECT")
-    hidden = np.arange(len(thing.data.polygons)) % 3 == 0  # [P]
-    thing.data.polygons.foreach_set("hide", hidden)
-    look = empty.mesh.cache.look_at(thing)
-    polygon = np.array([triangle.polygon_index for triangle in _triangles(thing.data)])  # [F]
-    np.testing.assert_array_equal(look.hidden(), hidden[polygon])
-    thing.data.polygons.foreach_set("hide", np.zeros(len(hidden), bool))
-    assert empty.mesh.cache.look_at(thing) is look and look.hidden() is None
+    hidden = np.arange(len(obj.data.polygons)) % 3 == 0  # [P]
+    obj.data.polygons.foreach_set("hide", hidden)
+    snapshot = empty.mesh.cache.snapshot_of(obj)
+    polygon = np.array([triangle.polygon_index for triangle in _triangles(obj.data)])  # [F]
+    np.testing.assert_array_equal(snapshot.hidden(), hidden[polygon])
+    obj.data.polygons.foreach_set("hide", np.zeros(len(hidden), bool))
+    assert empty.mesh.cache.snapshot_of(obj) is snapshot and snapshot.hidden() is None
 
 
 def _triangles(mesh):
@@ -74,24 +74,24 @@ def _triangles(mesh):
 def test_a_large_mesh_is_read_on_a_thread(empty, monkeypatch):
     monkey()
     monkeypatch.setattr(empty.mesh.cache, "SMALL", 10)
-    thing, engine = bpy.context.object, empty.engine.running.engine()
-    task = engine.start(empty.mesh.cache.looking(thing))
-    assert not task.ended and engine.busy and empty.mesh.cache.known_look(thing) is None
+    obj, engine = bpy.context.object, empty.engine.running.engine()
+    task = engine.start(empty.mesh.cache.taking(obj))
+    assert not task.ended and engine.busy and empty.mesh.cache.known_snapshot(obj) is None
     engine.wait(task, 30)
-    assert task.result is empty.mesh.cache.known_look(thing) and not engine.busy
-    assert engine.start(empty.mesh.cache.looking(thing)).ended  # it is known, and has not changed
-    cancelled = engine.start(empty.mesh.cache.looking(thing, fresh=True))
+    assert task.result is empty.mesh.cache.known_snapshot(obj) and not engine.busy
+    assert engine.start(empty.mesh.cache.taking(obj)).ended  # it is known, and has not changed
+    cancelled = engine.start(empty.mesh.cache.taking(obj, fresh=True))
     assert cancelled.ended and cancelled.result is task.result
-    for vertex in thing.data.vertices:
+    for vertex in obj.data.vertices:
         vertex.co.x += 1
-    cancelled = engine.start(empty.mesh.cache.looking(thing, fresh=True))
+    cancelled = engine.start(empty.mesh.cache.taking(obj, fresh=True))
     engine.cancel(cancelled)
     assert cancelled.ended and type(cancelled.error).__name__ == "Cancelled" and not engine.busy
 
 
 def test_work_that_fails_is_an_error_with_a_remedy(empty):
     def failing():
-        yield empty.tasks.Work(lambda: 1 / 0)
+        yield empty.tasks.ThreadWork(lambda: 1 / 0)
 
     engine = empty.engine.running.engine()
     task = engine.start(failing())
@@ -107,33 +107,33 @@ def ids() -> list[list[str]]:
 def test_where_the_points_of_a_surface_come_from(empty, kinds):
     """Each point belongs to the vertex nearest to where it was made, in every copy; and nothing is left behind."""
     monkey()
-    thing = bpy.context.object
+    obj = bpy.context.object
     for kind in kinds:
-        thing.modifiers.new(kind, kind)
+        obj.modifiers.new(kind, kind)
     bpy.context.view_layer.update()
-    look, before = empty.mesh.cache.look_at(thing), ids()
-    evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    snapshot, before = empty.mesh.cache.snapshot_of(obj), ids()
+    evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
     geometry = empty.mesh.arrays.arrays(evaluated.data)
-    rest = empty.viewport.evaluated.rest_places(thing)  # [S, 3]
-    task = empty.engine.running.engine().start(empty.viewport.evaluated.tracing(look, geometry, rest))
+    rest = empty.viewport.evaluated.rest_places(obj)  # [S, 3]
+    task = empty.engine.running.engine().start(empty.viewport.evaluated.tracing(snapshot, geometry, rest))
     empty.engine.running.engine().wait(task, 60)
     origin, points = task.result, geometry.vertices  # [S, 3]
-    assert ids() == before and not thing.add_rest_position_attribute
-    assert len(origin.source) == len(points) and len(origin.shown) == len(look.vertices)
+    assert ids() == before and not obj.add_rest_position_attribute
+    assert len(origin.source) == len(points) and len(origin.shown) == len(snapshot.vertices)
     assert (rest is None) == (kinds[-1] == "REMESH")  # which carries nothing along
     rest = points if rest is None else rest  # [S, 3]
-    away = np.linalg.norm(rest - look.vertices[origin.source], axis=1)  # [S]
-    distance = np.linalg.norm(rest[:, None] - look.vertices, axis=2)  # [S, V]
+    away = np.linalg.norm(rest - snapshot.vertices[origin.source], axis=1)  # [S]
+    distance = np.linalg.norm(rest[:, None] - snapshot.vertices, axis=2)  # [S, V]
     np.testing.assert_allclose(away, distance.min(axis=1), atol=1e-6)
     for vertex, point in enumerate(origin.shown.tolist()):
         own = np.flatnonzero(origin.source == vertex)  # [P] the points that belong to it
         assert len(own) == 0 or point == own[away[own].argmin()]
         assert len(own) or distance[point, vertex] == pytest.approx(distance[:, vertex].min())
     if kinds == ["MIRROR"]:  # in X: both halves belong to the same vertices
-        mirrored = np.isclose(np.abs(points[:, 0]), np.abs(look.vertices[origin.source, 0]), atol=1e-5)  # [S]
-        assert mirrored.all() and (points[:, 0] * look.vertices[origin.source, 0] < -1e-6).any()
+        mirrored = np.isclose(np.abs(points[:, 0]), np.abs(snapshot.vertices[origin.source, 0]), atol=1e-5)  # [S]
+        assert mirrored.all() and (points[:, 0] * snapshot.vertices[origin.source, 0] < -1e-6).any()
     if kinds == ["ARRAY"]:
-        np.testing.assert_array_equal(look.vertices[origin.source], np.tile(look.vertices, (2, 1)))
+        np.testing.assert_array_equal(snapshot.vertices[origin.source], np.tile(snapshot.vertices, (2, 1)))
 
 
 def settle(engine) -> None:
@@ -149,45 +149,47 @@ def test_the_surface_follows_its_modifiers(empty, monkeypatch):
     monkeypatch.setattr(empty.viewport.evaluated, "QUICK", 1e9)
     monkeypatch.setattr(empty.timers.Timers, "begin", lambda self, timer, **_: timer())
     monkey()
-    thing, engine = bpy.context.object, empty.engine.running.engine()
-    look = empty.mesh.cache.look_at(thing)
-    assert empty.viewport.evaluated.surface_of(thing, look).points is look.vertices
-    modifier = thing.modifiers.new("Mirror", "MIRROR")
+    obj, engine = bpy.context.object, empty.engine.running.engine()
+    snapshot = empty.mesh.cache.snapshot_of(obj)
+    assert empty.viewport.evaluated.surface_of(obj, snapshot).points is snapshot.vertices
+    modifier = obj.modifiers.new("Mirror", "MIRROR")
     bpy.context.view_layer.update()
-    empty.viewport.evaluated.surface_of(thing, look)  # begins to find out
+    empty.viewport.evaluated.surface_of(obj, snapshot)  # begins to find out
     settle(engine)
-    assert empty.viewport.evaluated.surface_of(thing, look).source is not None
-    surface = empty.viewport.evaluated.surface_of(thing, look)
-    assert len(surface.points) > len(look.vertices) and empty.viewport.evaluated.surface_of(thing, look) is surface
-    offset = thing.modifiers.new("Displace", "DISPLACE")
+    assert empty.viewport.evaluated.surface_of(obj, snapshot).source is not None
+    surface = empty.viewport.evaluated.surface_of(obj, snapshot)
+    assert (
+        len(surface.points) > len(snapshot.vertices) and empty.viewport.evaluated.surface_of(obj, snapshot) is surface
+    )
+    offset = obj.modifiers.new("Displace", "DISPLACE")
     offset.strength = 0.5
     bpy.context.view_layer.update()
-    empty.viewport.evaluated.surface_of(thing, look)  # begins to find out
+    empty.viewport.evaluated.surface_of(obj, snapshot)  # begins to find out
     settle(engine)
-    assert empty.viewport.evaluated.surface_of(thing, look).source is not None
-    assert not np.allclose(empty.viewport.evaluated.surface_of(thing, look).points, surface.points)
+    assert empty.viewport.evaluated.surface_of(obj, snapshot).source is not None
+    assert not np.allclose(empty.viewport.evaluated.surface_of(obj, snapshot).points, surface.points)
     modifier.show_viewport = False
     bpy.context.view_layer.update()
-    moved = empty.viewport.evaluated.surface_of(thing, look)  # now the modifiers only move vertices
-    assert moved.source is None and len(moved.points) == len(look.vertices)
-    assert not np.allclose(moved.points, look.vertices)
+    moved = empty.viewport.evaluated.surface_of(obj, snapshot)  # now the modifiers only move vertices
+    assert moved.source is None and len(moved.points) == len(snapshot.vertices)
+    assert not np.allclose(moved.points, snapshot.vertices)
 
 
 def test_dots_stay_on_their_vertices_when_those_move(empty, monkeypatch):
     monkeypatch.setattr(empty.viewport.evaluated, "QUICK", 1e9)
     monkeypatch.setattr(empty.timers.Timers, "begin", lambda self, timer, **_: timer())
     monkey()
-    thing, mesh = bpy.context.object, bpy.context.object.data
-    thing.modifiers.new("Subdivision", "SUBSURF").levels = 1  # has the mesh's own vertices first
+    obj, mesh = bpy.context.object, bpy.context.object.data
+    obj.modifiers.new("Subdivision", "SUBSURF").levels = 1  # has the mesh's own vertices first
     for _ in range(2):
         bpy.context.view_layer.update()
-        look = empty.mesh.cache.look_at(thing)
-        empty.viewport.evaluated.surface_of(thing, look)  # begins to find out
+        snapshot = empty.mesh.cache.snapshot_of(obj)
+        empty.viewport.evaluated.surface_of(obj, snapshot)  # begins to find out
         settle(empty.engine.running.engine())
-        surface = empty.viewport.evaluated.surface_of(thing, look)
+        surface = empty.viewport.evaluated.surface_of(obj, snapshot)
         shown = [surface.point_of(vertex) for vertex in range(len(mesh.vertices))]
-        np.testing.assert_array_equal(look.vertices[shown], look.vertices)  # two of them lie at one place
-        evaluated = thing.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        np.testing.assert_array_equal(snapshot.vertices[shown], snapshot.vertices)  # two of them lie at one place
+        evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
         np.testing.assert_allclose(surface.place(100), evaluated.vertices[100].co, atol=1e-6)
         for vertex in mesh.vertices:  # what was left is right now, and far away
             vertex.co.x = 5 - vertex.co.x

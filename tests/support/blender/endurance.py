@@ -130,19 +130,19 @@ def kills(count: int, seed: int = 0) -> str:
             bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=40 + missed % 7)
         else:
             bpy.ops.mesh.primitive_uv_sphere_add(segments=10 + sum(met.values()) % 7, ring_count=8)
-        thing = bpy.context.object
+        obj = bpy.context.object
         bpy.context.scene.iseg.preset = "draft"
         bpy.ops.iseg.click_add(vertex=10)
         bpy.ops.iseg.to_vertex_group()
         bpy.ops.iseg.click_add(vertex=30, positive=False)
-        before, look = state_of(iseg, thing), iseg.mesh.cache.look_at(thing)
+        before, snapshot = state_of(iseg, obj), iseg.mesh.cache.snapshot_of(obj)
         if kind == "start":
             engine.close()
         began = time.monotonic()
         if kind == "train":
-            task = iseg.engine.training.train(thing, bpy.context.scene.iseg)
+            task = iseg.engine.training.train(obj, bpy.context.scene.iseg)
         else:
-            task = engine.start(iseg.engine.queries.answering(thing, thing.iseg.parts[0], look, "cpu"))
+            task = engine.start(iseg.engine.queries.answering(obj, obj.iseg.parts[0], snapshot, "cpu"))
         moment = began + rng.random() * lasts[kind]
         while time.monotonic() < moment and under_way(kind, task) or engine._client.pid is None:
             engine.pump()
@@ -163,11 +163,11 @@ def kills(count: int, seed: int = 0) -> str:
             time.sleep(0.001)
         longest = max(longest, pumped)
         assert task.error is None or ENDED in str(task.error), task.error
-        assert ENDED in iseg.engine.running.problem_of(thing), iseg.engine.running.problem_of(thing)
-        assert state_of(iseg, thing) == before, "the object is not what it was"
+        assert ENDED in iseg.engine.running.problem_of(obj), iseg.engine.running.problem_of(obj)
+        assert state_of(iseg, obj) == before, "the object is not what it was"
         answers_of(iseg).answers.clear()
         bpy.ops.iseg.click_add(vertex=50)
-        assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"} and not iseg.engine.running.problem_of(thing)
+        assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"} and not iseg.engine.running.problem_of(obj)
     return (
         f"{count} kills ({met['train']} while training, {met['query']} while a click was asked, {met['start']} while "
         f"the engine started) and {missed} with nothing under way, nothing lost; Blender was held up by at most "
@@ -191,7 +191,7 @@ def train_for_ever() -> None:
     raise AssertionError(f"the training has ended: {task.error}")
 
 
-def state_of(iseg: Any, thing: bpy.types.Object) -> tuple:
+def state_of(iseg: Any, obj: bpy.types.Object) -> tuple:
     """What an object of the user's holds."""
-    weights = iseg.mesh.vertex_groups.read_group(thing, 0)  # [V]
-    return iseg.document.snapshot.saved(thing), weights.tobytes(), iseg.mesh.arrays.positions(thing.data).tobytes()
+    weights = iseg.mesh.vertex_groups.read_group(obj, 0)  # [V]
+    return iseg.document.parts_snapshot.saved(obj), weights.tobytes(), iseg.mesh.arrays.positions(obj.data).tobytes()

@@ -42,34 +42,34 @@ def models_of(iseg: Any) -> Any:
     return iseg.engine.models.ModelLists.current()
 
 
-def weights(thing: bpy.types.Object, name: str) -> np.ndarray:
+def weights(obj: bpy.types.Object, name: str) -> np.ndarray:
     """Weights of a vertex group by Blender's own slow way, NaN outside it. [V]"""
-    if thing.mode == "EDIT":
-        thing.update_from_editmode()
-    index = thing.vertex_groups[name].index
-    found = np.full(len(thing.data.vertices), np.nan, np.float32)  # [V]
-    for vertex in thing.data.vertices:
+    if obj.mode == "EDIT":
+        obj.update_from_editmode()
+    index = obj.vertex_groups[name].index
+    found = np.full(len(obj.data.vertices), np.nan, np.float32)  # [V]
+    for vertex in obj.data.vertices:
         for member in vertex.groups:
             if member.group == index:
                 found[vertex.index] = member.weight
     return found
 
 
-def engine_answer(iseg: Any, thing: bpy.types.Object, clicks: list[tuple[int, bool]], granularity="part") -> np.ndarray:
+def engine_answer(iseg: Any, obj: bpy.types.Object, clicks: list[tuple[int, bool]], granularity="part") -> np.ndarray:
     """What the engine says by itself. [V] float32"""
-    look = iseg.mesh.snapshot.Look(iseg.mesh.arrays.read(thing))
-    task = iseg.engine.running.engine().start(conversation(iseg, look, clicks, granularity))
+    snapshot = iseg.mesh.snapshot.MeshSnapshot(iseg.mesh.arrays.read(obj))
+    task = iseg.engine.running.engine().start(conversation(iseg, snapshot, clicks, granularity))
     iseg.engine.running.engine().wait(task)
     assert task.error is None
     return task.result
 
 
-def conversation(iseg, look, clicks, granularity):
+def conversation(iseg, snapshot, clicks, granularity):
     ask, messages, core = iseg.tasks.Ask, iseg.core.messages, iseg.core
-    yield ask(messages.OpenMeshRequest(), {"vertices": look.vertices, "faces": look.faces})
-    models = (yield ask(messages.StateRequest(mesh=look.hash))).fields["models"]
+    yield ask(messages.OpenMeshRequest(), {"vertices": snapshot.vertices, "faces": snapshot.faces})
+    models = (yield ask(messages.StateRequest(mesh=snapshot.hash))).fields["models"]
     query = messages.QueryRequest(
-        mesh=look.hash,
+        mesh=snapshot.hash,
         clicks=tuple(core.Click(*click) for click in clicks),
         granularity=core.Granularity(granularity),
         model=messages.ModelReport.from_fields(models[0]).name if models else None,

@@ -71,15 +71,15 @@ def attributes(rng: random.Random, mesh: bpy.types.Mesh) -> None:
         mesh.attributes.new(name, rng.choice(["FLOAT", "BOOLEAN", "FLOAT_VECTOR"]), rng.choice(["POINT", "FACE"]))
 
 
-def names_that_are_none(rng: random.Random, thing: bpy.types.Object) -> None:
+def names_that_are_none(rng: random.Random, obj: bpy.types.Object) -> None:
     """Names of the user's things, some of which will not be UTF-8."""
     bpy.ops.object.material_slot_add()
-    thing.active_material = bpy.data.materials.new("Skin")
+    obj.active_material = bpy.data.materials.new("Skin")
     for _ in range(2):
-        thing.vertex_groups.new(name="Group")
-    thing.shape_key_add(name="Key")
-    named = [bpy.context.scene, thing, thing.data, thing.active_material, *thing.vertex_groups]
-    for owner in [*named, thing.data.shape_keys.key_blocks[0], thing.modifiers.new("Modifier", "SUBSURF")]:
+        obj.vertex_groups.new(name="Group")
+    obj.shape_key_add(name="Key")
+    named = [bpy.context.scene, obj, obj.data, obj.active_material, *obj.vertex_groups]
+    for owner in [*named, obj.data.shape_keys.key_blocks[0], obj.modifiers.new("Modifier", "SUBSURF")]:
         if rng.random() < 0.5:
             owner.name = NAME.decode()
 
@@ -91,14 +91,14 @@ def write(seed: int, path: Path, names: bool) -> None:
     bpy.ops.preferences.addon_disable(module=MODULE)
     try:
         bpy.ops.mesh.primitive_monkey_add()
-        thing = bpy.context.object
-        for owner in (thing, bpy.context.scene, thing.data):
+        obj = bpy.context.object
+        for owner in (obj, bpy.context.scene, obj.data):
             owner["iseg"] = fields(rng) if rng.random() < 0.9 else anything(rng)
-        attributes(rng, thing.data)
+        attributes(rng, obj.data)
         if names:
-            thing.data.attributes.new(NAME.decode(), "FLOAT", "POINT")
-            thing.data.attributes.new(".sculpt_iseg_" + NAME.decode(), "INT", "POINT")
-            names_that_are_none(rng, thing)
+            obj.data.attributes.new(NAME.decode(), "FLOAT", "POINT")
+            obj.data.attributes.new(".sculpt_iseg_" + NAME.decode(), "INT", "POINT")
+            names_that_are_none(rng, obj)
         bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=False)
     finally:
         bpy.ops.preferences.addon_enable(module=MODULE)
@@ -133,21 +133,21 @@ def run(seed: int, folder: Path, names: bool = True) -> int:
 
     with contextlib.chdir(folder):
         attempt("open", lambda: bpy.ops.wm.open_mainfile(filepath=str(path)))
-        thing = bpy.context.object
+        obj = bpy.context.object
         if iseg.engine.running.engine().state.name != "STOPPED":
             wrong.append("opening a file has started something")
-        shape = [tuple(vertex.co) for vertex in thing.data.vertices]
-        attempt("look", lambda: look(iseg, thing))
+        shape = [tuple(vertex.co) for vertex in obj.data.vertices]
+        attempt("look", lambda: snapshot(iseg, obj))
         bpy.ops.ed.undo_push(message="opened")
         done = 0
         for mode in ("OBJECT", "EDIT"):
             bpy.ops.object.mode_set(mode=mode)
             for name in rng.sample(OPERATORS, len(OPERATORS)):
                 done += attempt(name, getattr(bpy.ops.iseg, name)) == {"FINISHED"}
-                attempt(f"look after {name}", lambda: look(iseg, bpy.context.object))
+                attempt(f"look after {name}", lambda: snapshot(iseg, bpy.context.object))
             bpy.ops.ed.undo_push(message="step")
             bpy.ops.ed.undo()
-            attempt("look after undo", lambda: look(iseg, bpy.context.object))
+            attempt("look after undo", lambda: snapshot(iseg, bpy.context.object))
         bpy.ops.object.mode_set(mode="OBJECT")
         if [tuple(vertex.co) for vertex in bpy.context.object.data.vertices] != shape:
             wrong.append("the mesh has changed")
@@ -158,17 +158,17 @@ def run(seed: int, folder: Path, names: bool = True) -> int:
     return done
 
 
-def look(iseg, thing: bpy.types.Object) -> None:
+def snapshot(iseg, obj: bpy.types.Object) -> None:
     """All that the sidebar and the view ask of an object."""
     context = SimpleNamespace(
-        object=thing,
+        object=obj,
         scene=bpy.context.scene,
         preferences=bpy.context.preferences,
         region=SimpleNamespace(width=300),
     )
     for panel in iseg.ui.sidebar.CLASSES[:3]:
         panel.draw(SimpleNamespace(layout=MagicMock()), context)
-    part, seen = iseg.document.parts.part_of(thing), iseg.mesh.cache.known_look(thing)
+    part, seen = iseg.document.parts.part_of(obj), iseg.mesh.cache.known_snapshot(obj)
     if part is None or seen is None:
         return
     clicks = iseg.document.parts.clicks_of(part, len(seen.vertices)).made

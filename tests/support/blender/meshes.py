@@ -9,8 +9,8 @@ def monkey() -> bpy.types.Object:
     return bpy.context.object
 
 
-def made(thing) -> list[tuple[int, bool]]:
-    return [(click.vertex, click.positive) for part in thing.iseg.parts for click in part.clicks]
+def made(obj) -> list[tuple[int, bool]]:
+    return [(click.vertex, click.positive) for part in obj.iseg.parts for click in part.clicks]
 
 
 def quads():
@@ -81,9 +81,9 @@ def edit_mode():
 def add(points, polygons, edges=()):
     mesh = bpy.data.meshes.new("Mesh")
     mesh.from_pydata(points, edges, polygons)
-    thing = bpy.data.objects.new("Mesh", mesh)
-    bpy.context.scene.collection.objects.link(thing)
-    bpy.context.view_layer.objects.active = thing
+    obj = bpy.data.objects.new("Mesh", mesh)
+    bpy.context.scene.collection.objects.link(obj)
+    bpy.context.view_layer.objects.active = obj
 
 
 MESHES = [

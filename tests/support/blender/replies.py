@@ -148,8 +148,8 @@ def run(seed: int) -> int:
                 if bpy.context.object is not None:
                     bpy.ops.object.mode_set(mode="OBJECT")
                 bpy.ops.mesh.primitive_uv_sphere_add(segments=dice.randrange(5, 12), ring_count=6)
-                thing: Any = bpy.context.object
-                thing.vertex_groups.new(name="Old").add([1, 2, 3, 4, 5, 6], 1.0, "REPLACE")
+                obj: Any = bpy.context.object
+                obj.vertex_groups.new(name="Old").add([1, 2, 3, 4, 5, 6], 1.0, "REPLACE")
             bpy.ops.object.mode_set(mode=dice.choice(["OBJECT", "EDIT"]))
             bpy.ops.iseg.click_add(vertex=dice.randrange(20), positive=dice.random() < 0.8)
             name, client.asked, printed = dice.choice(OPERATORS), 0, io.StringIO()
@@ -162,7 +162,7 @@ def run(seed: int) -> int:
                 if not text or "Traceback" in text and "Python:" in text:
                     wrong.append(f"{what}: {error}")
             try:
-                look(iseg, bpy.context.object)
+                snapshot(iseg, bpy.context.object)
             except Exception:
                 wrong.append(f"look after {what}: {traceback.format_exc()}")
             if engine.busy:
@@ -173,10 +173,10 @@ def run(seed: int) -> int:
     return done
 
 
-def look(iseg: Any, thing: bpy.types.Object) -> None:
+def snapshot(iseg: Any, obj: bpy.types.Object) -> None:
     """All that the sidebar and the preferences show."""
     context = SimpleNamespace(
-        object=thing, scene=bpy.context.scene, preferences=bpy.context.preferences, region=SimpleNamespace(width=300)
+        object=obj, scene=bpy.context.scene, preferences=bpy.context.preferences, region=SimpleNamespace(width=300)
     )
     for panel in iseg.ui.sidebar.CLASSES[:3]:
         panel.draw(SimpleNamespace(layout=MagicMock()), context)

@@ -40,12 +40,12 @@ class Snapshot(NamedTuple):
     clicks: dict[str, tuple]
 
 
-def things() -> list[bpy.types.Object]:
-    return [thing for thing in bpy.data.objects if thing.type == "MESH"]
+def objects() -> list[bpy.types.Object]:
+    return [obj for obj in bpy.data.objects if obj.type == "MESH"]
 
 
-def shape(thing: bpy.types.Object) -> Shape:
-    mesh = thing.data
+def shape(obj: bpy.types.Object) -> Shape:
+    mesh = obj.data
     if mesh.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
         work.verts.index_update()
@@ -56,12 +56,12 @@ def shape(thing: bpy.types.Object) -> Shape:
     return Shape(places.tobytes(), tuple(tuple(polygon.vertices) for polygon in mesh.polygons))
 
 
-def clicks(thing: bpy.types.Object) -> tuple:
-    return tuple((part.name, *((click.vertex, click.positive) for click in part.clicks)) for part in thing.iseg.parts)
+def clicks(obj: bpy.types.Object) -> tuple:
+    return tuple((part.name, *((click.vertex, click.positive) for click in part.clicks)) for part in obj.iseg.parts)
 
 
 def snapshot() -> Snapshot:
-    return Snapshot({t.name: shape(t) for t in things()}, {t.name: clicks(t) for t in things()})
+    return Snapshot({t.name: shape(t) for t in objects()}, {t.name: clicks(t) for t in objects()})
 
 
 class Sequence:
@@ -78,8 +78,8 @@ class Sequence:
 
     def ours(self) -> list[tuple[int, str, Callable[[], Any]]]:
         """Weight, name and call of each operator of ours."""
-        ops, thing = bpy.ops.iseg, bpy.context.object
-        vertex = self.random.randrange(max(len(thing.data.vertices), 1) + 1) if thing else 0
+        ops, obj = bpy.ops.iseg, bpy.context.object
+        vertex = self.random.randrange(max(len(obj.data.vertices), 1) + 1) if obj else 0
         edits = [
             (1, f"edit {action}", lambda action=action: ops.edit(action=action))
             for action in ("SELECT", "HIDE", "SHRINK", "MATERIAL", "FACE_SET", "DELETE", "EXTRUDE", "SEPARATE")
@@ -100,8 +100,8 @@ class Sequence:
         ]
 
     def setting(self) -> None:
-        thing = bpy.context.object
-        part = self.random.choice(list(thing.iseg.parts) or [None]) if thing is not None else None
+        obj = bpy.context.object
+        part = self.random.choice(list(obj.iseg.parts) or [None]) if obj is not None else None
         if part is None:
             raise RuntimeError("There are no parts.")
         name, value = self.random.choice(
@@ -157,9 +157,9 @@ class Sequence:
         bpy.ops.object.duplicate(linked=self.random.random() < 0.5)
 
     def activate(self) -> None:
-        if bpy.context.mode != "OBJECT" or not things():
+        if bpy.context.mode != "OBJECT" or not objects():
             raise RuntimeError("Only in object mode.")
-        bpy.context.view_layer.objects.active = self.random.choice(sorted(things(), key=lambda thing: thing.name))
+        bpy.context.view_layer.objects.active = self.random.choice(sorted(objects(), key=lambda obj: obj.name))
 
     # ---- What must hold ----
 
@@ -224,22 +224,22 @@ class Sequence:
 
     def check(self) -> None:
         iseg = sys.modules[MODULE]
-        for thing in things():
-            count = len(shape(thing).places) // 12
-            if not thing.data.is_editmode:
-                groups = len(thing.vertex_groups)
-                for vertex in thing.data.vertices:
+        for obj in objects():
+            count = len(shape(obj).places) // 12
+            if not obj.data.is_editmode:
+                groups = len(obj.vertex_groups)
+                for vertex in obj.data.vertices:
                     for member in vertex.groups:
                         if member.group >= groups or not 0 <= member.weight <= 1:
-                            raise Wrong(f"vertex {vertex.index} of {thing.name} is in a group that is not there")
-                if thing.data.validate(verbose=False):
-                    raise Wrong(f"Blender finds {thing.name} invalid")
-            if iseg.mesh.usable.refusal(thing) or not any(len(part.clicks) for part in thing.iseg.parts):
+                            raise Wrong(f"vertex {vertex.index} of {obj.name} is in a group that is not there")
+                if obj.data.validate(verbose=False):
+                    raise Wrong(f"Blender finds {obj.name} invalid")
+            if iseg.mesh.usable.refusal(obj) or not any(len(part.clicks) for part in obj.iseg.parts):
                 continue
-            if thing.iseg.topology == iseg.mesh.geometry.topology(iseg.mesh.arrays.read(thing)):
-                for part in thing.iseg.parts:
+            if obj.iseg.topology == iseg.mesh.geometry.topology(iseg.mesh.arrays.read(obj)):
+                for part in obj.iseg.parts:
                     if any(click.vertex >= count for click in part.clicks):
-                        raise Wrong(f"a click of {thing.name} is on a vertex that is not there")
+                        raise Wrong(f"a click of {obj.name} is on a vertex that is not there")
         if iseg.engine.running.engine().busy:
             raise Wrong("something is still under way")
 

@@ -26,9 +26,9 @@ class Saved(NamedTuple):
 SETTINGS = ("name", "granularity", "automatic", "threshold", "connected", "mirror")
 
 
-def saved(thing: bpy.types.Object) -> Saved:
+def saved(obj: bpy.types.Object) -> Saved:
     """The parts of an object as they are now."""
-    stored, parts = thing.iseg, []
+    stored, parts = obj.iseg, []
     for part in stored.parts:
         values = ((name, getattr(part, name)) for name in SETTINGS)
         settings = tuple((name, tuple(value) if name == "mirror" else value) for name, value in values)
@@ -36,12 +36,12 @@ def saved(thing: bpy.types.Object) -> Saved:
     return Saved(stored.topology, stored.part_index, tuple(parts))
 
 
-def restore(thing: bpy.types.Object, wanted: Saved) -> None:
+def restore(obj: bpy.types.Object, wanted: Saved) -> None:
     """Give an object these parts and no others."""
     restoring = Restoring.current()
     restoring.now = True
     try:
-        _restore(thing.iseg, wanted)
+        _restore(obj.iseg, wanted)
     finally:
         restoring.now = False
 
