@@ -76,7 +76,8 @@ def test_no_room_for_a_thread_ends_the_requests_and_leaves_no_process(thread: st
 
     def full(self: threading.Thread) -> None:
         if self.name == f"iseg engine {thread}":
-            pids.append(engine.pid)
+            if thread != "keeper":  # there is a process already, which the client may learn of a moment later
+                pids.append(until(lambda: engine.pid))
             raise RuntimeError("can't start new thread")
         start(self)
 
