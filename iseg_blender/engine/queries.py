@@ -1,7 +1,7 @@
 """What clicks ask of the engine, and its answers.
 
 Nothing here waits: what is asked is yielded (engine.py). Models and answers are kept by the name of the geometry
-(`Look.hash`), which is the same in every file.
+(`MeshSnapshot.hash`), which is the same in every file.
 """
 
 from collections.abc import Callable
