@@ -1,4 +1,4 @@
-"""What this machine has for iSeg, what is missing, and how to get it."""
+"""Check of the installation: what this machine has for iSeg, what is missing, and how to get it."""
 
 import os
 import platform
@@ -32,7 +32,7 @@ REINSTALL = "Get it: pip install iseg-core (or, in a copy of the repository, pyt
 
 
 class Finding(NamedTuple):
-    """One line of the report. remedy: what to do where something is missing, else None."""
+    """Line of the report. remedy: what to do where something is missing, else None."""
 
     topic: str
     value: str
@@ -41,7 +41,7 @@ class Finding(NamedTuple):
 
 
 def examine() -> list[Finding]:
-    """Everything that the engine depends on, in the order in which a run needs it. Never raises for what is missing."""
+    """Check all that the engine depends on, in the order in which a run needs it. Never raises for what is missing."""
     findings = [
         Finding("iSeg", __version__),
         Finding("Python", f"{platform.python_version()} on {platform.platform()}"),
@@ -65,7 +65,7 @@ def missing(findings: list[Finding], teacher: TeacherEntry) -> str:
 
 
 def _package(name: str, users: str = "", extra: str = "") -> Finding:
-    """Look for a distribution. users: "the SAM teachers need", for one of an extra."""
+    """Look for a distribution. users: for one of an extra, who needs it, with the verb: "the SAM teachers need"."""
     try:
         return Finding(name, version(name), required=not extra)
     except PackageNotFoundError:
@@ -74,7 +74,7 @@ def _package(name: str, users: str = "", extra: str = "") -> Finding:
 
 
 def _devices() -> list[Finding]:
-    """The processor, and the accelerators that torch sees."""
+    """List the CPU and the accelerators that torch sees."""
     cores = os.cpu_count()
     try:
         import torch
@@ -102,7 +102,7 @@ def _devices() -> list[Finding]:
 
 
 def _embree() -> Finding:
-    """Whether a ray hits a triangle."""
+    """Test embree: cast one ray at one triangle."""
     try:
         import numpy as np
 
@@ -126,7 +126,7 @@ def _nvdiffrast() -> Finding:
 
 
 def _files() -> list[Finding]:
-    """The cache folder and the weights in it."""
+    """Check the weights of the teachers and the cache folder."""
     try:
         folder = cache_folder()
     except ModuleNotFoundError as error:

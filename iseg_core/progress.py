@@ -8,7 +8,7 @@ from .errors import Cancelled
 
 
 class Progress(NamedTuple):
-    """One report: the stage's name, the fraction of the whole run that is done, seconds left (None: not known yet)."""
+    """Progress report: name of the stage, fraction of the whole run that is done, seconds left (None: not known)."""
 
     stage: str
     fraction: float
@@ -19,7 +19,7 @@ ProgressCallback = Callable[[Progress], None]
 
 
 class Reporter:
-    """Turns (stage, fraction of the stage) into Progress of the whole run, and checks for cancellation.
+    """Converter of (stage, fraction of the stage) into Progress of the whole run; it also checks for cancellation.
 
     stages: the run's stages in order, each with its expected share of the time (any unit).
     cancel: asked at every step; True ends the run with Cancelled.

@@ -1,6 +1,6 @@
 """What clicks ask of the engine, and its answers.
 
-Nothing here waits: what is asked is yielded (engine.py). Models and answers are kept by the name of the geometry
+Nothing here waits: what is asked is yielded (tasks.py). Models and answers are kept by the name of the geometry
 (`MeshSnapshot.hash`), which is the same in every file.
 """
 

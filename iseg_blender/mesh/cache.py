@@ -1,6 +1,6 @@
 """The meshes that were read in this Blender session, as they are now or were when they were read last.
 
-Nothing here waits: what takes long is yielded as work for a thread (engine.py). Objects do not survive undo, so
+Nothing here waits: what takes long is yielded as work for a thread (tasks.py). Objects do not survive undo, so
 everything is kept by the mesh's session uid.
 """
 

@@ -1,4 +1,4 @@
-"""What is drawn over the mesh: arrays from state, numpy only. view.py draws them."""
+"""Arrays of what is drawn over the mesh, made from the state with numpy only. draw.py draws them."""
 
 from typing import NamedTuple
 

@@ -31,7 +31,7 @@ class CheckpointPlace(NamedTuple):
 
 
 class LibraryCheckpoints:
-    """The checkpoints of all meshes that one command trains."""
+    """Checkpoints of all meshes that one command trains."""
 
     def __init__(self, folder: Path, mark: Path):
         self._folder, self._mark = folder, mark

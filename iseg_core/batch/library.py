@@ -17,7 +17,7 @@ TRAINED, PRESENT, FAILED = "trained", "there already", "failed"
 
 @dataclass(frozen=True)
 class Entry:
-    """One mesh of the library."""
+    """Mesh of the library."""
 
     name: str  # path of its model below the output folder, without suffix, parts joined by /
     path: Path
@@ -93,7 +93,7 @@ def find_library(source: Path) -> list[Entry]:
 
 
 def is_present(path: Path, mesh: Mesh, training: Training) -> bool:
-    """Whether the model of this mesh and training is there. One that is damaged, or of an edited mesh, is not.
+    """Tell whether a usable model of this mesh and training is there: not damaged, not of the mesh before an edit.
 
     Raises SettingsError for the model of another training: it is not ours to replace.
     """

@@ -175,7 +175,7 @@ def held_teacher(name: str, device: str, model: "Model") -> "Teacher":
 
 
 class MeshTask(NamedTuple):
-    """One mesh's training, as it travels to a worker."""
+    """Training of one mesh, as it is sent to a worker."""
 
     name: str
     training: Training

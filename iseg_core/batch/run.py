@@ -68,7 +68,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 @dataclass
 class _Attempts:
-    """A mesh that is to be trained, and how often that was tried."""
+    """Mesh to be trained, and how often that was tried."""
 
     entry: Entry
     mesh: Mesh
@@ -207,7 +207,7 @@ class _LibraryRun:
 
 
 class _SplitRun(_LibraryRun):
-    """One mesh after the other: its views on workers, all the rest in this process. No checkpoint is kept."""
+    """Run of one mesh after the other: views on workers, all the rest in this process. No checkpoint is kept."""
 
     def go(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

@@ -1,4 +1,4 @@
-"""One big mesh: its views split over workers, each with a teacher of its own, and their sums added up.
+"""Split the views of one big mesh over workers, each with its own teacher, and add up their sums.
 
 The result is that of one process, but for the rounding of sums. What a view is asked depends on the views before it: a
 pair of clicks that one view has chosen is asked in all later ones. So every choice is made here, view after view, as in
@@ -36,7 +36,7 @@ SHOWN = 0.7  # of the observation's progress, once all views were shown; a guess
 
 
 class ViewWorker:
-    """A worker's share of the views. An actor: its teacher and what it has seen stay with it."""
+    """Ray actor that takes a share of the views; it keeps its teacher and what it has observed."""
 
     def __init__(self, version: str, resources: Resources):
         settle(version, resources)

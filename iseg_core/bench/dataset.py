@@ -36,7 +36,7 @@ class LabelledMesh:
 
     @property
     def parts(self) -> list[np.ndarray]:
-        """The central person's parts of at least 1 % of the area. list of [F] bool"""
+        """Parts that the central person drew, those of at least 1 % of the area. list of [F] bool"""
         area = face_areas(self.mesh)  # [F]
         labels = self.people[self.central]  # [F]
         parts = [labels == part for part in np.unique(labels)]

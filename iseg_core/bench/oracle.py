@@ -1,4 +1,4 @@
-"""A noisy oracle: a 2D teacher whose masks are a person's parts with view-dependent errors.
+"""Noisy oracle: a 2D teacher whose masks are a person's parts with view-dependent errors.
 
 It stands in for the inconsistency of a 2D model (paper, figures 3 and 9), so that fidelity can be measured where no
 weights are at hand: how much better than its teacher the student is (section 4.2).

@@ -1,4 +1,4 @@
-"""The paper's baseline (section 4.2): the 2D masks of the clicks in many views, averaged on the surface."""
+"""Baseline of the paper (section 4.2): 2D masks of the clicks in many views, averaged on the surface."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +68,7 @@ class Votes:
         return np.array(answers, dtype=np.float32).reshape(len(clicked), len(self._nearest))[row]
 
     def shown_with(self, vertex: int) -> np.ndarray:
-        """Whether a view shows a vertex of the user's mesh in which this one can be clicked. [V] bool"""
+        """Find the vertices of the user's mesh that share with this one a view where it can be clicked. [V] bool"""
         sees = self.shown[:, self._nearest[vertex]]  # [N]
         return np.any(self.shown[sees], axis=0)[self._nearest]
 

@@ -1,1 +1,1 @@
-"""The command line. main.py lists the commands; each has a module of its own or one with its kin."""
+"""Command line. main.py lists the commands; each has a module of its own or shares one with related commands."""

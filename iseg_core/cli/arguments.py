@@ -16,7 +16,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training(parser: argparse.ArgumentParser, weights: str) -> None:
-    """What makes a model what it is, beside the mesh. weights: what to say of that argument."""
+    """Add the arguments that define a model, beside the mesh. weights: help text of --weights."""
     teacher = parser.add_mutually_exclusive_group()
     teachers = marked(TEACHERS, DEFAULT_TEACHER, "default; needs no download")
     teacher.add_argument("--teacher", default=DEFAULT_TEACHER, help=one_of(teachers))
@@ -30,17 +30,17 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
 
 
 def marked(names: Iterable[str], default: str, remark: str = "default") -> list[str]:
-    """Names of a registry, the default one with a remark in brackets."""
+    """List the names of a registry, the default one with a remark in brackets."""
     return [f"{name} ({remark})" if name == default else name for name in names]
 
 
 def one_of(names: list[str]) -> str:
-    """Names as a choice in words: a, b or c."""
+    """Join names to a choice in words: a, b or c."""
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def output_file(path: str) -> str:
-    """An argument that names a file to write. What would stop it from being written is said before the work is done."""
+    """Check an argument that names a file to write, so that what prevents writing is reported before the work."""
     folder = Path(os.path.realpath(path)).parent
     if os.path.isdir(path):
         raise argparse.ArgumentTypeError(f"{path} is a folder; name a file in it")

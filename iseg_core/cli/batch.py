@@ -1,4 +1,4 @@
-"""The command that trains a library of meshes: batch."""
+"""Command batch: train a library of meshes."""
 
 import argparse
 import time

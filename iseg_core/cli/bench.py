@@ -1,4 +1,4 @@
-"""The command bench."""
+"""Command bench."""
 
 import argparse
 import sys

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Display:
-    """Shows Progress: a bar on a terminal, else a line for each stage and tenth of the way. A ProgressCallback."""
+    """ProgressCallback that shows a bar on a terminal, else prints a line for each stage and tenth of the way."""
 
     def __init__(self) -> None:
         self._bar: Any = None

@@ -1,4 +1,4 @@
-"""The command line: python -m iseg_core train | batch | segment | transfer | bench | info | doctor | fetch | ...
+"""Command line: python -m iseg_core train | batch | segment | transfer | bench | info | doctor | fetch | ...
 
 Each command is a function that adds its arguments and one that runs. What is heavy is imported when a command runs, so
 that --help answers at once. Results go to stdout; progress and errors go to stderr.
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _known(error: Exception) -> str | None:
-    """What to do about an error that is not ours and no defect of ours; None of any other."""
+    """Say what to do about an error of the system, a library or the memory; None for any other error."""
     if is_out_of_memory(error):
         return "there is not enough memory. Close other programs, or use `--preset draft`."
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] != PACKAGE:

@@ -1,4 +1,4 @@
-"""The commands about this installation: info, doctor, fetch, cache, engine."""
+"""Commands about this installation: info, doctor, fetch, cache, engine."""
 
 import argparse
 import os

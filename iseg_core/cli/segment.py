@@ -1,4 +1,4 @@
-"""The commands that answer clicks: segment, and transfer from one mesh to another."""
+"""Commands that answer clicks: segment, and transfer from one mesh to another."""
 
 import argparse
 import sys
@@ -84,7 +84,7 @@ def _transfer(options: argparse.Namespace) -> None:
 
 
 def _add_clicks(parser: argparse.ArgumentParser, part: str) -> None:
-    """Clicks, what they mean, and where the answer goes."""
+    """Add the arguments for clicks, granularity and the files of the answer."""
     parser.set_defaults(usage_error=parser.error)
     for name, help in (("positive", f"clicks inside {part}"), ("negative", f"clicks outside {part}")):
         parser.add_argument(
@@ -117,7 +117,7 @@ def _add_clicks(parser: argparse.ArgumentParser, part: str) -> None:
 
 
 class _AddClicks(argparse.Action):
-    """--positive and --negative fill one list of clicks, in the order of the command line."""
+    """Action that collects --positive and --negative in one list of clicks, in the order of the command line."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         include = self.option_strings == ["--positive"]  # option_string may be an abbreviation
@@ -125,7 +125,7 @@ class _AddClicks(argparse.Action):
 
 
 def _prompt(text: str) -> Prompt:
-    """A vertex as 12, a point of the surface as f7:.2,.3,.5."""
+    """Parse a prompt: a vertex as 12, a point of the surface as f7:.2,.3,.5."""
     try:
         if not text.startswith("f"):
             return int(text)

@@ -1,4 +1,4 @@
-"""The command train."""
+"""Command train."""
 
 import argparse
 import time

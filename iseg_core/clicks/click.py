@@ -16,7 +16,7 @@ TOLERANCE = 1e-3  # of barycentric coordinates: three decimals, as a person type
 
 
 class Granularity(StrEnum):
-    """How much a click means where it could mean several parts, from the smallest to the largest.
+    """Size of the part that is meant where a click could mean several, from the smallest to the largest.
 
     fine: the paper's choice; part: the default, best on parts as people draw them. Wherever an array has an axis of
     granularities, they are in this order. An unknown one raises SettingsError.
@@ -38,7 +38,7 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True)
 class SurfacePoint:
-    """A point of the surface: the index of a triangle, and weights of its three corners that sum to 1.
+    """Point of the surface: the index of a triangle, and barycentric coordinates in it (three, their sum is 1).
 
     Raises ClickError where that is no point of any triangle.
     """
@@ -68,14 +68,14 @@ Prompt = int | SurfacePoint  # a vertex by its index, or a point between vertice
 
 
 class Click(NamedTuple):
-    """A prompt, and whether the part includes or excludes it. A plain tuple of the two is as good."""
+    """Prompt, and True where the part includes it, False where it excludes it. A plain tuple of both will do."""
 
     prompt: Prompt
     include: bool
 
 
 class VertexClick(NamedTuple):
-    """A click on a vertex of the mesh, or of its proxy, that computes. A Click of the same vertex is equal to it."""
+    """Click on a vertex of the mesh or of its proxy, as computations take it. It equals a Click on the same vertex."""
 
     vertex: int
     include: bool
@@ -86,7 +86,7 @@ VertexClicks = tuple[VertexClick, ...]
 
 
 def is_index(value: Any) -> bool:
-    """Whether a value of any type is a whole number."""
+    """Tell whether a value of any type is a whole number."""
     try:
         return bool(int(value) == value)
     except (TypeError, ValueError, OverflowError):
@@ -94,5 +94,5 @@ def is_index(value: Any) -> bool:
 
 
 def first_included(clicks: Sequence[tuple[int, bool]]) -> int:
-    """The first vertex that is to be included; there is one."""
+    """Return the first vertex that is to be included. At least one must be."""
     return next(vertex for vertex, include in clicks if include)

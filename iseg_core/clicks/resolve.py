@@ -1,4 +1,4 @@
-"""Resolve: from clicks as they are made to clicks on vertices. The one place where a prompt meets a mesh."""
+"""Resolve clicks as they are made to clicks on vertices of a mesh. No other module interprets a prompt."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from .click import Prompt, SurfacePoint, VertexClick, VertexClicks, is_index
 
 
 def resolve(clicks: Iterable[tuple[Prompt, bool]], mesh: Mesh) -> VertexClicks:
-    """Clicks on the vertices that the prompts stand for, in their order, each vertex once.
+    """Resolve clicks to clicks on vertices, in their order, each vertex once.
 
     Raises ClickError for a vertex or face that the mesh does not have, and for one vertex included and excluded.
     """
@@ -21,7 +21,7 @@ def resolve(clicks: Iterable[tuple[Prompt, bool]], mesh: Mesh) -> VertexClicks:
 
 
 def vertex_of(prompt: Prompt, mesh: Mesh) -> int:
-    """The vertex that a prompt stands for. A point of the surface is rounded to the nearest corner of its face: the one
+    """Find the vertex of a prompt. A point of the surface is rounded to the nearest corner of its face: the one
     with the largest barycentric coordinate.
     """
     if isinstance(prompt, SurfacePoint):

@@ -1,4 +1,4 @@
-"""A user who knows the part that is wanted: clicks it, then the middle of the largest error, as in AGILE3D's protocol.
+"""Simulated user who knows the wanted part: clicks it, then the middle of the largest error (AGILE3D's protocol).
 
 The benchmark measures with these clicks; a selection or a vertex group becomes clicks with them.
 """
@@ -16,22 +16,22 @@ from .click import VertexClick
 
 MOST = 12  # clicks that are proposed for a part
 ENOUGH = 0.95  # IoU at which they end
-PATIENCE = 3  # so many clicks without a gain end them, too; about the next ones knows only who tries
-GAIN = 0.005  # of IoU: less is none
+PATIENCE = 3  # clicks in a row without a gain after which they end, too; fewer are tried, as a gain may follow
+GAIN = 0.005  # rise of IoU from which on a click counts as a gain
 
 Predictor = Callable[[list[VertexClick]], np.ndarray]  # clicks -> probability [V]
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One part that a simulated user wants: a set of faces of a mesh."""
+    """Part that a simulated user wants: a set of faces of a mesh."""
 
     mesh: Mesh
     faces: np.ndarray  # [F] bool
 
     @classmethod
     def of_vertices(cls, mesh: Mesh, chosen: np.ndarray) -> "Target":
-        """The faces most of whose vertices are chosen [V] bool, as `iou` counts them."""
+        """Make a target of the faces most of whose vertices are chosen [V] bool, as `iou` counts them."""
         return cls(mesh, chosen[mesh.faces].sum(axis=1) >= 2)
 
     @cached_property
@@ -53,7 +53,7 @@ class Target:
 
 
 def deepest(points: np.ndarray, inside: np.ndarray) -> tuple[int, float]:
-    """The point of a set that is farthest from any point outside it, and that distance (-1, 0 for an empty set)."""
+    """Find the point of a set that is farthest from all points outside, and its distance (-1, 0 for an empty set)."""
     if not inside.any():
         return -1, 0.0
     if inside.all():
@@ -65,7 +65,7 @@ def deepest(points: np.ndarray, inside: np.ndarray) -> tuple[int, float]:
 
 
 def next_click(target: Target, probability: np.ndarray) -> VertexClick | None:
-    """A click in the middle of the deeper error: True where the target was missed, False where too much was taken."""
+    """Click the middle of the deeper error: True where the target was missed, False where too much was taken."""
     taken = probability >= 0.5  # [V]
     used = np.zeros(len(taken), dtype=bool)  # [V] unreferenced vertices are no errors
     used[target.mesh.faces] = True
@@ -77,12 +77,12 @@ def next_click(target: Target, probability: np.ndarray) -> VertexClick | None:
 
 
 def first_click(target: Target) -> int:
-    """The vertex in the middle of the part, which is clicked first."""
+    """Find the vertex in the middle of the part, which is clicked first."""
     return deepest(target.mesh.vertices, target.vertices if target.vertices.any() else _any_vertex(target))[0]
 
 
 def play(target: Target, predict: Predictor) -> Iterator[tuple[list[VertexClick], float]]:
-    """The clicks made so far and the IoU of their answer, again after each click, until nothing is wrong any more."""
+    """Yield, after each click, all clicks so far and the IoU of their answer, until nothing is wrong any more."""
     clicks = [VertexClick(first_click(target), True)]
     while True:
         probability = predict(clicks)  # [V]
@@ -94,14 +94,14 @@ def play(target: Target, predict: Predictor) -> Iterator[tuple[list[VertexClick]
 
 
 def simulate(target: Target, predict: Predictor, count: int = 10) -> tuple[list[float], list[VertexClick]]:
-    """IoU after each of `count` clicks, and the clicks. Where nothing is wrong any more, the last IoU repeats."""
+    """Simulate `count` clicks: IoU after each, and the clicks. Once nothing is wrong any more, the last IoU repeats."""
     steps = list(islice(play(target, predict), count))
     scores = [score for _, score in steps]
     return scores + [scores[-1]] * (count - len(scores)), steps[-1][0]
 
 
 def propose(target: Target, predict: Predictor) -> tuple[list[VertexClick], float]:
-    """A few clicks whose answer comes near to a target, and the IoU that they reach; the last one is a gain."""
+    """Find a few clicks whose answer comes near to a target, and the IoU that they reach; the last one is a gain."""
     best, reached = [], -1.0
     for clicks, score in islice(play(target, predict), MOST):
         if score > reached + GAIN:

@@ -8,7 +8,7 @@ LANDMARKS = 512  # vertices among which sequences are clicked: depths between th
 
 
 def farthest_points(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of `count` of the points [N, 3], each the farthest from those before it; the first is random. [count]"""
+    """Pick `count` of the points [N, 3], each farthest from those before it, the first at random. [count] indices"""
     chosen = np.empty(min(count, len(points)), dtype=np.int64)  # [count]
     distance = np.full(len(points), np.inf)  # [N]
     index = int(rng.integers(len(points)))
@@ -22,7 +22,7 @@ def farthest_points(points: np.ndarray, count: int, rng: np.random.Generator) ->
 def simulate(
     regions: np.ndarray, points: np.ndarray, max_clicks: int, rng: np.random.Generator
 ) -> tuple[list[list[VertexClick]], np.ndarray]:
-    """Click sequences that a user who wants regions[i] would make, for each i in turn.
+    """Simulate the click sequences of a user who wants regions[i], for each i in turn.
 
     regions: [M, N] bool over points [N, 3]. The first click lies deep in the region. The answer that a model might give
     to the clicks so far is played by whichever other region honours most of them: clicks being ambiguous, that is what

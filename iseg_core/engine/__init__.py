@@ -1,4 +1,4 @@
-"""The engine as a process of its own, and the way to talk to it.
+"""Engine as a process of its own, and the client that talks to it.
 
 What runs in Blender too (standard library and numpy only):
     protocol.py    frames: a JSON header of bounded size, then arrays of declared and bounded sizes

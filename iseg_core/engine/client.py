@@ -1,4 +1,4 @@
-"""The client of the engine process, in Blender and in scripts. Standard library and numpy only.
+"""Client of the engine process, in Blender and in scripts. Standard library and numpy only.
 
     with EngineClient([python, "-m", "iseg_core", "engine"], log=folder / "engine.log") as engine:
         mesh = engine.ask("open_mesh", arrays={"vertices": vertices, "faces": faces}).fields["mesh"]
@@ -33,7 +33,7 @@ Event = Message  # what `pump` hands out: kind progress | result | error, or sta
 
 
 class EngineState(Enum):
-    """What the engine process is doing."""
+    """State of the engine process."""
 
     STOPPED = "stopped"  # not started yet, or closed
     STARTING = "starting"
@@ -42,7 +42,7 @@ class EngineState(Enum):
 
 
 class EngineClient:
-    """One engine process at a time, started on first use and again after a crash. Safe to use from several threads.
+    """Client of one engine process at a time, started on first use and again after a crash. Thread-safe.
 
     No method blocks but `wait`, `ask` and `close`. A new process knows nothing of the one before: a request that names
     a mesh which it has not been given ends with UnknownMeshError.
@@ -86,17 +86,17 @@ class EngineClient:
 
     @property
     def reason(self) -> str:
-        """Why the engine is not running, where it crashed; else empty. The first line is a sentence for the user."""
+        """Reason of the last crash, empty where there is none. The first line is a sentence for the user."""
         return self._reason
 
     @property
     def engine(self) -> dict[str, Any]:
-        """What the running engine said of itself: version, protocol, python, platform, pid. Empty before."""
+        """Facts that the running engine reported: version, protocol, python, platform, pid. Empty before."""
         return dict(self._engine)
 
     @property
     def notice(self) -> str:
-        """A sentence for the user where the engine is of another version than this client; else empty."""
+        """Sentence for the user where the engine is of another version than this client; else empty."""
         version = self._engine.get("version", __version__)
         if version == __version__:
             return ""
@@ -104,7 +104,7 @@ class EngineClient:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that was started (with ssh: ssh itself); None where there is none."""
+        """Id of the process that was started (with ssh: of ssh itself); None where there is none."""
         connection = self._connection
         return connection.pid if connection is not None else None
 
@@ -144,7 +144,7 @@ class EngineClient:
             self._on_message(connection, _error(id, "Cancelled", "Cancelled; what was there before is unchanged."))
 
     def pump(self) -> list[Event]:
-        """Everything that has arrived since the last call, without waiting: state, progress (the latest of each
+        """Take all events since the last call, without waiting: state, progress (the latest of each
         request), answers in the order of their arrival.
         """
         with self._changed:
@@ -259,13 +259,13 @@ def _error(id: int, kind: str, sentence: str) -> Message:
 
 
 def as_progress(event: Event) -> Progress:
-    """The Progress that a progress event carries."""
+    """Make Progress of a progress event."""
     fields = ProgressFields.from_fields(event.fields)
     return Progress(fields.stage, fields.fraction, fields.seconds_left)
 
 
 def as_error(event: Event) -> IsegError:
-    """The error that an error event carries, of the class that it names where iSeg has one, else EngineError."""
+    """Make an exception of an error event: of the class that it names where iSeg has one, else EngineError."""
     fields = ErrorFields.from_fields(event.fields)
     kind = getattr(errors, fields.type, None)
     if not (isinstance(kind, type) and issubclass(kind, IsegError)):

@@ -1,4 +1,4 @@
-"""One engine process and the threads that serve its pipes. Standard library and numpy only.
+"""Connection to one engine process: the threads that serve its pipes. Standard library and numpy only.
 
 Three threads, so that no pipe can block another and the caller never waits:
     keeper   starts the process, writes what is queued, and stays until the process has ended
@@ -31,7 +31,7 @@ MOMENT = 0.2  # seconds from the end of a process' output to its own
 
 
 class Events(NamedTuple):
-    """What a connection tells its owner, from its own threads."""
+    """Callbacks by which a connection, from its own threads, informs its owner."""
 
     ready: Callable[["Connection", dict[str, Any]], None]  # the engine's fields of `hello`
     message: Callable[["Connection", Message], None]
@@ -39,13 +39,13 @@ class Events(NamedTuple):
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process' environment without what would lead another Python astray, and with `extra`."""
+    """Copy the environment of this process without the variables that mislead another Python, and add `extra`."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(FOREIGN)}
     return kept | {"PYTHONUTF8": "1"} | dict(extra or {})
 
 
 class Connection:
-    """A running engine, from its start to its end; `events.ended` is called exactly once, last."""
+    """Running engine, from its start to its end; `events.ended` is called exactly once, last."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class Connection:
             self._process.wait()
 
     def _was_killed(self) -> bool:
-        """Whether a signal has ended the process, just now."""
+        """Tell whether a signal has just ended the process."""
         assert self._process is not None
         try:
             return self._process.wait(MOMENT) < 0
@@ -238,7 +238,7 @@ class Connection:
 
 
 def _payload(parts: list[memoryview]) -> int:
-    """Bytes of a message's arrays; its header does not count, so that a cancel always passes."""
+    """Count the bytes of a message's arrays; its header does not count, so that a cancel always passes."""
     return sum(part.nbytes for part in parts[1:])
 
 
@@ -258,7 +258,7 @@ def _check_answer(message: Message) -> None:
 
 
 def _last_words(code: int, lines: list[str]) -> str:
-    """Why a process ended, from its exit code and what it said last on stderr."""
+    """Say why a process ended, from its exit code and its last lines on stderr."""
     if code < 0:
         try:
             name = signal.Signals(-code).name

@@ -1,4 +1,4 @@
-"""Errors as they travel: a type and a sentence with the remedy, and for our own defects the traceback."""
+"""Errors as they are sent: a type, a sentence with the remedy and, for defects of iSeg, the traceback."""
 
 import errno
 import traceback
@@ -10,7 +10,7 @@ TEXT_LIMIT = 20_000  # characters
 
 
 def describe(error: BaseException) -> ErrorFields:
-    """The fields of an error message. Only iSeg's own sentences are passed on as they are.
+    """Describe an exception in the fields of an error message. Only iSeg's own sentences are passed on unchanged.
 
     type is the class of an IsegError, MemoryError, OSError, ModuleNotFoundError or ImportError; InternalError for all
     others, which are defects. The last two come with a traceback for the log.
@@ -46,7 +46,7 @@ def _system_error(error: OSError) -> str:
 
 
 def remedy(error: OSError) -> str:
-    """What to do about a file that cannot be read or written."""
+    """Say what to do about a file that cannot be read or written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Make room on the disk, or choose another folder."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -51,7 +51,7 @@ LANES = ("query", "prepare", "train", "fetch", "check")
 
 
 class Handlers:
-    """A method for each request. `table`: by the request's kind, the lane where it begins and the method."""
+    """Methods that do the requests. `table`: by the kind of a request, the lane where it begins and its method."""
 
     def __init__(self, log: Callable[[str], None] = lambda text: None):
         self.torch, self._log = TorchLoader(), log
@@ -87,7 +87,7 @@ class Handlers:
         return Done(QueryResult(threshold=otsu(probability), milliseconds=milliseconds), {"probability": probability})
 
     def propose(self, job: Job) -> Done | Later:
-        """Click a chosen part as a user would who sees the answers."""
+        """Find clicks for a chosen part, as a user would make them who sees each answer."""
         request = ProposeRequest.from_fields(job.fields)
         segmenter = self.shelf.at_hand(*_answering(request))
         if segmenter is None:
@@ -141,7 +141,7 @@ class Handlers:
         )
 
     def _prepare(self, job: Job, request: QueryRequest | ProposeRequest) -> Later:
-        """Make ready what a request on a model needs, then do it."""
+        """Load the model that a request needs, then hand the request on to its own lane."""
         key, device = _answering(request)
         if not key.is_instant:
             if self.shelf.find(key, device) is None:
@@ -229,7 +229,7 @@ class Handlers:
 
 
 def _answering(request: QueryRequest | ProposeRequest) -> tuple[ModelKey, str]:
-    """What answers a request: the key of a model, and the device that it is on."""
+    """Find the key of the model that answers a request, and the device that it is on."""
     return ModelKey.of(request.mesh, request.model), "" if request.model is None else request.device
 
 

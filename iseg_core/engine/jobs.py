@@ -1,4 +1,4 @@
-"""Jobs: requests under way, and what comes of them."""
+"""Jobs: requests under way, and their outcomes."""
 
 import threading
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from .messages import Fields
 
 
 class Job:
-    """A request under way."""
+    """Request under way."""
 
     def __init__(
         self, kind: str, id: int, fields: dict[str, Any], arrays: dict[str, np.ndarray], report: ProgressCallback
@@ -21,14 +21,14 @@ class Job:
 
 
 class Done(NamedTuple):
-    """The end of a request: its result."""
+    """Result that ends a request."""
 
     result: Fields
     arrays: dict[str, np.ndarray] = {}
 
 
 class Later(NamedTuple):
-    """The rest of a request, to be done in another lane."""
+    """Rest of a request, to be done in another lane."""
 
     lane: str
     handler: "Handler"

@@ -8,7 +8,7 @@ from .jobs import Handler, Job
 
 
 class Lane:
-    """A thread that does one job after the other."""
+    """Thread that does one job after the other."""
 
     def __init__(self, name: str, do: Callable[[Job, Handler], None]):
         self._do, self._waiting = do, deque[tuple[Job, Handler]]()
@@ -16,7 +16,7 @@ class Lane:
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def put(self, job: Job, handler: Handler) -> bool:
-        """Do this after all that came before; True where it has to wait for something."""
+        """Queue a job; True where it has to wait for another one."""
         with self._changed:
             waits = self.busy or bool(self._waiting)
             self._waiting.append((job, handler))

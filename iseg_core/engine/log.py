@@ -1,4 +1,4 @@
-"""The engine's log: what the process says on stderr, in a file that does not grow without end."""
+"""Log of the engine: its stderr, in a file of bounded size."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ TAIL_LIMIT = 2**13  # bytes remembered for the reason of a crash
 
 
 class Log:
-    """Appends to a file, and remembers the end of what was said. Several processes may append to one file."""
+    """Log file that also remembers its latest bytes. Several processes may append to one file."""
 
     def __init__(self, path: str | os.PathLike[str] | None):
         """path: the file, whose folder is made when needed; None: nothing is written."""
@@ -25,7 +25,7 @@ class Log:
             if self.path.exists() and self.path.stat().st_size + len(data) > FILE_LIMIT:
                 os.replace(self.path, self.path.with_name(self.path.name + ".1"))
         except OSError:
-            pass  # on Windows another process may have it open: the next one rotates it
+            pass  # on Windows another process may have it open: a later one rotates it
         try:
             with open(self.path, "ab") as file:
                 file.write(data)
@@ -33,10 +33,10 @@ class Log:
             pass
 
     def last_lines(self, count: int = 8) -> list[str]:
-        """The last lines that were said since `forget`."""
+        """Return the last lines since `forget`."""
         lines = self._tail.decode(errors="replace").splitlines()
         return [line for line in lines if line.strip()][-count:]
 
     def forget(self) -> None:
-        """A new process begins: what the one before said explains nothing any more."""
+        """Drop the remembered lines: those of an ended process do not explain the end of a new one."""
         self._tail = b""

@@ -23,12 +23,12 @@ from ..teachers.registry import DEFAULT_TEACHER
 from ..training.settings import DEFAULT_PRESET
 
 NONSENSE = "The engine's answer makes no sense. Use the engine of this iSeg version."
-HUGE = 1e300  # numbers from here on are none
+HUGE = 1e300  # numbers of this size and above are refused
 OMITTED = {"omitted": True}  # metadata of a field that is not written where it is None
 
 
 class Rule(NamedTuple):
-    """What a field must be beside being of its type: in words, and as a test."""
+    """Condition on a field beside its type: in words, and as a test."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -52,7 +52,7 @@ class Fields:
 
     @classmethod
     def from_fields(cls, given: Mapping[str, Any]) -> Self:
-        """The message that JSON stands for. Raises MessageError where a field is missing or not what it should be,
+        """Make a message from JSON values. Raises MessageError where a field is missing or not what it should be,
         SettingsError for an unknown granularity.
         """
         try:
@@ -61,7 +61,7 @@ class Fields:
             raise MessageError(cls._refusal(str(error))) from error
 
     def to_fields(self) -> dict[str, Any]:
-        """The JSON that stands for this message."""
+        """Convert the message to JSON values."""
         values = {one: getattr(self, one.name) for one in fields(self)}
         return {
             one.name: _write(value)
@@ -90,7 +90,7 @@ class Request(Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelName(Fields):
-    """A trained model of a mesh."""
+    """Name of a trained model of a mesh."""
 
     teacher: str = DEFAULT_TEACHER
     preset: str = DEFAULT_PRESET
@@ -99,7 +99,7 @@ class ModelName(Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelReport(Fields):
-    """What is known of a trained model."""
+    """Facts about a trained model."""
 
     teacher: str
     preset: str
@@ -259,7 +259,7 @@ class DoctorRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding(Fields):
-    """A line of the report (iseg_core/doctor.py)."""
+    """Line of the report (iseg_core/doctor.py)."""
 
     topic: str
     value: str
@@ -269,7 +269,7 @@ class Finding(Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherAtHand(Fields):
-    """A teacher, and what it lacks, in words; empty where it can teach."""
+    """Teacher, and what it lacks, in words; empty where it can teach."""
 
     name: str
     missing: str
@@ -356,7 +356,7 @@ class ErrorFields(Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class StateFields(Fields):
-    """What the client says of the engine (client.EngineState)."""
+    """State of the engine as the client reports it (client.EngineState)."""
 
     state: str
     reason: str
@@ -366,7 +366,7 @@ class StateFields(Fields):
 
 
 class _Unfit(Exception):
-    """A value that is not what its field says; the message says what it should be."""
+    """Value that does not fit its field; the message says what it should be."""
 
 
 @cache
@@ -387,7 +387,7 @@ def _read_fields(cls: type[Any], given: Mapping[str, Any]) -> Any:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """The value of a type that JSON stands for."""
+    """Convert a JSON value to a value of the type `kind`."""
     arguments = get_args(kind)
     match get_origin(kind):
         case origin if origin is Annotated:
@@ -456,7 +456,7 @@ READERS: dict[Any, Callable[[Any], Any]] = {
 
 
 def _write(value: Any) -> Any:
-    """The JSON that stands for a value."""
+    """Convert a value to a JSON value."""
     match value:
         case Fields():
             return value.to_fields()

@@ -1,4 +1,4 @@
-"""The process that the engine is: its streams, its parent, its log."""
+"""Streams, parent and log of the engine process."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 
 def take_streams() -> tuple[BinaryIO, BinaryIO]:
-    """stdin and stdout for the frames alone: who else reads finds nothing, and what prints goes to stderr."""
+    """Reserve stdin and stdout for the frames: any other reader finds nothing, any other output goes to stderr."""
     if os.name == "nt":
         import msvcrt
 
@@ -35,7 +35,7 @@ def die_with_parent() -> None:
 
 
 def log(text: str) -> None:
-    """One line of the log. Nobody may be left to read it."""
+    """Write one line to the log; no error where no one is left to read it."""
     try:
         print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
     except (OSError, ValueError):

@@ -33,11 +33,11 @@ ARRAYS_LIMIT = 8
 AXES_LIMIT = 4
 TYPES = {"uint8": "|u1", "int32": "<i4", "int64": "<i8", "float32": "<f4", "float64": "<f8"}
 LAST_ID = 2**53  # every JSON reader keeps integers up to here exactly
-WASTE = memoryview(bytearray(2**16))  # where skipped bytes go: there may be no memory left to take
+WASTE = memoryview(bytearray(2**16))  # target of skipped bytes, allocated ahead: memory may have run out
 
 
 class Message(NamedTuple):
-    """One frame. fields: JSON values. arrays: of a type in TYPES, at most ARRAYS_LIMIT of them."""
+    """Frame. fields: JSON values. arrays: of a type in TYPES, at most ARRAYS_LIMIT of them."""
 
     kind: str
     id: int
@@ -54,7 +54,7 @@ class Sink(Protocol):
 
 
 def encode(message: Message) -> list[memoryview]:
-    """The bytes of a frame, in parts; the arrays' own memory is used where it is contiguous.
+    """Encode a frame to bytes, in parts; contiguous arrays are not copied.
 
     Raises MessageError where the message cannot be sent: a type of array that the protocol does not have, or a bound
     that is exceeded.
@@ -83,7 +83,7 @@ def encode(message: Message) -> list[memoryview]:
             "Use a mesh of fewer vertices.",
             message.id,
         )
-    _check(json.loads(text), payload)  # what could not be read at the other end is not sent
+    _check(json.loads(text), payload)  # never send what the other end would refuse
     return [memoryview(PREFIX.pack(MAGIC, len(text), payload) + text), *parts]
 
 
@@ -95,7 +95,7 @@ def write(sink: Sink, parts: list[memoryview]) -> None:
 
 
 def read(source: Source) -> Message | None:
-    """The next message; None where the stream ends between two of them.
+    """Read the next message; None where the stream ends between two of them.
 
     Raises MessageError where this message is malformed, or too large for the memory there is; it has been skipped, and
     the next can be read. Raises ProtocolError where what arrives is no frame, or ends within one.
@@ -146,7 +146,7 @@ def read(source: Source) -> Message | None:
 
 
 def mismatch(other: str, fields: dict[str, Any]) -> str:
-    """What to say when the other end (engine or client) sent a hello of another protocol."""
+    """Word the error for a hello of another protocol. other: the end that sent it, engine or client."""
     return (
         f"The {other} is iSeg {fields.get('version')} and speaks protocol {fields.get('protocol')}; this is iSeg "
         f"{__version__} with protocol {PROTOCOL}. Install the same version of iSeg on both sides."
@@ -154,7 +154,7 @@ def mismatch(other: str, fields: dict[str, Any]) -> str:
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:
-    """The memory of a contiguous array, of any shape, as bytes."""
+    """View the memory of a contiguous array, of any shape, as bytes."""
     return array.reshape(-1).view(np.uint8).data
 
 
@@ -177,13 +177,13 @@ def _is_list(value: Any) -> TypeGuard[list[Any]]:
 
 
 def _id(header: Any) -> int:
-    """The id in a header that may be anything; 0 where there is none."""
+    """Find the id in a header that may be anything; 0 where there is none."""
     id = header.get("id") if _is_object(header) else None
     return id if type(id) is int and 0 <= id <= LAST_ID else 0
 
 
 def _check(header: Any, payload: int) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Name, dtype and shape of the arrays of a well-formed header. Raises MessageError where it is not."""
+    """Check a header; returns name, dtype and shape of its arrays. Raises MessageError where it is malformed."""
 
     def fail(defect: str) -> MessageError:
         return MessageError(f"A message is malformed: {defect}. Both ends must be iSeg's, of matching versions.")

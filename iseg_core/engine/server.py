@@ -1,4 +1,4 @@
-"""The engine process: requests in on stdin, answers out on stdout (protocol.py), the log on stderr.
+"""Engine process: requests in on stdin, answers out on stdout (protocol.py), the log on stderr.
 
 The main thread reads, and answers what needs no work. Everything else is done in lanes, a thread each, so that a query
 never waits for a training. A cancelled request is answered at once; its work ends at its next step, and whatever it
@@ -56,7 +56,7 @@ def main() -> NoReturn:
 
 
 class Server:
-    """One connection: reads requests, has them done, and answers each exactly once."""
+    """Server of one connection: reads requests, has them done, and answers each exactly once."""
 
     def __init__(self, source: BinaryIO, sink: BinaryIO, handlers: Handlers):
         self._source, self._sink, self._handlers = source, sink, handlers
@@ -187,7 +187,7 @@ class Server:
         self._answer(message)
 
     def _reporter(self, id: int) -> Callable[[Progress], None]:
-        """A progress callback that sends at most ten reports a second of one stage."""
+        """Make a progress callback that sends at most ten reports a second of one stage."""
         stage, sent = "", 0.0
 
         def report(progress: Progress) -> None:
@@ -230,7 +230,7 @@ def _size(request: Message | Job) -> int:
 
 
 def _is_path(text: str) -> bool:
-    """Whether the system could have a file of that name."""
+    """Tell whether the system could have a file of that name."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:  # half a character

@@ -1,4 +1,4 @@
-"""The shelf: meshes and what answers clicks on them, in memory and in the cache."""
+"""Shelf of the engine: meshes and their segmenters, in memory, and models in the cache."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ INSTANT = ("instant", "instant", 0)  # in a key, in the place of a trained model
 
 
 class ModelKey(NamedTuple):
-    """What distinguishes the models of the shelf: hash of the mesh, and the model's name."""
+    """Key of a model on the shelf: hash of the mesh, and the model's name."""
 
     mesh: str
     teacher: str
@@ -69,7 +69,7 @@ class Shelf:
         return hash in self._meshes
 
     def mesh(self, hash: str) -> "Mesh":
-        """The mesh with this hash. Raises UnknownMeshError where it is not held."""
+        """Return the mesh with this hash. Raises UnknownMeshError where it is not held."""
         mesh = self._meshes.take(hash)
         if mesh is None:
             raise UnknownMeshError("The engine does not hold this mesh (any more). Open it again.")
@@ -81,11 +81,11 @@ class Shelf:
         self._segmenters.put((key, device), segmenter)
 
     def at_hand(self, key: ModelKey, device: str) -> "Segmenter | None":
-        """The segmenter, where it is in memory."""
+        """Return the segmenter where it is in memory, else None."""
         return self._segmenters.take((key, device))
 
     def find(self, key: ModelKey, device: str) -> "Segmenter | None":
-        """The segmenter of a trained model, from memory or from the cache, where there is one."""
+        """Find the segmenter of a trained model in memory or in the cache; None where there is none."""
         segmenter = self.at_hand(key, device)
         if segmenter is None:
             model = self._unsaved.get(key) or self._cache.find(*key)
@@ -98,7 +98,7 @@ class Shelf:
         return segmenter
 
     def make_instant(self, mesh: str, device: str) -> None:
-        """Make ready what answers by geometry alone. Raises UnknownMeshError where the mesh is not held."""
+        """Make the segmenter of instant mode, by geometry alone. Raises UnknownMeshError where the mesh is not held."""
         from ..inference.segmenter import instant
 
         self.put(ModelKey(mesh, *INSTANT), device, instant(self.mesh(mesh)))
@@ -106,7 +106,7 @@ class Shelf:
     # models
 
     def models(self, mesh: str) -> tuple[ModelReport, ...]:
-        """What is known of the models of a mesh, those in the cache and those that could not be saved; newest first."""
+        """Report on the models of a mesh, those in the cache and those that could not be saved; newest first."""
         found = {(m["teacher"], m["preset"], m["seed"]): ModelReport(**m) for m in self._cache.describe(mesh)}
         held = [(key, segmenter.model) for (key, _), segmenter in list(self._segmenters.items())]
         for key, model in held + list(self._unsaved.items()):
@@ -115,7 +115,7 @@ class Shelf:
         return tuple(sorted(found.values(), key=lambda report: report.created, reverse=True))
 
     def checkpoint(self) -> "Checkpoint":
-        """Where a training keeps what it has done."""
+        """Return the checkpoint in which a training keeps its progress."""
         return self._cache.checkpoint()
 
     def save(self, key: ModelKey, model: "Model", checkpoint: "Checkpoint | None" = None) -> str | None:
@@ -174,7 +174,7 @@ class Shelf:
 
 
 def report_of(key: ModelKey, model: "Model") -> ModelReport:
-    """What is to be known of a model."""
+    """Report the facts about a model."""
     created = str(model.info.get("created"))
     return ModelReport(teacher=key.teacher, preset=key.preset, seed=key.seed, created=created)
 

@@ -1,4 +1,4 @@
-"""How much a mesh file may make this process read."""
+"""Limit of file sizes, and triangle strips: shared by the mesh formats."""
 
 import stat
 from pathlib import Path
@@ -13,7 +13,7 @@ FILE_LIMIT = 2**30  # bytes of a mesh file, and of the data files of one glTF to
 
 
 def read_file(path: Path, limit: int = FILE_LIMIT) -> bytes:
-    """The bytes of a file of at most `limit` bytes; pipes and devices, which may have no end, are not opened.
+    """Read a file of at most `limit` bytes; pipes and devices, which may have no end, are not opened.
 
     Errors: MeshError for a larger one, OSError for one that cannot be read.
     """
@@ -26,7 +26,7 @@ def read_file(path: Path, limit: int = FILE_LIMIT) -> bytes:
 
 
 def strip_triangles(corners: np.ndarray, lengths: np.ndarray, restart: int | None = None) -> np.ndarray:
-    """The triangles of strips, each other one the other way round. [T, 3] int64
+    """Split triangle strips into triangles; every second one is turned round to face as its neighbours do. [T, 3] int64
 
     corners [N] of all strips, one after the other; lengths [S] of the strips; restart: a corner that begins one anew.
     """

@@ -145,7 +145,7 @@ class _Scene:
 
 
 def _local_transform(node: dict[str, Any]) -> np.ndarray:
-    """The node's own transform: a matrix, or translation, rotation (quaternion x y z w) and scale. [4, 4]"""
+    """Read a node's own transform: a matrix, or translation, rotation (quaternion x y z w) and scale. [4, 4]"""
     if "matrix" in node:
         return vector(node, "matrix", (0.0,) * 16).reshape(4, 4).T  # [4, 4] the file has columns
     x, y, z, w = vector(node, "rotation", (0, 0, 0, 1))

@@ -1,4 +1,4 @@
-"""What a glTF 2.0 or GLB file holds: its JSON, its buffers, and the arrays in them (Khronos glTF 2.0, 3.6 and 4)."""
+"""Contents of a glTF 2.0 or GLB file: JSON, buffers, and the arrays in them (Khronos glTF 2.0, 3.6 and 4)."""
 
 import base64
 import json
@@ -14,18 +14,18 @@ from .common import FILE_LIMIT, read_file
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 GLB, JSON, BINARY = b"glTF", 0x4E4F534A, 0x004E4942
-MOST = 30_000_000  # vertices and corners of all nodes: a few bytes can ask for any number
+MOST = 30_000_000  # vertices and corners of all nodes; without a limit, a few bytes could ask for any number
 
 COMPRESSIONS = {"KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression"}
 INSTANCING = "EXT_mesh_gpu_instancing"
 READ = {INSTANCING, "KHR_mesh_quantization"}
-# Of no effect on where triangles lie: by name, and by the second word of the name (KHR_materials_unlit).
+# Extensions that do not move triangles: by name, and by the second word of the name (KHR_materials_unlit).
 LOOKS = {"EXT_mesh_features", "EXT_instance_features", "EXT_structural_metadata", "FB_ngon_encoding", "MSFT_lod"}
 LOOK_WORDS = {"materials", "texture", "lights", "light", "animation", "audio", "xmp", "techniques"}
 
 
 class Document:
-    """A glTF file whose buffers are read as they are asked for. Errors: MeshError, here and in all methods."""
+    """glTF file whose buffers are read as they are asked for. Errors: MeshError, here and in all methods."""
 
     def __init__(self, data: bytes, folder: Path):
         text, self.binary = _split_glb(data) if data[:4] == GLB else (data, b"")
@@ -51,23 +51,23 @@ class Document:
             raise MeshError(f"it requires extensions of glTF that are not read ({names}). Export it without them.")
 
     def count(self, more: int) -> None:
-        """Before memory is taken for so many more vertices and corners."""
+        """Count so many more vertices and corners, before memory is taken for them. Errors: MeshError past MOST."""
         self.counted += more
         if self.counted > MOST:
             much = f"{MOST:,} vertices and corners, or too many parts"
             raise MeshError(f"its nodes have more than {much}. Use a mesh of fewer vertices.")
 
     def item(self, kind: str, index: Any) -> dict[str, Any]:
-        """One of the header's nodes, meshes, accessors..."""
+        """Look up an item of the header by its kind (nodes, meshes, accessors...) and index."""
         items = self.header.get(kind, [])
         if not isinstance(index, int) or not 0 <= index < len(items):
             raise MeshError(f"it names {kind} {index!r:.40}, and has {len(items)}. Export the mesh again.")
         return items[index]
 
     def accessor(self, index: Any, kind: str) -> np.ndarray:
-        """The accessor's values, one row an item; normalised integers as fractions. [N, K] float64
+        """Read an accessor's values, one row an item; normalised integers as fractions. [N, K] float64
 
-        kind: one of SIZES, which it must be.
+        kind: the type that the accessor must have, one of SIZES.
         """
         values = self._stored(index, kind)  # [N, K]
         if self.item("accessors", index).get("normalized") and values.dtype.kind in "iu":
@@ -75,14 +75,14 @@ class Document:
         return values.astype(np.float64)
 
     def indices(self, index: Any, kind: str, limit: int, what: str) -> np.ndarray:
-        """The accessor's values as indices below the limit. [N, K] int64. what: to say where they are not."""
+        """Read an accessor's values as indices below the limit. [N, K] int64. what: the sentence of the error."""
         values = self._stored(index, kind)  # [N, K]
         if values.dtype.kind not in "iu" or (values.size and (values.max() >= limit or values.min() < 0)):
             raise MeshError(f"{what}. Export the mesh again.")
         return values.astype(np.int64)
 
     def _stored(self, index: Any, kind: str) -> np.ndarray:
-        """The accessor's values as they are stored. [N, K]"""
+        """Read an accessor's values in the type in which they are stored. [N, K]"""
         info = self.item("accessors", index)
         if info.get("type") != kind or info.get("componentType") not in COMPONENTS:
             raise MeshError(f"accessor {index} is not what is wanted there, {kind}. Export the mesh again.")
@@ -95,7 +95,7 @@ class Document:
         return self._filled(values, info["sparse"]) if "sparse" in info else values
 
     def _filled(self, values: np.ndarray, sparse: dict[str, Any]) -> np.ndarray:
-        """A copy of the values with those of a sparse accessor in their places. [N, K]"""
+        """Copy values [N, K] and overwrite rows with those of a sparse accessor. [N, K]"""
         where, given, count = sparse["indices"], sparse["values"], natural(sparse, "count")
         kind = np.dtype(COMPONENTS.get(where["componentType"], "<f4"))
         self.count(count)
@@ -108,7 +108,7 @@ class Document:
         return values
 
     def _view(self, index: Any, offset: int, dtype: np.dtype, count: int, size: int) -> np.ndarray:
-        """count rows of size values each, out of a buffer view. [N, K]"""
+        """Take `count` rows of `size` values each out of a buffer view, without a copy. [count, size]"""
         view = self.item("bufferViews", index)
         buffer = self._buffer(view.get("buffer"), view)
         start, row = natural(view, "byteOffset"), dtype.itemsize * size
@@ -121,13 +121,13 @@ class Document:
         return np.ndarray((count, size), dtype, buffer, start + offset if count else 0, (stride, dtype.itemsize))
 
     def _buffer(self, index: Any, view: dict[str, Any]) -> bytes:
-        """The bytes of a buffer of which a view is wanted."""
+        """Read the buffer of a view, once: from the file itself, a data URI or a file beside it."""
         info = self.item("buffers", index)
         if index not in self.buffers:
             uri = info.get("uri")
             if uri is None:
                 data = self.binary if index == 0 else b""
-                if not data:  # what stands there is compressed data's place when unpacked
+                if not data:  # a buffer without data is where compressed data would be unpacked to
                     refuse_compressed(view.get("extensions", {}))
             elif uri[:5].lower() == "data:":
                 data = _inline(uri)
@@ -139,9 +139,9 @@ class Document:
         return self.buffers[index]
 
     def _data_file(self, uri: str) -> bytes:
-        """What the file of that name beside this one holds: a glTF of others must not name all that a user can read."""
+        """Read a data file from the folder of the glTF file: a foreign glTF must not reach all that the user can read."""
         name, folder = unquote(uri), self.folder.resolve()
-        away = urlsplit(uri).scheme or Path(name).anchor  # told by the name: a look at the path may ask another machine
+        away = urlsplit(uri).scheme or Path(name).anchor  # by the name alone: to resolve it may ask another machine
         if away or not (folder / name).resolve().is_relative_to(folder):
             raise MeshError(
                 f"its data file {uri:.80} is elsewhere. Put it beside the .gltf, and its bare name in there."
@@ -155,7 +155,7 @@ class Document:
 
 
 def natural(info: dict[str, Any], key: str, default: int = 0) -> int:
-    """The whole number from 0 on under the key. Errors: MeshError for anything else there."""
+    """Read a whole number >= 0 by its key. Errors: MeshError for anything else there."""
     value = info.get(key, default)
     if not isinstance(value, int) or value < 0:
         raise MeshError(f"its {key} is {value!r:.40}, not a whole number from 0 on. Export the mesh again.")
@@ -163,7 +163,7 @@ def natural(info: dict[str, Any], key: str, default: int = 0) -> int:
 
 
 def vector(info: dict[str, Any], key: str, default: tuple[float, ...]) -> np.ndarray:
-    """The numbers under the key, as many as the default has. [K] float64. Errors: MeshError for anything else there."""
+    """Read a vector by its key, as long as the default. [K] float64. Errors: MeshError for anything else there."""
     value = info.get(key, default)
     ok = isinstance(value, list | tuple) and len(value) == len(default)
     if not ok or not all(isinstance(number, int | float) for number in value):
@@ -172,14 +172,14 @@ def vector(info: dict[str, Any], key: str, default: tuple[float, ...]) -> np.nda
 
 
 def refuse_compressed(extensions: Any) -> None:
-    """MeshError where one of the extensions is a compression."""
+    """Raise MeshError where one of the extensions is a compression."""
     compressed = sorted(COMPRESSIONS.intersection(extensions))
     if compressed:
         raise MeshError(f"the mesh is compressed ({', '.join(compressed)}). Export it without compression.")
 
 
 def _inline(uri: str) -> bytes:
-    """The bytes of a data URI."""
+    """Decode a data URI to bytes."""
     kind, _, content = uri.partition(",")
     if not kind.lower().endswith(";base64"):
         return unquote_to_bytes(content)
@@ -190,7 +190,7 @@ def _inline(uri: str) -> bytes:
 
 
 def _split_glb(data: bytes) -> tuple[bytes, bytes]:
-    """The JSON text and the binary chunk (empty where there is none) of a GLB file."""
+    """Split a GLB file into its JSON text and its binary chunk (empty where there is none)."""
     version, length = int.from_bytes(data[4:8], "little"), int.from_bytes(data[8:12], "little")
     if len(data) >= 8 and version != 2:
         raise MeshError("only version 2 of glTF is read. Export the mesh again as glTF 2.0.")
@@ -203,4 +203,4 @@ def _split_glb(data: bytes) -> tuple[bytes, bytes]:
         truncated = at > length
     if truncated or JSON not in chunks:
         raise MeshError("the file is truncated or damaged. Export the mesh again.")
-    return chunks[JSON].rstrip(b"\0 "), chunks.get(BINARY, b"")  # NUL is wrong there, and common
+    return chunks[JSON].rstrip(b"\0 "), chunks.get(BINARY, b"")  # padding by NUL is common, though not allowed

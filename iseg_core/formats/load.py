@@ -60,7 +60,7 @@ READERS: dict[str, Callable[[bytes, Path], Polygons]] = {
 
 
 def as_mesh(source: Any) -> Mesh:
-    """A checked mesh from a Mesh, the path of a mesh file, or a pair (vertices, faces). Errors: MeshError."""
+    """Make a checked mesh from a Mesh, the path of a mesh file, or a pair (vertices, faces). Errors: MeshError."""
     if isinstance(source, Mesh):
         return source
     if isinstance(source, str | os.PathLike):
@@ -73,7 +73,7 @@ def as_mesh(source: Any) -> Mesh:
 
 
 def load_mesh(path: str | os.PathLike[str]) -> Mesh:
-    """The mesh in an OBJ, PLY, OFF, STL, glTF or GLB file, with the file's vertices in the file's order.
+    """Read the mesh in an OBJ, PLY, OFF, STL, glTF or GLB file, with the file's vertices in the file's order.
 
     Polygons are cut into triangles; all objects of the file are joined, those of glTF with their world transforms.
     Errors: MeshError for a file that is missing, empty, damaged or of another kind, and all those of `check`.

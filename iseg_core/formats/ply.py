@@ -38,7 +38,7 @@ class Element:
 
 
 def read_ply(data: bytes, _: Path) -> Polygons:
-    """Vertices [V, 3] float64, corners [C], corners of each polygon [F]. Errors: MeshError."""
+    """Read PLY: vertices [V, 3] float64, corners [C], corners of each polygon [F]. Errors: MeshError."""
     is_text, elements, body = _parse_header(data if data[:3] == b"ply" else decoded(data))
     vertices = None
     corners, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]  # [0], [0]
@@ -63,7 +63,7 @@ def read_ply(data: bytes, _: Path) -> Polygons:
 
 
 def _indices(element: Element, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """The corners of all faces or strips [N], and how many each has [R]."""
+    """Pick the vertex indices of all faces or strips [N], and how many each has [R]. Errors: MeshError without them."""
     for name in INDICES:
         values, lengths = columns.get(name, (None, None))
         if values is not None and lengths is not None:
@@ -73,7 +73,7 @@ def _indices(element: Element, columns: Columns) -> tuple[np.ndarray, np.ndarray
 
 
 def _parse_header(data: bytes) -> tuple[bool, list[Element], bytes]:
-    """Whether the values are text, the elements, and the values as bytes."""
+    """Parse the header: True for text values, the elements, and the bytes of the values. Errors: MeshError."""
     end = HEADER_END.search(data)
     if end is None or data[:3] != b"ply":
         raise MeshError("not PLY, or its header is truncated. Export the mesh again.")
@@ -110,7 +110,7 @@ def _is_whole(kind: str) -> bool:
 
 
 def _text_columns(elements: list[Element], body: bytes) -> Iterator[tuple[Element, Columns]]:
-    """Each element with its values: a line of text holds one, and may go on with values that the header does not name.
+    """Yield each element with its values, from text: one line an item, perhaps with values that the header lacks.
 
     Errors: MeshError where lines and elements do not fit.
     """
@@ -144,7 +144,7 @@ def _text_columns(elements: list[Element], body: bytes) -> Iterator[tuple[Elemen
 
 
 def _binary_columns(elements: list[Element], body: bytes) -> Iterator[tuple[Element, Columns]]:
-    """Each element with its values. Errors: MeshError where they do not end with the file."""
+    """Yield each element with its values, from binary. Errors: MeshError where they do not end with the file."""
     offset = 0
     for element in elements:
         if not element.properties:
@@ -156,14 +156,14 @@ def _binary_columns(elements: list[Element], body: bytes) -> Iterator[tuple[Elem
 
 
 def _binary_element(element: Element, body: bytes, offset: int) -> tuple[Columns, int]:
-    """The values of each property, those of lists one after the other; the new offset."""
+    """Read the values of each property of an element, lists concatenated; also returns the offset behind them."""
     if element.count == 0:
         return {}, offset
     row = _row_dtype(element, body, offset)
     if offset + element.count * row.itemsize <= len(body):
         rows = np.frombuffer(body, row, element.count, offset)  # [N]
         lists = {p.name: rows[p.name + "#"] for p in element.properties if p.count_dtype}
-        # Where every row's lists are as long as the first row's, one look at the memory is enough.
+        # Where every row's lists are as long as the first row's, one dtype fits all rows.
         if all((lengths == lengths[0]).all() for lengths in lists.values()):
             columns: Columns = {p.name: (rows[p.name].ravel(), None) for p in element.properties}  # [N * length] each
             for name, lengths in lists.items():
@@ -173,7 +173,7 @@ def _binary_element(element: Element, body: bytes, offset: int) -> tuple[Columns
 
 
 def _row_dtype(element: Element, body: bytes, offset: int) -> np.dtype:
-    """The memory of a row whose lists are as long as those of the first row."""
+    """Build the dtype of a row whose lists are as long as those of the first row."""
     fields: list[tuple] = []
     for prop in element.properties:
         if prop.count_dtype is None:
@@ -194,7 +194,7 @@ def _list_length(body: bytes, dtype: np.dtype, offset: int) -> int:
 
 
 def _ragged_element(element: Element, body: bytes, offset: int) -> tuple[Columns, int]:
-    """As _binary_element, row by row: triangles and quads together, for instance."""
+    """Read as _binary_element does, but row by row: for lists of different lengths, as of triangles and quads."""
     pieces: dict[str, list[bytes]] = {p.name: [] for p in element.properties}
     lengths: dict[str, list[int]] = {p.name: [] for p in element.properties if p.count_dtype}
     for _ in range(element.count):

@@ -12,10 +12,11 @@ from .text import Rows, decoded, numbers, quoted, ranges, whole
 
 COMMENT = re.compile(rb"#(?<!\.#)[^\r\n]*")  # 1.#INF is how Microsoft's C wrote infinity
 
-# OBJ: a line that begins with a number goes on with the one before. Names and comments may end in a backslash, too.
+# OBJ: a backslash at the end of a line continues it only where the next begins with a number, for names and comments
+# may end in a backslash, too.
 CONTINUED = re.compile(rb"\\(?:[ \t]*(?:\r\n|\n|\r))+(?=[ \t]*[-+.\d\\])")
 DANGLING = re.compile(rb"\\(?=[ \t]*(?:[\r\n]|\Z))")
-OBJ_FACES = (b"f", b"fo")  # fo: its name until 1995
+OBJ_FACES = (b"f", b"fo")  # fo: the keyword until 1995
 NUMERIC = b"+-.0123456789"
 
 OFF_HEADER = re.compile(rb"\s*((?:ST|C|N)*)(4?)(n?)OFF(?![A-Za-z])\s*(BINARY\b)?")
@@ -29,7 +30,10 @@ STL_LOOP = re.compile(rb"loop" + rb"\s+vertex\s+(\S+)\s+(\S+)\s+(\S+)" * 3 + rb"
 
 
 def read_obj(data: bytes, _: Path) -> Polygons:
-    """Records v and f only: objects, groups, materials, textures and normals do not change what a vertex is."""
+    """Read OBJ: vertices [V, 3], corners [C], corners of each polygon [F]. Errors: MeshError.
+
+    Only records v and f are read: objects, groups, materials, textures and normals do not change what a vertex is.
+    """
     text = COMMENT.sub(b"", decoded(data))
     vertices: list[bytes] = []
     faces: list[bytes] = []
@@ -53,13 +57,16 @@ def read_obj(data: bytes, _: Path) -> Polygons:
     indices = whole(polygons.at(np.arange(len(polygons.values))))  # [C]
     if (indices == 0).any():
         raise MeshError("a face names vertex 0, but OBJ counts from 1. Export the mesh again.")
-    before = np.repeat(np.array(known, np.int64), polygons.lengths)  # [C] vertices above the face: -1 is the last
+    before = np.repeat(np.array(known, np.int64), polygons.lengths)  # [C] count of vertices above: -1 is the last
     corners = np.where(indices > 0, indices - 1, before + indices)  # [C]
     return rows.at(rows.starts[:, None] + np.arange(3)), corners, polygons.lengths
 
 
 def read_off(data: bytes, _: Path) -> Polygons:
-    """OFF with or without the word, colours, normals and textures: a row for each vertex and face, or free of lines."""
+    """Read OFF, with or without its keyword, colours, normals and textures; see read_obj for the result and errors.
+
+    Its lines are one for each vertex and face, or have no meaning.
+    """
     text = COMMENT.sub(b"", decoded(data))
     header = OFF_HEADER.match(text)
     if header is None and not re.match(rb"\s*\d", text):
@@ -83,9 +90,9 @@ def read_off(data: bytes, _: Path) -> Polygons:
 
 
 def _off_rows(rows: Rows, vertex_count: int) -> Polygons | None:
-    """OFF as everyone writes it, a row for the counts and one for each vertex and face; None where one is too short.
+    """Read usual OFF, a row for the counts and one for each vertex and face; None where a row is too short.
 
-    What follows in a row is a colour, a normal or a texture's place, whether the header says so or not.
+    Further values in a row are a colour, a normal or texture coordinates, whether the header says so or not.
     """
     first, last = np.split(rows.starts[1:], [vertex_count])  # [V], [F]
     vertex_lengths, face_lengths = np.split(rows.lengths[1:], [vertex_count])  # [V], [F]
@@ -96,7 +103,7 @@ def _off_rows(rows: Rows, vertex_count: int) -> Polygons | None:
 
 
 def _off_stream(rows: Rows, vertex_count: int, face_count: int, width: int) -> Polygons | None:
-    """OFF whose lines say nothing: `width` numbers a vertex, none but corners a face; None where they do not end so."""
+    """Read OFF whose lines mean nothing: `width` numbers a vertex, only corners a face; None where they do not fit."""
     values, at, starts = rows.values.tolist(), 3 + width * vertex_count, []
     while len(starts) < face_count and at < len(values) and 0 <= values[at] < len(values):
         starts.append(at)
@@ -110,7 +117,7 @@ def _off_stream(rows: Rows, vertex_count: int, face_count: int, width: int) -> P
 
 
 def read_stl(data: bytes, _: Path) -> Polygons:
-    """Binary or text; STL knows no shared vertices, so every triangle has its own three."""
+    """Read STL, binary or text; it has no shared vertices: each triangle has three of its own. See read_obj."""
     text = decoded(data) if len(data) != STL_HEAD + TRIANGLE.itemsize * _stl_count(data) else b""
     is_text = text[:1000].lstrip()[:5].lower() == b"solid" and b"\0" not in text.rstrip(b"\0")
     vertices = _stl_text(text) if is_text else _stl_binary(data)  # [V, 3]
@@ -122,7 +129,7 @@ def _stl_count(data: bytes) -> int:
 
 
 def _stl_text(text: bytes) -> np.ndarray:
-    """Corners of the triangles of text STL. [V, 3] float64"""
+    """Read the corners of the triangles of text STL. [V, 3] float64"""
     text = text.lower()
     last = max((name.start() for name in STL_NAME.finditer(text)), default=0)
     if not text[:last].rstrip().endswith(b"end"):
@@ -136,7 +143,7 @@ def _stl_text(text: bytes) -> np.ndarray:
 
 
 def _stl_binary(data: bytes) -> np.ndarray:
-    """Corners of the triangles of binary STL. [V, 3] float64"""
+    """Read the corners of the triangles of binary STL. [V, 3] float64"""
     size, count = TRIANGLE.itemsize, _stl_count(data)
     if len(data) < STL_HEAD:
         raise MeshError("truncated, damaged or not STL. Export the mesh again.")
@@ -149,15 +156,15 @@ def _stl_binary(data: bytes) -> np.ndarray:
     if starts is not None:
         data = b"".join([data[:STL_HEAD], *(data[at : at + size] for at in starts)])
     triangles = np.frombuffer(data, TRIANGLE, count, STL_HEAD)  # [F]
-    if rest and starts is None and triangles["attribute"].any():  # they may say that data follow each triangle
+    if rest and starts is None and triangles["attribute"].any():  # may be lengths of data behind triangles
         raise MeshError(f"truncated, damaged or not STL: {len(rest):,} bytes are left over. Export the mesh again.")
     return triangles["corners"].reshape(-1, 3).astype(np.float64)  # [V, 3]
 
 
 def _stl_payloads(data: bytes, count: int) -> list[int] | None:
-    """Where each triangle begins, if as many bytes as its attribute says follow each, and they end with the file.
+    """Find the offset of each triangle, in bytes, where attributes are lengths of data that follow the triangles.
 
-    None where they do not: most writers keep a colour in the attribute.
+    None where these do not end with the file: most writers keep a colour in the attribute.
     """
     starts, at = [], STL_HEAD
     for _ in range(count):

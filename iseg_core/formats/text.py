@@ -1,4 +1,4 @@
-"""Numbers out of text files: encodings, line ends, rows, and words that are no numbers."""
+"""Parse numbers in text files: encodings, line ends, rows, and words that are no numbers."""
 
 import codecs
 
@@ -6,18 +6,18 @@ import numpy as np
 
 from ..errors import MeshError
 
-MARKS = {codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be"}  # the first of these begins as the third
+MARKS = {codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be"}  # first: utf-32-le begins as utf-16-le
 MARKS |= {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 ZEROS = {"*0*0": "utf-16-le", "0*0*": "utf-16-be", "*000": "utf-32-le", "000*": "utf-32-be"}  # of ASCII without a mark
 EXACT = 2.0**53  # whole numbers below are exact in float64
 
-END = 2  # of a line
-WHITE = np.zeros(256, np.uint8)  # [256] what bytes.split() and bytes.splitlines() see in a byte
+END = 2  # class of the bytes that end a line
+WHITE = np.zeros(256, np.uint8)  # [256] class of each byte: 0 of a word, 1 space, 2 end of a line
 WHITE[list(b" \t\v\f")], WHITE[list(b"\n\r")] = 1, END
 
 
 def decoded(data: bytes) -> bytes:
-    """The same text with one byte for each ASCII character, and without byte order marks, wherever they stand."""
+    """Decode a text to UTF-8: one byte for each ASCII character, no byte order marks, wherever they stand."""
     pattern = "".join("*" if byte else "0" for byte in data[:4])
     encoding = next((MARKS[mark] for mark in MARKS if data.startswith(mark)), ZEROS.get(pattern))
     if encoding:
@@ -26,12 +26,12 @@ def decoded(data: bytes) -> bytes:
 
 
 def quoted(word: bytes) -> str:
-    """A piece of a damaged file as an error message may show it."""
+    """Quote a piece of a damaged file for an error message: at most 40 bytes, escaped."""
     return "'" + word[:40].decode("ascii", "backslashreplace") + ("...'" if len(word) > 40 else "'")
 
 
 def numbers(words: list[bytes]) -> np.ndarray:
-    """The words as float64 [N]. Errors: MeshError, which quotes the first that is no number."""
+    """Convert words to numbers. [N] float64. Errors: MeshError, which quotes the first word that is no number."""
     try:
         return np.array(words, dtype=np.float64)  # [N]
     except ValueError:
@@ -41,7 +41,7 @@ def numbers(words: list[bytes]) -> np.ndarray:
 
 
 def refuse_words(words: list[bytes], suspects: np.ndarray) -> None:
-    """MeshError for the first of the suspects [S], indices of words read as NaN, that does not say NaN itself."""
+    """Raise MeshError for the first suspect that is no number. suspects [S]: indices of words that were read as NaN."""
     for index in suspects.tolist():
         if not _is_number(words[index]):
             comma = b"," in words[index] and _is_number(words[index].replace(b",", b"."))
@@ -50,7 +50,7 @@ def refuse_words(words: list[bytes], suspects: np.ndarray) -> None:
 
 
 def whole(values: np.ndarray) -> np.ndarray:
-    """The values [...] as int64. Errors: MeshError where one is no whole number."""
+    """Convert float64 values [...] to int64. Errors: MeshError where one is no whole number."""
     wrong = ~((values == np.floor(values)) & (np.abs(values) < EXACT))  # [...] NaN is wrong, too
     if wrong.any():
         raise MeshError(f"{values[wrong][0]:g} stands where a whole number should. Export the mesh again.")
@@ -64,12 +64,12 @@ class Rows:
     """
 
     def __init__(self, text: bytes, prefix_of: bytes = b""):
-        """prefix_of: a character from which on a word does not count."""
+        """Parse a text. prefix_of: a character; each word is cut off before its first occurrence."""
         self._text, self._prefix_of = text.rstrip(b"\0\x1a"), prefix_of  # what disks and MS-DOS leave at the end
         words = self._words()
         try:
             self.values = np.array(words, dtype=np.float64)  # [N]
-        except ValueError:  # which matters where the word is wanted
+        except ValueError:  # an error only where the word is asked for: see `at`
             self.values = _tolerant(words)  # [N]
         kinds = WHITE[np.frombuffer(b"\n" + self._text + b"\n", np.uint8)]  # [B]
         begins = np.flatnonzero((kinds[1:] == 0) & (kinds[:-1] > 0))  # [N]
@@ -81,14 +81,14 @@ class Rows:
         return len(self.lengths)
 
     def at(self, index: np.ndarray) -> np.ndarray:
-        """The values at an index [...] into all of them. [...] Errors: MeshError where one is no number."""
+        """Look up values by their indices [...]. [...] float64. Errors: MeshError where one is no number."""
         values = self.values[index]  # [...]
         if np.isnan(values).any():
             refuse_words(self._words(), index[np.isnan(values)])
         return values
 
     def quoted(self, row: int) -> str:
-        """The row as an error message may show it."""
+        """Quote a row for an error message."""
         start = self.starts[row]
         return quoted(b" ".join(self._words()[start : start + self.lengths[row]]))
 
@@ -100,7 +100,7 @@ class Rows:
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The indices start to start + length of each range [R], one range after the other. [sum of lengths]"""
+    """Concatenate the indices start .. start + length - 1 of R ranges. [sum of lengths]"""
     before = np.cumsum(lengths) - lengths  # [R]
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
 

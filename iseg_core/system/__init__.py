@@ -1,1 +1,1 @@
-"""The machine: files, downloads, devices, memory. Nothing of meshes."""
+"""Services of the machine: files, downloads, devices, memory. Nothing about meshes."""

@@ -8,13 +8,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-# Seconds that who reads a file (a virus scanner, too) gets to close it: only Windows replaces none that is open.
+# Seconds that a reader of the old file (a virus scanner, too) gets to close it: Windows replaces no open file.
 PATIENCE = 2.0 if os.name == "nt" else 0.0
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of `path` when the block ends, and leaves no trace when it fails.
+    """Open a binary file that replaces `path` when the block ends, and leaves no trace when it fails.
 
     The bytes go to a hidden file in the same folder (so that the last step is one rename), are flushed to the disk,
     and only then get the name. Whatever ends the block, Ctrl-C included, the hidden file is removed and the old
@@ -32,13 +32,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         replace(temporary, target)
     except BaseException:
-        with suppress(OSError):  # what came first is the error to tell
+        with suppress(OSError):  # the first error is the one to report
             temporary.unlink()
         raise
 
 
 def replace(source: Path, target: Path) -> None:
-    """Give a file the name of another, which is gone. Raises OSError where that cannot be done."""
+    """Rename a file to `target`, replacing what is there. Raises OSError where that cannot be done."""
     end = time.monotonic() + PATIENCE
     while True:
         try:

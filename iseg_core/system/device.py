@@ -1,4 +1,4 @@
-"""Where torch computes, and how precisely."""
+"""Device and precision of torch's computations."""
 
 import gc
 import warnings
@@ -16,7 +16,7 @@ SMALL = 10**8  # multiplications in a product, below which waking a second threa
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """auto: CUDA, else Apple's MPS, else the processor. Raises SettingsError where the device is not there.
+    """Pick a device; auto: CUDA, else Apple's MPS, else the CPU. Raises SettingsError where the device is not there.
 
     A GPU that this build of torch cannot compute on counts as not there; auto says so in a warning.
     """
@@ -43,9 +43,10 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
 
 @cache
 def kernel_defect(device: str) -> str:
-    """Try one kernel on a GPU: an old one with a new torch, or the reverse, is seen and has none.
+    """Try one kernel on a GPU; returns what is wrong and what to do, or an empty text.
 
-    Returns what is wrong and what to do, or nothing. A GPU without free memory has no defect.
+    torch also lists GPUs that it has no kernels for: old ones with a new torch, or the reverse. A GPU without free
+    memory has no defect.
     """
     try:
         (torch.ones(1, device=device) + 1).item()
@@ -58,10 +59,10 @@ def kernel_defect(device: str) -> str:
 
 
 def has_fast_bf16(device: str | torch.device) -> bool:
-    """Whether products of bfloat16 are faster there than of float32.
+    """Tell whether matrix products in bfloat16 are faster on a device than in float32.
 
-    They are on CUDA of 2020 on, and on processors with AMX (several times) or, of AMD, with AVX-512's instructions for
-    them (half as fast again). Intel's take as many of these in a cycle as of float32: half as fast, measured.
+    They are on CUDA GPUs of 2020 on, on processors with AMX (several times) and on AMD's with AVX-512 BF16 (1.5 times).
+    Intel's without AMX issue as many AVX-512 BF16 instructions in a cycle as of float32: half as fast, measured.
     """
     kind = torch.device(device).type
     if kind == "cuda":
@@ -72,13 +73,13 @@ def has_fast_bf16(device: str | torch.device) -> bool:
 
 
 def reduced_precision(device: str | torch.device) -> torch.autocast:
-    """Context in which layers compute in bfloat16 where that is fast, and nothing changes elsewhere."""
+    """Context in which layers compute in bfloat16 where that is fast; no effect on other devices."""
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=has_fast_bf16(device))
 
 
 @contextmanager
 def threads_for(multiplications: int) -> Iterator[None]:
-    """Context for work on the processor whose largest product has so many multiplications: one thread where few."""
+    """Context that keeps torch to one CPU thread where the largest product has fewer than SMALL multiplications."""
     before = torch.get_num_threads()
     if multiplications < SMALL:
         torch.set_num_threads(1)

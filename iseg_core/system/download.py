@@ -1,4 +1,4 @@
-"""One file over HTTPS into a part file that can go on where it broke off. Standard library only.
+"""Download one file over HTTPS into a part file that can be resumed. Standard library only.
 
 The caller knows the file's length and checks its hash; here everything that a network does wrong either heals by
 itself or becomes a DownloadError that says what to do.
@@ -32,11 +32,11 @@ AGAIN = "What has arrived is kept: the next attempt goes on from there."
 
 
 class _Broken(Exception):
-    """This connection is lost; another one may go on."""
+    """Connection that is lost; another one may go on."""
 
 
 class _NoResume(_Broken):
-    """The server does not go on from where the part file ends; another connection may bring all of it."""
+    """Server that does not resume where the part file ends; another connection may bring all of it."""
 
 
 def download(url: str, part: Path, length: int, report: Callable[[float], None]) -> None:
@@ -81,7 +81,7 @@ def download(url: str, part: Path, length: int, report: Callable[[float], None])
 
 
 class Page(NamedTuple):
-    """A small answer, whole."""
+    """Small answer, complete."""
 
     url: str  # where it came from in the end
     kind: str  # content type
@@ -119,7 +119,7 @@ def read_page(url: str, accept: str, limit: int, report: Callable[[], None]) -> 
 
 
 def _receive(url: str, part: Path, have: int, length: int, report: Callable[[float], None]) -> None:
-    """One connection: append to `part` what comes, beginning at byte `have`. Raises _Broken when it ends early."""
+    """Append to `part` what one connection brings, beginning at byte `have`. Raises _Broken when it ends early."""
     headers = {"User-Agent": "iSeg", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"

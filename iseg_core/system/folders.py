@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The user's cache of iSeg: the environment variable ISEG_CACHE, or the platform's place for caches."""
+    """Return iSeg's cache folder: the environment variable ISEG_CACHE, or the platform's place for caches."""
     from platformdirs import user_cache_dir
 
     return Path(os.environ.get("ISEG_CACHE") or user_cache_dir("iseg")).expanduser()

@@ -1,4 +1,4 @@
-"""A memory of bounded size, for what can be had again."""
+"""LRU cache of bounded size, for what can be made or read again."""
 
 import threading
 from collections import OrderedDict
@@ -10,16 +10,14 @@ Value = TypeVar("Value")
 
 
 class Recent(OrderedDict[Key, Value]):
-    """Holds the last things that were put in or taken: `limit` of them, or as many as together weigh no more. Several
-    threads may put and take.
-    """
+    """LRU cache of `limit` values, or of as many as together weigh no more. Several threads may put and take."""
 
     def __init__(self, limit: float, weigh: Callable[[Value], float] | None = None):
         super().__init__()
         self._limit, self._weigh, self._lock = limit, weigh, threading.Lock()
 
     def take(self, key: Key) -> Value | None:
-        """What was put in under the key, or None."""
+        """Return what was put in under the key, or None."""
         with self._lock:
             if key in self:
                 self.move_to_end(key)
@@ -33,7 +31,7 @@ class Recent(OrderedDict[Key, Value]):
                 self.popitem(last=False)
 
     def drop(self, match: Callable[[Key], bool]) -> None:
-        """Forget what matches."""
+        """Remove the entries whose key matches."""
         with self._lock:
             for key in [key for key in self if match(key)]:
                 del self[key]

@@ -1,4 +1,4 @@
-"""The paper's experiments, one module each."""
+"""Experiments of the paper, one module each."""
 
 from ..experiment import Experiment
 from .counts import COUNTS

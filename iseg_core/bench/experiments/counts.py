@@ -1,4 +1,4 @@
-"""An unseen number of clicks (section 4.4, figure 10): trained on two clicks at most, asked with up to ten."""
+"""Experiment on unseen numbers of clicks (section 4.4, figure 10): trained on at most two, asked with up to ten."""
 
 from collections.abc import Mapping
 from pathlib import Path
