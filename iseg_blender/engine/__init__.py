@@ -1,1 +1,1 @@
-"""The engine as Blender sees it: what runs, questions, trainings, environment."""
+"""Engine as Blender sees it: its process, queries, trainings, reports and managed environment."""

@@ -1,6 +1,6 @@
-"""What a bug report needs: versions, the engine's state and report on itself, settings, the end of its log.
+"""Text for a bug report: versions, settings, the engine's state, its report on itself and the end of its log.
 
-Nothing of a mesh is in it, and the home folder is named ~.
+It holds no data of any mesh, and writes ~ for the home folder.
 """
 
 import os
@@ -16,7 +16,7 @@ LOG_TAIL = 12_000  # bytes
 
 
 def text() -> str:
-    """The report, to be pasted."""
+    """Return the report, ready to be pasted."""
     settings, running = bpy.context.scene.iseg, Running.current()
     about = ", ".join(f"{name} {value}" for name, value in running.engine.about.items()) or "not running"
     lines = [
@@ -35,7 +35,7 @@ def text() -> str:
 
 
 def log_tail(path: str | None) -> str:
-    """The last whole lines of a log."""
+    """Read the last whole lines of a log, at most LOG_TAIL bytes; a remark in brackets where that is not possible."""
     if path is None or not os.path.exists(path):
         return "(there is none)"
     try:

@@ -1,4 +1,4 @@
-"""Choice of the engine: what starts it, as the preferences say."""
+"""Choice of the engine: the command that starts it, from the preferences or an environment variable."""
 
 import os
 from typing import Any
@@ -12,18 +12,18 @@ from . import managed
 
 
 def get() -> Any:
-    """The extension's preferences; None where they are not there."""
+    """Return the extension's preferences; None where the extension is not enabled."""
     addon = bpy.context.preferences.addons.get(names.PACKAGE)
     return addon.preferences if addon is not None else None
 
 
 def overridden() -> str:
-    """The command line that the environment variable asks for; empty where it does not."""
+    """Return the command line that the environment variable sets; empty where it is not set."""
     return os.environ.get(names.ENGINE_VARIABLE, "")
 
 
 def engine_command() -> tuple[list[str], dict[str, str]]:
-    """What starts the engine, and its extra environment. Raises EngineError where there is none."""
+    """Return the engine's command and its extra environment variables. Raises EngineError where no engine is chosen."""
     if overridden():
         return split_command(overridden()), {}
     chosen = get()
@@ -41,13 +41,13 @@ def engine_command() -> tuple[list[str], dict[str, str]]:
 
 
 def is_managed() -> bool:
-    """Whether the engine runs in the environment that iSeg makes."""
+    """Return True where the engine runs in the managed environment."""
     preferences = get()
     return not overridden() and (preferences is None or preferences.choice == "MANAGED")
 
 
 def chosen() -> str:
-    """Why no engine can be started; empty where one is chosen."""
+    """Return the reason why no engine can be started; empty where one can."""
     try:
         engine_command()
     except EngineError as error:
@@ -56,7 +56,7 @@ def chosen() -> str:
 
 
 def log_path() -> str | None:
-    """The file for what the engine says, where this Blender has a folder for it."""
+    """Return the path of the engine's log file; None where this Blender has no folder for it."""
     try:
         return os.path.join(bpy.utils.extension_path_user(names.PACKAGE, create=True), "engine.log")
     except (ValueError, OSError):  # run from a folder that is no extension repository, or read-only

@@ -1,7 +1,7 @@
-"""What is done to this Blender's managed environment: it is made, anew or for the first time, and removed.
+"""Installation, repair and removal of this Blender's managed environment.
 
-All of this is called on Blender's main thread; the work itself is done in a thread (job.py) that knows no bpy, and a
-timer looks at it.
+Everything here is called on Blender's main thread. The job itself runs on a thread of its own (job.py), which does not
+use bpy; a timer polls it.
 """
 
 import os
@@ -21,11 +21,11 @@ from .environment.job import EnvironmentJob
 from .managed import Managed, folder, parts, retake, working
 from .running import Running, engine
 
-WATCH = 0.1  # seconds between two looks at the work
+WATCH = 0.1  # seconds between two polls of the job
 
 
 def install() -> EnvironmentJob:
-    """Begin to make the environment, new or anew. Raises EngineError where it has no place."""
+    """Start to make the environment, for the first time or anew. Raises EngineError where there is no folder for it."""
     place = folder()
     if place is None:
         raise EngineError("This Blender has no folder for the files of iSeg: install the extension from its zip.")
@@ -39,7 +39,7 @@ def install() -> EnvironmentJob:
 
 
 def remove() -> EnvironmentJob:
-    """End the engine, where it runs from here, and begin to remove everything."""
+    """End the engine where it runs in this environment, and start to remove the environment and its tools."""
     place = folder()
     assert place is not None  # else there was nothing to remove
     _end_engine(place)
@@ -47,7 +47,7 @@ def remove() -> EnvironmentJob:
 
 
 def wait() -> None:
-    """Until the work has ended, for background mode."""
+    """Block until the job and the tidying after it have ended; for background mode."""
     managed = Managed.current()
     assert managed.job is not None
     managed.job.wait()
@@ -57,7 +57,7 @@ def wait() -> None:
 
 
 def own_python() -> Path | None:
-    """The folder of the Python that came with this Blender; None where it uses the system's."""
+    """Return the folder of the Python that came with this Blender; None where Blender uses the system's Python."""
     folder, prefix = Path(os.path.realpath(bpy.app.binary_path)).parent, Path(sys.prefix)
     folder = folder.parent if folder.name == "MacOS" else folder  # Blender.app/Contents
     return prefix if bpy.app.binary_path and prefix.is_relative_to(folder) else None
@@ -72,14 +72,14 @@ def _begin(purpose: str, job: EnvironmentJob) -> EnvironmentJob:
 
 
 def watch() -> float | None:
-    """Look at the work; called by a timer until it has ended."""
+    """Poll the job; a timer calls this until it returns None, once the job has ended."""
     managed = Managed.current()
     assert managed.job is not None
     if managed.job.progress != managed.drawn:
         managed.drawn = managed.job.progress
         redraw.redraw(views=False)
     replaced = managed.purpose == "install" and managed.job.error is None
-    if working() or (replaced and engine().busy):  # an engine of the environment before may still be at work
+    if working() or (replaced and engine().busy):  # an engine in the previous environment may still be busy
         return WATCH
     _settle(managed)
     redraw.redraw()
@@ -87,7 +87,7 @@ def watch() -> float | None:
 
 
 def _settle(managed: Managed) -> None:
-    """Once, after the work's end: say how it ended, and remove what the new environment has replaced."""
+    """Record how the job ended, and start to remove what a new environment has replaced; called once after its end."""
     assert managed.job is not None
     retake()
     place, error = folder(), managed.job.error
@@ -104,10 +104,10 @@ def _tidy(place: Folder) -> None:
         with place.alone():
             place.tidy()
     except (EngineError, OSError):
-        pass  # the next work here tidies up
+        pass  # the next job tidies up
 
 
 def _end_engine(place: Folder) -> None:
-    """So that no file is in use."""
+    """End the engine where it runs in this environment, so that none of its files is in use."""
     if any(Path(part).is_relative_to(place.path) for part in engine().command[:1]):
         engine().close()

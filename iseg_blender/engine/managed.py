@@ -1,4 +1,4 @@
-"""Where this Blender's managed environment lies, how it stands, and the command that starts the engine in it."""
+"""Managed environment of this Blender: its folder, its state, and the command that starts the engine in it."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from .environment.folder import Environment, EnvironmentState, Folder
 from .environment.job import EnvironmentJob
 
 LOCKS = {part: Path(names.FOLDER) / "requirements" / f"{part}.lock" for part in ("engine", "sam")}
-GLANCE = 1.0  # seconds for which a look at the disk is good
+GLANCE = 1.0  # seconds for which a state that was read from the disk is reused
 
 INSTALL = "Install downloads PyTorch and what else the engine needs: about 0.3 GB, with an NVIDIA GPU 3 GB."
 SENTENCES = {
@@ -28,25 +28,25 @@ SENTENCES = {
 
 
 class Managed(Kept):
-    """What is being done to the environment, and what was seen of it last."""
+    """Job on the environment, and the state that was read last."""
 
     def __init__(self) -> None:
-        self.job: EnvironmentJob | None = None  # the last work, also after its end
-        self.purpose = ""  # of that: install | remove
-        self.problem = ""  # what went wrong last
+        self.job: EnvironmentJob | None = None  # the last job, also after its end
+        self.purpose = ""  # of the last job: install | remove
+        self.problem = ""  # the error of the last job; empty where it succeeded or was cancelled
         self.tidying: EnvironmentJob | None = None
-        self.drawn: Progress | None = None  # how far the work was when it was drawn last
-        self.glance: tuple[float, Environment | None, EnvironmentState] | None = None  # when, and what `look` saw then
+        self.drawn: Progress | None = None  # the progress that was drawn last
+        self.glance: tuple[float, Environment | None, EnvironmentState] | None = None  # time, result of the last read
 
     def close(self) -> None:
-        """Cancel what is under way, and wait for its end."""
+        """Cancel the running jobs and wait a moment for their end."""
         for job in (self.job, self.tidying):
             if job is not None:
                 job.close()
 
 
 def folder() -> Folder | None:
-    """The environment's folder; None where this Blender has no place for an extension's files."""
+    """Return the environment's folder; None where this Blender has no folder for an extension's files."""
     try:
         return Folder(Path(bpy.utils.extension_path_user(names.PACKAGE, path="engine")), LOCKS, __version__)
     except ValueError:  # run from a folder that is no extension repository
@@ -54,13 +54,13 @@ def folder() -> Folder | None:
 
 
 def parts() -> tuple[str, ...]:
-    """What the environment shall hold."""
+    """Return the names of the parts that the environment shall hold, as the preferences ask."""
     addon = bpy.context.preferences.addons.get(names.PACKAGE)
     return ("engine", "sam") if addon is not None and addon.preferences.sam else ("engine",)
 
 
 def examine() -> tuple[Environment | None, EnvironmentState]:
-    """The environment that can be used, and how it stands."""
+    """Return the usable environment, if any, and the state; the disk is read at most every GLANCE seconds."""
     managed = Managed.current()
     if managed.glance is None or time.monotonic() - managed.glance[0] > GLANCE:
         place = folder()
@@ -76,12 +76,12 @@ def examine() -> tuple[Environment | None, EnvironmentState]:
 
 
 def retake() -> None:
-    """Something has changed on the disk, or in what is wanted."""
+    """Drop the state that was read, because the disk or the preferences have changed."""
     Managed.current().glance = None
 
 
 def engine_command() -> tuple[list[str], dict[str, str]]:
-    """What starts the engine in this environment. Raises EngineError where there is none that works."""
+    """Return the engine's command and extra environment variables. Raises EngineError where no environment works."""
     environment, state = examine()
     if environment is None:
         if state is EnvironmentState.MAKING:
@@ -94,7 +94,7 @@ def engine_command() -> tuple[list[str], dict[str, str]]:
 
 
 def sentence() -> str:
-    """How it stands, for the user."""
+    """Describe the state of the environment in a sentence for the user."""
     environment, state = examine()
     if state is EnvironmentState.READY and environment is not None:
         return f"Ready, {environment.note.get('bytes', 0) / 1e9:.1f} GB."
@@ -104,6 +104,6 @@ def sentence() -> str:
 
 
 def working() -> bool:
-    """Whether the environment is being made or removed here."""
+    """Return True while this Blender makes or removes the environment."""
     job = Managed.current().job
     return job is not None and not job.ended

@@ -1,4 +1,4 @@
-"""The timer that hands out what the engine has said."""
+"""Timer that delivers the engine's messages to the tasks that wait for them."""
 
 import traceback
 
@@ -9,15 +9,16 @@ from . import running
 
 
 def keep_pumping() -> None:
-    """Hand out the engine's answers until none is expected any more."""
-    Timers.current().begin(pump, after=PUMP_INTERVAL, persistent=True)  # a training outlives its file
+    """Start the timer that delivers the engine's messages; it ends itself when none is expected any more."""
+    Timers.current().begin(pump, after=PUMP_INTERVAL, persistent=True)  # a training goes on when another file is loaded
 
 
 def pump() -> float | None:
+    """Deliver what has arrived; called by the timer. Returns the seconds until the next call, or None to end."""
     try:
         arrived = running.engine().pump()
         if arrived:
-            redraw(views=arrived != {"progress"})  # a large mesh takes long to draw, a bar does not
+            redraw(views=arrived != {"progress"})  # progress needs no redraw of the views, slow for a large mesh
     except Exception:  # a defect of ours; a timer that raises is never called again
         traceback.print_exc()
     return PUMP_INTERVAL if running.engine().busy else None

@@ -1,7 +1,7 @@
-"""What clicks ask of the engine, and its answers.
+"""Queries to the engine: clicks and the answers to them.
 
-Nothing here waits: what is asked is yielded (tasks.py). Models and answers are kept by the name of the geometry
-(`MeshSnapshot.hash`), which is the same in every file.
+Nothing here blocks: each request is yielded as an Ask (tasks.py). Models and answers are kept by the hash of the
+geometry (`MeshSnapshot.hash`), which is the same in every file.
 """
 
 from collections.abc import Callable
@@ -20,19 +20,19 @@ from ..session import Kept
 from ..tasks import Ask, Conversation, Reply
 from .models import ModelLists, model_for, newest, pose_trained
 
-ANSWERS_LIMIT, PREVIEWS_LIMIT = 256, 32  # of small meshes; fewer of large ones, of which an answer is megabytes
-PREVIEW = "preview"  # a purpose
+ANSWERS_LIMIT, PREVIEWS_LIMIT = 256, 32  # for small meshes; fewer for large ones, whose answers take megabytes
+PREVIEW = "preview"  # the purpose of a query for the hover preview
 
-# As a part is that the first click will make.
+# A part as the first click will make it.
 NEW_PART: Any = SimpleNamespace(
     clicks=(), granularity="part", automatic=True, threshold=0.5, connected=False, mirror=(False,) * 3
 )
 
 
 class Query(NamedTuple):
-    """All that an answer depends on."""
+    """Key of an answer: everything that the answer depends on."""
 
-    mesh: str  # the geometry's name
+    mesh: str  # the geometry's hash
     model: messages.ModelName | None  # None: instant mode
     granularity: str
     clicks: VertexClicks
@@ -40,39 +40,40 @@ class Query(NamedTuple):
 
 class Answer(NamedTuple):
     probability: np.ndarray  # [V] float32
-    threshold: float  # Otsu's
+    threshold: float  # by Otsu's method
     milliseconds: float
 
 
 class Wish(NamedTuple):
-    """How the clicks that are proposed will be asked."""
+    """Settings of the part that proposed clicks will be used with."""
 
     granularity: str
-    threshold: float | None  # None: Otsu's
+    threshold: float | None  # None: by Otsu's method
 
 
 class Proposal(NamedTuple):
-    """Clicks for a part that is known."""
+    """Clicks that the engine proposes for a given part."""
 
-    topology: str  # of the mesh whose vertices they name
+    topology: str  # hash of the topology of the mesh that the vertices belong to
     clicks: VertexClicks
-    iou: float  # of their answer with the part
+    iou: float  # intersection over union of the answer to the clicks and the given part
 
 
 def _weight(answer: Answer) -> float:
+    """Return the weight of an answer in an LRU cache: 1, and 1 more for each megabyte."""
     return 1 + answer.probability.nbytes / 1e6
 
 
 class AnswerCache(Kept):
-    """The engine's answers."""
+    """LRU caches of the engine's answers, by query."""
 
     def __init__(self) -> None:
         self.answers: Recent[Query, Answer] = Recent(ANSWERS_LIMIT, _weight)
-        self.previews: Recent[Query, Answer] = Recent(PREVIEWS_LIMIT, _weight)  # they must not push out what is shown
+        self.previews: Recent[Query, Answer] = Recent(PREVIEWS_LIMIT, _weight)  # apart: they must not evict answers
 
 
 def query_of(obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnapshot) -> Query | None:
-    """What the clicks of a part ask; None where there are none, or none that fits this mesh."""
+    """Return the query of a part's clicks; None where there are no clicks, or none that fits this mesh."""
     made = asked(part, snapshot.vertices, snapshot.images) if obj.iseg.topology == snapshot.topology else ()
     if not made:
         return None
@@ -80,26 +81,26 @@ def query_of(obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnapsho
 
 
 def asked(part: properties.Part, vertices: np.ndarray, images: region.Images) -> VertexClicks:
-    """The clicks of a part on a mesh [V, 3], with their mirror images; what is found of those is added to images."""
+    """Return the clicks of a part on a mesh [V, 3] with their mirror images; new images are added to `images`."""
     return region.mirrored(parts.clicks_of(part, len(vertices)).made, vertices, tuple(part.mirror), images)
 
 
 def answer_of(obj: bpy.types.Object, part: properties.Part) -> Answer | None:
-    """The answer to the clicks of a part, where it is at hand."""
+    """Return the cached answer to the clicks of a part; None where it is not in the cache."""
     snapshot = cache.known_snapshot(obj)
     query = query_of(obj, part, snapshot) if snapshot is not None else None
     return AnswerCache.current().answers.take(query) if query is not None else None
 
 
 def inside_of(obj: bpy.types.Object, part: properties.Part, answer: Answer) -> np.ndarray:
-    """The part: vertices of at least the threshold, and connected to a click if that is asked. [V] bool"""
+    """Mask of the part's vertices [V] bool: at least the threshold, and connected to a click if the part asks so."""
     snapshot = cache.known_snapshot(obj)
     assert snapshot is not None  # else there was no answer
     return choosing(snapshot, part)(answer)
 
 
 def weights_of(obj: bpy.types.Object, part: properties.Part, answer: Answer, hard: bool = False) -> np.ndarray:
-    """The part as weights of a vertex group: probabilities, or hard 0 and 1. [V] float32"""
+    """Weights of the part for a vertex group [V] float32: probabilities, or 0 and 1 if hard."""
     if not hard and not part.connected:
         return answer.probability
     inside = inside_of(obj, part, answer).astype(np.float32)  # [V]
@@ -109,7 +110,10 @@ def weights_of(obj: bpy.types.Object, part: properties.Part, answer: Answer, har
 def choosing(
     snapshot: MeshSnapshot, part: properties.Part, clicks: VertexClicks | None = None
 ) -> Callable[[Answer], np.ndarray]:
-    """What finds the part in an answer, on any thread. clicks: those that are answered, where not the part's own."""
+    """Return a function that computes the mask of the part [V] bool from an answer; it may run on any thread.
+
+    clicks: the clicks that were answered, if not those of the part itself.
+    """
     threshold = None if part.automatic else part.threshold
     made = parts.clicks_of(part, len(snapshot.vertices)).made if clicks is None else clicks
     clicked = [vertex for vertex, include in made if include]
@@ -130,10 +134,10 @@ def carrying(
     answer: Answer,
     after: np.ndarray | None,
 ) -> Conversation:
-    """Let an answer hold for the mesh as an edit has left it, until the clicks are others.
+    """Transfer an answer to the mesh as an edit has left it; it holds until the clicks change.
 
-    geometry, topology: of the mesh as it is now. after [V] int: where each vertex is now, -1 for those that have gone;
-    None where all are where they were. New ones are outside.
+    geometry, topology: of the mesh after the edit. after [V] int: the new index of each vertex, -1 for deleted ones;
+    None if no index has changed. New vertices get probability 0.
     """
     uid, pose, granularity = obj.data.session_uid, pose_trained(obj, topology), part.granularity
     made = asked(part, geometry.vertices, {})  # the object and its part are not to be touched after the first yield
@@ -150,7 +154,7 @@ def carrying(
 
 
 def finding_models(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Conversation:
-    """Learn which models there are of a mesh, and of the pose that it was trained in."""
+    """Ask the engine, where not yet known, which models it has for a mesh and for the pose that was trained."""
     known, last = ModelLists.current(), parts.trained_model(obj)
     if last is not None:
         name = messages.ModelName(teacher=last[0], preset=last[1], seed=last[2])
@@ -164,7 +168,7 @@ def finding_models(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Conversatio
 def answering(
     obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnapshot, device: str, purpose: str = ""
 ) -> Conversation:
-    """The answer to the clicks of a part; None where there are none."""
+    """Return the answer to the clicks of a part; None where there are no clicks that fit the mesh."""
     pose = pose_trained(obj, snapshot.topology)
     wanted = query_of(obj, part, snapshot)  # the object and its part are not to be touched after the first yield
     if wanted is None:
@@ -175,8 +179,8 @@ def answering(
 
 
 def asking(query: Query, snapshot: MeshSnapshot, device: str, purpose: str = "") -> Conversation:
-    """The answer to a query: remembered, or the engine's. An older query of the same purpose that waits in the engine
-    is given up, with Superseded.
+    """Return the answer to a query, from the cache or from the engine. An older query of the same purpose that
+    still waits in the engine ends with Superseded.
     """
     cache = AnswerCache.current()
     memory = cache.previews if purpose == PREVIEW else cache.answers
@@ -199,15 +203,15 @@ def asking(query: Query, snapshot: MeshSnapshot, device: str, purpose: str = "")
 
 
 def on_mesh(ask: Ask, snapshot: MeshSnapshot) -> Conversation:
-    """A request on a mesh; an engine that does not hold it is given it."""
+    """Send a request on a mesh; where the engine does not hold the mesh, send the mesh first and ask again."""
     assert isinstance(ask.request, messages.QueryRequest | messages.ProposeRequest)
     try:
         return (yield ask)
-    except UnknownMeshError:  # a new engine, or one that had to make room
+    except UnknownMeshError:  # a new engine, or one that has evicted the mesh from memory
         yield from opening(snapshot)
         return (yield ask)
     except ModelFileError:
-        # The file has gone, or is damaged: look again the next time.
+        # The model's file is missing or damaged: ask for the models again with the next query.
         ModelLists.current().reports.pop(ask.request.mesh, None)
         raise
 
@@ -215,7 +219,7 @@ def on_mesh(ask: Ask, snapshot: MeshSnapshot) -> Conversation:
 def proposing(
     obj: bpy.types.Object, snapshot: MeshSnapshot, chosen: np.ndarray, wish: Wish, device: str
 ) -> Conversation:
-    """Clicks for the chosen vertices [V] bool of a mesh."""
+    """Ask the engine for clicks that reproduce the part of the chosen vertices [V] bool; returns a Proposal."""
     pose = pose_trained(obj, snapshot.topology)
     yield from finding_models(obj, snapshot)
     name, model = newest(snapshot.hash, pose)
@@ -228,7 +232,7 @@ def proposing(
 
 
 def checked(reply: Reply, vertex_count: int) -> Answer:
-    """An answer that fits the mesh. Raises EngineError where it does not."""
+    """Turn a reply into an Answer. Raises EngineError where it does not fit the mesh."""
     result, probability = messages.QueryResult.from_fields(reply.fields), reply.arrays.get("probability")
     fits = probability is not None and probability.shape == (vertex_count,) and bool(np.isfinite(probability).all())
     if probability is None or not fits:
@@ -237,7 +241,7 @@ def checked(reply: Reply, vertex_count: int) -> Answer:
 
 
 def opening(snapshot: MeshSnapshot) -> Conversation:
-    """Give the engine a mesh."""
+    """Send a mesh to the engine, and remember the models that it reports for the mesh."""
     reply = yield Ask(messages.OpenMeshRequest(), {"vertices": snapshot.vertices, "faces": snapshot.faces})
     result = messages.OpenMeshResult.from_fields(reply.fields)
     if result.mesh != snapshot.hash:

@@ -1,4 +1,4 @@
-"""Reading a mesh on a thread."""
+"""Reading of a mesh on a thread."""
 
 import bpy
 
@@ -12,16 +12,16 @@ from .pump import keep_pumping
 
 
 class Readings(Kept):
-    """The meshes that are being read."""
+    """Meshes that are being read."""
 
     def __init__(self) -> None:
         self.tasks: dict[int, Task] = {}  # by session uid of the mesh
 
 
 def snapshot_of(obj: bpy.types.Object) -> MeshSnapshot | None:
-    """The mesh of an object as it is now; None while a large one is being read, which this begins.
+    """Return a snapshot of an object's mesh as it is now; None while a large one is being read, which this starts.
 
-    Raises the error, once, where that has failed.
+    Raises the error of a failed reading, once.
     """
     reading, uid, waited = Readings.current().tasks, obj.data.session_uid, False
 

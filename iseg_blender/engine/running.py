@@ -1,6 +1,6 @@
-"""The engine of this Blender session, what is under way in it, and what went wrong.
+"""Engine of this Blender session, its running tasks and its last errors.
 
-Nothing here is saved, and nothing waits.
+Nothing here is saved, and nothing blocks.
 """
 
 from collections.abc import Callable
@@ -15,29 +15,30 @@ from . import choice, selftest
 
 
 class Running(Kept):
-    """The engine, and what is under way in it."""
+    """Engine of the session and its running tasks."""
 
     def __init__(self) -> None:
         self.engine = Engine(choice.engine_command, choice.log_path)
-        self.trainings: dict[str, Task] = {}  # by the geometry's name
-        self.fetches: dict[str, Task] = {}  # weights that are being fetched, by their name
-        self.problems: dict[str, str] = {}  # what went wrong last, by the geometry's name, or the mesh's without one
+        self.trainings: dict[str, Task] = {}  # by the geometry's hash
+        self.fetches: dict[str, Task] = {}  # downloads of weights, by the teacher's name
+        # Last error, by the geometry's hash, by "mesh UID" where it has none, or by the name of a teacher.
+        self.problems: dict[str, str] = {}
         self.checkup: dict = {}  # the engine's last report on itself
-        self.testing: Task | None = None  # the self-test that is under way
-        self.freed = ""  # what Free Memory did last, in a sentence
+        self.testing: Task | None = None  # the running self-test
+        self.freed = ""  # what Free Memory or Clear Cache did last, in a sentence
 
     def close(self) -> None:
-        """End the engine; what is under way ends with an error, and says so to those who wait for it."""
+        """End the engine; running tasks end with an error, which their callbacks are told."""
         self.engine.close()
 
 
 def engine() -> Engine:
-    """The engine of this session."""
+    """Return the engine of this session."""
     return Running.current().engine
 
 
 def fetch(name: str, then: Callable[[], None] = lambda: None) -> Task:
-    """Begin to fetch the weights of a teacher; a download that is under way goes on."""
+    """Start to download the weights of a teacher; returns the running download where there is one."""
     running = Running.current()
     if name in running.fetches:
         return running.fetches[name]
@@ -45,7 +46,7 @@ def fetch(name: str, then: Callable[[], None] = lambda: None) -> Task:
 
     def ended(task: Task) -> None:
         running.fetches.pop(name, None)
-        running.checkup.clear()  # what it said of this teacher is over
+        running.checkup.clear()  # its finding on these weights is out of date
         if task.error is not None and not isinstance(task.error, Cancelled):
             running.problems[name] = str(task.error)
         then()
@@ -57,19 +58,19 @@ def fetch(name: str, then: Callable[[], None] = lambda: None) -> Task:
 
 
 def fetching(name: str) -> Conversation:
-    """Have the engine download the weights of a teacher; returns where they lie."""
+    """Have the engine download the weights of a teacher; returns their path."""
     reply = yield Ask(messages.FetchRequest(name=name))
     return messages.FetchResult.from_fields(reply.fields).path
 
 
 def checking() -> Conversation:
-    """Have the engine report on itself."""
+    """Have the engine report on itself; the report goes to Running.checkup."""
     report = yield from selftest.examining()
     Running.current().checkup = report
 
 
 def freeing() -> Conversation:
-    """Have the engine give its memory back; what that did goes to Running.freed."""
+    """Have the engine free its memory; a sentence on the result goes to Running.freed."""
     reply = yield Ask(messages.FreeRequest())
     result = messages.FreeResult.from_fields(reply.fields)
     freed = "The engine has given its memory back."
@@ -79,7 +80,7 @@ def freeing() -> Conversation:
 
 
 def problem_of(obj: bpy.types.Object | None) -> str:
-    """What went wrong last with an object, or with the engine; empty where nothing did."""
+    """Return the last error of an object, else of the engine; empty where there is none."""
     running = Running.current()
     if obj is not None and obj.type == "MESH":
         snapshot = cache.known_snapshot(obj)

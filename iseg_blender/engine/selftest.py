@@ -1,4 +1,4 @@
-"""The engine's report on itself: what it has and lacks, and whether it answers a click."""
+"""Self-test of the engine: a report on what it has and lacks, and a click on a mesh of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,12 +9,12 @@ import numpy as np
 from ..core import TEACHERS, Click, EngineClient, EngineError, extras, is_geometric, messages
 from ..tasks import Ask, Conversation, Reply
 
-PATIENCE = 0.2  # seconds between two looks at whether to go on
+PATIENCE = 0.2  # seconds between two checks for cancellation
 
 
 def examining() -> Conversation:
-    """Ask for the report. Returns it: findings and teachers, as DoctorResult has them, and, where nothing that is
-    required is missing, `click`: the milliseconds that a click took.
+    """Ask the engine for its report. Returns `findings` and `teachers` as in DoctorResult, and `click`, the
+    milliseconds that a click took, where nothing that is required is missing.
     """
     reply = yield Ask(messages.DoctorRequest())
     told = messages.DoctorResult.from_fields(reply.fields)
@@ -31,12 +31,12 @@ def examining() -> Conversation:
 
 
 def lacking(report: Mapping[str, Any]) -> str:
-    """What the engine cannot work without and lacks, in words; empty where it has all."""
+    """Describe what the engine lacks and cannot work without; empty where it has everything."""
     return next((teacher["missing"] for teacher in report["teachers"] if is_geometric(teacher["name"])), "")
 
 
 def has_weights(report: Mapping[str, Any], teacher: str) -> bool:
-    """Whether a report says that the weights of a teacher are there."""
+    """Return True where a report says that the weights of a teacher are on the engine's machine."""
     topics = {finding["topic"] for finding in report.get("findings", ()) if not finding["remedy"]}
     return f"weights {teacher}" in topics
 
@@ -59,16 +59,16 @@ def teacher_problem(report: Mapping[str, Any], teacher: str, managed: bool) -> s
 
 
 class Line(NamedTuple):
-    """A line of the report in words."""
+    """Line of the report for people."""
 
     text: str
     good: bool | None  # None: neither good nor bad, the engine runs without it
 
 
 def words(report: Mapping[str, Any], managed: bool) -> list[Line]:
-    """A report for people: versions, devices, what is missing and what to do about it, a click, the teachers.
+    """Lines of a report for people: versions, devices, what is missing with its remedy, the click, the teachers.
 
-    managed: the environment is the extension's own, so its buttons are the remedy.
+    managed: True in the managed environment, where the preferences' buttons are the remedy.
     """
     findings = [finding for finding in report.get("findings", ()) if not finding["topic"].startswith("weights ")]
     values = {finding["topic"]: finding["value"] for finding in findings}
@@ -115,7 +115,7 @@ def test(
     try:
         while True:
             ask = conversation.send(reply)
-            assert isinstance(ask, Ask)  # there is nothing else to do
+            assert isinstance(ask, Ask)  # `examining` yields nothing else
             request = client.request(ask.request.kind, ask.request.to_fields(), ask.arrays)
             while True:
                 check()
@@ -135,7 +135,7 @@ def test(
 
 
 def ring(around: int = 24, across: int = 8) -> dict[str, np.ndarray]:
-    """A closed mesh to click on: a torus, as the arrays of open_mesh."""
+    """Torus to click on, a closed mesh: vertices [V, 3] float32 and faces [F, 3] int32, as open_mesh takes them."""
     u, v = np.meshgrid(np.arange(around), np.arange(across), indexing="ij")  # [around, across] each
     a, b = u * (2 * np.pi / around), v * (2 * np.pi / across)  # [around, across] each
     radius = 1.0 + 0.3 * np.cos(b)  # [around, across]

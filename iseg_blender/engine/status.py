@@ -1,4 +1,4 @@
-"""How an object stands, in the words of the sidebar; from what is known already: nothing is read, nothing waits."""
+"""Status of an object in the words of the sidebar; only from what is known already, so nothing is read or blocks."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -15,7 +15,7 @@ OTHER_FACES = "The mesh's faces have changed since these clicks were made: clear
 
 
 class Kind(Enum):
-    """How an object stands."""
+    """Status of an object."""
 
     REFUSED = "refused"
     INSTANT = "instant"  # not trained: the geometric teacher answers
@@ -31,7 +31,7 @@ class Status(NamedTuple):
 
 
 def of(obj: bpy.types.Object | None) -> Status:
-    """How an object stands, in a sentence."""
+    """Return the status of an object, with a sentence for the user."""
     why = usable.face_refusal(obj)
     if why:
         return Status(Kind.REFUSED, why)
@@ -57,7 +57,7 @@ def of(obj: bpy.types.Object | None) -> Status:
 
 
 def sharing(obj: bpy.types.Object | None) -> str:
-    """What is to be known of a mesh that several objects have; empty where it is this one's alone."""
+    """Return a note on a mesh that several objects share; empty where only this object uses it."""
     if usable.refusal(obj) or obj is None or obj.data.users < 2:
         return ""
     count = len(usable.users(obj.data))
@@ -65,7 +65,7 @@ def sharing(obj: bpy.types.Object | None) -> str:
 
 
 def clicks_problem(obj: bpy.types.Object, part: properties.Part | None) -> str:
-    """Why there is no region, and what to do; empty where the clicks can be used."""
+    """Return the reason why the clicks give no region, and the remedy; empty where the clicks can be used."""
     if part is None or not len(part.clicks):
         return "There are no clicks: add one with the click tool."
     snapshot = cache.known_snapshot(obj) if obj.data.session_uid not in cache.MeshCache.current().stale else None

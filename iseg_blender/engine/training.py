@@ -1,4 +1,4 @@
-"""The training of meshes; one at a time for each geometry."""
+"""Training of meshes: at most one at a time for each geometry."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def train(
     then: Callable[[], None] = lambda: None,
     fresh: bool = True,
 ) -> Task:
-    """Begin the training of an object's mesh; one that is under way already goes on. `then`: when it has ended."""
+    """Start the training of an object's mesh; returns the running one, if any. then: called after its end."""
     snapshot, uid = cache.snapshot_of(obj, fresh), obj.session_uid
     name = snapshot.hash
     running = Running.current()
@@ -31,7 +31,7 @@ def train(
     def ended(task: Task) -> None:
         running.trainings.pop(name, None)
         if isinstance(task.error, Cancelled):
-            pass  # who cancels knows it
+            pass  # the user cancelled it: no error to show
         elif task.error is not None:
             running.problems[name] = str(task.error)
         else:
@@ -48,13 +48,13 @@ def train(
 
 
 def training_of(obj: bpy.types.Object | None) -> Task | None:
-    """The training of an object's mesh that is under way."""
+    """Return the running training of an object's mesh; None where there is none."""
     snapshot = cache.known_snapshot(obj) if obj is not None and obj.type == "MESH" else None
     return Running.current().trainings.get(snapshot.hash) if snapshot is not None else None
 
 
 def learning(snapshot: MeshSnapshot, teacher: str, preset: str, device: str) -> Conversation:
-    """Train a mesh; where the cache has that model already, it is the answer."""
+    """Have the engine train a mesh, or return the model from its cache where it has been trained already."""
     yield from queries.opening(snapshot)
     reply = yield Ask(messages.TrainRequest(mesh=snapshot.hash, teacher=teacher, preset=preset, device=device))
     result = messages.TrainResult.from_fields(reply.fields)
@@ -66,7 +66,7 @@ def learning(snapshot: MeshSnapshot, teacher: str, preset: str, device: str) -> 
 
 
 def record(uid: int, snapshot: MeshSnapshot) -> None:
-    """Remember with the object what it was trained as, so that a later pose or another session finds the model."""
+    """Save in the object which geometry and model were trained, so that another pose or session finds the model."""
     obj = next((obj for obj in bpy.data.objects if obj.session_uid == uid), None)
     if obj is not None and obj.library is None:
         made = models.report_of(snapshot.hash)

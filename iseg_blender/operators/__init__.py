@@ -1,4 +1,4 @@
-"""The operators, by what they are about."""
+"""Operators, one module for each subject."""
 
 from . import click_modal, click_tool, clicks, clicks_from, edit, engine, environment, train, vertex_group
 

@@ -1,4 +1,4 @@
-"""What the operators share: refusals as sentences, and answers that are waited for without blocking a window."""
+"""Base classes of the operators: refusals as sentences, and waiting for answers without blocking a window."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class ReasonedOperator(bpy.types.Operator):
 
     @classmethod
     def refusal(cls, context: bpy.types.Context) -> str:
-        """Why the operator cannot be used now; empty where it can."""
+        """Return the reason why the operator cannot be used now; empty where it can."""
         raise NotImplementedError
 
     @classmethod
@@ -35,7 +35,7 @@ class ReasonedOperator(bpy.types.Operator):
 class MeshOperator(ReasonedOperator):
     """An operator on the active object. `run` does the work and raises Refusal or IsegError where it cannot."""
 
-    fresh = True  # whether the mesh may have changed without Blender saying so: a script can do that
+    fresh = True  # True where a script may have changed the mesh without a notice from Blender
 
     @classmethod
     def refusal(cls, context: bpy.types.Context) -> str:
@@ -43,7 +43,7 @@ class MeshOperator(ReasonedOperator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if self.options.is_repeat:
-            self.fresh = False  # the panel that adjusts the last operation; with every movement of the mouse
+            self.fresh = False  # called by Adjust Last Operation with every movement of the mouse
         try:
             with undo.step(context.object):
                 self.run(context)
@@ -54,6 +54,7 @@ class MeshOperator(ReasonedOperator):
         return {"FINISHED"}
 
     def run(self, context: bpy.types.Context) -> None:
+        """Do the work of the operator. Raises Refusal or IsegError where it cannot be done."""
         raise NotImplementedError
 
 
@@ -68,23 +69,26 @@ class WaitingOperator(MeshOperator):
     _task: Task | None = None
     _begun = False
     _timer: Any = None
-    _meant: Any = None  # what was active when the wait began
+    _meant: Any = None  # what the operator was about when the wait began (`meaning`)
 
     def ready(self, obj: bpy.types.Object) -> bool:
-        """Whether the mesh is known as it is now; begins to read it."""
+        """Return True where the current mesh has been read; else start to read it."""
         return reading.snapshot_of(obj) is not None
 
     def begin(self, context: bpy.types.Context) -> Task | None:
-        """Ask the engine; None where only the mesh is needed. Raises Refusal."""
+        """Start the request to the engine; None where only the mesh is needed. Raises Refusal."""
         return None
 
     @staticmethod
     def meaning(obj: bpy.types.Object | None) -> Any:
-        """What the operator is about: while it waits, Blender stays usable, and another object can become active."""
+        """Return a value that identifies the object, mode and clicks that the operator is about.
+
+        Blender stays usable during the wait: a changed value shows that, for example, another object is active now.
+        """
         return (obj.session_uid, obj.mode, parts_snapshot.saved(obj)) if obj is not None else None
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self.fresh = False  # in a window Blender says what has changed
+        self.fresh = False  # in a window Blender gives notice of every change
         self._meant = self.meaning(context.object)
         outcome = self._proceed(context)
         if outcome is None:
@@ -108,7 +112,7 @@ class WaitingOperator(MeshOperator):
         return outcome
 
     def _proceed(self, context: bpy.types.Context) -> set[str] | None:
-        """Go on as far as can be gone; None where something is to be waited for."""
+        """Go on as far as possible without blocking; None where the wait continues."""
         try:
             if self.meaning(context.object) != self._meant:
                 raise Refusal(OTHERS)
@@ -123,7 +127,7 @@ class WaitingOperator(MeshOperator):
                 return None
             if self._task is not None and self._task.error is not None:
                 raise self._task.error
-            if context.object.data.session_uid in cache.MeshCache.current().stale:  # changed meanwhile: once more
+            if context.object.data.session_uid in cache.MeshCache.current().stale:  # changed during the wait: ask again
                 self._begun = False
                 return None
         except Cancelled:
@@ -134,6 +138,7 @@ class WaitingOperator(MeshOperator):
         return self.execute(context)
 
     def cancel(self, context: bpy.types.Context) -> None:
+        """Clean up when Blender ends the modal operator."""
         self._end_wait(context)
 
     def _end_wait(self, context: bpy.types.Context) -> None:
@@ -141,7 +146,7 @@ class WaitingOperator(MeshOperator):
         context.workspace.status_text_set(None)
 
     def wait(self, task: Task) -> Any:
-        """The result of a task. Raises its error."""
+        """Block until a task has ended, and return its result. Raises its error."""
         running.engine().wait(task, None if bpy.app.background else PATIENCE)
         if task.error is not None:
             raise task.error
@@ -169,11 +174,11 @@ class AnswerOperator(WaitingOperator):
         return task
 
     def run(self, context: bpy.types.Context) -> None:
-        answer = self.wait(self.begin(context))  # the clicks may be others than those that were waited for
+        answer = self.wait(self.begin(context))  # the clicks may have changed during the wait
         obj = context.object
         snapshot, part = cache.known_snapshot(obj), parts.part_of(obj)
         if snapshot is not None:
-            running.Running.current().problems.pop(snapshot.hash, None)  # that is over
+            running.Running.current().problems.pop(snapshot.hash, None)  # the query succeeded
         dropped = parts.clicks_of(part, len(answer.probability)).dropped
         if dropped:
             self.report({"WARNING"}, f"{dropped} of the clicks were left out: they name vertices that are not there.")
@@ -182,5 +187,5 @@ class AnswerOperator(WaitingOperator):
     def apply(
         self, context: bpy.types.Context, obj: bpy.types.Object, part: properties.Part, answer: queries.Answer
     ) -> None:
-        """What is done with the answer."""
+        """Use the answer to the part's clicks."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Clicking in the 3D viewport: the modal operator behind the button."""
+"""Clicking in the 3D viewport: the modal operator that the sidebar's button starts."""
 
 import bpy
 
@@ -30,16 +30,17 @@ NAVIGATION = {
     "WINDOW_DEACTIVATE",
     *(f"NUMPAD_{key}" for key in ("0 1 2 3 4 5 6 7 8 9 PERIOD PLUS MINUS SLASH ASTERIX".split())),
 }
-NAVIGATING = ("WHEEL", "NDOF_", "TIMER")  # how the names of more such events begin; a view turns smoothly by a timer
+NAVIGATING = ("WHEEL", "NDOF_", "TIMER")  # prefixes of more such events; a view turns smoothly by timer events
 
 
 class ClickMode(Kept):
-    """While somebody clicks: what says so."""
+    """Place of the help texts that are shown while the operator runs."""
 
     def __init__(self) -> None:
-        self.told: tuple[str, int] | None = None  # the workspace, and the address of the area
+        self.told: tuple[str, int] | None = None  # name of the workspace, address of the area; None: not shown
 
     def close(self) -> None:
+        """Remove the help texts and the preview."""
         stop()
 
 
@@ -74,7 +75,7 @@ class ISEG_OT_click(pointer.PointerOperator):
 
     def modal(self, context, event):
         if self.lost(context):
-            return self._end(context, {"FINISHED"})  # what was clicked stays
+            return self._end(context, {"FINISHED"})  # the clicks so far stay
         obj, mouse = context.object, mouse_of(event)
         self._follow(obj)
         if event.type in {"RET", "NUMPAD_ENTER"} and event.value == "PRESS":
@@ -83,19 +84,19 @@ class ISEG_OT_click(pointer.PointerOperator):
             undo.restore(obj, self._before)
             return self._end(context, {"CANCELLED"})
         let_go = event.type == "WINDOW_DEACTIVATE" or (event.type, event.value) == ("LEFTMOUSE", "RELEASE")
-        if let_go and self._stroke is not None:  # wherever the mouse is
+        if let_go and self._stroke is not None:  # also outside the viewport
             self._stroke = None
             self._remember(obj)
             return {"RUNNING_MODAL"}
         if event.type in NAVIGATION or event.type.startswith(NAVIGATING):
             return {"PASS_THROUGH"}
-        if event.alt and self._stroke is None:  # where a mouse has two buttons
+        if event.alt and self._stroke is None:  # navigation with Alt, for a mouse of two buttons
             return {"PASS_THROUGH"}
         if aimed(context.area, mouse) is None:
             preview.hover(context, None, True)
             return {"PASS_THROUGH"}
         try:
-            ready = surface_known(obj)  # a large mesh is being read for a moment
+            ready = surface_known(obj)  # False while a large mesh is being read
         except IsegError as error:
             self.report({"ERROR"}, str(error))
             return self._end(context, {"FINISHED"})
@@ -107,10 +108,11 @@ class ISEG_OT_click(pointer.PointerOperator):
         return {"RUNNING_MODAL"}
 
     def cancel(self, context):
-        """Blender closes the file or the area: nothing more is to be done than to tidy up."""
+        """Clean up when Blender closes the file or the area; the clicks stay as they are."""
         self._end(context, set())
 
     def _in_view(self, context, obj, event, mouse):
+        """Handle an event of the mouse or keyboard over the viewport."""
         press = event.value == "PRESS"
         if event.type == "MOUSEMOVE":
             if self._stroke is not None:
@@ -129,15 +131,15 @@ class ISEG_OT_click(pointer.PointerOperator):
         elif event.type == "Z" and press and (event.ctrl or event.oskey):
             self._step(obj, forward=event.shift)
 
-    # steps back and forward
+    # ---- Undo and redo ----
 
     def _set_out(self, obj):
-        """There is no way back behind this."""
+        """Begin the undo history anew with the current clicks."""
         self._before = parts_snapshot.saved(obj)
         self._undone, self._done = [], [self._before]
 
     def _follow(self, obj):
-        """An edit, from the sidebar or a menu, has carried the clicks to another mesh: earlier ones fit no more."""
+        """Begin the history anew where an edit has changed the topology, which earlier clicks no longer fit."""
         snapshot = cache.known_snapshot(obj)
         if snapshot is None or snapshot.topology == self._topology:
             return
@@ -146,12 +148,14 @@ class ISEG_OT_click(pointer.PointerOperator):
         self._topology = snapshot.topology
 
     def _remember(self, obj):
+        """Add the current clicks to the undo history where they have changed."""
         now = parts_snapshot.saved(obj)
         if now != self._done[-1]:
             self._done.append(now)
             self._undone.clear()
 
     def _step(self, obj, forward):
+        """Go one step forward or back in the history and restore its clicks."""
         if forward and self._undone:
             self._done.append(self._undone.pop())
         elif not forward and len(self._done) > 1:
@@ -160,9 +164,10 @@ class ISEG_OT_click(pointer.PointerOperator):
         preview.Hover.current().preview = None
         answers.retry()
 
-    # what is seen
+    # ---- Display ----
 
     def _tell(self, context):
+        """Show the keys in the status bar and the header, and the crosshair as the cursor."""
         first, second = ("include", "exclude") if preview.includes(ctrl=False) else ("exclude", "include")
         text = KEYS.format(first=first, second=second) if self._read else "iSeg reads the mesh"
         context.workspace.status_text_set(text)
@@ -171,6 +176,7 @@ class ISEG_OT_click(pointer.PointerOperator):
         ClickMode.current().told = self._workspace, self._area
 
     def _end(self, context, outcome):
+        """Clean up, record the undo state and return the operator's outcome."""
         stop()
         obj = self.obj()
         if obj is not None:
@@ -180,14 +186,15 @@ class ISEG_OT_click(pointer.PointerOperator):
 
 
 def under_way() -> bool:
-    """Whether somebody clicks."""
+    """Return True while the operator runs in any window."""
     windows = bpy.context.window_manager.windows
     return any(operator.bl_idname == "ISEG_OT_click" for window in windows for operator in window.modal_operators)
 
 
 def stop() -> None:
-    """Take away what tells of clicking, wherever the user is now; the area may be gone. Disabling the extension ends
-    the operator without a word to it.
+    """Remove the help texts and the preview, whatever workspace is active now; the area may be gone.
+
+    It is a function, because Blender ends the operator without calling it when the extension is disabled.
     """
     mode, hover = ClickMode.current(), preview.Hover.current()
     if mode.told is None:

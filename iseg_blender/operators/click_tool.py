@@ -1,4 +1,4 @@
-"""What the toolbar's tool calls: each stroke of the mouse, and each click removed, an undo step of its own."""
+"""Operators of the toolbar's tool; each stroke of the mouse and each removed click is an undo step of its own."""
 
 import bpy
 from bpy.props import BoolProperty
@@ -33,7 +33,7 @@ class ISEG_OT_click_at(ToolOperator):
     def invoke(self, context, event):
         obj = context.object
         self.begin(context)
-        self._path = [mouse_of(event)]  # where the mouse has been since the last click; until the mesh is known
+        self._path = [mouse_of(event)]  # positions of the mouse still to click at, once the mesh has been read
         self._stroke = pointer.Stroke(self, preview.includes(ctrl=not self.positive))
         undo.keep(obj)
         self._before, self._released = parts_snapshot.saved(obj), False
@@ -43,7 +43,7 @@ class ISEG_OT_click_at(ToolOperator):
 
     def modal(self, context, event):
         if self.lost(context):
-            return self._end(context)  # what was clicked stays
+            return self._end(context)  # the clicks so far stay
         obj, mouse = context.object, mouse_of(event)
         if event.type in {"ESC", "RIGHTMOUSE"} and event.value == "PRESS":
             undo.restore(obj, self._before)
@@ -56,11 +56,11 @@ class ISEG_OT_click_at(ToolOperator):
         return {"RUNNING_MODAL"} if going_on else self._end(context)
 
     def cancel(self, context):
-        """Blender closes the file or the area: nothing more is to be done than to tidy up."""
+        """Clean up when Blender closes the file or the area; the clicks stay as they are."""
         self._end(context)
 
     def _draw(self, context) -> bool:
-        """Click along the way of the mouse, as soon as the mesh is known; False where it cannot be read."""
+        """Click along the path of the mouse once the mesh has been read; False where it cannot be read."""
         try:
             known = surface_known(context.object)
         except IsegError as error:
@@ -73,6 +73,7 @@ class ISEG_OT_click_at(ToolOperator):
         return True
 
     def _end(self, context):
+        """Clean up, record the undo state and return the operator's outcome."""
         context.window_manager.event_timer_remove(self._timer)
         obj = self.obj()
         answers.changed()
@@ -133,7 +134,7 @@ class ISEG_OT_click_hover(ToolOperator):
         return {"PASS_THROUGH"}
 
     def _known(self, obj) -> bool:
-        """Whether the mesh is known as it is now; one that cannot be read is for the sidebar to speak of."""
+        """Return True where the current mesh has been read; the sidebar reports a mesh that cannot be read."""
         try:
             return not cache.waits(obj) and surface_known(obj)
         except IsegError:

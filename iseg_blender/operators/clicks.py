@@ -1,4 +1,4 @@
-"""Clicks and parts, one at a time: from scripts, and from the lists of the sidebar."""
+"""Operators on single clicks and parts, for scripts and for the lists of the sidebar."""
 
 import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
@@ -15,6 +15,7 @@ UNDO = {"REGISTER", "UNDO"}
 
 
 def active_part(context: bpy.types.Context) -> properties.Part:
+    """Return the active part of the active object."""
     part = document_parts.part_of(context.object)
     assert part is not None  # else the operator's poll has refused
     return part

@@ -1,4 +1,4 @@
-"""Clicks for a part that is chosen already: the engine clicks it as a user would who sees the answers."""
+"""Clicks for a given part: the engine places them as a simulated user who sees each answer."""
 
 import bpy
 import numpy as np
@@ -11,8 +11,8 @@ from ..mesh import arrays, cache, usable, vertex_groups
 from ..tasks import Refusal, Task
 from .base import WaitingOperator
 
-WELL = 0.9  # IoU from which on nothing is left to be said
-HELD = 0.5  # weight from which on a vertex is held to be in a vertex group
+WELL = 0.9  # IoU from which on the message asks for no more clicks
+HELD = 0.5  # weight from which on a vertex counts as inside a vertex group
 
 
 class SeedOperator(WaitingOperator):
@@ -22,7 +22,7 @@ class SeedOperator(WaitingOperator):
     WAITING = "iSeg looks for clicks"
 
     def chosen(self, obj: bpy.types.Object) -> np.ndarray:
-        """The vertices of the part that is wanted. [V] bool. Raises Refusal where there are none."""
+        """Mask of the vertices of the given part [V] bool. Raises Refusal where there are none."""
         raise NotImplementedError
 
     def begin(self, context: bpy.types.Context) -> Task:
@@ -45,7 +45,7 @@ class SeedOperator(WaitingOperator):
         if cache.snapshot_of(obj, self.fresh).topology != proposal.topology:
             raise Refusal("The mesh's faces have changed meanwhile: try again.")
         part = empty_part(obj) or parts.add_part(obj)
-        part.connected, part.mirror = False, (False, False, False)  # the clicks mean the part as it is
+        part.connected, part.mirror = False, (False, False, False)  # the clicks were found without these options
         for vertex, include in proposal.clicks:
             add_click(obj, vertex, include, fresh=False)
         count = f"{len(proposal.clicks)} clicks give" if len(proposal.clicks) > 1 else "One click gives"
@@ -96,7 +96,7 @@ class ISEG_OT_clicks_from_group(SeedOperator):
 
 
 def empty_part(obj: bpy.types.Object) -> properties.Part | None:
-    """The active part where it has no clicks yet."""
+    """Return the active part where it has no clicks yet, else None."""
     part = parts.part_of(obj)
     return part if part is not None and not len(part.clicks) else None
 

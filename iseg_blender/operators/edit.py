@@ -1,4 +1,4 @@
-"""What is done with a part: one operator, one undo step."""
+"""Edits of a part: one operator with an action, one undo step."""
 
 import bpy
 import numpy as np
@@ -24,13 +24,13 @@ ACTIONS = (
     ("MATERIAL", "Assign Material", "Give the part a material of its own, named as the part", "MATERIAL"),
     ("FACE_SET", "Face Set", "Make the part a face set for sculpting", "FACE_MAPS"),
 )
-UNSEEN = {  # in object mode
+UNSEEN = {  # ends of the messages for actions whose result Object Mode does not show
     "SELECT": "is selected: Tab shows it.",
     "HIDE": "is hidden: Tab shows it, and Alt-H there brings it back.",
     "FACE_SET": "is a face set: Sculpt Mode shows it.",
 }
 COLOUR = (0.6, 0.8, 0.8)  # hue, saturation and value of the first new material
-GOLDEN = 0.618  # of the circle of hues, to the next one: no two of a few are alike
+GOLDEN = 0.618  # golden ratio: the step of the hue to the next material, which keeps a few hues well apart
 
 
 class ISEG_OT_edit(AnswerOperator):
@@ -59,7 +59,7 @@ class ISEG_OT_edit(AnswerOperator):
             self.layout.prop(self, "factor")
 
     def apply(self, context, obj, part, answer):
-        geometry = cache.snapshot_of(obj, fresh=False).geometry  # as it was when it was asked about
+        geometry = cache.snapshot_of(obj, fresh=False).geometry  # the mesh that the answer is for
         inside = queries.inside_of(obj, part, answer)  # [V]
         if not inside.any():
             raise Refusal("No vertex is in the part: lower its threshold, or add a click.")
@@ -88,7 +88,7 @@ class ISEG_OT_edit(AnswerOperator):
 
 
 def faces_of(geometry: Geometry, inside: np.ndarray) -> np.ndarray:
-    """The faces of the part: those with all their vertices inside [V] bool. [N] int. Raises Refusal."""
+    """Indices of the part's faces [N] int: those with all their vertices inside [V] bool. Raises Refusal if none."""
     faces = np.flatnonzero(geometry.within(inside))  # [N]
     if not len(faces):
         raise Refusal("No face lies wholly in the part: lower its threshold, or add a click.")
@@ -96,7 +96,7 @@ def faces_of(geometry: Geometry, inside: np.ndarray) -> np.ndarray:
 
 
 def shrink(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray, factor: float) -> None:
-    """Scale the vertices inside [V] bool about their mean."""
+    """Scale the vertices inside [V] bool about their mean by a factor."""
     vertices = np.flatnonzero(inside)  # [N]
     places = geometry.vertices[vertices].astype(np.float64)  # [N, 3]
     centre = places.mean(axis=0)  # [3]
@@ -104,11 +104,11 @@ def shrink(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray, factor
 
 
 def separate(obj: bpy.types.Object, name: str, geometry: Geometry, faces: np.ndarray) -> bpy.types.Object:
-    """Copy faces [N] int into a new object, which has groups, materials and modifiers as this one. Raises Refusal."""
+    """Copy faces [N] int into a new object with the groups, materials and modifiers of this one. Raises Refusal."""
     rest = np.setdiff1d(np.arange(len(geometry.starts)), faces)  # [M]
     if not len(rest):
         raise Refusal("The part is the whole mesh: there is nothing to separate it from.")
-    arrays.flush(obj)  # a copy has nothing of what edit mode has not brought into the mesh
+    arrays.flush(obj)  # a copy lacks what Edit Mode has not yet written into the mesh
     new = obj.copy()
     new.data = obj.data.copy()
     new.name = new.data.name = name
@@ -119,25 +119,25 @@ def separate(obj: bpy.types.Object, name: str, geometry: Geometry, faces: np.nda
     for window in bpy.context.window_manager.windows:
         for space in (area.spaces.active for area in window.screen.areas if area.type == "VIEW_3D"):
             if space.local_view is not None and obj.visible_get(viewport=space):
-                new.local_view_set(space, True)  # it is where one looks
+                new.local_view_set(space, True)  # visible in the local view, as the original
     return new
 
 
 def material_slot(obj: bpy.types.Object, name: str) -> int:
-    """The slot of the material of this name, made where there is none."""
+    """Return the index of the material slot with this name; the slot and the material are made where missing."""
     mesh = obj.data
     for index, slot in enumerate(obj.material_slots):
         if slot.material is not None and slot.material.name == name:
             return index
     if not mesh.materials:
-        mesh.materials.append(None)  # what is not the part keeps looking as it does
+        mesh.materials.append(None)  # the rest of the mesh keeps its look
     material = bpy.data.materials.get(name)
     if material is None:
         hue, saturation, value = COLOUR
         colour = Color()
         colour.hsv = (hue + GOLDEN * len(bpy.data.materials)) % 1.0, saturation, value
         material = bpy.data.materials.new(name)
-        material.diffuse_color = (*colour, 1.0)  # in Solid, and where a material has no nodes
+        material.diffuse_color = (*colour, 1.0)  # for Solid shading, and for materials without nodes
         for node in material.node_tree.nodes if material.node_tree is not None else ():
             if node.type == "BSDF_PRINCIPLED":
                 node.inputs["Base Color"].default_value = (*colour, 1.0)

@@ -1,4 +1,4 @@
-"""The engine itself: its report, its memory, the weights that it fetches."""
+"""Operators on the engine: its report, its memory and cache, and downloads of weights."""
 
 import bpy
 from bpy.props import StringProperty
@@ -17,13 +17,14 @@ from .environment import OFFLINE
 
 
 class Fetching:
-    """About the weights of one teacher."""
+    """Mixin of operators on the weights of one teacher."""
 
     name: StringProperty(
         name="Teacher", description="Whose weights; empty: the chosen teacher's", options={"SKIP_SAVE"}
     )
 
     def teacher(self, context):
+        """Return the name of the teacher: the one given, else the one chosen in the scene."""
         return self.name or context.scene.iseg.teacher
 
 
@@ -47,7 +48,7 @@ class ISEG_OT_fetch_weights(Fetching, ReasonedOperator):
         def ended() -> None:
             redraw.redraw()
             if name not in Running.current().problems and not bpy.app.background:
-                check()  # the report says now that they are here
+                check()  # renew the report, which now finds the weights
 
         return finish(self, running.fetch(name, ended))
 
@@ -79,13 +80,13 @@ class EmptyingOperator(ReasonedOperator):
     bl_options = {"REGISTER"}
 
     def conversation(self) -> Conversation:
-        """With the engine; what it did goes to Running.freed."""
+        """Return the conversation with the engine, which puts a sentence on its result into Running.freed."""
         raise NotImplementedError
 
     def execute(self, context):
         outcome = finish(self, engine().start(self.conversation(), lambda task: answers.changed()))
         if bpy.app.background and outcome == {"FINISHED"}:
-            self.report({"INFO"}, Running.current().freed)  # in a window the preferences say so, once it is done
+            self.report({"INFO"}, Running.current().freed)  # in a window the preferences show it once it is done
         return outcome
 
 
@@ -127,7 +128,7 @@ class ISEG_OT_clear_cache(EmptyingOperator):
 
 
 def clearing() -> Conversation:
-    """Have the engine clear its cache; what that did goes to Running.freed."""
+    """Have the engine clear its cache; a sentence on the result goes to Running.freed."""
     reply = yield Ask(messages.CacheRequest(clear=True))
     held = messages.CacheResult.from_fields(reply.fields)
     reports = models.ModelLists.current().reports
@@ -173,7 +174,7 @@ class ISEG_OT_check_engine(ReasonedOperator):
 
 
 def check() -> Task:
-    """Begin to have the engine report on itself; what it says goes to Running.checkup."""
+    """Start the self-test of the engine; its report goes to Running.checkup."""
 
     def ended(task: Task) -> None:
         Running.current().testing = None
@@ -189,7 +190,7 @@ def check() -> Task:
 
 
 def finish(operator: bpy.types.Operator, task: Task) -> set[str]:
-    """The end of an operator that has begun a task: in background mode once the task has ended."""
+    """Return the outcome of an operator that has started a task; in background mode, wait for the task first."""
     pump.keep_pumping()
     if bpy.app.background:
         engine().wait(task)

@@ -1,4 +1,4 @@
-"""The managed environment of the engine: made, cancelled, repaired, removed. In background mode these wait."""
+"""Operators that install, repair and remove the managed environment, and cancel that; they block in background mode."""
 
 import bpy
 
@@ -20,11 +20,12 @@ class EnvironmentOperator(ReasonedOperator):
 
     @classmethod
     def unfit(cls, state: EnvironmentState) -> str:
-        """Why this cannot be done to an environment that stands so; empty where it can."""
+        """Return the reason why the operator cannot be used in this state of the environment; empty where it can."""
         raise NotImplementedError
 
     @staticmethod
     def begin() -> EnvironmentJob:
+        """Start the job."""
         raise NotImplementedError
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What mouse and keys do to the clicks of the active part: the same behind the button and with the toolbar's tool."""
+"""Mouse and keyboard actions on the clicks of the active part, shared by the modal operator and the toolbar's tool."""
 
 import bpy
 
@@ -27,36 +27,36 @@ class PointerOperator(ReasonedOperator):
         return {"CANCELLED"}
 
     def begin(self, context: bpy.types.Context) -> None:
-        """Remember what it works on, and where; neither the object nor the area is there for ever."""
+        """Remember the ids of the object and the area: references to them could outlive them."""
         self._uid, self._area = context.object.session_uid, context.area.as_pointer()
 
     def lost(self, context: bpy.types.Context) -> bool:
-        """Whether that is another object, mode or editor now."""
+        """Return True where the object, its mode or the editor is no longer the one that the operator began with."""
         obj, area = context.object, context.area
         if area is None or area.as_pointer() != self._area or area.type != "VIEW_3D":
             return True
         return bool(usable.refusal(obj)) or obj.session_uid != self._uid
 
     def obj(self) -> bpy.types.Object | None:
-        """What it works on, where that is still there."""
+        """Return the object that the operator began with; None where it no longer exists."""
         return next((obj for obj in bpy.data.objects if obj.session_uid == self._uid), None)
 
 
 def mouse_of(event: bpy.types.Event) -> Place:
-    """Where the mouse is, in pixels of the window."""
+    """Return the position of the mouse in pixels of the window."""
     return event.mouse_x, event.mouse_y
 
 
 class Stroke:
-    """The clicks that are made while a button is held down."""
+    """Clicks that are made while a button is held down."""
 
     def __init__(self, operator: bpy.types.Operator, include: bool):
         self._operator, self._include = operator, include
         self._last: Place | None = None
-        self.met = False  # whether the mouse was over the mesh
+        self.met = False  # True once the mouse was over the mesh
 
     def to(self, context: bpy.types.Context, mouse: Place) -> None:
-        """Click here, where it is far enough from the last click."""
+        """Click at the mouse if it is at least SCRIBBLE pixels from the last click."""
         if self._last is not None:
             x, y = mouse[0] - self._last[0], mouse[1] - self._last[1]
             if x * x + y * y < SCRIBBLE**2:
@@ -75,7 +75,7 @@ class Stroke:
 
 
 def remove(context: bpy.types.Context, mouse: Place) -> bool:
-    """Remove the click that is seen under the mouse; whether there was one."""
+    """Remove the click that is visible under the mouse; returns True where there was one."""
     aim, part = aimed(context.area, mouse), parts.part_of(context.object)
     index = click_at(context, *aim) if aim is not None else None
     if index is None or part is None:

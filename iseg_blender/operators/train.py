@@ -1,4 +1,4 @@
-"""Training, and its end before time."""
+"""Operators that start and cancel a training."""
 
 import bpy
 from bpy.props import StringProperty

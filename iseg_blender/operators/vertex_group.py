@@ -1,4 +1,4 @@
-"""The part as a vertex group."""
+"""Operator that writes the part into a vertex group."""
 
 from bpy.props import BoolProperty, StringProperty
 
@@ -35,7 +35,7 @@ class ISEG_OT_to_vertex_group(AnswerOperator):
         weights = queries.weights_of(obj, part, answer, self.hard)  # [V]
         written = vertex_groups.write_group(obj, name, weights)
         if written == parts.title(part):
-            part.group = written  # from now on it is the part's own
+            part.group = written  # from now on the group belongs to the part
         self.report({"INFO"}, f"Vertex group {written}: {int((weights > 0.5).sum()):,} vertices above 0.5.")
 
 

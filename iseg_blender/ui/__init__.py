@@ -1,1 +1,1 @@
-"""What is pressed and read: sidebar and preferences."""
+"""User interface: sidebar and preferences."""

@@ -1,4 +1,4 @@
-"""Preferences: which engine is used. A choice made once; what it means now is seen in the preferences at any time."""
+"""Preferences: the choice of the engine, its state and self-test, the managed environment, weights of teachers."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..engine.environment.folder import EnvironmentState
 from ..engine.running import Running, problem_of
 from .widgets import draw_progress, wrapped
 
-CHOICES = (  # the numbers are what is saved
+CHOICES = (  # Blender saves the numbers
     ("MANAGED", "Managed", "An environment that iSeg makes for itself, with the PyTorch that fits the GPU", "", 2),
     ("PYTHON", "Existing Python", "A Python that has torch and the other packages that the engine needs", "", 0),
     ("COMMAND", "Command", "A command that starts the engine, here or on another machine", "", 1),
@@ -21,6 +21,7 @@ CHOICES = (  # the numbers are what is saved
 
 
 def _wish_changed(self: "Preferences", context: bpy.types.Context) -> None:
+    """Read the state of the environment again, because other parts are wanted."""
     managed.retake()
 
 
@@ -58,6 +59,7 @@ ICONS = {
 
 
 def draw(preferences: Any, layout: Any) -> None:
+    """Draw the preferences."""
     context = bpy.context
     overridden = choice.overridden()
     if overridden:
@@ -83,7 +85,7 @@ def draw(preferences: Any, layout: Any) -> None:
         layout.label(text=f"Engine {about.get('version')} on Python {about.get('python')}, {about.get('platform')}")
     if running.freed:
         wrapped(layout, context, running.freed, "INFO")
-    made_here = choice.is_managed()  # then it says so itself how it stands
+    made_here = choice.is_managed()  # then draw_environment shows its problems
     problem = report.get("error") or problem_of(None) or ("" if made_here else choice.chosen())
     if problem:
         wrapped(layout, context, str(problem), "ERROR")
@@ -93,7 +95,7 @@ def draw(preferences: Any, layout: Any) -> None:
 
 
 def draw_environment(layout: Any, context: bpy.types.Context, preferences: Any) -> None:
-    """How the managed environment stands, and what can be done to it."""
+    """Draw the state of the managed environment, and the buttons that change it."""
     box, work = layout.box(), managed.Managed.current()
     if managed.working() and work.job is not None:
         draw_progress(box, work.job, names.ENVIRONMENT_CANCEL)
@@ -111,7 +113,7 @@ def draw_environment(layout: Any, context: bpy.types.Context, preferences: Any) 
 
 
 def draw_weights(layout: Any, context: bpy.types.Context, report: dict) -> None:
-    """Draw the weights that teachers need: how large, under which licence, whether they are here, and the button."""
+    """Draw the weights that teachers need: size, licence, whether they are on this machine, and the download button."""
     box = layout.box()
     box.label(text=choices.weights_heading())
     for name, weights in weights_files().items():

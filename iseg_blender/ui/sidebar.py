@@ -1,4 +1,4 @@
-"""The sidebar's tab."""
+"""Tab of iSeg in the sidebar: panels and lists."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
         column.prop(settings, "preset")
         column.prop(settings, "device")
 
-        if settings.teacher in weights_files():  # the value that a file holds may be none of the menu
+        if settings.teacher in weights_files():  # a file may hold a value that the menu does not have
             draw_weights(layout, context, settings.teacher)
         if task is not None:
             draw_progress(layout, task, names.CANCEL)
@@ -62,7 +62,7 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
             row.scale_y = 1.4
             row.operator(names.TRAIN, icon="PLAY")
         for name, other in Running.current().trainings.items():
-            if other is not task:  # of another object, or of this one as it was
+            if other is not task:  # of another object, or of this one before a change
                 draw_progress(layout, other, names.CANCEL, other.title, name=name)
         problem = problem_of(obj) or choice.chosen()
         if problem:
@@ -74,7 +74,7 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
 
 
 def draw_weights(layout: Any, context: bpy.types.Context, name: str) -> None:
-    """Draw the weights of a teacher: how large, under which licence, and the button that fetches them."""
+    """Draw the weights of a teacher: size, licence and the button that downloads them."""
     if name in Running.current().fetches:
         draw_progress(layout, Running.current().fetches[name], names.CANCEL_FETCH)
         return
@@ -110,6 +110,7 @@ class ISEG_PT_parts(Sidebar, bpy.types.Panel):
 
 
 def draw_parts(layout: Any, stored: document_properties.ObjectState) -> None:
+    """Draw the list of an object's parts."""
     row = layout.row()
     row.template_list(names.PARTS_LIST, "", stored, "parts", stored, "part_index", rows=2)
     column = row.column(align=True)
@@ -118,6 +119,7 @@ def draw_parts(layout: Any, stored: document_properties.ObjectState) -> None:
 
 
 def draw_clicks(layout: Any, context: bpy.types.Context, part: document_properties.Part) -> None:
+    """Draw the list of a part's clicks, and the reason why they cannot be used, if any."""
     row = layout.row()
     row.template_list(names.CLICKS_LIST, "", part, "clicks", part, "click_index", rows=3)
     column = row.column(align=True)
@@ -133,6 +135,7 @@ def draw_clicks(layout: Any, context: bpy.types.Context, part: document_properti
 
 
 def draw_region(layout: Any, context: bpy.types.Context, part: document_properties.Part) -> None:
+    """Draw the settings that turn an answer into a region, and the vertex group."""
     layout.row().prop(part, "granularity", expand=True)
     row = layout.row()
     row.prop(part, "automatic", text="Automatic")

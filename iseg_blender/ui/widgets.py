@@ -7,7 +7,10 @@ import bpy
 
 
 def draw_progress(layout: Any, task: Any, cancel: str, title: str = "", **properties: Any) -> None:
-    """How far a task is, and the operator that ends it, with its properties. title: whose it is."""
+    """Draw the progress of a task, and the button of the operator that cancels it, with its properties.
+
+    title: the name of the object that the task is for.
+    """
     report = task.progress
     left = report.seconds_left if report else None
     stage = report.stage[:1].upper() + report.stage[1:] if report else "Starting"
@@ -21,7 +24,7 @@ def draw_progress(layout: Any, task: Any, cancel: str, title: str = "", **proper
 
 
 def wrapped(layout: Any, context: bpy.types.Context, text: str, icon: str) -> None:
-    """A sentence in as many lines as the region's width asks for."""
+    """Draw a sentence, wrapped to the width of the region."""
     scale = context.preferences.view.ui_scale * context.preferences.system.pixel_size
     width = max(int((context.region.width / max(scale, 0.1) - 80) / 6.2), 16)  # characters, beside icon, box and tabs
     column = layout.column(align=True)

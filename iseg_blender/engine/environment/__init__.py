@@ -1,9 +1,9 @@
-"""The Python environment that the extension makes for its engine: its folder, its making, its removal.
+"""Managed Python environment of the engine: its folder, its installation, its removal.
 
-Nothing here knows Blender, so all of it can be used and tested without one.
-    folder.py    what lies where, and how it stands
-    job.py       work in a thread, watched and cancelled
-    uv.py        uv itself: found or fetched, and run
-    uv_errors.py what uv says when it fails, as a sentence with a remedy
-    make.py      one environment made, tested and put in place; everything removed
+Nothing here uses bpy, so all of it can be used and tested without Blender.
+    folder.py    layout of the folder, and the state of the environment
+    job.py       background thread with progress and cancellation
+    uv.py        uv: found or downloaded, and run
+    uv_errors.py uv's error messages as sentences with a remedy
+    make.py      making, testing and activating an environment; removing everything
 """

@@ -1,14 +1,15 @@
-"""What lies where in the folder of the engine's environment, and how it stands.
+"""Layout of the folder of the engine's environment, and the state of the environment.
 
     env-3fa0c1/        a virtual environment
-    env-3fa0c1.json    its note: what it was made from. Written last and removed first: without one it is unfinished
-    uv/ python/        what it was made with
-    cache/             packages as uv keeps them, the same bytes on the disk as those in the environment (hard links)
-    lock               held by the process that changes anything here, let go by the system when that process ends
+    env-3fa0c1.json    its note: what it was made from. Written last and removed first: an environment without a note
+                       is incomplete
+    uv/ python/        the tools that it was made with
+    cache/             uv's cache of packages; the environment's files are hard links to it
+    lock               locked by the process that changes anything here; the system unlocks it when that process ends
 
 A virtual environment cannot be moved, so a new one is made under a new name beside the old one, which stays in use
-until the new one has its note. The note with the latest time wins. No name is used twice: a uv whose Blender was killed
-may still be writing to the folder that it was given.
+until the new one has its note. The environment whose note has the latest time is the current one. No name is used
+twice: a uv whose Blender was killed may still be writing to the folder that it was given.
 """
 
 import errno
@@ -38,17 +39,17 @@ TOOLS = ("uv", "python", "cache")
 
 
 class EnvironmentState(Enum):
-    """How the environment stands."""
+    """State of the environment."""
 
     NOT_MADE = "not made"
     MAKING = "being made"
     INCOMPLETE = "incomplete"
-    OUT_OF_DATE = "out of date"  # complete and used, but made for another version of the extension, or by other locks
+    OUT_OF_DATE = "out of date"  # complete and usable, but made for another version of iSeg or from other lock files
     READY = "ready"
 
 
 class Environment(NamedTuple):
-    """A complete one."""
+    """Complete environment: its folder and its note."""
 
     folder: Path
     note: dict[str, Any]
@@ -59,27 +60,27 @@ class Environment(NamedTuple):
 
 
 class Folder:
-    """Where the environment lies. Reading it never fails; what is changed here is changed under `alone`."""
+    """Folder of the environment. Reading it never fails; every change is made under `alone`."""
 
     def __init__(self, path: Path, locks: Mapping[str, Path], version: str):
-        """locks: the files that say what an environment holds, by the name of the part. version: the extension's."""
+        """Take a folder. locks: lock files of packages, by the name of the part. version: the extension's."""
         self.path, self.locks, self.version = path, dict(locks), version
 
-    # ---- How it stands ----
+    # ---- Reading ----
 
     def wanted(self, parts: tuple[str, ...]) -> dict[str, Any]:
-        """What an environment is made from, for its note."""
+        """Return what an environment for these parts is made from, for its note."""
         digests = {part: hashlib.sha256(self.locks[part].read_bytes()).hexdigest() for part in parts}
         return {"version": self.version, "locks": digests, "place": str(self.path.absolute())}
 
     def current(self) -> Environment | None:
-        """The complete environment that was made last."""
+        """Return the complete environment that was made last; None where there is none."""
         found = [Environment(folder, note) for folder in self._folders() if (note := _read_note(folder)) is not None]
-        found = [environment for environment in found if environment.python.exists()]  # of a link: what it points to
+        found = [environment for environment in found if environment.python.exists()]  # `exists` follows links
         return max(found, key=lambda environment: environment.note["made"], default=None)
 
     def state(self, parts: tuple[str, ...]) -> EnvironmentState:
-        """How it stands for these parts, as far as it is made."""
+        """Return the state for these parts, from the files alone: never MAKING."""
         current = self.current()
         if current is not None:
             return (
@@ -88,38 +89,39 @@ class Folder:
         return EnvironmentState.INCOMPLETE if self._folders() else EnvironmentState.NOT_MADE
 
     def is_empty(self) -> bool:
-        """Whether there is nothing to remove."""
+        """Return True where there is nothing to remove."""
         return not self._ours()
 
     def _fits(self, note: dict[str, Any], wanted: dict[str, Any]) -> bool:
-        """More parts than wanted do no harm."""
+        """Return True where a note fits what is wanted; it may have more parts than wanted."""
         locks = note["locks"].items() >= wanted["locks"].items()
         return locks and (note["version"], note["place"]) == (wanted["version"], wanted["place"])
 
     def _folders(self) -> list[Path]:
-        """Environments, complete or not."""
+        """List the folders of environments, complete or not."""
         return [path for path in self._entries() if NAME.fullmatch(path.name)]
 
     def _entries(self) -> list[Path]:
+        """List the entries of the folder, sorted; empty where it cannot be read."""
         try:
             return sorted(self.path.iterdir())
         except OSError:
             return []
 
     def _ours(self) -> list[Path]:
-        """Everything to remove, notes first."""
+        """List everything to remove, notes first."""
         entries = self._entries()
         notes = [path for path in entries if path.suffix == ".json" and NAME.fullmatch(path.stem)]
         return notes + [path for path in entries if NAME.fullmatch(path.name) or path.name in TOOLS]
 
-    # ---- Changing it ----
+    # ---- Changes ----
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """One process at a time. Raises EngineError where another one is at it, OSError where we may not write."""
+        """Hold the lock. Raises EngineError where another process has it, OSError where the folder is not writable."""
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / "lock", "ab") as file:
-            for _ in range(10):  # another process may look at it (`is_held`) at this very moment
+            for _ in range(10):  # another process may be testing the lock (`is_held`) at this very moment
                 if _hold(file.fileno()):
                     break
                 time.sleep(0.05)
@@ -128,7 +130,7 @@ class Folder:
             yield
 
     def is_held(self) -> bool:
-        """Whether a process changes the environment now."""
+        """Return True while a process holds the lock, that is, changes the environment."""
         try:
             with open(self.path / "lock", "r+b") as file:
                 return not _hold(file.fileno())
@@ -136,25 +138,25 @@ class Folder:
             return False
 
     def fresh(self) -> Path:
-        """A new, empty folder for an environment."""
+        """Create a new, empty folder for an environment."""
         folder = self.path / f"env-{secrets.token_hex(3)}"
         folder.mkdir()
         return folder
 
     def complete(self, folder: Path, note: dict[str, Any]) -> Environment:
-        """The environment in `folder` has proved to work: from now on it is the current one."""
+        """Write the note of the tested environment in `folder`, which makes it the current one."""
         with atomic_write(_note_path(folder)) as file:
             file.write(json.dumps(note | {"made": time.time()}, indent=1).encode())
         return Environment(folder, note)
 
     def cache(self) -> Path:
-        """Where uv keeps packages; another place for another PyTorch, the largest of them, so that old ones can go."""
+        """Return uv's cache folder, one for each version of PyTorch, the largest package, so that old ones can go."""
         pin = re.search(r"^torch==([\w.]+)", self.locks["engine"].read_text(encoding="utf-8"), re.MULTILINE)
         return self.path / "cache" / (f"torch-{pin[1]}" if pin else "any")
 
     def tidy(self) -> None:
-        """Remove every environment but the current one; where there is none, all. And packages for another PyTorch, and
-        what a killed uv has left behind. What cannot be removed stays.
+        """Remove all environments except the current one, if any, the caches for other versions of PyTorch and the
+        temporary files of a killed uv. What cannot be removed stays.
         """
         current = self.current()
         for folder in self._folders():
@@ -166,8 +168,8 @@ class Folder:
                 shutil.rmtree(rest, ignore_errors=True)
 
     def distrust(self) -> bool:
-        """What the last environment was made from may be damaged: fetch it anew the next time. False where the Python
-        has to stay, because the complete environment runs on it.
+        """Delete the cached packages and the Python, which may be damaged: the next attempt downloads them anew.
+        Returns False where the Python has to stay, because the complete environment runs on it.
         """
         shutil.rmtree(self.path / "cache", ignore_errors=True)
         if self.current() is not None:
@@ -187,11 +189,12 @@ class Folder:
 
 
 def python_of(folder: Path) -> Path:
+    """Return the path of the Python executable in a virtual environment."""
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def size_of(folder: Path, check: Callable[[], None]) -> int:
-    """Bytes of the files in a folder. check: called for every folder below; what it raises ends the count."""
+    """Count the bytes of the files in a folder. check: called for each folder; an exception from it ends the count."""
     total, folders = 0, [folder]
     while folders:
         check()
@@ -202,7 +205,7 @@ def size_of(folder: Path, check: Callable[[], None]) -> int:
                         folders.append(Path(entry.path))
                     else:
                         total += entry.stat(follow_symlinks=False).st_size
-        except OSError:  # it changes while we look
+        except OSError:  # the folder changes during the count
             pass
     return total
 
@@ -212,7 +215,7 @@ def _note_path(folder: Path) -> Path:
 
 
 def _read_note(folder: Path) -> dict[str, Any] | None:
-    """The note of an environment; None where there is none, or none that makes sense."""
+    """Read the note of an environment; None where it is missing or malformed."""
     try:
         note = json.loads(_note_path(folder).read_bytes())
         kinds = {"version": str, "locks": dict, "place": str, "made": float}
@@ -222,20 +225,20 @@ def _read_note(folder: Path) -> dict[str, Any] | None:
 
 
 def _hold(descriptor: int) -> bool:
-    """Lock an open file until it is closed; False where another process, or another opening, has it."""
+    """Lock an open file until it is closed; False where another process or another file descriptor holds the lock."""
     try:
         if os.name == "nt":
             os.lseek(descriptor, 0, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # pyright: ignore
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:  # a file system without locks: then only one Blender may be at it, as on most desks
+    except OSError as error:  # any other error: a file system without locks, where one Blender at a time is assumed
         return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
     return True
 
 
 def _remove_anyway(function: Any, path: str, error: Any) -> None:
-    """What cannot be removed because it is read-only is made writable and removed."""
+    """Make a read-only file or folder writable and remove it; the `onerror` callback of shutil.rmtree."""
     try:
         os.chmod(os.path.dirname(path), stat.S_IRWXU)
         os.chmod(path, stat.S_IRWXU)

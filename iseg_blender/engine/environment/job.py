@@ -1,4 +1,4 @@
-"""Work in a thread of its own that is watched, cancelled and waited for."""
+"""Background job on a thread, with progress, cancellation and waiting."""
 
 import atexit
 import threading
@@ -8,15 +8,15 @@ from typing import Any
 
 from ...core import Cancelled, IsegError, Progress
 
-PATIENCE = 2.0  # seconds that cancelled work gets to end; it looks several times a second whether it shall
+PATIENCE = 2.0  # seconds that a cancelled job gets to end; it checks several times a second
 
 
 class EnvironmentJob:
-    """Begins at once. Its fields are set by the work's thread and read by anyone."""
+    """Job that starts at once on its own thread. The thread sets the fields; any thread may read them."""
 
     def __init__(self, work: Callable[["EnvironmentJob"], Any]):
-        """work: given this job, which it asks with `check` whether to go on, and tells with `report` how far it is.
-        It ends with a result, or raises IsegError or OSError.
+        """Start the work. It is given this job, calls `check` to learn of a cancellation and `report` to set the
+        progress, and returns a result, or raises IsegError or OSError.
         """
         self.progress: Progress | None = None
         self.error: IsegError | None = None
@@ -31,13 +31,13 @@ class EnvironmentJob:
         return not self._thread.is_alive()
 
     def report(self, stage: str, fraction: float) -> None:
-        """How far the work is; fraction: of the whole, never less than before. Raises Cancelled where it shall end."""
+        """Set the progress. fraction: of the whole, never less than before. Raises Cancelled after `cancel`."""
         self.check()
         before = self.progress.fraction if self.progress is not None else 0.0
         self.progress = Progress(stage, min(max(fraction, before), 1.0), None)
 
     def check(self) -> None:
-        """Raises Cancelled where the work shall end."""
+        """Raise Cancelled where the job has been cancelled."""
         if self._cancelled.is_set():
             raise Cancelled("Stopped. What has arrived is kept: the next attempt goes on from there.")
 
@@ -45,7 +45,7 @@ class EnvironmentJob:
         self._cancelled.set()
 
     def wait(self) -> None:
-        """Until the work has ended. Ctrl-C cancels it."""
+        """Block until the job has ended. Ctrl-C cancels it."""
         try:
             while not self.ended:
                 self._thread.join(0.1)
@@ -54,7 +54,7 @@ class EnvironmentJob:
             raise
 
     def close(self) -> None:
-        """Cancel the work and wait a moment for its end."""
+        """Cancel the job and wait up to PATIENCE seconds for its end."""
         self.cancel()
         self._thread.join(PATIENCE)
 
@@ -63,7 +63,7 @@ class EnvironmentJob:
             self.result = self._work(self)
         except IsegError as error:
             self.error = error
-        except Exception as error:  # a defect of ours; the thread has no one else to tell
+        except Exception as error:  # a bug; nothing above this thread would report it
             traceback.print_exc()
             self.error = IsegError(f"This should not happen: {type(error).__name__}: {error}. Please report it.")
         finally:

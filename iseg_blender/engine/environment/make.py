@@ -1,4 +1,4 @@
-"""One environment made, tested and put in place; everything removed."""
+"""Making, testing and activating an environment, and removing everything."""
 
 import shutil
 import time
@@ -12,19 +12,19 @@ from .folder import Environment, Folder, python_of, size_of
 from .job import EnvironmentJob
 from .uv_errors import explain_os_error
 
-PREFERRED, ACCEPTED = "3.11", ">=3.11,<3.14"  # Pythons: uv's own, and one that is here already
+PREFERRED, ACCEPTED = "3.11", ">=3.11,<3.14"  # Pythons: the one that uv downloads, and those installed already
 LEAST_SPACE = 1.5e9  # bytes: the environment with a CPU build of PyTorch takes 1.0 GB
-COUNT = 1.0  # seconds between two counts of what has arrived
+COUNT = 1.0  # seconds between two counts of the downloaded bytes
 
 Check = Callable[[Path, EnvironmentJob], Mapping[str, Any]]
 
 
 class Order(NamedTuple):
-    """What is to be made."""
+    """Specification of the environment to make."""
 
     parts: tuple[str, ...]  # of Folder.locks
-    check: Check  # given the new Python: starts the engine with it, returns its report, raises where it does not work
-    own_python: Path | None = None  # Blender's, which is not used
+    check: Check  # starts the engine with the new Python; returns its report, or raises where it does not work
+    own_python: Path | None = None  # folder of Blender's Python, which uv must not use
 
 
 class Made(NamedTuple):
@@ -33,10 +33,10 @@ class Made(NamedTuple):
 
 
 def make(folder: Folder, order: Order, job: EnvironmentJob) -> Made:
-    """Make an environment beside the one that may be there, and put it in its place once the engine has run in it.
+    """Make an environment beside the existing one, if any, and make it the current one once the engine has run in it.
 
-    Whatever goes wrong on the way, and wherever this process ends, what was complete before stays as it was.
-    Raises EngineError with a sentence; Cancelled.
+    Whatever fails, and wherever this process is killed, an environment that was complete before stays as it was.
+    Raises EngineError with a sentence for the user, or Cancelled.
     """
     try:
         with folder.alone():
@@ -69,7 +69,7 @@ def _make(folder: Folder, order: Order, program: Path, job: EnvironmentJob) -> M
         def tick(line: str) -> None:
             nonlocal fraction, counted
             downloads.hear(line)
-            if downloads.total and time.monotonic() - counted > COUNT:  # there can be many files to count
+            if downloads.total and time.monotonic() - counted > COUNT:  # counting many files takes long
                 fraction = downloads.fraction(sum(size_of(path, job.check) for path in cache.glob(".tmp*")))
                 counted = time.monotonic()
             size = f" ({downloads.total / 1e6:,.0f} MB)" if downloads.total else ""
@@ -85,7 +85,7 @@ def _make(folder: Folder, order: Order, program: Path, job: EnvironmentJob) -> M
         try:
             run("Looking for Python", 0.1, 0.0, *bare, "--no-managed-python", "--python", ACCEPTED)
         except EngineError:
-            raise error from None  # the way that most users' machines can go
+            raise error from None  # the first error: most machines can use the Python that uv downloads
     python = python_of(new)
     locks = [argument for part in order.parts for argument in ("-r", folder.locks[part])]
     run("Getting packages", 0.1, 0.8, "pip", "install", "--python", python, "--only-binary", ":all:", *locks)

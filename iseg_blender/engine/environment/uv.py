@@ -1,7 +1,7 @@
-"""uv, which makes Python environments (docs.astral.sh/uv): found on the PATH, or fetched from PyPI; and run.
+"""uv, the maker of Python environments (docs.astral.sh/uv): found on the PATH or downloaded from PyPI, and run.
 
-What is fetched is the pinned wheel of this platform, from the user's package index, and nothing of it is run before
-its sha256 is the one below.
+The download is the pinned wheel for this platform, from the user's package index; nothing of it is run before its
+SHA-256 has been compared with the one below.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ PYPI = "https://pypi.org/simple"
 PAGE_LIMIT = 64_000_000  # bytes of the index's page about uv; PyPI's has 2.6 million
 JSON = "application/vnd.pypi.simple.v1+json"
 BY_HAND = "Or install uv yourself (docs.astral.sh/uv): iSeg uses one that it finds on the PATH."
-TICK = 0.2  # seconds between two looks at whether to go on
+TICK = 0.2  # seconds between two checks for cancellation
 
-# The user's settings of uv that reach it: where packages come from, and how. Any other could lead it to another place.
+# The user's settings of uv that are passed on: where packages come from, and how. Others could change where uv works.
 PASSED = (
     "UV_INDEX",
     "UV_DEFAULT_INDEX",
@@ -52,7 +52,7 @@ PASSED = (
 
 
 class Wheel(NamedTuple):
-    """The wheel of uv for a platform."""
+    """Wheel of uv for a platform."""
 
     platform: str
     bytes: int
@@ -88,20 +88,20 @@ WHEELS = {
 PROGRAM = "uv.exe" if os.name == "nt" else "uv"
 
 
-# ---- Having it ----
+# ---- Finding or downloading uv ----
 
 
 def obtain(folder: Path, report: Callable[[float], None]) -> Path:
-    """The program uv: one on the PATH that is new enough, the one kept in `folder`, else one that is fetched into it.
+    """Return the path of uv: one on the PATH that is new enough, else the one in `folder`, downloaded if need be.
 
-    report: hears the fraction done several times a second; what it raises ends the work.
+    report: called with the fraction done several times a second; an exception from it ends the download.
     Raises EngineError, OSError.
     """
     kept = folder / VERSION / PROGRAM
     found = on_path()
     if found is not None:
         return found
-    if version_of(kept) is not None:  # else it is damaged, and takes its own place again
+    if version_of(kept) is not None:  # else it is missing or damaged, and is downloaded again
         return kept
     if os.environ.get("UV_OFFLINE", "0").lower() not in ("", "0", "false"):
         raise EngineError(f"UV_OFFLINE forbids fetching uv. Set it back, then try again. {BY_HAND}")
@@ -115,7 +115,7 @@ def obtain(folder: Path, report: Callable[[float], None]) -> Path:
     part = kept.parent / (wheel.file + ".part")
     try:
         url = find(wheel.file, lambda: report(0.0))
-        for _ in range(2):  # a beginning from an earlier time may be damaged: then once more, all of it
+        for _ in range(2):  # a partial file of an earlier attempt may be damaged: then download all of it again
             inherited = part.exists()
             download(url, part, wheel.bytes, report)
             digest = hashlib.sha256(part.read_bytes()).hexdigest()
@@ -134,13 +134,13 @@ def obtain(folder: Path, report: Callable[[float], None]) -> Path:
     with zipfile.ZipFile(part) as archive, atomic_write(kept) as file:
         file.write(archive.read(f"uv-{VERSION}.data/scripts/{PROGRAM}"))
         if os.name != "nt":
-            os.fchmod(file.fileno(), 0o755)  # before it has its name: there is never one that cannot be run
+            os.fchmod(file.fileno(), 0o755)  # before the file gets its final name: under that name it can always run
     part.unlink()
     return kept
 
 
 def on_path() -> Path | None:
-    """A uv on the user's PATH of at least the pinned version."""
+    """Find a uv on the user's PATH of at least the pinned version; None where there is none."""
     found = shutil.which("uv")
     version = version_of(Path(found)) if found is not None else None
     wanted = tuple(map(int, VERSION.split(".")))
@@ -148,7 +148,7 @@ def on_path() -> Path | None:
 
 
 def version_of(program: Path) -> tuple[int, ...] | None:
-    """What a uv says of itself; None where it is not there, or does not run."""
+    """Ask a uv for its version; None where the program is missing or does not run."""
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     try:
         said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=5, creationflags=flags)
@@ -159,13 +159,13 @@ def version_of(program: Path) -> tuple[int, ...] | None:
 
 
 def index() -> str:
-    """The address of the package index: the one the user's uv would use."""
+    """Return the address of the package index that the user's own uv would use."""
     chosen = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL") or PYPI
     return re.sub(r"^[\w-]+=", "", chosen.strip()).rstrip("/")  # it may have a name: company=https://...
 
 
 def find(file: str, report: Callable[[], None]) -> str:
-    """The address of a file of uv in the package index (PEP 503 and 691). Raises DownloadError."""
+    """Look up the address of a file of uv in the package index (PEP 503 and 691). Raises DownloadError."""
     address = f"{index()}/uv/"
     parts = urlsplit(address)
     if parts.username is not None:
@@ -186,7 +186,7 @@ def find(file: str, report: Callable[[], None]) -> str:
 
 
 def _links(page: str) -> list[str]:
-    """The targets of an HTML page's links."""
+    """List the targets of the links of an HTML page."""
     found = []
 
     class Parser(HTMLParser):
@@ -197,14 +197,14 @@ def _links(page: str) -> list[str]:
     return found
 
 
-# ---- Running it ----
+# ---- Running uv ----
 
 
 def settings(folder: Path, cache: Path, own_python: Path | None = None) -> dict[str, str]:
-    """The environment that uv runs in.
+    """Return the environment variables that uv runs with.
 
-    folder: where Pythons go that it fetches. cache: where it keeps packages. own_python: the folder of Blender's own
-    Python, which it must not find.
+    folder: for the Pythons that uv downloads. cache: for its packages. own_python: the folder of Blender's own Python,
+    which uv must not find.
     """
     kept = {n: v for n, v in clean_environment().items() if not n.startswith("UV_") or n.startswith(PASSED)}
     if own_python is not None:
@@ -212,7 +212,7 @@ def settings(folder: Path, cache: Path, own_python: Path | None = None) -> dict[
         kept["PATH"] = os.pathsep.join(e for e in entries if not e or not Path(e).is_relative_to(own_python))
     if kept.setdefault("UV_TORCH_BACKEND", "auto") == "":
         del kept["UV_TORCH_BACKEND"]  # torch as the package index has it
-    kept.setdefault("UV_SYSTEM_CERTS", "1")  # those that the user's browser trusts, a company's, too
+    kept.setdefault("UV_SYSTEM_CERTS", "1")  # the system's certificates, as in the user's browser; a company's, too
     return kept | {
         "UV_CACHE_DIR": str(cache),
         "UV_PYTHON_INSTALL_DIR": str(folder),
@@ -228,9 +228,9 @@ def run(
 ) -> None:
     """Run uv to its end.
 
-    folder: it works there. tick: hears every line that it prints, and an empty text several times a second; what it
-    raises ends uv and everything that uv has started, at once.
-    Raises EngineError with the sentence for what went wrong.
+    folder: the working directory. tick: called with each line that uv prints, and with an empty text several times a
+    second; an exception from it kills uv and its child processes at once.
+    Raises EngineError with a sentence for the user.
     """
     process = subprocess.Popen(
         [str(part) for part in command],
@@ -261,7 +261,7 @@ def run(
                 line = lines.get(timeout=TICK)
             except queue.Empty:
                 line = ""
-                if process.poll() is not None:  # it has ended, and a child of it holds the pipe
+                if process.poll() is not None:  # uv has ended, and a child process of it keeps the pipe open
                     break
             if line is None:
                 break
@@ -278,7 +278,7 @@ def run(
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """End a process and its children by force."""
+    """Kill a process and its children."""
     try:
         if os.name == "nt":
             flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
@@ -292,20 +292,21 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 class Downloads:
-    """How much has arrived, from the lines that uv prints and what grows in its cache.
+    """Progress of uv's downloads, from the lines that it prints and the size of its cache.
 
-    uv names a package and its size when it begins to fetch it, and again when it has it. In between, what it unpacks
-    grows in a folder of the cache; UNPACKED is by how much a package grows when it is unpacked.
+    uv prints the name and the size of a package when its download starts, and its name when it is complete. In between,
+    the unpacked files grow in a folder of the cache; UNPACKED is the ratio of unpacked to downloaded size.
     """
 
     UNPACKED = 1.8  # measured with the CUDA build of PyTorch: 2.68 GiB fetched, 4.84 GB on the disk
     LINE = re.compile(r"\s*(Downloading|Downloaded) (\S+)(?: .*?\(?([\d.]+)([KMGT]?)i?B\)$)?")
 
     def __init__(self) -> None:
-        self._coming: dict[str, float] = {}  # bytes to fetch of a package that is not complete
-        self._here = 0.0
+        self._coming: dict[str, float] = {}  # bytes of each package that is not complete
+        self._here = 0.0  # bytes of the packages that are complete
 
     def hear(self, line: str) -> None:
+        """Take in a line that uv has printed."""
         match = self.LINE.match(line)
         if match and match[1] == "Downloading" and match[3]:
             self._coming[match[2]] = float(match[3]) * 1024 ** " KMGT".index(match[4] or " ")
@@ -314,11 +315,11 @@ class Downloads:
 
     @property
     def total(self) -> float:
-        """Bytes that are known to have to come."""
+        """Bytes of all downloads known so far, complete or not."""
         return self._here + sum(self._coming.values())
 
     def fraction(self, unpacked: int) -> float:
-        """What of them is here; 0 where nothing is known. unpacked: bytes in the cache of packages not complete."""
+        """Return the downloaded fraction; 0 where no size is known. unpacked: bytes of incomplete packages."""
         if not self.total:
             return 0.0
         arriving = min(unpacked / self.UNPACKED, sum(self._coming.values()))

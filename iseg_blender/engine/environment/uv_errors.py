@@ -1,4 +1,4 @@
-"""What uv says when it fails, as a sentence with a remedy. uv's own words follow in brackets."""
+"""Error messages of uv as sentences with a remedy; uv's own words follow in brackets."""
 
 import errno
 import platform
@@ -23,7 +23,7 @@ NOT_THERE = r"there is no version of ([^\s=]+)|Because (\S+) was not found in th
 
 
 def explain(output: str) -> str:
-    """The sentence for what uv printed before it failed."""
+    """Return the sentence for the output of a uv that failed."""
     detail = _detail(output)
     address = re.search(r"https?://[^\s`)>]+", detail)
     host = (urlsplit(address[0]).hostname if address else None) or "The package index"
@@ -91,7 +91,7 @@ def explain(output: str) -> str:
 
 
 def explain_os_error(error: OSError) -> str:
-    """The sentence for what the system refused us."""
+    """Return the sentence for an error of the operating system."""
     said = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or getattr(error, "winerror", None) == 112:
         return f"The disk is full. Make room, {AGAIN}. ({said})"
@@ -106,7 +106,7 @@ def explain_os_error(error: OSError) -> str:
 
 
 def _detail(output: str) -> str:
-    """uv's reasons, from the first error on, without the passwords that an address may hold."""
+    """Extract uv's reasons, from the first error on, without passwords in addresses."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     begin = next((n for n, line in enumerate(lines) if line.startswith(("error:", "×"))), max(len(lines) - 6, 0))
     reasons = [re.sub(r"^([×├╰│─▶ ]+|error: |cause: )+", "", line) for line in lines[begin : begin + 8]]
