@@ -19,6 +19,6 @@ def pump() -> float | None:
         arrived = running.engine().pump()
         if arrived:
             redraw(views=arrived != {"progress"})  # progress needs no redraw of the views, slow for a large mesh
-    except Exception:  # a defect of ours; a timer that raises is never called again
+    except Exception:  # a bug; Blender never calls a timer again that has raised
         traceback.print_exc()
     return PUMP_INTERVAL if running.engine().busy else None

@@ -140,7 +140,7 @@ def carrying(
     None if no index has changed. New vertices get probability 0.
     """
     uid, pose, granularity = obj.data.session_uid, pose_trained(obj, topology), part.granularity
-    made = asked(part, geometry.vertices, {})  # the object and its part are not to be touched after the first yield
+    made = asked(part, geometry.vertices, {})  # before the first yield: later the object and its part may be gone
     snapshot = yield from cache.keeping(uid, geometry)
     probability = answer.probability
     if after is not None:
@@ -170,7 +170,7 @@ def answering(
 ) -> Conversation:
     """Return the answer to the clicks of a part; None where there are no clicks that fit the mesh."""
     pose = pose_trained(obj, snapshot.topology)
-    wanted = query_of(obj, part, snapshot)  # the object and its part are not to be touched after the first yield
+    wanted = query_of(obj, part, snapshot)  # before the first yield: later the object and its part may be gone
     if wanted is None:
         return None
     yield from finding_models(obj, snapshot)

@@ -34,7 +34,7 @@ NAVIGATING = ("WHEEL", "NDOF_", "TIMER")  # prefixes of more such events; a view
 
 
 class ClickMode(Kept):
-    """Place of the help texts that are shown while the operator runs."""
+    """Record of where the operator shows its help texts while it runs."""
 
     def __init__(self) -> None:
         self.told: tuple[str, int] | None = None  # name of the workspace, address of the area; None: not shown

@@ -30,7 +30,7 @@ class ISEG_OT_train(WaitingOperator):
 
     @staticmethod
     def meaning(obj):
-        return obj.session_uid if obj is not None else None  # parts and clicks do not matter
+        return obj.session_uid if obj is not None else None  # a training does not depend on parts and clicks
 
     def run(self, context):
         task = training.train(context.object, context.scene.iseg, answers.changed, self.fresh)

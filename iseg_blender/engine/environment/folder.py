@@ -232,7 +232,7 @@ def _hold(descriptor: int) -> bool:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # pyright: ignore
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:  # any other error: a file system without locks, where one Blender at a time is assumed
+    except OSError as error:  # others mean a file system without locks: assume that no other Blender changes it
         return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
     return True
 

@@ -161,7 +161,7 @@ def version_of(program: Path) -> tuple[int, ...] | None:
 def index() -> str:
     """Return the address of the package index that the user's own uv would use."""
     chosen = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL") or PYPI
-    return re.sub(r"^[\w-]+=", "", chosen.strip()).rstrip("/")  # it may have a name: company=https://...
+    return re.sub(r"^[\w-]+=", "", chosen.strip()).rstrip("/")  # the setting may give it a name: company=https://...
 
 
 def find(file: str, report: Callable[[], None]) -> str:
@@ -211,7 +211,7 @@ def settings(folder: Path, cache: Path, own_python: Path | None = None) -> dict[
         entries = kept.get("PATH", "").split(os.pathsep)
         kept["PATH"] = os.pathsep.join(e for e in entries if not e or not Path(e).is_relative_to(own_python))
     if kept.setdefault("UV_TORCH_BACKEND", "auto") == "":
-        del kept["UV_TORCH_BACKEND"]  # torch as the package index has it
+        del kept["UV_TORCH_BACKEND"]  # take torch from the package index
     kept.setdefault("UV_SYSTEM_CERTS", "1")  # the system's certificates, as in the user's browser; a company's, too
     return kept | {
         "UV_CACHE_DIR": str(cache),
