@@ -34,7 +34,7 @@ REACH = 4.0  # units that the field can reach; rare peaks of the teacher's featu
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
-    """A linear layer drawn from `generator` (torch's own initialisation always draws from the global one)."""
+    """Make a linear layer, drawn from `generator` (torch's own initialisation always draws from the global one)."""
     layer = nn.Linear(inputs, outputs)
     bound = 1 / math.sqrt(inputs)
     for parameter in (layer.weight, layer.bias):
@@ -43,7 +43,7 @@ def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.
 
 
 def _hidden(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Sequential:
-    """A hidden layer, in the released code's order."""
+    """Make a hidden layer, in the released code's order."""
     return nn.Sequential(_linear(inputs, outputs, generator), nn.ReLU(inplace=True), nn.LayerNorm(outputs))
 
 

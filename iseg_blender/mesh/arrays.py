@@ -1,6 +1,6 @@
 """Blender's mesh to arrays, and weights back into it: in bulk, in object and in edit mode.
 
-It is the base mesh, the one that vertex groups belong to; seen.py knows what modifiers make of it.
+It is the base mesh, the one that vertex groups belong to; viewport/evaluated.py knows what modifiers make of it.
 """
 
 import bmesh

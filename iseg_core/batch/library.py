@@ -1,4 +1,4 @@
-"""Library of meshes: the files, the models they become, and what is known of each."""
+"""Library of meshes: their files, their models, and the result of each."""
 
 import os
 from dataclasses import dataclass

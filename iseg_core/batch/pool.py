@@ -1,4 +1,4 @@
-"""Pool of Ray's workers: one machine or a cluster, what runs there, and why something there has ended."""
+"""Pool of Ray's workers on one machine or a cluster: the tasks that run there, and the reasons why they end."""
 
 import logging
 import os
@@ -81,14 +81,14 @@ def _first_line(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Resources:
-    """Share of a machine that one training, or one worker of a split one, gets."""
+    """Share of a machine that one training gets, or one worker of a split training."""
 
     cores: int = 1
     gpu: float = 0.0  # share of a GPU; 0 computes on the processor
 
 
 def check_resources(ray: Any, resources: Resources, workers: int, address: str | None) -> None:
-    """Raise SettingsError where this machine can never run what shall run at once. (A cluster may grow.)
+    """Raise SettingsError where this machine can never run so much at once. (A cluster may grow.)
 
     workers: how many processes shall have these resources at the same time.
     """
@@ -107,7 +107,7 @@ def slots(ray: Any, resources: Resources) -> int:
 
 
 class Board:
-    """Board of what runs where, and how far it is. An actor: every worker writes to it, the command reads it."""
+    """Board of the running tasks, their places and progress. An actor: every worker writes, the command reads."""
 
     def __init__(self) -> None:
         self._said: dict[str, tuple] = {}

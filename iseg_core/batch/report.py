@@ -77,7 +77,7 @@ def print_summary(results: Sequence[Result]) -> None:
 
 
 class Screen:
-    """Shows a LibraryProgress: all meshes that are under way, on a terminal; else a line for each mesh that is done."""
+    """Display of a LibraryProgress: on a terminal, all meshes that are under way; else a line for each finished one."""
 
     def __init__(self) -> None:
         self._live: Any = None

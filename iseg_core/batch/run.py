@@ -28,7 +28,7 @@ POLL = 0.25  # seconds between two readings of the board
 
 
 class Running(NamedTuple):
-    """Mesh under way, as its worker last said."""
+    """Mesh under way, as its worker last reported."""
 
     name: str
     stage: str
@@ -77,7 +77,7 @@ class _Attempts:
 
 @dataclass(frozen=True)
 class LibraryJob:
-    """Job of training a library: by what, into which folder, and on what."""
+    """Job of training a library: the training, the output folder and the resources."""
 
     ray: Any  # from ray_pool
     folder: Path
@@ -105,7 +105,7 @@ def train_library(job: LibraryJob, entries: Sequence[Entry]) -> list[Result]:
 
 
 class _LibraryRun:
-    """Hands meshes to the pool and collects models, as many at once as the pool runs."""
+    """Run that hands meshes to the pool and collects models, as many at once as the pool runs."""
 
     def __init__(self, job: LibraryJob, progress: LibraryProgress, checkpoints: LibraryCheckpoints):
         self.job, self.progress, self.checkpoints = job, progress, checkpoints

@@ -51,14 +51,14 @@ class ViewWorker:
     def show(
         self, order: list[int], cameras: Sequence[Camera], clickable: np.ndarray, keep_views: bool
     ) -> dict[int, First]:
-        """Show the teacher these of the cameras' views; what each answers to single clicks on `clickable` [T]."""
+        """Show the teacher these of the cameras' views; returns its answers to single clicks on `clickable` [T]."""
         vertices, faces = self._proxy.vertices, self._proxy.faces
         scene = Scene(vertices, faces, cameras, make_rasterizer(vertices, faces, self._backend))
         self._viewer = Viewer(self._teacher, scene, clickable, keep_views)
         return dict(self._viewer.show(order))
 
     def ask(self, index: int, ask: Ask) -> np.ndarray:
-        """Ask for pairs that are new; whether the answer counts, for each granularity. [R, 3] bool"""
+        """Ask for pairs that are new; returns which answers count, for each granularity. [R, 3] bool"""
         return self._viewer.ask(index, ask)
 
     def count(self, index: int, kept: np.ndarray, rows: np.ndarray) -> None:
@@ -93,7 +93,7 @@ def train_split(
     view_workers = [actor.remote(__version__, resources) for _ in range(workers)]
 
     def local(model: Model) -> Any:
-        """Make the workers' teachers, and the one that is asked here what it says in 3D: a geometric one, or none."""
+        """Make the workers' teachers, and here the one that answers in 3D: a geometric one, or none."""
         shipped, teacher = ray.put(model), training.teacher
         known = ray.get([worker.open.remote(shipped, teacher, device) for worker in view_workers])
         return make_teacher(teacher, model) if is_geometric(teacher) else known[0]

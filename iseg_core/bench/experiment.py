@@ -1,4 +1,4 @@
-"""Experiment: something measured on every labelled mesh, and a report of all meshes.
+"""Experiment: a measurement of every labelled mesh, and a report of all meshes.
 
 run.py measures, each mesh in a process of its own; the records lie as JSON in the report's folder, so that a run that
 was stopped goes on where it was. report.py writes what `report` returns.

@@ -35,7 +35,7 @@ def segmenters_of(model: Model, setup: Setup) -> dict[str, Segmenter]:
 
 
 def untrained(model: Model) -> Segmenter:
-    """Make what answers the same mesh without its student."""
+    """Make a segmenter of the same mesh without its student."""
     features = np.zeros((len(model.proxy.vertices), 0), dtype=np.float32)  # [P, 0]
     return Segmenter(Model(model.mesh, model.proxy, model.surface, features, info=model.info))
 
@@ -50,7 +50,7 @@ def votes_of(model: Model, setup: Setup) -> Votes:
 
 
 def shell_of(model: Model) -> Predictor:
-    """Make what answers with the whole connected component of the first included click."""
+    """Make the method that answers with the whole connected component of the first included click."""
     shells = model.surface.components[model.proxy.nearest]  # [V]
 
     def answer(clicks: list[VertexClick]) -> np.ndarray:

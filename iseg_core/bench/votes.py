@@ -28,7 +28,7 @@ class _View:
 
 
 class Votes:
-    """Answers clicks by the teacher's masks alone: no field, no decoder, no geometry.
+    """Method that answers clicks by the teacher's masks alone: no field, no decoder, no geometry.
 
     Every view is rendered and looked at once. Clicks are asked in the views that see at least one including click, with
     those clicks that the view sees. A vertex reads the pixel on which it falls, in the views that show it; its answer

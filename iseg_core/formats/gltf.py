@@ -18,7 +18,7 @@ PRIMITIVE = 100  # as many vertices or corners take as long as one more primitiv
 
 
 def read_gltf(data: bytes, folder: Path) -> Polygons:
-    """Vertices [V, 3] float64, corners of the triangles [C], three a triangle [F].
+    """Read glTF: vertices [V, 3] float64, corners of the triangles [C], three a triangle [F].
 
     Nodes come in the order of the scene's tree, a mesh that several nodes name once for each, one of a node with
     instances once for each of them. Errors: MeshError, and KeyError, TypeError, AttributeError for a damaged file.
@@ -62,7 +62,7 @@ class _Scene:
         return np.concatenate(vertices), joined, np.full(len(joined) // 3, 3)
 
     def _refuse_unpacked(self, primitive: dict[str, Any]) -> None:
-        """MeshError where the primitive's values are there in compressed form only, required or not."""
+        """Raise MeshError where the primitive's values exist in compressed form only, required or not."""
         named = [primitive["attributes"]["POSITION"], *([primitive["indices"]] if "indices" in primitive else [])]
         if any("bufferView" not in self.document.item("accessors", index) for index in named):
             refuse_compressed(primitive.get("extensions", {}))

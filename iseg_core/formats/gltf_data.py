@@ -139,7 +139,7 @@ class Document:
         return self.buffers[index]
 
     def _data_file(self, uri: str) -> bytes:
-        """Read a data file from the folder of the glTF file: a foreign glTF must not reach all that the user can read."""
+        """Read a data file in the folder of the glTF file: a foreign glTF must not reach all that the user can read."""
         name, folder = unquote(uri), self.folder.resolve()
         away = urlsplit(uri).scheme or Path(name).anchor  # by the name alone: to resolve it may ask another machine
         if away or not (folder / name).resolve().is_relative_to(folder):

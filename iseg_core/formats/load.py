@@ -23,7 +23,7 @@ from .simple import read_obj, read_off, read_stl
 
 
 def read(path: str | os.PathLike[str]) -> Polygons:
-    """Vertices [V, 3] float64, corners of all polygons [C], number of corners of each polygon [F].
+    """Read a mesh file: vertices [V, 3] float64, corners of all polygons [C], number of corners of each [F].
 
     The kind of file is told by its name's extension. Errors: MeshError, whatever is wrong with the file.
     """

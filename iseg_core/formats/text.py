@@ -1,4 +1,4 @@
-"""Parse numbers in text files: encodings, line ends, rows, and words that are no numbers."""
+"""Parser of numbers in text files: encodings, line ends, rows, and words that are no numbers."""
 
 import codecs
 

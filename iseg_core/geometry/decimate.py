@@ -1,4 +1,4 @@
-"""Decimation: fewer vertices, with the map of what became of each."""
+"""Decimation: fewer vertices, with a map from the old vertices to the new."""
 
 import threading
 

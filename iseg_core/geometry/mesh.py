@@ -1,4 +1,4 @@
-"""Mesh: what the user gives, checked on entry; loaded from files or arrays."""
+"""Mesh of the user, checked on entry; loaded from files or arrays."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ROUNDING = 8 * np.finfo(np.float64).eps  # of a coordinate: what its last bits m
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """A triangle mesh, exactly as the user gave it (order and count of the vertices are kept).
+    """Triangle mesh, exactly as the user gave it (order and count of the vertices are kept).
 
     Make one with `check`, `load_mesh` or `as_mesh`: they refuse what nothing can be computed on.
     """
@@ -97,7 +97,7 @@ def _grouping_order(rows: np.ndarray) -> np.ndarray:
 
 
 def has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Whether faces have three distinct corners that do not lie on a line, to what the coordinates resolve. [F] bool"""
+    """Find the faces with an area: three distinct corners, not on a line to the coordinates' precision. [F] bool"""
     a = vertices[faces[:, 0]]  # [F, 3]
     largest = np.abs(a).max(axis=1)  # [F]
     u, v = vertices[faces[:, 1]] - a, vertices[faces[:, 2]] - a  # [F, 3], [F, 3]

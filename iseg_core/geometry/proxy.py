@@ -16,7 +16,7 @@ WALK = 8  # steps of a vertex over the proxy's surface towards its closest point
 
 @dataclass(frozen=True, eq=False)
 class Proxy:
-    """A welded, normalised, decimated copy of a mesh. P proxy vertices; V vertices of the user's mesh.
+    """Welded, normalised, decimated copy of a mesh. P proxy vertices; V vertices of the user's mesh.
 
     An answer x [P] is carried to the user's vertices as (carry_weight * x[carry_index]).sum(1)  # [V]
     """

@@ -60,7 +60,7 @@ def _start() -> None:
 
 @atexit.register
 def _drop_all() -> None:
-    """Drop all factors while the thread can: the interpreter's end stops threads first, then drops what is left."""
+    """Drop all factors while their thread runs: at exit the interpreter ends threads before it frees objects."""
     if _thread is None or not _thread.is_alive():
         return
     done = threading.Event()

@@ -91,7 +91,7 @@ def clip_ears(points: np.ndarray) -> np.ndarray:
 
 
 def _is_ear(corner: np.ndarray, others: np.ndarray) -> bool:
-    """Whether the corner [3, 2] turns left and none of the others [2, M] lies in its triangle."""
+    """Tell whether a corner [3, 2] is an ear: it turns left, and none of the others [2, M] lies in its triangle."""
     edge = corner[[1, 2, 0]] - corner  # [3, 2]
     if edge[0, 0] * edge[1, 1] - edge[0, 1] * edge[1, 0] <= 0:
         return False

@@ -1,4 +1,4 @@
-"""Segmenter: clicks in, a probability for every vertex out. It holds what the queries of one mesh can share."""
+"""Segmenter: clicks in, a probability for every vertex out. It holds all that queries of one mesh can share."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ SURE = 0.02  # a corrected vertex is at least this far from 0.5
 
 
 def instant(mesh: "Mesh | str | os.PathLike[str] | tuple") -> "Segmenter":
-    """Answers without training: the geometric teacher's own. mesh: a Mesh, a file, or (vertices, faces).
+    """Make a segmenter without training, by geometry alone. mesh: a Mesh, a file, or (vertices, faces).
 
     Raises MeshError where the mesh cannot be used.
     """
@@ -32,7 +32,7 @@ def instant(mesh: "Mesh | str | os.PathLike[str] | tuple") -> "Segmenter":
 
 
 class Segmenter:
-    """Answers clicks on the mesh of a model.
+    """Segmenter of a model's mesh: clicks in, a probability for every vertex out.
 
     The student proposes a region for the first click; every later click is a hard condition that corrects it
     (parts/corrections.py), in the order in which the clicks were made. A model without networks answers by geometry
@@ -99,7 +99,7 @@ class Segmenter:
         return answer
 
     def features(self, prompt: Prompt) -> np.ndarray:
-        """The field's feature of a click on this prompt, which `segment` takes on any mesh with the same teacher.
+        """Look up the field's feature at a prompt; `segment` takes it as a click on any mesh with the same teacher.
 
         [d] float64, in the teacher's units. Raises ClickError for a prompt that the mesh does not have, SettingsError
         where there is no student.
@@ -110,7 +110,7 @@ class Segmenter:
     def transfer(
         self, source: "Segmenter", clicks: Iterable[tuple[Prompt, bool]], granularity: str = "part"
     ) -> np.ndarray:
-        """What clicks on another mesh mean on this one: the features of the one, the decoder of the other.
+        """Segment this mesh by clicks on another: features of the other mesh, decoder of this one.
 
         source: answers for the mesh that was clicked. Returns the probability of this mesh's vertices [V] float32.
         Raises ClickError for the clicks, SettingsError where the teachers differ (their features do not mean the same)

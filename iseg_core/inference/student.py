@@ -1,4 +1,4 @@
-"""The student at work: a trained field and decoder that answer clicks on the proxy."""
+"""Student: a trained field and decoder that answer clicks on the proxy."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +20,7 @@ from ..teachers.registry import is_geometric
 
 @dataclass(frozen=True)
 class OverlapWeights:
-    """What a region's overlap with the student's answer weighs against its score as a candidate.
+    """Weights of a region's overlap with the student's answer, against its score as a candidate.
 
     Cost of a region = score - weight * log(max(IoU with the probabilities, least)).
     """
@@ -31,7 +31,7 @@ class OverlapWeights:
 
 
 class Student:
-    """The decoder on the features of one mesh; what does not depend on clicks is computed once."""
+    """Decoder on the features of one mesh; all that does not depend on clicks is computed once."""
 
     def __init__(self, model: Model, device: str | torch.device = "auto"):
         """Raises SettingsError where the device is not there, ModelFileError where the networks do not fit."""
@@ -73,14 +73,14 @@ class Student:
             raise
 
     def begin(self, clicks: VertexClicks, granularity: Granularity) -> None:
-        """Have this probability computed by a thread of its own, while the caller does what needs no answer yet."""
+        """Begin to compute this probability in a thread of its own, while the caller does other work."""
         if self._last[0] != (clicks, granularity):
             features = self._features[[v for v, _ in clicks]]  # [n, d]
             include = [include for _, include in clicks]
             self._last = ((clicks, granularity), self._worker.submit(self._decode, features, include, granularity))
 
     def features(self, vertex: int) -> np.ndarray:
-        """The field's feature of a proxy vertex, in the teacher's units. [d] float64, so that no unit rounds it"""
+        """Look up the field's feature at a proxy vertex, in the teacher's units. [d] float64: no unit rounds it"""
         return self._features[vertex].cpu().numpy().astype(np.float64) * self._unit
 
     def answer(self, clicks: Sequence[tuple[np.ndarray, bool]], granularity: Granularity) -> np.ndarray:
@@ -115,7 +115,7 @@ def snap(
     geometric: bool,
     weights: OverlapWeights = OverlapWeights(),
 ) -> np.ndarray:
-    """Region that the student's probability [P] means: a candidate of the click on `vertex`, or its own. [P] bool
+    """Turn the student's probability [P] into a region: a candidate of the click on `vertex`, or its own. [P] bool
 
     geometric: whether the student's teacher is; its own region then does not count. The student knows roughly which
     part, the geometry where parts end: see OverlapWeights.

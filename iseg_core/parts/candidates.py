@@ -15,7 +15,7 @@ from .surface import Surface
 
 @dataclass(frozen=True)
 class CandidateSettings:
-    """What the score of a candidate weighs, and which prefixes are candidates. Areas are fractions of the surface.
+    """Weights of a candidate's score, and limits on the prefixes that are candidates. Areas: fractions of the surface.
 
     Score = border energy + size_prior * log(area / typical_area)^2 + off_middle * (how far off its middle the click
     lies, 0..1), where border energy = log(cut / sqrt(min(area, 1 - area)) + softening).
@@ -119,12 +119,12 @@ def border_energy(cut: np.ndarray, area: np.ndarray, softening: float = DEFAULTS
 
 
 def size_cost(area: np.ndarray, settings: CandidateSettings = DEFAULTS) -> np.ndarray:
-    """Cost of areas that a part seldom has: log-normal prior. [N]"""
+    """Cost of unusual areas: a log-normal prior on the area of a part. [N]"""
     return settings.size_prior * np.log(np.maximum(area, 1e-12) / settings.typical_area) ** 2
 
 
 def region_score(cut: np.ndarray, area: np.ndarray, settings: CandidateSettings = DEFAULTS) -> np.ndarray:
-    """Score of regions without the click's place in them: energy of the border plus cost of the size. [N]"""
+    """Score of regions, wherever the click lies in them: energy of the border plus cost of the size. [N]"""
     return border_energy(cut, area, settings.softening) + size_cost(area, settings)
 
 
@@ -177,7 +177,7 @@ def local_minima(
 
 
 def lowest_within(position: np.ndarray, energy: np.ndarray, window: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where energy [T, n] is finite and the lowest of its row within `window` of its ascending position [T, n].
+    """Find finite energies [T, n] that are the lowest of their row within `window` of their position [T, n], ascending.
 
     Rows and columns in their order, [m] int each.
     """

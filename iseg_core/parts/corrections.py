@@ -21,7 +21,7 @@ BLOCK = 250_000  # multiplications in a product; more would wake threads, which 
 
 @dataclass(frozen=True)
 class CorrectionSettings:
-    """What the cost of an answer to a correcting click weighs, and which changes are tried.
+    """Weights of the cost of an answer to a correcting click, and limits on the changes that are tried.
 
     Cost = border energy (as of the candidates) + size_prior * log(change / expected change)^2 + too_large_cost where it
     is + for each click that counts: off_middle * (how far off the middle of its error it lies, 0..1) + deeper_error *
@@ -51,7 +51,7 @@ DEFAULTS = CorrectionSettings()
 
 
 class Step(NamedTuple):
-    """A click, and the region that was there when it was made."""
+    """Click, and the region that was there when it was made."""
 
     region: np.ndarray  # [P] bool
     click: VertexClick
@@ -65,7 +65,7 @@ class Answers(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """An answer with its whole cost."""
+    """Answer with its whole cost."""
 
     region: np.ndarray  # [P] bool
     cost: float
@@ -159,7 +159,7 @@ def correct(
 
 
 class _Correction:
-    """One click on a wrong answer: what may take the answer's place, and what that costs."""
+    """Correction of a wrong answer by one click: the regions that may replace the answer, and their costs."""
 
     def __init__(
         self, finder: PartFinder, steps: Sequence[Step], clicks: Sequence[VertexClick], settings: CorrectionSettings
@@ -199,7 +199,7 @@ class _Correction:
         return [-(border + rim * self.away) for rim in self.settings.rim]
 
     def rivals(self, regions: np.ndarray) -> Answers:
-        """Those of the regions [N, P] bool that honour every click, as answers."""
+        """Select the regions of [N, P] bool that honour every click, as answers."""
         vertices, include = [v for v, _ in self.clicks], [include for _, include in self.clicks]
         regions = regions[(regions[:, vertices] == include).all(axis=1)]  # [n, P]
         mass = self.surface.mass  # [P]
@@ -216,7 +216,7 @@ class _Correction:
         return np.where(area > 1e-9, energy, np.inf)
 
     def best(self, answers: Answers, best: Explanation | None = None) -> Explanation | None:
-        """Answer of least cost, or `best` where none costs less. Of those that are alike the least energy alone counts.
+        """Answer of least cost, or `best` where none costs less. Of those that are alike, that of least energy counts.
 
         The places of the clicks are costly to judge, and no term of that is negative: the answer that is cheapest so
         far is always the next to be judged further (best-first search, Hart, Nilsson and Raphael 1968).

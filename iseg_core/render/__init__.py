@@ -1,1 +1,1 @@
-"""Rendering: cameras, what their rays hit, and pictures of it."""
+"""Rendering: cameras, the hits of their rays, and pictures."""

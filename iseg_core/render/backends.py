@@ -1,4 +1,4 @@
-"""Rasterisers by name; `auto` is the fastest one that sees what Embree sees."""
+"""Rasterisers by name; `auto` is the fastest one that agrees with Embree."""
 
 import logging
 from importlib.util import find_spec
@@ -22,7 +22,7 @@ def _nvdiffrast(vertices: np.ndarray, faces: np.ndarray) -> Rasterizer:
 
 
 def _best(vertices: np.ndarray, faces: np.ndarray) -> Rasterizer:
-    """Make nvdiffrast's where it is there and sees of this mesh what Embree sees; else Embree's. The log says why."""
+    """Make nvdiffrast's where it is installed and agrees with Embree on this mesh; else Embree's. The log says why."""
     embree = EmbreeRasterizer(vertices, faces)
     if find_spec("nvdiffrast") is None:
         return embree

@@ -10,7 +10,7 @@ FOV = np.pi / 3  # vertical field of view: the unit sphere is exactly inscribed
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A pinhole camera that looks at the origin, Y up."""
+    """Pinhole camera that looks at the origin, Y up."""
 
     position: np.ndarray  # [3] float64
     fov: float = FOV

@@ -1,4 +1,4 @@
-"""Click pixels: where a click on a vertex lies in a view."""
+"""Click pixels: positions in a view of clicks on vertices."""
 
 import numpy as np
 

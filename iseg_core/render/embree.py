@@ -58,7 +58,7 @@ class EmbreeRasterizer:
         return face_id.reshape(shape), weights.reshape(*shape, 3).astype(np.float32, copy=False)
 
     def _visible(self, camera: Camera) -> np.ndarray:
-        """Whether the ray to each vertex reaches it. [V] bool"""
+        """Find the vertices that the rays to them reach. [V] bool"""
         offset = self.vertices - camera.position  # [V, 3]
         distance = np.linalg.norm(offset, axis=1)  # [V]
         hit = self.cast(np.broadcast_to(camera.position, offset.shape), offset / distance[:, None])

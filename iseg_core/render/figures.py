@@ -139,7 +139,7 @@ def _used(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def _cameras(vertices: np.ndarray, count: int) -> list[Camera]:
-    """Place cameras around the Y axis, as far away as _far_enough says."""
+    """Place cameras around the Y axis, at the distance of _far_enough."""
     azimuth = FIRST_AZIMUTH - 2 * np.pi * np.arange(count) / count  # [N]
     elevation = np.resize(ELEVATIONS, count)  # [N]
     flat = np.cos(elevation)  # [N]
@@ -188,7 +188,7 @@ def _colours(blend: np.ndarray) -> np.ndarray:
 
 
 class _Painter:
-    """What the pictures of one answer share. vertices [V, 3] centred, faces [F, 3], probability [V] or None."""
+    """Painter of the pictures of one answer. vertices [V, 3] centred, faces [F, 3], probability [V] or None."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Raster of a view: which face each pixel's ray hits, where on it, and which vertices are visible.
+"""Raster of a view: face and barycentric coordinates that each pixel's ray hits, and the visible vertices.
 
 The raster is all that is left of rendering: an attribute of the vertices is drawn by the sparse matrix `Raster.matrix`
 (equation 1 of the paper, for a fixed mesh and camera), and the picture that a teacher sees is drawn by `shade`.
@@ -19,7 +19,7 @@ SAME_FACES, SAME_WEIGHTS = 0.999, 1e-3  # two backends see the same: share of th
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """What the rays of one view hit. H x W pixels, V vertices; P pixels show the mesh."""
+    """Hits of the rays of one view. H x W pixels, V vertices; P pixels show the mesh."""
 
     face_id: np.ndarray  # [H, W] int32, -1 where the ray hits nothing
     barycentrics: np.ndarray  # [H, W, 3] float32, 0 where the ray hits nothing
@@ -43,14 +43,14 @@ class Raster:
 
 
 class Agreement(NamedTuple):
-    """How far two rasters of one view are the same."""
+    """Agreement of two rasters of one view."""
 
     faces: float  # share of the pixels that show the same face, or both none
     weights: float  # difference of the barycentrics there, which one in a thousand exceeds: faces seen edge-on
 
     @property
     def holds(self) -> bool:
-        """Whether they are the same but for rounding."""
+        """Tell whether the rasters are the same but for rounding."""
         return self.faces >= SAME_FACES and self.weights <= SAME_WEIGHTS
 
 
@@ -63,7 +63,7 @@ def agreement(one: Raster, other: Raster) -> Agreement:
 
 
 class Rasterizer(Protocol):
-    """A backend: holds one mesh (vertices in the unit sphere) and answers views of it."""
+    """Backend that holds one mesh (vertices in the unit sphere) and rasterises views of it."""
 
     name: str
     vertices: np.ndarray  # [V, 3] float32

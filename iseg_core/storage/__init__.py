@@ -1,1 +1,1 @@
-"""What lies on disk: models, checkpoints, the cache."""
+"""Files on disk: models, checkpoints, the cache."""

@@ -35,7 +35,7 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True)
 class Cache:
-    """The models in a folder, which is made when needed."""
+    """Cache of models in a folder, which is made when needed."""
 
     folder: Path
 
@@ -45,12 +45,12 @@ class Cache:
         return cls(cache_folder() / "models")
 
     def path_for(self, mesh_hash: str, teacher: str, preset: str, seed: int) -> Path:
-        """File that holds that model, or would."""
+        """Path of the file that holds a model, or would hold it."""
         name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{mesh_hash}-{teacher}-{preset}-{seed}")
         return Path(self.folder) / (name + SUFFIX)
 
     def find(self, mesh_hash: str, teacher: str, preset: str, seed: int) -> Model | None:
-        """Read that model; None where there is none that can be used."""
+        """Read a model; None where there is none that can be used."""
         path = self.path_for(mesh_hash, teacher, preset, seed)
         try:
             model = Model.load(path)
@@ -102,7 +102,7 @@ class Cache:
         return Usage(models, len(entries) - models, sum(size for _, size, _ in entries))
 
     def trim(self, newest: Path | None = None) -> None:
-        """Remove what was used least recently, until the rest is within `limit`, and what was never completed."""
+        """Remove the least recently used until the rest is within `limit`, and files that were never completed."""
         total, bound = 0, limit()
         for path, size, _ in sorted(self._entries(), key=lambda entry: (entry[0] != newest, -entry[2])):
             total += size
@@ -120,7 +120,7 @@ class Cache:
         return before
 
     def _entries(self) -> list[tuple[Path, int, float]]:
-        """Each model and checkpoint with its bytes and the time of its last use."""
+        """List the models and checkpoints, each with its bytes and the time of its last use."""
         folder = Path(self.folder)
         paths = [*folder.glob(f"*{SUFFIX}"), *folder.glob(f"checkpoints/*{CHECKPOINT}")]
         return [(path, *_measure(path)) for path in paths]

@@ -1,4 +1,4 @@
-"""Checkpoints: what an interrupted training goes on from, so that little of its work is done twice.
+"""Checkpoints from which an interrupted training resumes, so that little of its work is done twice.
 
 One file for each stage (safetensors and JSON, never pickle), written whole or not at all, under the name of exactly one
 training. What a file says is checked before it is used; one that is damaged, foreign or out of date counts as absent.
@@ -31,7 +31,7 @@ class CheckpointState(NamedTuple):
 
 
 class UnusableCheckpoint(Exception):
-    """A checkpoint that fits no stage of this training; it has been removed, so the training can begin anew."""
+    """Checkpoint that fits no stage of this training; it has been removed, so the training can begin anew."""
 
 
 class Checkpoint:
@@ -90,7 +90,7 @@ class Checkpoint:
             self._kept = self._stepped = time.monotonic()
 
     def remove(self) -> None:
-        """Remove all that is kept of the training, which has ended, and whose model is safe."""
+        """Remove all that is kept of a training that has ended and whose model is saved."""
         if self._folder is not None and self._parent is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             try:

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from ..errors import DownloadError
 
 TIMEOUT = 30.0  # seconds of silence after which a connection counts as broken
-ATTEMPTS = 3  # connections in a row that bring nothing new, then the download gives up
+ATTEMPTS = 3  # connections in a row without a new byte after which the download gives up
 PAUSE = 1.0  # seconds before the second connection, doubled before the next
 CHUNK = 1 << 18  # bytes
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -147,7 +147,7 @@ def _receive(url: str, part: Path, have: int, length: int, report: Callable[[flo
                 have += len(chunk)
                 report(have / length)
             file.flush()
-            os.fsync(file.fileno())  # the name that it gets next must not outlive its bytes in a power cut
+            os.fsync(file.fileno())  # it is renamed next: after a power cut, no new name without the bytes
     if have < length:
         raise _Broken("the connection was cut")
 
@@ -155,7 +155,7 @@ def _receive(url: str, part: Path, have: int, length: int, report: Callable[[flo
 def _converse(
     request: urllib.request.Request, idle: Callable[[], None]
 ) -> Generator[http.client.HTTPResponse | bytes, None, None]:
-    """Yields the answer's head, then its bytes; calls `idle` several times a second while nothing comes.
+    """Yield the answer's head, then its bytes; calls `idle` several times a second while nothing comes.
 
     The talking is done by a thread of its own, for a read from a silent server blocks and cannot be called off.
     Raises _Broken where the connection is lost and DownloadError where trying again is of no use.
@@ -199,7 +199,7 @@ def _converse(
 
 
 class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect only within the host that was asked, and never from HTTPS to HTTP."""
+    """Handler that follows a redirect only within the host that was asked, and never from HTTPS to HTTP."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         old, new = urlsplit(req.full_url), urlsplit(newurl)
@@ -218,7 +218,7 @@ def _check_address(url: str) -> None:
 
 
 def _extent(head: http.client.HTTPResponse) -> tuple[int, int | None]:
-    """First byte that comes, and the whole file's length where the server tells it."""
+    """Read from the answer's head the first byte's offset, and the whole file's length where the server tells it."""
     if head.status == 206:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", head.headers.get("Content-Range", "").strip())
         if not found:
@@ -229,7 +229,7 @@ def _extent(head: http.client.HTTPResponse) -> tuple[int, int | None]:
 
 
 def _raise(error: Exception, url: str) -> NoReturn:
-    """Raise what an exception of urllib means for the download."""
+    """Translate an exception of urllib to the download's own, and raise that."""
     host = urlsplit(url).hostname
     reason = getattr(error, "reason", error)  # URLError wraps what went wrong
     if isinstance(error, urllib.error.HTTPError):

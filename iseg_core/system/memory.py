@@ -5,7 +5,7 @@ import sys
 
 
 def resident() -> int | None:
-    """Bytes of memory that this process holds (Linux), else None."""
+    """Read how many bytes of memory this process holds; None elsewhere than on Linux."""
     try:
         import resource
 
@@ -16,7 +16,7 @@ def resident() -> int | None:
 
 
 def give_back() -> None:
-    """Let the system, and other programs on the GPU, have the memory that nothing here uses."""
+    """Return unused memory to the system and, on the GPU, to other programs."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Parts by geometry alone as a teacher: no download, no GPU. It sees through the same 2D path as SAM does."""
+"""Teacher of parts by geometry alone: no download, no GPU. It answers through the same 2D path as SAM."""
 
 # pyright: reportMissingTypeStubs=false
 
@@ -78,7 +78,7 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
         if not any(include for _, include in clicks):
             return np.zeros((len(Granularity), len(self._features)), dtype=bool)  # [3, P]
         found = self._finder.candidates(first_included(clicks))
-        beginning = {found.best(g): g for g in reversed(Granularity)}  # those that begin alike go on alike
+        beginning = {found.best(g): g for g in reversed(Granularity)}  # equal first regions share their answer
         answers = {
             first: self._answers[granularity].answer(clicks) for first, granularity in beginning.items()
         }  # of [P]

@@ -13,7 +13,7 @@ from .weights import locate
 
 
 class Factory(Protocol):
-    """Makes a teacher for a prepared mesh. weights: the entry's file, checked; None where it has none."""
+    """Function that makes a teacher for a prepared mesh. weights: the entry's file, checked; None where it has none."""
 
     def __call__(self, entry: TeacherEntry, weights: Path | None, model: Model, device: str) -> Teacher: ...
 

@@ -1,4 +1,4 @@
-"""Registry of teachers: what is known of each before it is made. A new teacher is one file and one entry in TEACHERS.
+"""Registry of teachers: facts known before one is made. A new teacher is one file and one entry in TEACHERS.
 
 Menus, help, doctor, self-test, weights and licences read the entries, Blender's too, so only the standard library is
 imported here; the module that makes a teacher is imported when one is made (make.py).
@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One official file of weights, fetched only when the user asks for it."""
+    """Official file of weights, fetched only when the user asks for it."""
 
     url: str
     bytes: int
     sha256: str
-    family: str  # whose official file it is, in words: "Segment Anything"
+    family: str  # family of models that the file belongs to, in words: "Segment Anything"
     licence: str
     architecture: str = ""  # which of the family's models it holds, in the words of the code that builds it
 
@@ -46,7 +46,7 @@ class Extra:
 
 @dataclass(frozen=True)
 class TeacherEntry:
-    """What is known of a teacher before it is made."""
+    """Facts about a teacher that are known before it is made."""
 
     name: str  # as the user gives it, and as models name it for ever
     label: str
@@ -117,7 +117,7 @@ DEFAULT_TEACHER = "geometric"  # needs no download and no packages of its own
 
 
 def is_geometric(teacher: object) -> bool:
-    """Whether a teacher, by its name, has geometry's own parts. Teachers that are not registered know more."""
+    """Tell by its name whether a teacher's parts are geometry's own. One that is not registered knows more."""
     return isinstance(teacher, str) and teacher in TEACHERS and TEACHERS[teacher].geometric
 
 

@@ -117,7 +117,7 @@ class SamTeacher(BatchTeacher):
             for view in views[batch]:
                 if view.image.ndim != 3 or view.image.shape[0] != view.image.shape[1] or view.image.shape[2] != 3:
                     raise ValueError(f"A view must be a square RGB picture, and this one has shape {view.image.shape}.")
-            with ThreadPoolExecutor(batch.stop - batch.start) as pool:  # a GPU would wait for them
+            with ThreadPoolExecutor(batch.stop - batch.start) as pool:  # else a GPU waits for the pictures
                 pictures = np.stack(list(pool.map(self._resize.apply_image, [view.image for view in views[batch]])))
             # pictures [B, S, S, 3] uint8
             pixels = torch.as_tensor(pictures).to(self.device).permute(0, 3, 1, 2)  # [B, 3, S, S]

@@ -26,7 +26,7 @@ class RenderedView:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A view as a teacher has encoded it: features for the field, and whatever its own `predict` needs."""
+    """View as a teacher has encoded it: features for the field, and all that its own `predict` needs."""
 
     features: np.ndarray  # [d, h, w] float32, covering the same square as the view
     data: Any = None

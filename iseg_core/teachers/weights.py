@@ -22,7 +22,7 @@ from ..system.folders import cache_folder
 from .registry import DEFAULT_TEACHER, TEACHERS, TeacherEntry, WeightsFile, weights_files
 
 BY_HAND = "use it by its path (`--weights FILE`)"
-CHUNK = 1 << 20  # bytes hashed between two looks at `cancel`
+CHUNK = 1 << 20  # bytes hashed between two checks of `cancel`
 FETCHING = {"wait": (0.0, 0.0), "download": (0.0, 0.95), "check": (0.95, 0.05)}  # begin and share of the progress
 CHECKING = {"check": (0.0, 1.0)}
 
@@ -137,7 +137,7 @@ def fetch(
 
 
 def _complete(part: Path, weights: WeightsFile, url: str, report: "_Report") -> None:
-    """Bring `part` to the whole official file."""
+    """Complete `part` to the whole official file."""
     inherited = part.exists()  # from an earlier run: who knows what happened to it since
     while True:
         try:
@@ -182,7 +182,7 @@ def _sha256(path: Path, report: "_Report") -> str:
 
 
 def _stamp(path: Path) -> dict[str, Any]:
-    """Path, length and time of change of a file: they differ when it was changed."""
+    """Read path, length and time of change of a file: one of them differs after a change."""
     stat = path.stat()
     return {"path": str(path.resolve()), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 

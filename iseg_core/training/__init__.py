@@ -1,1 +1,1 @@
-"""Training: what the teacher sees becomes a field and a decoder."""
+"""Training: a field and a decoder are fitted to the teacher's answers."""

@@ -196,7 +196,7 @@ class Ahead:
         return self.source.loss(batch, logits)
 
     def learn(self, batch: Any, logits: Tensor) -> None:
-        """Have the source learn from the logits of a batch."""
+        """Hand the logits of a batch to the source's `learn`."""
         self._next = self._thread.submit(self._prepare, batch, logits)
 
     def generator_state(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""CUDA graphs: many small kernels as one, since what a small network costs on a GPU is starting its kernels."""
+"""CUDA graphs: many small kernels launched as one, since launches are most of a small network's cost on a GPU."""
 
 import logging
 from collections.abc import Callable

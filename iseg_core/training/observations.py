@@ -1,4 +1,4 @@
-"""Observations: what the teacher said of one mesh, summed over views."""
+"""Observations: the teacher's answers on one mesh, summed over views."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from .sums import ViewVotes
 
 @dataclass(eq=False)
 class Observations:
-    """Sums of what the teacher said over views. P vertices, d features, K click sets, 3 granularities.
+    """Sums of the teacher's answers over views. P vertices, d features, K click sets, 3 granularities.
 
     Observations of the same mesh add up: views may be split over workers. Where each worker draws from a generator of
     the same seed, all of them click the same vertices.

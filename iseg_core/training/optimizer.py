@@ -1,4 +1,4 @@
-"""Optimisation: AdamW on the loss of one network, step after step, from where a checkpoint left it."""
+"""Optimisation: AdamW on the loss of one network, step by step, resumed from a checkpoint."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""A training run: all that it is given, where it reports, and where it keeps what it has done."""
+"""Training run: its inputs, its progress callback and its checkpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ Step = Callable[[float], None]  # told the fraction of a stage that is done; rai
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One training run, handed to everything that takes part in it.
+    """Context of one training run, handed to everything that takes part in it.
 
     reporter carries the caller's progress and cancel. A reference (objective "rendered", or joint) keeps no checkpoint:
     give it none.

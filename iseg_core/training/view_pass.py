@@ -1,4 +1,4 @@
-"""Viewer: a share of the views is drawn, shown to the teacher, and what it says summed up on the vertices.
+"""Viewer: draws a share of the views, shows them to the teacher and sums up its answers on the vertices.
 
 One Viewer may see all views, or several a share each: what they sum up adds up (observe.py, batch/split_views.py).
 """
@@ -48,7 +48,7 @@ class Ask(NamedTuple):
 
 @dataclass
 class _Open:
-    """A view that may still be asked. p of its pixels show the mesh."""
+    """View that may still be asked. p of its pixels show the mesh."""
 
     raster: Raster
     matrix: sp.csr_matrix  # [p, P]
@@ -62,7 +62,7 @@ class _Open:
 
 
 class _Drawn(NamedTuple):
-    """A view that the teacher has not seen yet."""
+    """View that is drawn, and that the teacher has not seen yet."""
 
     index: int
     view: RenderedView
@@ -71,7 +71,7 @@ class _Drawn(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A mesh and the cameras around it: all views that there are of it."""
+    """Mesh and the cameras around it: all views of a training."""
 
     vertices: np.ndarray  # [P, 3] in the unit sphere
     faces: np.ndarray  # [G, 3]
@@ -80,7 +80,7 @@ class Scene:
 
 
 class Viewer:
-    """Shows the teacher views, asks it for masks there, and sums up. T clickable vertices."""
+    """Viewer of a share of the views: shows them to the teacher and sums up its masks. T clickable vertices."""
 
     def __init__(self, teacher: Teacher, scene: Scene, clickable: np.ndarray, keep_views: bool = False):
         """scene: all its views, whichever share is looked at; clickable [T]: vertices."""
@@ -129,7 +129,7 @@ class Viewer:
             self.votes.add_view(index, matrix)
 
     def ask(self, index: int, ask: Ask) -> np.ndarray:
-        """Ask an open view for second clicks; whether the answer counts, for each granularity. [R, 3] bool"""
+        """Ask an open view for second clicks; returns which answers count, for each granularity. [R, 3] bool"""
         view, (i, j) = self._open[index], (ask.first, ask.second)
         prior = None if view.logits is None else view.logits[i, ask.best]  # [R, h, w]
         labels = np.stack([np.ones_like(ask.include), ask.include], axis=1).astype(np.int8)  # [R, 2]
@@ -195,7 +195,7 @@ def _pixel(points: np.ndarray, raster: Raster) -> np.ndarray:
 
 
 def _changed(before: np.ndarray, after: np.ndarray, include: np.ndarray) -> np.ndarray:
-    """Whether second clicks [R] changed masks [R, 3, p] enough, and made them larger where they include. [R, 3] bool"""
+    """Find masks [R, 3, p] that second clicks [R] changed enough, and enlarged where they include. [R, 3] bool"""
     both = (before & after).sum(axis=2)  # [R, 3]
     old, new = before.sum(axis=2), after.sum(axis=2)  # [R, 3]
     right_way = np.where(include[:, None], new > old, new < old)  # [R, 3]

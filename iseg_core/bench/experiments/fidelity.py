@@ -1,4 +1,4 @@
-"""Fidelity (section 4.2): how much better than its inconsistent 2D teacher the student is."""
+"""Fidelity (section 4.2): gain of the student over its inconsistent 2D teacher."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

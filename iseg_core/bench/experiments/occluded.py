@@ -1,4 +1,4 @@
-"""Occluded clicks (figure 13): how much of the part is found that no view of the click shows."""
+"""Occluded clicks (figure 13): recall of the part's vertices that no view of the click shows."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ SIDE = 300  # pixels of each picture
 
 @dataclass
 class ViewsOnly(Teacher):
-    """Teacher's 2D side alone: what it could also say in 3D is not asked."""
+    """Teacher reduced to its 2D answers: it is not asked in 3D."""
 
     teacher: Teacher
 
@@ -75,7 +75,7 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
 
 
 def _student_of_views(item: LabelledMesh, setup: Setup, model: Model) -> Segmenter:
-    """Train a student that was told nothing about the views that do not see a click, as one of a 2D model."""
+    """Train a student, as one of a 2D model, without answers for the views that do not see a click."""
     if isinstance(make_teacher(setup.teacher, model, setup.device), SurfaceTeacher):
         model = train(
             item.mesh,

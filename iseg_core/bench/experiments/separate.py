@@ -54,7 +54,7 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
 
 
 def _teacher(model: Model, setup: Setup, vertices: np.ndarray) -> np.ndarray:
-    """Teacher's own answers to single clicks on vertices [n]: in 3D where it has such, else its votes. [n, V]"""
+    """Ask the teacher for single clicks on vertices [n]: in 3D where it answers so, else by votes. [n, V]"""
     if is_geometric(setup.teacher):
         return single_answers(untrained(model), vertices)
     return votes_of(model, setup).singles(vertices)

@@ -15,7 +15,7 @@ CLAIM = {"trained": 0.8, "votes": 0.7}  # of the paper, on 7 meshes of its own
 
 
 def neighbours(faces: np.ndarray, vertex: int) -> np.ndarray:
-    """One-ring of a vertex. [n]"""
+    """Find the one-ring of a vertex. [n]"""
     around = np.unique(faces[(faces == vertex).any(axis=1)])
     return around[around != vertex]
 
