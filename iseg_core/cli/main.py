@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 (it failed), 2 (wrong arguments) or 130 (Ctrl-C)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where there is no terminal; a test's or a notebook's own
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends no command
+            stream.reconfigure(errors="backslashreplace")  # for names that the terminal cannot show
     options = _parser().parse_args(arguments)
-    # Threads that spin while they wait slow training down several times as soon as another program wants the cores.
+    # Threads that wait by spinning slow training down several times as soon as another program needs the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return options.run(options) or 0

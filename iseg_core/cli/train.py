@@ -43,7 +43,7 @@ def _train(options: argparse.Namespace) -> None:
             )
             seconds = time.perf_counter() - began
             model.save(options.output)
-        except ModelFileError:  # a fit that diverged: its checkpoint would lead there for ever
+        except ModelFileError:  # a fit that diverged: it would again from its checkpoint
             checkpoint.remove()
             raise
         except KeyboardInterrupt:

@@ -69,7 +69,7 @@ class EngineClient:
         self._connection: Connection | None = None
         self._state, self._reason, self._engine = EngineState.STOPPED, "", {}
         self._open: dict[int, Connection] = {}  # requests whose answer has not been handed out
-        self._waited: set[int] = set()  # those of them that a thread waits for
+        self._waited: set[int] = set()  # open requests that a thread waits for
         self._progress: dict[int, Message] = {}  # the latest of each
         self._answers: dict[int, Message] = {}
         self._state_event: Message | None = None
@@ -208,7 +208,7 @@ class EngineClient:
             connection = self._connection
         if connection is not None:
             connection.close(timeout)
-            self._on_ended(connection, None)  # whatever it still does, it is no longer ours
+            self._on_ended(connection, None)  # its further events are ignored
 
     # The connection calls these from its own threads.
 

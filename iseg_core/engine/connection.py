@@ -195,7 +195,7 @@ class Connection:
             while (message := read(stdout)) is not None:  # pyright: ignore[reportArgumentType] bufsize=0: a raw file
                 self._handle(message)
         except ProtocolError as error:
-            if not self._was_killed():  # else that is the reason, not the frame that it could not finish
+            if not self._was_killed():  # else the signal is the reason, not the unfinished frame
                 self._reason = self._reason or str(error)
             self._kill()
         except Exception as error:  # the pipe, or no memory
@@ -207,7 +207,7 @@ class Connection:
         finally:
             self._answered.set()
             self._queue.put(None)  # else the keeper would wait for ever
-        self._wait(GRACE)  # who closes its output, ends
+        self._wait(GRACE)  # a process that closes its output is about to end
         stdout.close()
 
     def _handle(self, message: Message) -> None:

@@ -27,7 +27,7 @@ def describe(error: BaseException) -> ErrorFields:
     if isinstance(error, OSError) and error.strerror:
         return _fields("OSError", _system_error(error))
     text = "".join(traceback.format_exception(error))[-TEXT_LIMIT:]
-    if isinstance(error, ImportError):  # a library that is broken or has no room; later it is found half loaded
+    if isinstance(error, ImportError):  # a broken library, or no memory for it; the next import finds it half loaded
         remedy = "Repair the engine's environment, or close other programs where memory is short; then start it again."
         return _fields("ImportError", f"A library does not load ({str(error)[:200]}). {remedy}", text)
     defect = f"Internal error of the engine ({type(error).__name__}: {str(error)[:200]})."

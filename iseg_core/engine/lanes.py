@@ -47,4 +47,4 @@ class Lane:
                 job, handler = self._waiting.popleft()
                 self.busy = True
             self._do(job, handler)
-            del job, handler  # else what they hold stays until the next one comes
+            del job, handler  # else they hold their memory until the next job comes

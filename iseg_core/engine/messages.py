@@ -183,7 +183,7 @@ class QueryResult(Fields):
     milliseconds: float
 
 
-# propose: a few clicks whose answer comes near to what is chosen. Array of the request: chosen [V] uint8
+# propose: a few clicks whose answer comes near to the chosen part. Array of the request: chosen [V] uint8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +199,7 @@ class ProposeRequest(Request):
 @dataclass(frozen=True, kw_only=True)
 class ProposeResult(Fields):
     clicks: VertexClicks
-    iou: float  # of their answer with what was chosen
+    iou: float  # of the clicks' answer and the chosen part
 
 
 # train: a model of a mesh, from the cache where it is there
@@ -319,7 +319,7 @@ class FreeResult(Fields):
 @dataclass(frozen=True, kw_only=True)
 class CancelRequest(Request):
     kind: ClassVar[str] = "cancel"
-    target: Any = None  # id of the request; what is none cancels nothing
+    target: Any = None  # id of the request; anything else cancels nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,7 +337,7 @@ class ShutdownResult(Fields):
     pass
 
 
-# What is said of a request that is under way, or of the engine
+# Reports on a request that is under way, or on the engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,7 +349,7 @@ class ProgressFields(Fields):
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorFields(Fields):
-    type: str  # class of the error (errors.py), or what describe says (error_fields.py)
+    type: str  # class of the error (errors.py), or a type that error_fields.describe gives
     sentence: str  # with the remedy
     traceback: str | None = field(default=None, metadata=OMITTED)
 

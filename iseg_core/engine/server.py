@@ -37,7 +37,7 @@ QUEUE_LIMIT = 1024  # requests that may be under way
 QUEUE_SIZE = 2 * PAYLOAD_LIMIT  # bytes of their arrays
 PROGRESS_INTERVAL = 0.1  # seconds between two reports of one stage
 SAVING = 2.0  # seconds that a model's file gets to be finished when the process ends
-BROKEN = 2  # exit code after input that is not the protocol, or that there was no memory for
+BROKEN = 2  # exit code after input that breaks the protocol or does not fit into memory
 
 
 def main() -> NoReturn:
@@ -52,7 +52,7 @@ def main() -> NoReturn:
     code = Server(source, sink, handlers).run()
     handlers.shelf.saving.acquire(timeout=SAVING)
     sys.stderr.flush()
-    os._exit(code)  # without waiting for lanes that work on
+    os._exit(code)  # without waiting for lanes that still work
 
 
 class Server:
@@ -181,7 +181,7 @@ class Server:
                     job.report(Progress("wait", 0.0, None))
                 return
             message = _result(job.id, outcome.result, outcome.arrays)
-            encode(message)  # what cannot be sent is an error as any other
+            encode(message)  # a result that cannot be sent is answered with an error
         except BaseException as error:  # a library's SystemExit, too
             message = _error(job.id, error)
         self._answer(message)
@@ -259,5 +259,5 @@ def _warm_up(handlers: Handlers) -> None:
         from ..system.device import pick_device
 
         log(f"torch {torch.__version__}, device {pick_device()}")
-    except Exception as error:  # missing or broken: who needs it, says so
+    except Exception as error:  # missing or broken: the request that needs it reports that
         log(f"warm-up: {error}")

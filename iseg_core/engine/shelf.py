@@ -129,11 +129,11 @@ class Shelf:
             except OSError:
                 if checkpoint is None:
                     raise
-                checkpoint.remove()  # what it takes may be the room that is missing
+                checkpoint.remove()  # its bytes may be the room that is missing
                 self._cache.put(model)
         except ModelFileError:
             if checkpoint is not None:
-                checkpoint.remove()  # it would lead to the same model for ever
+                checkpoint.remove()  # it would lead to the same model again
             raise
         except OSError as error:
             self._unsaved[key] = model

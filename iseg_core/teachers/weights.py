@@ -138,7 +138,7 @@ def fetch(
 
 def _complete(part: Path, weights: WeightsFile, url: str, report: "_Report") -> None:
     """Complete `part` to the whole official file."""
-    inherited = part.exists()  # from an earlier run: who knows what happened to it since
+    inherited = part.exists()  # from an earlier run: it may have been damaged since
     while True:
         try:
             download(url, part, weights.bytes, lambda done: report("download", done))
