@@ -14,7 +14,7 @@ from .ui import preferences, sidebar
 from .viewport import draw, evaluated, preview, tool
 
 CLASSES = (preferences.Preferences, *properties.CLASSES, *operators.CLASSES, *sidebar.CLASSES)
-KEPT = (  # what the session remembers; the last of it ends first
+KEPT = (  # objects that the session keeps; closed in reverse order
     Timers,
     handlers.Handlers,
     properties.Restoring,
@@ -29,7 +29,7 @@ KEPT = (  # what the session remembers; the last of it ends first
     preview.Hover,
     tool.MouseWatch,
     draw.ViewOverlay,
-    running.Running,  # what is under way in the engine ends while those above are still there to be told
+    running.Running,  # closed before those above, so that they still hear how its tasks in the engine ended
     managed.Managed,
     click_modal.ClickMode,
 )

@@ -1,4 +1,4 @@
-"""What Blender's side uses of the engine's package: the client and a few data types, never what needs torch.
+"""Imports from the engine's package: the client and a few data types, never anything that needs torch.
 
 In the installed extension iseg_core lies in this folder, so that nothing has to be added to Blender's search path.
 """

@@ -1,9 +1,9 @@
-"""Every name that Blender knows us by, in one place."""
+"""Names under which the extension is registered in Blender."""
 
 import os
 
 PACKAGE = __package__ or ""  # of the extension, as its preferences are called: bl_ext.user_default.iseg
-FOLDER = os.path.dirname(os.path.abspath(__file__))  # the extension's; iseg_core and the lock files lie in it
+FOLDER = os.path.dirname(os.path.abspath(__file__))  # the extension's folder, with iseg_core and the lock files
 
 # Operators: the public contract, as bpy.ops.iseg.<name>().
 TRAIN = "iseg.train"

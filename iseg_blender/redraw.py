@@ -4,7 +4,7 @@ import bpy
 
 
 def redraw(views: bool = True) -> None:
-    """Have what shows something of iSeg drawn again. views: also what lies over the mesh."""
+    """Redraw the areas that show something of iSeg. views: also the 3D views, with the overlay on the mesh."""
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
         for area in window.screen.areas:

@@ -1,30 +1,30 @@
-"""The session: what the extension remembers as long as it is enabled, in one object with one close().
+"""Session state: everything the extension remembers while it is enabled, in one object with one close().
 
-A module says what it remembers as a class of its own, a `Kept`, and finds it by that class: `Meshes.current()`.
-register() lists these classes and begins the session, unregister() ends it. So nothing hides in module globals, nothing
-is left over when the extension is disabled, and a test begins anew with `restart`.
+A module declares its state as a subclass of `Kept` and finds it by that class: `MeshCache.current()`.
+register() lists these classes and begins the session, unregister() ends it. So no state hides in module globals,
+nothing is left over when the extension is disabled, and a test begins anew with `restart`.
 """
 
 from typing import Any, Self
 
 
 class Kept:
-    """Base of what the session remembers: one object of each class."""
+    """Base class of session state: the session holds one object of each subclass."""
 
     @classmethod
     def current(cls) -> Self:
-        """The one of this session. Raises KeyError where the extension is not enabled."""
+        """Return this session's object of the class. Raises KeyError where the extension is not enabled."""
         return SESSION.kept[cls]
 
     def start(self) -> None:
-        """Begin; everything of the session is there."""
+        """Begin, once all objects of the session have been made."""
 
     def close(self) -> None:
-        """End what is under way, and take back what Blender was given."""
+        """End what is under way, and unregister what was registered with Blender."""
 
 
 class Session:
-    """One object of each class that it is started with."""
+    """Container with one object of each of the given classes."""
 
     def __init__(self) -> None:
         self.kept: dict[type[Kept], Any] = {}
@@ -35,13 +35,13 @@ class Session:
             kept.start()
 
     def close(self) -> None:
-        """End everything, the last of the classes first."""
+        """Close all objects, the last one first."""
         for kept in reversed(self.kept.values()):
             kept.close()
         self.kept.clear()
 
     def restart(self) -> None:
-        """End everything and begin anew."""
+        """Close all objects and start new ones."""
         classes = tuple(self.kept)
         self.close()
         self.start(classes)

@@ -1,10 +1,10 @@
-"""Signals: what lies below announces, what lies above listens. Connected in register()."""
+"""Signals: lower modules send them, higher modules listen. Connected in register()."""
 
 from collections.abc import Callable
 
 
 class Signal:
-    """Something that happens; those who are connected are called, in the order in which they were connected."""
+    """Event that calls every connected function, in the order in which they were connected."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[..., None]] = []
@@ -21,8 +21,8 @@ class Signal:
             listener(*values)
 
 
-edited = Signal()  # given an object: its parts or their settings are others now
-changed = Signal()  # something that the region depends on is another now
+edited = Signal()  # sent with an object whose parts or their settings have changed
+changed = Signal()  # sent when something that the region depends on has changed
 
 
 def disconnect_all() -> None:

@@ -1,8 +1,8 @@
-"""The engine process of this Blender session, and the tasks that talk to it.
+"""Engine process of this Blender session, and the tasks that talk to it.
 
-A task is a generator: it yields requests (`Ask`) and is given their answers, so that a conversation of several steps
-reads from top to bottom although nothing ever blocks. What takes long on this side, it yields as `Work`, for a thread.
-A timer calls `pump`, on the main thread; everything but the work itself runs there.
+A task is a generator: it yields requests (`Ask`) and is sent their answers, so that a conversation of several steps
+reads from top to bottom although nothing ever blocks. Long computations on this side are yielded as `ThreadWork`.
+A timer calls `pump` on the main thread; everything but the thread work runs there.
 """
 
 import os
@@ -27,48 +27,48 @@ from .core import (
     messages,
 )
 
-PUMP_INTERVAL = 0.03  # seconds between two looks at what has arrived
+PUMP_INTERVAL = 0.03  # seconds between two checks for arrived answers
 NONSENSE = messages.NONSENSE
 
 
 class Ask(NamedTuple):
-    """A request to the engine."""
+    """Request to the engine."""
 
     request: messages.Request
     arrays: Mapping[str, np.ndarray] = {}
 
 
 class ThreadWork(NamedTuple):
-    """Something to compute on a thread: from arrays alone, for nothing of Blender's may be touched there."""
+    """Computation for a thread, from arrays alone: Blender's data must not be touched there."""
 
     compute: Callable[[], Any]
 
 
 class Reply(NamedTuple):
-    """The result of a request."""
+    """Result of a request."""
 
     fields: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
 
-Conversation = Generator[Ask | ThreadWork, Any, Any]  # is given a Reply, or what the work has returned
+Conversation = Generator[Ask | ThreadWork, Any, Any]  # is sent a Reply, or the result of the ThreadWork
 
 
 class Task:
-    """A conversation with the engine that is under way or has ended."""
+    """Conversation with the engine that is under way or has ended."""
 
     def __init__(self, conversation: Conversation, then: Callable[["Task"], None] | None):
         self._conversation, self._then = conversation, then
         self.request: int | None = None
         self.work: Future | None = None
         self.progress: Progress | None = None
-        self.title = ""  # what is shown of it
+        self.title = ""  # shown to the user
         self.ended = False
         self.result: Any = None
         self.error: IsegError | None = None
 
     def step(self, engine: "Engine", reply: Any) -> None:
-        """Hand the answer (None at the beginning) to the conversation and ask what it asks next."""
+        """Send the answer (None at the beginning) to the conversation and pass on its next request."""
         self.request = self.work = None
         try:
             if isinstance(reply, BaseException):
@@ -83,7 +83,7 @@ class Task:
             self.result = end.value
         except IsegError as error:
             self.error = error
-        except Exception:  # an answer that lacks something, or a defect of ours: nobody is to wait for ever
+        except Exception:  # an incomplete answer or a bug on this side: end the task, or its waiters wait for ever
             traceback.print_exc()
             self.error = EngineError(NONSENSE)
         if self.request is None and self.work is None:
@@ -92,16 +92,18 @@ class Task:
             if self._then is not None:
                 try:
                     self._then(self)
-                except Exception:  # others wait for what has arrived with this
+                except Exception:  # the other answers of this pump still have to be handed out
                     traceback.print_exc()
 
 
 class Engine:
-    """Starts the engine on first use, and again when its command has changed or it has crashed."""
+    """Owner of the engine process: starts it on first use, and again after a changed command or a crash."""
 
     def __init__(self, command: Callable[[], tuple[list[str], dict[str, str]]], log: Callable[[], str | None]):
-        """command: what starts the engine and its extra environment; EngineError where none is chosen.
-        log: the file for what the engine says.
+        """Store how to start the engine; nothing is started yet.
+
+        command: returns the command line and the extra environment variables, or raises EngineError where no engine
+        is chosen. log: returns the file for the engine's output.
         """
         self._command, self._log = command, log
         self._client: EngineClient | None = None
@@ -116,7 +118,7 @@ class Engine:
 
     @property
     def command(self) -> list[str]:
-        """What the running engine was started with; empty where none runs."""
+        """Return the command line of the running engine; empty where none runs."""
         return self._started[0] if self._client is not None and self._started is not None else []
 
     @property
@@ -125,7 +127,7 @@ class Engine:
 
     @property
     def reason(self) -> str:
-        """Why the engine crashed, in a sentence; empty where it did not."""
+        """Say in a sentence why the engine crashed; empty where it did not."""
         return self._client.reason.partition("\n")[0] if self._client is not None else ""
 
     @property
@@ -137,7 +139,7 @@ class Engine:
         return self._client.engine if self._client is not None else {}
 
     def start(self, conversation: Conversation, then: Callable[[Task], None] | None = None) -> Task:
-        """Begin a conversation; `then` is told when it has ended, also where it could not begin."""
+        """Begin a conversation; `then` is called when it has ended, also where it could not begin."""
         task = Task(conversation, then)
         self._step(task, None)
         return task
@@ -146,12 +148,12 @@ class Engine:
         if self._client is not None and task.request is not None:
             self._client.cancel(task.request)
         elif task.work is not None and task in self._working:
-            task.work.cancel()  # a thread that has begun goes on, and nobody waits for it
+            task.work.cancel()  # a thread that has already begun runs on; its result is dropped
             self._working.remove(task)
             self._step(task, Cancelled("Cancelled; what was there before is unchanged."))
 
     def pump(self) -> set[str]:
-        """Hand out what has arrived, and say of which kinds it was: progress, work, and what a client hands out."""
+        """Hand out what has arrived and return its kinds: progress, work, and the kinds that a client hands out."""
         done = [task for task in self._working if task.work is not None and task.work.done()]
         for task in done:
             assert task.work is not None
@@ -184,7 +186,7 @@ class Engine:
             raise
 
     def close(self) -> None:
-        """End the process; what is under way ends with an error. The next request starts a new one."""
+        """End the process; tasks under way end with an error. The next request starts a new process."""
         if self._client is not None:
             self._client.close()
             self.pump()
@@ -221,7 +223,7 @@ class Engine:
 
 
 def result_of(work: Future) -> Any:
-    """What a work that is done has returned, or an error for the user."""
+    """Return the result of finished thread work, or raise an error for the user."""
     error = work.exception()
     if error is None or isinstance(error, IsegError):
         return error or work.result()
@@ -231,14 +233,16 @@ def result_of(work: Future) -> Any:
 
 
 def local_command(python: str | os.PathLike, package: str) -> tuple[list[str], dict[str, str]]:
-    """What starts an engine with a Python of this machine: the iseg_core in the folder `package`, whatever that Python
-    has installed, and nothing from the folder that Blender happens to work in.
+    """Command line that starts an engine with a Python of this machine.
+
+    It runs the iseg_core in the folder `package`, whatever that Python has installed, and imports nothing from
+    Blender's current working directory.
     """
     return [os.fspath(python), "-m", "iseg_core", "engine"], {"PYTHONPATH": package, "PYTHONSAFEPATH": "1"}
 
 
 def split_command(text: str) -> list[str]:
-    """A command line as a list of arguments. Raises EngineError where it is none."""
+    """Split a command line into a list of arguments. Raises EngineError where it is not a valid one."""
     try:
         parts = shlex.split(text, posix=os.name != "nt")
     except ValueError as error:
@@ -250,4 +254,4 @@ def split_command(text: str) -> list[str]:
 
 
 class Refusal(Exception):
-    """The operator cannot work; the message says why and what to do. Nothing has been changed."""
+    """Error of an operator that cannot work: its message says why and what to do. Nothing has been changed."""

@@ -1,4 +1,4 @@
-"""Timers: functions that Blender calls again and again. They end with the session, and never run in background mode."""
+"""Timers: functions that Blender calls repeatedly. They end with the session, and never run in background mode."""
 
 from collections.abc import Callable
 
@@ -6,19 +6,19 @@ import bpy
 
 from .session import Kept
 
-Timer = Callable[[], float | None]  # returns the seconds until it is called again; None: no more
+Timer = Callable[[], float | None]  # returns the seconds until its next call; None ends it
 
 
 class Timers(Kept):
-    """The timers that were begun."""
+    """Timers that were begun."""
 
     def __init__(self) -> None:
         self._begun: list[Timer] = []
 
     def begin(self, timer: Timer, after: float = 0.0, persistent: bool = False) -> None:
-        """Have a function called after some seconds, where that is not to come already.
+        """Call a function after some seconds, unless it is registered already.
 
-        persistent: also after another file is opened.
+        persistent: it stays registered when another file is opened.
         """
         if not bpy.app.background and not bpy.app.timers.is_registered(timer):
             self._begun = [other for other in self._begun if bpy.app.timers.is_registered(other)]

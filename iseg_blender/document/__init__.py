@@ -1,1 +1,1 @@
-"""What the .blend holds: parts, clicks, settings, and their undo."""
+"""Document data in the .blend: parts, clicks, settings, and their undo."""

@@ -1,4 +1,4 @@
-"""Choices: the entries of menus, and the limits of what a document holds. Teachers and presets are the engine's."""
+"""Menu entries and limits of the document's values. Teachers and presets come from the engine."""
 
 from ..core import PRESETS, TEACHERS, weights_files
 
@@ -20,17 +20,17 @@ Items = tuple[tuple[str, str, str], ...]  # identifier, label, description of ea
 
 
 def teachers() -> Items:
-    """List the menu of teachers."""
+    """List the menu entries of the teachers."""
     return tuple((entry.name, entry.label, entry.description) for entry in TEACHERS.values())
 
 
 def presets() -> Items:
-    """List the menu of presets."""
+    """List the menu entries of the presets."""
     return tuple((preset.name, preset.label, preset.description) for preset in PRESETS.values())
 
 
 def weights_heading() -> str:
-    """Say whose weights there are to fetch, and which teachers need them."""
+    """Name the models whose weights can be fetched, and the teachers that need them."""
     files = weights_files()
     families = dict.fromkeys(weights.family for weights in files.values())
     extras = ((TEACHERS[name].label, TEACHERS[name].extra) for name in files)

@@ -1,4 +1,4 @@
-"""Editing clicks: adding, removing, where one may be made."""
+"""Editing of clicks: adding and removing them, and checking that they may be made."""
 
 import bpy
 
@@ -10,7 +10,7 @@ from . import parts as document_parts
 
 
 def add_click(obj: bpy.types.Object, vertex: int, include: bool, fresh: bool = True) -> None:
-    """Add a click to the active part, making one where there is none. Raises Refusal."""
+    """Add a click to the active part; a part is made where there is none. Raises Refusal."""
     snapshot = cache.snapshot_of(obj, fresh)
     stored = obj.iseg
     if not 0 <= vertex < len(snapshot.vertices):
@@ -34,7 +34,7 @@ def add_click(obj: bpy.types.Object, vertex: int, include: bool, fresh: bool = T
 
 
 def check_topology(obj: bpy.types.Object, snapshot: MeshSnapshot) -> None:
-    """Raises Refusal where there are clicks on other vertices than the mesh has now."""
+    """Raise Refusal where there are clicks on another topology than the mesh has now."""
     if obj.iseg.topology != snapshot.topology and any(len(part.clicks) for part in obj.iseg.parts):
         raise Refusal(
             "The mesh's faces have changed since the clicks were made: clear the clicks of all parts, or undo the "
@@ -43,7 +43,7 @@ def check_topology(obj: bpy.types.Object, snapshot: MeshSnapshot) -> None:
 
 
 def click_place(part, index: int) -> int:
-    """The click that an operator's index means; -1 is the last one. Raises Refusal where there is none."""
+    """Index of the click that an operator was given; -1 is the last one. Raises Refusal where there is none."""
     index = index if index >= 0 else len(part.clicks) - 1
     if index >= len(part.clicks):
         raise Refusal(f"There is no click {index}: {part.name} has the clicks 0 to {len(part.clicks) - 1}.")

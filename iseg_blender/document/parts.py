@@ -12,14 +12,14 @@ from .properties import Part
 
 
 class Clicks(NamedTuple):
-    """The clicks of a part that can be used, in the order in which they were made."""
+    """Usable clicks of a part, in the order in which they were made."""
 
     made: VertexClicks
-    dropped: int  # those that name no vertex, or contradict an earlier one
+    dropped: int  # number of clicks on no vertex of the mesh, or contradicting an earlier one
 
 
 def part_of(obj: bpy.types.Object) -> Part | None:
-    """The active part of an object."""
+    """Active part of an object; None where it has none."""
     state = obj.iseg
     if not len(state.parts):
         return None
@@ -27,17 +27,17 @@ def part_of(obj: bpy.types.Object) -> Part | None:
 
 
 def chosen(index: int, count: int) -> int:
-    """Which one of a list an index means, whatever a file holds; 0 where the list is empty."""
+    """Clamp an index, which a file can set to anything, to a list of count entries; 0 where the list is empty."""
     return max(min(index, count - 1), 0)
 
 
 def title(part: Part) -> str:
-    """What is made from a part is called so."""
+    """Name for what is made from a part."""
     return part.name or "Part"
 
 
 def add_part(obj: bpy.types.Object, name: str = "") -> Part:
-    """A new part, made the active one; its name is one that no other part has."""
+    """Add a part and make it the active one; its name is unique among the parts."""
     state = obj.iseg
     taken = {part.name for part in state.parts}
     base, count = name or "Part", 1
@@ -52,7 +52,7 @@ def add_part(obj: bpy.types.Object, name: str = "") -> Part:
 
 
 def clicks_of(part: Part, vertex_count: int) -> Clicks:
-    """The clicks of a part, less those that cannot be used; a vertex clicked twice the same way counts once."""
+    """Collect the usable clicks of a part; a vertex clicked twice the same way counts once."""
     made: dict[int, bool] = {}
     total = len(part.clicks)
     for click in part.clicks[:CLICKS_LIMIT]:
@@ -72,7 +72,7 @@ def set_clicks(part: Part, made: Sequence[tuple[int, bool]]) -> None:
 
 
 def trained_name(obj: bpy.types.Object) -> str:
-    """The engine's name of the geometry that an object was trained with; empty where there is none."""
+    """Hash of the geometry that an object was trained with; empty where there is none."""
     name = obj.iseg.trained
     return name if re.fullmatch("[0-9a-f]{64}", name) else ""
 
@@ -84,7 +84,7 @@ def trained_model(obj: bpy.types.Object) -> tuple[str, str, int] | None:
 
 
 def mend() -> None:
-    """Empty the strings that are none: Python cannot read bytes that are not UTF-8, and a file can hold such."""
+    """Empty the strings that are not UTF-8: a file can hold such bytes, and Python cannot read them."""
     for obj in bpy.data.objects:
         stored = obj.iseg
         for owner, kept in (

@@ -1,4 +1,4 @@
-"""Snapshots of an object's parts as plain values, and their restoring."""
+"""Snapshots of an object's parts as plain values, and the way back from them."""
 
 from typing import Any, NamedTuple
 
@@ -9,14 +9,14 @@ from .properties import ObjectState, Restoring
 
 
 class SavedPart(NamedTuple):
-    """A part, as plain values."""
+    """Part as plain values."""
 
     settings: tuple[tuple[str, Any], ...]  # (property, value)
     clicks: tuple[tuple[int, bool], ...]
 
 
 class Saved(NamedTuple):
-    """What undo brings back: the parts of an object with their clicks."""
+    """Snapshot that undo restores: the parts of an object with their clicks."""
 
     topology: str
     part_index: int
@@ -27,7 +27,7 @@ SETTINGS = ("name", "granularity", "automatic", "threshold", "connected", "mirro
 
 
 def saved(obj: bpy.types.Object) -> Saved:
-    """The parts of an object as they are now."""
+    """Take a snapshot of the parts of an object."""
     stored, parts = obj.iseg, []
     for part in stored.parts:
         values = ((name, getattr(part, name)) for name in SETTINGS)
@@ -37,7 +37,7 @@ def saved(obj: bpy.types.Object) -> Saved:
 
 
 def restore(obj: bpy.types.Object, wanted: Saved) -> None:
-    """Give an object these parts and no others."""
+    """Replace the parts of an object with these."""
     restoring = Restoring.current()
     restoring.now = True
     try:

@@ -1,4 +1,4 @@
-"""What is kept in the .blend: the parts of an object with their clicks, and the settings of a scene.
+"""Properties saved in the .blend: the parts of an object with their clicks, and the settings of a scene.
 
 A .blend can come from anywhere and hold anything: what is read here is bounded and checked where it is used
 (`clicks_of`, `trained_name`, `chosen`), or mended when it arrives (`mend`).
@@ -27,30 +27,30 @@ from .choices import DEVICES, GRANULARITIES, NAME_LIMIT, presets, teachers
 
 
 class Restoring(Kept):
-    """Whether several parts are getting their names, which are unique only at the end."""
+    """Flag that is set while several parts get their names, which are unique only at the end."""
 
     def __init__(self) -> None:
         self.now = False
 
 
 def refresh(self: Any, context: bpy.types.Context) -> None:
-    """A setting has changed that the region depends on."""
+    """Announce a change of a setting that the region depends on."""
     signals.changed()
 
 
 def renamed(self: Any, context: bpy.types.Context) -> None:
-    """A part has another name: one that no other part has, for it is that of its vertex group."""
+    """Make the new name of a part unique among the parts, for its vertex group gets the same name."""
     if not Restoring.current().now:
         others = [part.name for part in self.id_data.iseg.parts if part != self]
         name = unique(self.name or "Part", others)
         if name != self.name:
-            self.name = name  # comes here again
+            self.name = name  # calls this function again
             return
     changed(self, context)
 
 
 def changed(self: Any, context: bpy.types.Context) -> None:
-    """As `refresh`, and undo in edit mode is to know it."""
+    """Announce the change as `refresh` does, and also to undo in edit mode."""
     signals.edited(self.id_data)
     refresh(self, context)
 
@@ -66,7 +66,7 @@ class Part(bpy.types.PropertyGroup):
     name: StringProperty(
         name="Name", description="Also the name of its vertex group", default="Part", maxlen=63, update=renamed
     )
-    group: StringProperty(options={"HIDDEN"})  # the vertex group that was written from it last
+    group: StringProperty(options={"HIDDEN"})  # the vertex group last written from this part
     clicks: CollectionProperty(type=Click)
     click_index: IntProperty(name="Active click", min=0, update=refresh)
     granularity: EnumProperty(
@@ -108,8 +108,8 @@ class Part(bpy.types.PropertyGroup):
 class ObjectState(bpy.types.PropertyGroup):
     parts: CollectionProperty(type=Part)
     part_index: IntProperty(name="Active part", min=0, update=changed)
-    topology: StringProperty(options={"HIDDEN"})  # of the mesh whose vertices the clicks name
-    trained: StringProperty(options={"HIDDEN"})  # the engine's name of the geometry that was trained last
+    topology: StringProperty(options={"HIDDEN"})  # hash of the topology that the clicks were made on
+    trained: StringProperty(options={"HIDDEN"})  # hash of the geometry that was trained last
     trained_topology: StringProperty(options={"HIDDEN"})
     trained_model: StringProperty(options={"HIDDEN"})  # teacher, preset and seed of that training
 
@@ -137,7 +137,7 @@ CLASSES = (Click, Part, ObjectState, SceneSettings)
 
 
 def unique(name: str, others: Sequence[str]) -> str:
-    """This name, or the next one that no other has, as Blender makes it: Ear.001 after Ear."""
+    """Make a name unique among others, as Blender does: Ear.001 after Ear."""
     base, found, number = re.sub(r"\.\d+$", "", name), name, 0
     while found in others:
         number += 1

@@ -1,8 +1,8 @@
-"""Undo in edit mode: Blender's own brings back the mesh with all its layers there, but not what an object keeps.
+"""Undo in edit mode, where Blender's own undo restores the mesh with all its layers, but not an object's properties.
 
-So the mesh carries the name of the state that its objects' parts are in, as the name of a layer of its vertices, and
-undo and redo bring the state back by that name. It is the state of all objects that have this mesh, for their clicks
-are steps of one order. A name is made from what the state holds, so equal states share it.
+So the mesh carries the hash of its objects' parts in the name of a vertex layer, and undo and redo look the state up by
+that hash. A state covers all objects that share the mesh, for their clicks are steps of one history. Equal states have
+the same hash.
 """
 
 import hashlib
@@ -17,28 +17,27 @@ from ..mesh import usable
 from ..session import Kept
 from . import parts_snapshot
 
-LAYER = ".sculpt_iseg_"  # before the state's name. Of what starts with a dot, Blender lists all but a few of its own
-LIMIT = 16384  # states kept: Blender keeps at most 256 steps of undo, but a slider makes a state at every tick
+LAYER = ".sculpt_iseg_"  # prefix of the state's hash; Blender's lists hide few dotted names, .sculpt_ among them
+LIMIT = 16384  # states kept: Blender keeps at most 256 undo steps, but a slider makes a state at every tick
 
 PartsState = dict[int, parts_snapshot.Saved]  # by the object's session uid
 Clicks = tuple[tuple[int, bool], ...]
 
 
 class UndoStates(Kept):
-    """The states that undo may come back to."""
+    """States that undo may come back to."""
 
     def __init__(self) -> None:
-        self.states: Recent[tuple[int, str], PartsState] = Recent(
-            LIMIT
-        )  # by the mesh's session uid and the state's name
-        self.followed: set[int] = set()  # session uids of meshes that carry names; in object mode only then
-        self.busy = False  # while parts are being changed: one step, whatever it consists of
-        self.clicks: Recent[Clicks, Clicks] = Recent(256)  # those of states that have them in common
+        # By the mesh's session uid and the state's hash.
+        self.states: Recent[tuple[int, str], PartsState] = Recent(LIMIT)
+        self.followed: set[int] = set()  # session uids of meshes that carry a hash; object mode follows no others
+        self.busy = False  # set while parts are being changed: all of it is one step
+        self.clicks: Recent[Clicks, Clicks] = Recent(256)  # clicks shared by several states
 
 
 @contextmanager
 def step(obj: bpy.types.Object) -> Iterator[None]:
-    """A change of an object's parts or clicks, which undo takes back as one."""
+    """Group changes of an object's parts or clicks into one undo step."""
     undo = UndoStates.current()
     if undo.busy or not _follows(obj):
         yield
@@ -55,19 +54,19 @@ def step(obj: bpy.types.Object) -> Iterator[None]:
 
 
 def keep(obj: bpy.types.Object) -> None:
-    """Before a change: remember the state that a script or a file may have made."""
+    """Remember the state before a change, as a script or a file may have made it."""
     if _follows(obj):
         UndoStates.current().states.put((obj.data.session_uid, carried(obj)), _saved(obj))
 
 
 def begin(obj: bpy.types.Object) -> None:
-    """In edit mode, before the first change: remember the state that undo is to bring back."""
+    """Remember the state before the first change in edit mode, for undo to bring back."""
     if not carried(obj):
         keep(obj)
 
 
 def note(obj: bpy.types.Object) -> None:
-    """After a change: let the mesh carry the name of the state that its objects are in now."""
+    """Let the mesh carry the hash of the state after a change."""
     undo = UndoStates.current()
     if not undo.busy and _follows(obj):
         now = _saved(obj)
@@ -78,7 +77,7 @@ def note(obj: bpy.types.Object) -> None:
 
 
 def restore(obj: bpy.types.Object, wanted: parts_snapshot.Saved) -> None:
-    """Give an object these parts and no others; what comes of it is for the caller to note."""
+    """Replace the parts of an object with these; the caller is to `note` the change."""
     undo = UndoStates.current()
     undo.busy = True
     try:
@@ -88,7 +87,7 @@ def restore(obj: bpy.types.Object, wanted: parts_snapshot.Saved) -> None:
 
 
 def recall() -> None:
-    """After undo and redo in edit mode: give every object the state whose name its mesh carries."""
+    """Restore every object's state by the hash that its mesh carries, after undo and redo in edit mode."""
     undo = UndoStates.current()
     for obj in bpy.data.objects:
         if not usable.refusal(obj) and obj.data.is_editmode and obj.data.session_uid in undo.followed:
@@ -98,12 +97,12 @@ def recall() -> None:
 
 
 def carried(obj: bpy.types.Object) -> str:
-    """The name that the mesh carries; empty where it carries none."""
+    """Hash that the mesh carries; empty where it carries none."""
     return next((layer.name.removeprefix(LAYER) for layer in _ours(obj)), "")
 
 
 def _follows(obj: bpy.types.Object) -> bool:
-    """Whether undo needs the name: in edit mode, and ever after."""
+    """Tell whether undo needs the hash: in edit mode, and for the rest of the session once a mesh carries one."""
     if usable.refusal(obj):
         return False
     followed = UndoStates.current().followed
@@ -113,18 +112,18 @@ def _follows(obj: bpy.types.Object) -> bool:
 
 
 def _saved(obj: bpy.types.Object) -> PartsState:
-    """The parts of all objects that have this one's mesh."""
+    """Snapshots of the parts of all objects that share this one's mesh."""
     sharing = usable.users(obj.data) if obj.data.users > 1 else [obj]
     return {user.session_uid: _slim(parts_snapshot.saved(user)) for user in sharing}
 
 
 def _slim(saved: parts_snapshot.Saved) -> parts_snapshot.Saved:
-    """The same; states that differ in a setting alone have their clicks in common."""
+    """Replace the clicks with equal ones of other states, so that states that differ in a setting alone share them."""
     return saved._replace(parts=tuple(part._replace(clicks=_common(part.clicks)) for part in saved.parts))
 
 
 def _common(clicks: Clicks) -> Clicks:
-    """The same clicks, as another state holds them already."""
+    """Return the equal clicks that another state holds already, or these."""
     known = UndoStates.current().clicks
     if clicks not in known:
         known.put(clicks, clicks)
@@ -132,14 +131,14 @@ def _common(clicks: Clicks) -> Clicks:
 
 
 def _layers(obj: bpy.types.Object):
-    """What can carry a name: in edit mode the attributes are empty, and the layers of the BMesh count."""
+    """Layers that can carry a hash: the attributes; in edit mode, where these are empty, those of the BMesh."""
     if obj.data.is_editmode:
         return bmesh.from_edit_mesh(obj.data).verts.layers.int
     return obj.data.attributes
 
 
 def _ours(obj: bpy.types.Object) -> list:
-    """The layers that carry a name of ours. A file can hold names that are not UTF-8, which Python cannot read."""
+    """Layers that carry a hash of iSeg. A file can hold names that are not UTF-8, which Python cannot read."""
     found = []
     for layer in _layers(obj).values():
         try:

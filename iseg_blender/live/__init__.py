@@ -1,1 +1,1 @@
-"""What happens by itself: answers, groups, edits."""
+"""Live updates: answers, vertex groups, and clicks that follow edits, without the user asking for them."""

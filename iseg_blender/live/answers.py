@@ -1,4 +1,4 @@
-"""What happens by itself while a window is open: answers arrive, changes are noticed, the view is drawn again.
+"""Live answers while a window is open: changes are noticed, queries are asked, the view is redrawn.
 
 In background mode there are no timers: operators wait for what they need.
 """
@@ -22,28 +22,28 @@ from .groups import empty_live, write_live
 
 
 class LiveAnswers(Kept):
-    """What is being asked by itself."""
+    """Queries that are being asked without the user's request."""
 
     def __init__(self) -> None:
-        self.asking: dict[queries.Query | str, Task] = {}  # by the query; without clicks, by the geometry's name
-        self.failed: set[queries.Query | str] = set()  # not asked again by themselves
-        self.noticed: set[int] = set()  # session uids of meshes that the sidebar has shown before anybody had read them
+        self.asking: dict[queries.Query | str, Task] = {}  # by the query; without clicks, by the geometry's hash
+        self.failed: set[queries.Query | str] = set()  # not asked again before the user does something
+        self.noticed: set[int] = set()  # session uids of meshes that the sidebar showed before they were read
 
 
 def changed() -> None:
-    """Something that the region depends on is another now."""
+    """Respond to a change of something that the region depends on."""
     redraw()
     Timers.current().begin(refresh)
 
 
 def retry() -> None:
-    """The user has done something: what failed may work now."""
+    """Allow failed queries to be asked again after an action of the user: they may work now."""
     LiveAnswers.current().failed.clear()
     changed()
 
 
 def notice(obj: bpy.types.Object | None) -> None:
-    """The sidebar shows how an object stands. Where nobody has looked at its mesh yet, that is begun."""
+    """Begin to read the mesh of an object whose status the sidebar shows, where it has not been read yet."""
     if obj is None or usable.refusal(obj) or cache.known_snapshot(obj) is not None:
         return
     noticed = LiveAnswers.current().noticed
@@ -53,10 +53,10 @@ def notice(obj: bpy.types.Object | None) -> None:
 
 
 def actives() -> list[tuple[bpy.types.Scene, bpy.types.Object]]:
-    """The active object of every window, each once, with the scene whose settings are its."""
+    """Active objects of all windows, each once, with the scene whose settings apply to it."""
     manager = bpy.context.window_manager
     shown = [(window.scene, window.view_layer.objects.active) for window in (manager.windows if manager else ())]
-    active = getattr(bpy.context, "object", None)  # there is none while an area is being maximised
+    active = getattr(bpy.context, "object", None)  # missing while an area is being maximised
     shown.append((bpy.context.scene, active))  # in background mode there are no windows
     return list({obj.session_uid: (scene, obj) for scene, obj in shown if obj is not None}.values())
 
@@ -67,7 +67,7 @@ def refresh() -> None:
 
 
 def _refresh_one(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
-    """Ask for what the active part's clicks mean now, or which models there are, where it is not known. Never waits."""
+    """Ask for the answer to the active part's clicks, or for the list of models, where it is unknown. Never blocks."""
     if usable.refusal(obj):
         return
     live, running, reports = LiveAnswers.current(), Running.current(), ModelLists.current().reports
@@ -91,12 +91,12 @@ def _refresh_one(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
         running.problems[unread] = str(error)
         return redraw()
     if snapshot is not known:
-        redraw()  # the object's state may be another
+        redraw()  # the object's status may have changed
     if snapshot is None:
-        return  # once it has been read, this is called again
+        return  # called again once the mesh has been read
     query = queries.query_of(obj, part, snapshot) if part is not None else None
     if query is None and not trained and not ready and snapshot.hash not in reports:
-        return  # no engine is started for a mesh that nobody has clicked
+        return  # no engine is started for a mesh without clicks
     if snapshot.hash in reports and (query is None or query in AnswerCache.current().answers):
         return _settle(scene, obj)
     asked = query or snapshot.hash
@@ -106,7 +106,7 @@ def _refresh_one(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     def ended(task: Task) -> None:
         live.asking.pop(asked, None)
         if isinstance(task.error, Superseded):
-            return changed()  # it may be wanted again
+            return changed()  # it may be needed again
         if task.error is not None:
             live.failed.add(asked)
             running.problems[snapshot.hash] = str(task.error)
@@ -128,12 +128,12 @@ def _refresh_one(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
 
 
 def _settle(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
-    """What an object keeps of what is known of it now."""
+    """Update the properties of an object with what is known of it now."""
     snapshot = cache.known_snapshot(obj)
     if snapshot is None or usable.refusal(obj):
         return
     if ModelLists.current().reports.get(snapshot.hash) and parts.trained_name(obj) != snapshot.hash:
-        training.record(obj.session_uid, snapshot)  # a training is no step of undo, and undo has forgotten it
+        training.record(obj.session_uid, snapshot)  # undo took the record back, but a training is no undo step
     part = parts.part_of(obj)
     if part is not None and scene.iseg.live:
         write_live(obj, part, snapshot)

@@ -1,4 +1,4 @@
-"""Follow an edit: names and clicks of the mesh after it."""
+"""Following of edits: hashes and clicks are carried over to the mesh after an edit."""
 
 import bpy
 import numpy as np
@@ -18,10 +18,10 @@ def changed(
     part: document_properties.Part | None = None,
     answer: queries.Answer | None = None,
 ) -> None:
-    """A mesh has another shape: what is known of it is to follow.
+    """Carry over what is known of a mesh after a change of its shape.
 
-    after [V] int: where each vertex is now, -1 for those that have gone; None where all are where they were. answer:
-    that of the part, which is to stay the one that was edited.
+    after [V] int: new index of each vertex, -1 for deleted ones; None where all keep theirs. part, answer: the edited
+    part, which is to stay the same region, and its answer.
     """
     if after is not None:
         for user in usable.users(obj.data):
@@ -38,19 +38,19 @@ def changed(
     meshes.stale.discard(uid)
     task = engine().start(conversation)
     if not task.ended:
-        meshes.snapshots.pop(uid, None)  # until then nobody is to take it for what it was
+        meshes.snapshots.pop(uid, None)  # until the task has ended, the old snapshot must not be used
         pump.keep_pumping()
     settle(task)
 
 
 def settle(task: Task) -> None:
-    """A script goes on when everything is done."""
+    """Wait for the task in background mode: a script goes on when everything is done."""
     if bpy.app.background:
         engine().wait(task)
 
 
 def follow(obj: bpy.types.Object, after: np.ndarray) -> None:
-    """Let the clicks follow their vertices to where they are [V] int; those whose vertex has gone go, too."""
+    """Move the clicks to the new indices of their vertices, after [V] int; remove those of deleted vertices."""
     for part in obj.iseg.parts:
         for index in reversed(range(len(part.clicks))):
             click = part.clicks[index]

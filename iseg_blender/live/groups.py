@@ -14,20 +14,20 @@ from ..session import Kept
 
 
 class LiveGroups(Kept):
-    """The vertex groups that were written by themselves."""
+    """Vertex groups that were written live."""
 
     def __init__(self) -> None:
-        self.written: dict[tuple[int, str], tuple] = {}  # what from, by the object's session uid and the group's name
+        self.written: dict[tuple[int, str], tuple] = {}  # source, by the object's session uid and the group's name
 
 
 def write_live(obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnapshot) -> None:
-    """Write the vertex group of the active part again, where it is another one now."""
+    """Write the vertex group of the active part again where the part has changed."""
     answers, written = AnswerCache.current().answers, LiveGroups.current().written
     query, name = queries.query_of(obj, part, snapshot), parts.title(part)
     if query is None or query not in answers:
         return
     key, wanted = (obj.session_uid, name), (query, part.connected and (part.automatic, part.threshold))
-    if written.get(key) == wanted:  # writing it changes the mesh, and what changes a mesh leads here
+    if written.get(key) == wanted:  # else endless: writing changes the mesh, and every change of a mesh leads here
         return
     why = vertex_groups.group_refusal(obj, name)
     if not why and name in obj.vertex_groups and part.group != name and key not in written:
@@ -42,7 +42,7 @@ def write_live(obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnaps
 
 
 def empty_live(scene: bpy.types.Scene, obj: bpy.types.Object, part: properties.Part | None) -> None:
-    """The group of a part that includes nothing any more, or whose clicks were taken back with the part itself."""
+    """Empty the group of a part that includes nothing any more, or that was undone together with its clicks."""
     written = LiveGroups.current().written
     for key in list(written) if scene.iseg.live else ():
         uid, name = key
@@ -53,5 +53,5 @@ def empty_live(scene: bpy.types.Scene, obj: bpy.types.Object, part: properties.P
 
 
 def leave(obj: bpy.types.Object, name: str) -> None:
-    """The part of this name is removed, and its vertex group is to stay as it is."""
+    """Stop the live updates of a removed part's vertex group, which stays as it is. name: that of the part."""
     LiveGroups.current().written.pop((obj.session_uid, name), None)

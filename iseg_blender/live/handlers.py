@@ -1,4 +1,4 @@
-"""Handlers: what Blender tells when its data have changed."""
+"""Handlers that Blender calls when its data have changed."""
 
 import bpy
 from bpy.app.handlers import persistent
@@ -16,7 +16,7 @@ CALM = 0.25  # seconds without a change before the mesh is read again
 
 @persistent
 def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    """Blender says what has changed."""
+    """Respond to the changes that Blender reports."""
     geometry, meshes = False, MeshCache.current()
     for update in depsgraph.updates:
         if update.is_updated_geometry:
@@ -37,7 +37,7 @@ def on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 
 @persistent
 def on_everything(*_: object) -> None:
-    """After undo, redo and load every mesh may be another."""
+    """Respond to undo, redo and load, after which every mesh may have changed."""
     meshes = MeshCache.current()
     meshes.stale.update(meshes.snapshots)
     LiveGroups.current().written.clear()
@@ -47,7 +47,7 @@ def on_everything(*_: object) -> None:
 
 @persistent
 def on_arrival(*given: object) -> None:
-    """After load, and after something was appended from another file."""
+    """Respond to data from another file, loaded or appended."""
     parts.mend()
     on_everything()
 
@@ -63,10 +63,10 @@ if hasattr(bpy.app.handlers, "blend_import_post"):  # from Blender 4.3 on
 
 
 class Handlers(Kept):
-    """What Blender was asked to tell."""
+    """Handlers registered with Blender."""
 
     def start(self) -> None:
-        if hasattr(bpy.data, "objects"):  # not while Blender itself starts
+        if hasattr(bpy.data, "objects"):  # missing while Blender itself starts
             parts.mend()
         for handlers, handler in HANDLERS:
             handlers.append(handler)

@@ -1,6 +1,6 @@
-"""Blender's mesh to arrays, and weights back into it: in bulk, in object and in edit mode.
+"""Conversion of Blender's mesh to arrays, and of weights back into it: in bulk, in object and in edit mode.
 
-It is the base mesh, the one that vertex groups belong to; viewport/evaluated.py knows what modifiers make of it.
+This is the base mesh, to which vertex groups belong; viewport/evaluated.py reads the mesh after its modifiers.
 """
 
 import bmesh
@@ -11,21 +11,21 @@ from .geometry import Geometry
 
 
 def vertex_count(obj: bpy.types.Object) -> int:
-    """Of the mesh as it is now, also in edit mode."""
+    """Number of vertices that the mesh has now, also in edit mode."""
     return len(bmesh.from_edit_mesh(obj.data).verts if obj.data.is_editmode else obj.data.vertices)
 
 
 def flush(obj: bpy.types.Object) -> None:
-    """Bring what edit mode has changed into the mesh; edit mode goes on."""
+    """Write the changes of edit mode into the mesh; edit mode goes on."""
     if obj.data.is_editmode:
         obj.update_from_editmode()
 
 
 def read(obj: bpy.types.Object, before: Geometry | None = None) -> Geometry:
-    """The arrays of a mesh object, including changes of edit mode that are not saved yet."""
+    """Read the arrays of a mesh object, including changes of edit mode that are not written back yet."""
     if not obj.data.is_editmode:
         return arrays(obj.data, before)
-    # Saved into a mesh of ours: saved into its own, Blender would take the mesh for changed, and evaluate it again.
+    # Edit mode is written into a temporary mesh: written into its own, Blender would tag that and evaluate it again.
     ours = bpy.data.meshes.new("iSeg")
     try:
         bmesh.from_edit_mesh(obj.data).to_mesh(ours)
@@ -35,9 +35,11 @@ def read(obj: bpy.types.Object, before: Geometry | None = None) -> Geometry:
 
 
 def arrays(mesh: bpy.types.Mesh, before: Geometry | None = None) -> Geometry:
-    """Copies of the arrays of a mesh. Attributes are copied as a whole; Blender hands out the rest one at a time: where
-    polygons begin and how they are cut into triangles. These are taken from `before` where everything else there is the
-    same: Blender says that a mesh may be another with every click on it.
+    """Copy the arrays of a mesh.
+
+    Attributes are copied in bulk. Blender hands out the start of each polygon and its triangulation one at a time, so
+    these are taken from `before` where everything else is equal: every click on a mesh makes Blender report a possible
+    change of it.
     """
     counts = len(mesh.vertices), len(mesh.loops), len(mesh.polygons), len(mesh.edges)
     corners, edges = np.zeros(counts[1], np.int32), np.zeros(2 * counts[3], np.int32)  # [C], [2 E]
@@ -63,7 +65,7 @@ def arrays(mesh: bpy.types.Mesh, before: Geometry | None = None) -> Geometry:
 
 
 def positions(mesh: bpy.types.Mesh) -> np.ndarray:
-    """Where the vertices are. [V, 3] float32"""
+    """Vertex positions. [V, 3] float32"""
     places = np.empty(3 * len(mesh.vertices), np.float32)  # [3 V]
     if len(places):
         mesh.attributes["position"].data.foreach_get("vector", places)
@@ -71,13 +73,13 @@ def positions(mesh: bpy.types.Mesh) -> np.ndarray:
 
 
 def attribute(mesh: bpy.types.Mesh, name: str, kind: str, domain: str) -> bpy.types.Attribute | None:
-    """The attribute of this name, where it is of the kind that Blender makes it."""
+    """Find the attribute of this name; None where it has another type or domain than Blender gives it."""
     found = mesh.attributes.get(name)
     return found if found is not None and (found.data_type, found.domain) == (kind, domain) else None
 
 
 def values(mesh: bpy.types.Mesh, name: str, kind: str, domain: str) -> np.ndarray:
-    """Values of an attribute, 0 where there is none of this kind (BOOLEAN or INT). [V], [E] or [P] bool or int32"""
+    """Values of an attribute of kind BOOLEAN or INT; 0 where it does not exist. [V], [E] or [P] bool or int32"""
     sizes = {"POINT": len(mesh.vertices), "EDGE": len(mesh.edges), "FACE": len(mesh.polygons)}
     found = np.zeros(sizes[domain], bool if kind == "BOOLEAN" else np.int32)  # [N]
     source = attribute(mesh, name, kind, domain)
@@ -87,20 +89,20 @@ def values(mesh: bpy.types.Mesh, name: str, kind: str, domain: str) -> np.ndarra
 
 
 def set_values(mesh: bpy.types.Mesh, name: str, kind: str, domain: str, wanted: np.ndarray) -> None:
-    """Give an attribute these values [N]; made where there is none."""
+    """Set the values [N] of an attribute, which is made where it does not exist."""
     target = attribute(mesh, name, kind, domain)
     if target is None:
         if not wanted.any():
-            return  # none means 0
+            return  # a missing attribute means 0
         if name in mesh.attributes:
-            mesh.attributes.remove(mesh.attributes[name])  # of another kind: a file can hold anything
+            mesh.attributes.remove(mesh.attributes[name])  # of another type: a file can hold anything
         target = mesh.attributes.new(name, kind, domain)
     if len(wanted):
         target.data.foreach_set("value", wanted)
 
 
 def selected(obj: bpy.types.Object) -> np.ndarray:
-    """Which vertices are selected. [V] bool"""
+    """Mask of the selected vertices. [V] bool"""
     if not obj.data.is_editmode:
         return values(obj.data, ".select_vert", "BOOLEAN", "POINT")
     vertices = bmesh.from_edit_mesh(obj.data).verts

@@ -1,7 +1,7 @@
-"""Marks on the elements of a mesh, which change nothing of its shape: selected, hidden, material, face set.
+"""Marks on the elements of a mesh that leave its shape unchanged: selection, hiding, material, face set.
 
-In object mode a mark is an attribute, set as a whole. In edit mode a BMesh has the marks, one element at a time: there
-they are set on vertices, or on the part's faces, and Blender works out what follows for the rest.
+In object mode a mark is an attribute, set in bulk. In edit mode the marks are in a BMesh, one element at a time: they
+are set on the vertices, or on the part's faces, and Blender derives those of the other elements.
 """
 
 import bmesh
@@ -13,12 +13,12 @@ from . import arrays
 from .geometry import Geometry
 
 FACE_SETS = ".sculpt_face_set"
-DOMAINS = {"POINT": "vert", "EDGE": "edge", "FACE": "poly"}  # and how the names of marks end
-UV_SELECTION = (".uv_select_vert", ".uv_select_edge", ".uv_select_face")  # follows the mesh's where it is not there
+DOMAINS = {"POINT": "vert", "EDGE": "edge", "FACE": "poly"}  # domain: suffix of the names of marks
+UV_SELECTION = (".uv_select_vert", ".uv_select_edge", ".uv_select_face")  # follows the mesh's selection where missing
 
 
 def select(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> None:
-    """Select the vertices inside [V] bool, the edges and faces between them, and nothing else; what is hidden stays so.
+    """Select the vertices inside [V] bool, the edges and faces between them, and nothing else; hidden ones stay hidden.
 
     geometry: the object's mesh.
     """
@@ -40,9 +40,7 @@ def select(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> Non
 
 
 def hide(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> None:
-    """Hide the vertices inside [V] bool and all that touches them; Alt-H in edit mode shows it again. What is hidden
-    is not selected.
-    """
+    """Hide the vertices inside [V] bool and their edges and faces, and deselect them; Alt-H in edit mode shows them."""
     mesh = obj.data
     if obj.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
@@ -102,7 +100,7 @@ def assign_face_set(obj: bpy.types.Object, faces: np.ndarray) -> int:
 
 
 def _flags(mesh: bpy.types.Mesh, mark: str, domain: str) -> np.ndarray:
-    """Which elements have a mark. [V], [E] or [P] bool"""
+    """Mask of the elements that have a mark. [V], [E] or [P] bool"""
     return arrays.values(mesh, f".{mark}_{DOMAINS[domain]}", "BOOLEAN", domain)
 
 
@@ -111,7 +109,7 @@ def _set_flags(mesh: bpy.types.Mesh, mark: str, domain: str, flags: np.ndarray) 
 
 
 def _end_selection(work: BMesh, mesh: bpy.types.Mesh) -> None:
-    """After another selection in edit mode."""
+    """Bring what depends on the selection up to date after a change of it in edit mode."""
     work.select_flush_mode()
     if hasattr(work, "uv_select_sync_valid"):  # from Blender 5.0 on
         work.uv_select_sync_valid = False
@@ -119,7 +117,7 @@ def _end_selection(work: BMesh, mesh: bpy.types.Mesh) -> None:
 
 
 def _end_object_mode(mesh: bpy.types.Mesh) -> None:
-    """After another selection in object mode."""
+    """Bring what depends on the selection up to date after a change of it in object mode."""
     for name in UV_SELECTION:
         if name in mesh.attributes:
             mesh.attributes.remove(mesh.attributes[name])

@@ -1,7 +1,7 @@
-"""The meshes that were read in this Blender session, as they are now or were when they were read last.
+"""Cache of the meshes that were read in this Blender session, each as it was when it was read last.
 
-Nothing here waits: what takes long is yielded as work for a thread (tasks.py). Objects do not survive undo, so
-everything is kept by the mesh's session uid.
+Nothing here blocks: long computations are yielded as work for a thread (tasks.py). References to objects do not survive
+undo, so the key is the mesh's session uid.
 """
 
 from collections import Counter
@@ -18,25 +18,26 @@ from .geometry import Geometry
 from .snapshot import MeshSnapshot
 
 SNAPSHOTS_LIMIT = 8
-SMALL = 200_000  # corners of polygons, or triangles: what is done at once; more of them on a thread
-EDIT_LIMIT = 100_000  # vertices; of a million, Blender's own hand-over of edit mode takes a third of a second
+SMALL = 200_000  # corners of polygons, or triangles: up to so many are processed at once, more on a thread
+EDIT_LIMIT = 100_000  # vertices; for a million, Blender takes a third of a second to hand over the edit-mode mesh
 
 
 class MeshCache(Kept):
-    """The meshes that were read, by their session uid."""
+    """Snapshots of the meshes that were read, by session uid."""
 
     def __init__(self) -> None:
         self.snapshots: Recent[int, MeshSnapshot] = Recent(SNAPSHOTS_LIMIT)
-        self.earlier: Recent[int, MeshSnapshot] = Recent(
-            2
-        )  # of those that have changed: undo and each redo come back to them
-        self.stale: set[int] = set()  # those that Blender said have changed
-        self.versions: Counter[int] = Counter()  # how often Blender said so, of a mesh or of what modifiers make of it
+        # Snapshots from before the last change of a mesh: undo and each redo come back to them.
+        self.earlier: Recent[int, MeshSnapshot] = Recent(2)
+        self.stale: set[int] = set()  # meshes that Blender reported as changed
+        self.versions: Counter[int] = Counter()  # number of such reports, of the mesh or of its evaluated surface
 
 
 def taking(obj: bpy.types.Object, fresh: bool = False) -> Conversation:
-    """The mesh of an object as it is now; large ones are worked on by a thread. fresh=False trusts what Blender says
-    of changes: not for scripts, which can change a mesh without Blender noticing.
+    """Take a snapshot of an object's mesh as it is now; a large mesh is processed on a thread.
+
+    fresh=False relies on Blender's reports of changes: not for scripts, which can change a mesh without Blender
+    noticing.
     """
     meshes, uid, snapshot = MeshCache.current(), obj.data.session_uid, known_snapshot(obj)
     if snapshot is not None and not fresh and uid not in meshes.stale:
@@ -48,14 +49,14 @@ def taking(obj: bpy.types.Object, fresh: bool = False) -> Conversation:
 
 
 def keeping(uid: int, geometry: Geometry) -> Conversation:
-    """Of a mesh that has been read: what follows from it, made where it is another one than before."""
+    """Keep the snapshot of a mesh that has been read; a new one is made where the mesh has changed."""
     meshes = MeshCache.current()
     known = [snapshot for snapshot in (meshes.snapshots.get(uid), meshes.earlier.get(uid)) if snapshot is not None]
     snapshot = next((snapshot for snapshot in known if snapshot.geometry.equals(geometry)), None)
     if snapshot is None:
         make = partial(MeshSnapshot, geometry)
         snapshot = make() if len(geometry.corners) <= SMALL else (yield ThreadWork(make))
-    snapshot.geometry = geometry  # what is hidden may have changed
+    snapshot.geometry = geometry  # hidden polygons may have changed
     if known and known[0] is not snapshot:
         meshes.earlier.put(uid, known[0])
     meshes.snapshots.put(uid, snapshot)
@@ -63,12 +64,12 @@ def keeping(uid: int, geometry: Geometry) -> Conversation:
 
 
 def snapshot_of(obj: bpy.types.Object, fresh: bool = True) -> MeshSnapshot:
-    """The same at once, for scripts."""
+    """Take the same snapshot at once, for scripts."""
     return at_once(taking(obj, fresh))
 
 
 def at_once(conversation: Conversation) -> Any:
-    """The result of a conversation that needs no engine, its work done here and now."""
+    """Run a conversation that needs no engine to its end, its thread work on this thread; return its result."""
     done = None
     try:
         while True:
@@ -80,11 +81,11 @@ def at_once(conversation: Conversation) -> Any:
 
 
 def waits(obj: bpy.types.Object) -> bool:
-    """Whether what edit mode has changed is not looked at by itself, for that would hold Blender up."""
+    """Tell whether a changed mesh in edit mode is too large to be read by itself: that would hold Blender up."""
     large = obj.data.is_editmode and len(obj.data.vertices) > EDIT_LIMIT
     return large and (known_snapshot(obj) is None or obj.data.session_uid in MeshCache.current().stale)
 
 
 def known_snapshot(obj: bpy.types.Object) -> MeshSnapshot | None:
-    """The mesh of an object as it was when it was read last."""
+    """Snapshot of an object's mesh from when it was read last; None where it never was."""
     return MeshCache.current().snapshots.get(obj.data.session_uid)

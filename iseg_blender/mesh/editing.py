@@ -1,6 +1,6 @@
-"""What can be done to the shape of a part of a mesh: the same in object and in edit mode.
+"""Edits of the shape of a part of a mesh: the same in object and in edit mode.
 
-Vertices and faces are numbered as in `look.Geometry`. Faces are made and removed by a BMesh, Blender's own way to do
+Vertices and faces are numbered as in `geometry.Geometry`. Faces are made and removed with BMesh, Blender's own API for
 it, which keeps every layer of the mesh.
 """
 
@@ -15,19 +15,19 @@ from mathutils import Vector
 
 from . import arrays
 
-SOURCE = "iseg source"  # layer: the index of the vertex that one was copied from, plus 1
+SOURCE = "iseg source"  # layer: 1 + the index of the vertex that this one was copied from
 
 
 @contextmanager
 def editing(obj: bpy.types.Object) -> Iterator[BMesh]:
-    """The mesh of an object for editing; written back unless an exception ends it."""
+    """Open the mesh of an object for editing as a BMesh; it is written back unless an exception is raised."""
     mesh = obj.data
     if obj.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
         ensure_lookup(work)
         yield work
         work.normal_update()
-        work.select_flush_mode()  # counts what is selected, which Blender's own tools rely on: else they crash
+        work.select_flush_mode()  # updates the selection counts: Blender's own tools crash where they are wrong
         bmesh.update_edit_mesh(mesh, loop_triangles=True, destructive=True)
         return
     work = bmesh.new()
@@ -47,8 +47,9 @@ def ensure_lookup(work: BMesh) -> None:
 
 
 def delete(obj: bpy.types.Object, faces: np.ndarray) -> np.ndarray:
-    """Delete faces [N] int, and the edges and vertices that only they use. Returns where each vertex is now, -1 for
-    those that have gone. [V] int32
+    """Delete faces [N] int, and the edges and vertices that only they use.
+
+    Returns the new index of each vertex, -1 for deleted ones. [V] int32
     """
     with editing(obj) as work:
         before = list(work.verts)
@@ -57,9 +58,9 @@ def delete(obj: bpy.types.Object, faces: np.ndarray) -> np.ndarray:
 
 
 def extrude(obj: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Extrude faces [N] int as one region and move it. steps [V, 3]: how far, for each vertex before.
+    """Extrude faces [N] int as one region and move it by steps [V, 3], one for each vertex of the mesh before.
 
-    Returns where each vertex is now, -1 for those that have gone; of the two that one has become, the moved one counts.
+    Returns the new index of each vertex, -1 for deleted ones; where a vertex was copied, that of the moved one.
     [V] int32
     """
     with editing(obj) as work:
@@ -82,9 +83,9 @@ def extrude(obj: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> np.n
 
 
 def move(obj: bpy.types.Object, vertices: np.ndarray, places: np.ndarray) -> None:
-    """Move vertices [N] int to places [N, 3]."""
+    """Move vertices [N] int to the positions places [N, 3]."""
     mesh = obj.data
-    if not mesh.is_editmode and mesh.shape_keys is None:  # else Blender lets the other shapes follow
+    if not mesh.is_editmode and mesh.shape_keys is None:  # with shape keys, BMesh moves the other shapes along
         points = arrays.positions(mesh)  # [V, 3]
         points[vertices] = places
         mesh.attributes["position"].data.foreach_set("vector", points.ravel())
@@ -100,6 +101,6 @@ def references(work: BMesh, faces: np.ndarray) -> list[BMFace]:
 
 
 def places_of(work: BMesh, before: list[BMVert]) -> np.ndarray:
-    """Where vertices are now; -1 for those that have gone. [V] int32"""
+    """New index of each vertex; -1 for deleted ones. [V] int32"""
     work.verts.index_update()
     return np.array([vertex.index if vertex.is_valid else -1 for vertex in before], np.int32)

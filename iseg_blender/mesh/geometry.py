@@ -1,4 +1,4 @@
-"""Geometry of a mesh as arrays: vertices, triangles, names of what they are."""
+"""Geometry of a mesh as arrays: vertices, polygons, triangles, and the hash of its topology."""
 
 import hashlib
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-STRETCH = 1 << 16  # polygons at a time: numpy then never keeps other threads waiting for long
+STRETCH = 1 << 16  # polygons at a time, so that numpy never blocks other threads for long
 
 
 class Geometry(NamedTuple):
-    """A mesh as Blender has it, its vertices in their order."""
+    """Mesh in Blender's layout, with Blender's order of vertices."""
 
     vertices: np.ndarray  # [V, 3] float32, in the object's own space
     corners: np.ndarray  # [C] int32: the vertex of each corner of each polygon
@@ -20,28 +20,29 @@ class Geometry(NamedTuple):
     triangles: np.ndarray | None = None  # [F, 3] int32: corners, where there are polygons of more than four
 
     def equals(self, other: "Geometry") -> bool:
-        """Whether it is the same mesh, hidden or not."""
+        """Compare everything but what is hidden."""
         if self.starts is not other.starts and not np.array_equal(self.starts, other.starts):
             return False
         return np.array_equal(self.corners, other.corners) and np.array_equal(self.vertices, other.vertices)
 
     def within(self, inside: np.ndarray) -> np.ndarray:
-        """Which polygons have all their vertices inside [V] bool. [P] bool"""
+        """Mask of the polygons that have all their vertices inside [V] bool. [P] bool"""
         if not len(self.starts):
             return np.zeros(0, bool)  # [0]
         return np.logical_and.reduceat(inside[self.corners], self.starts)
 
     def normals(self, faces: np.ndarray) -> np.ndarray:
-        """Normals of the vertices of these faces [N] int, weighted by the angles that the faces have there and no
-        others; 0 elsewhere, and where they cancel. [V, 3] float64
+        """Vertex normals [V, 3] float64 from these faces [N] int alone, weighted by the faces' angles at the vertex.
+
+        They are 0 at other vertices, and where the face normals cancel.
         """
         number = counts(self)[faces]  # [N] corners
-        first = np.cumsum(number) - number  # [N] each face's first corner among theirs
-        place = np.arange(number.sum()) - np.repeat(first, number)  # [C] of a corner in its face
+        first = np.cumsum(number) - number  # [N] first corner of each face among the C
+        place = np.arange(number.sum()) - np.repeat(first, number)  # [C] position of each corner in its face
         start, size = np.repeat(self.starts[faces], number), np.repeat(number, number)  # [C], [C]
         at, after, before = (self.corners[start + (place + k) % size] for k in (0, 1, -1))  # 3 x [C]
         points = self.vertices.astype(np.float64)  # [V, 3]
-        origin = np.repeat(points[self.corners[self.starts[faces]]], number, axis=0)  # [C, 3] less is rounded off
+        origin = np.repeat(points[self.corners[self.starts[faces]]], number, axis=0)  # [C, 3] subtracted for precision
         doubled = cross((points[at] - origin).T, (points[after] - origin).T).T  # [C, 3]
         normal = units(np.add.reduceat(doubled, first)) if len(first) else doubled  # [N, 3]
         along, back = units(points[after] - points[at]), units(points[before] - points[at])  # 2 x [C, 3]
@@ -52,12 +53,12 @@ class Geometry(NamedTuple):
 
 
 def counts(geometry: Geometry) -> np.ndarray:
-    """How many corners each polygon has. [P]"""
+    """Number of corners of each polygon. [P]"""
     return np.diff(geometry.starts, append=np.int32(len(geometry.corners)))
 
 
 def triangles(geometry: Geometry) -> np.ndarray:
-    """The vertices of the triangles that Blender draws, polygon by polygon. [F, 3] int32"""
+    """Vertices of the triangles that Blender draws, polygon by polygon. [F, 3] int32"""
     if geometry.triangles is not None:
         return geometry.corners[geometry.triangles]
     found = [_triangles(geometry, *stretch) for stretch in _stretches(geometry)]
@@ -70,16 +71,16 @@ def _stretches(geometry: Geometry) -> Iterator[tuple[int, int]]:
 
 
 def _triangles(geometry: Geometry, begin: int, end: int) -> np.ndarray:
-    """Of the polygons from begin to end, which have three or four corners. [F', 3] int32"""
+    """Triangles of the polygons from begin to end, which have three or four corners. [F', 3] int32"""
     starts = geometry.starts[begin:end]  # [P']
     quads = counts(geometry)[begin:end] == 4  # [P']
-    first = np.arange(len(starts)) + np.cumsum(quads) - quads  # [P'] each polygon's first triangle
+    first = np.arange(len(starts)) + np.cumsum(quads) - quads  # [P'] first triangle of each polygon
     found = np.empty((len(starts) + int(quads.sum()), 3), np.int32)  # [F', 3]
     found[first] = geometry.corners[starts[:, None] + np.arange(3)]
     ring = geometry.corners[starts[quads][:, None] + np.arange(4)]  # [Q, 4]
     at = geometry.vertices.T[:, ring]  # [3, Q, 4]
     b, c, d = (at[..., k] - at[..., 0] for k in (1, 2, 3))  # 3 x [3, Q]
-    # Across the other diagonal where both triangles would lie on one side of this one, as Blender does it.
+    # As Blender does, split along the other diagonal where both triangles would lie on the same side of this one.
     turned = (cross(b, c) * cross(d, c)).sum(axis=0) > 0  # [Q]
     found[first[quads]] = np.where(turned[:, None], ring[:, [0, 1, 3]], ring[:, [0, 1, 2]])
     found[first[quads] + 1] = np.where(turned[:, None], ring[:, [1, 2, 3]], ring[:, [0, 2, 3]])
@@ -87,13 +88,13 @@ def _triangles(geometry: Geometry, begin: int, end: int) -> np.ndarray:
 
 
 def units(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [N, 3] of length 1; those of length 0 stay so. [N, 3]"""
+    """Normalise vectors [N, 3]; zero vectors stay zero. [N, 3]"""
     length = lengths(vectors)[:, None]  # [N, 1]
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
 
 
 def lengths(vectors: np.ndarray) -> np.ndarray:
-    """Of vectors [N, 3]. [N]"""
+    """Euclidean norms of vectors [N, 3]. [N]"""
     return np.sqrt(np.einsum("nk,nk->n", vectors, vectors))
 
 
@@ -103,7 +104,7 @@ def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def topology(geometry: Geometry) -> str:
-    """Hash of the polygons and the number of vertices: triangles of a polygon may change when its vertices move."""
+    """Hash of the polygons and the number of vertices; not of the triangles, which may change with moved vertices."""
     digest = hashlib.sha256(b"%d %d " % (len(geometry.vertices), len(geometry.starts)))
     digest.update(geometry.starts.tobytes())
     digest.update(geometry.corners.tobytes())

@@ -1,31 +1,31 @@
-"""Which vertex the cursor means: pure functions on arrays, numpy only.
+"""Picking of the vertex that the cursor points at: pure functions on arrays, numpy only.
 
 Everything happens in screen space, so scaled, mirrored and parented objects need no case of their own, and no ray can
-slip between two faces. Of a large mesh only what is near the cursor is brought there.
+slip between two faces. Of a large mesh only the parts near the cursor are projected.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-REACH = 12.0  # pixels around the cursor in which a vertex is meant where no face is under the cursor
-CLOSE = 1e-6  # of the depth: what is nearer than this lies at the same place
-EDGE = 1e-6  # a cursor this little outside a triangle is on its edge
-BLOCK = 256  # faces, or vertices, that share a box: those one after the other mostly lie together
-STRETCH = 256 * BLOCK  # faces at a time: numpy then never keeps other threads waiting for long
+REACH = 12.0  # pixels around the cursor in which a vertex is picked where no face is under the cursor
+CLOSE = 1e-6  # fraction of the depth: a smaller difference counts as the same depth
+EDGE = 1e-6  # tolerance of the barycentric coordinates: a cursor this little outside a triangle is on its edge
+BLOCK = 256  # consecutive faces, or vertices, that share an AABB: they mostly lie close together
+STRETCH = 256 * BLOCK  # faces at a time, so that numpy never blocks other threads for long
 
 
 class Solid(NamedTuple):
-    """A mesh, and boxes around its blocks."""
+    """Mesh with the AABBs of its blocks of vertices and faces."""
 
     points: np.ndarray  # [V, 3] float32
     faces: np.ndarray  # [F, 3] int32
     point_boxes: np.ndarray  # [B, 2, 3] float32: least and greatest coordinates of each block of vertices
-    face_boxes: np.ndarray  # [C, 2, 3] float32: of each block of faces
+    face_boxes: np.ndarray  # [C, 2, 3] float32: the same of each block of faces
 
 
 def solid(points: np.ndarray, faces: np.ndarray) -> Solid:
-    """Boxes around blocks of vertices [V, 3] and faces [F, 3]: some 100 ms for a million vertices."""
+    """Compute AABBs of blocks of vertices [V, 3] and faces [F, 3]: some 100 ms for a million vertices."""
     around = [np.zeros((0, 2, 3), np.float32)]  # of [C', 2, 3]
     for begin in range(0, len(faces), STRETCH):
         a, b, c = (points[faces[begin : begin + STRETCH, k]] for k in range(3))  # 3 x [F', 3]
@@ -34,17 +34,17 @@ def solid(points: np.ndarray, faces: np.ndarray) -> Solid:
 
 
 def boxes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Around each BLOCK of boxes that reach from low to high [N, 3]. [B, 2, 3]"""
+    """AABBs [B, 2, 3] that each enclose BLOCK consecutive boxes, which reach from low to high [N, 3]."""
     starts = np.arange(0, len(low), BLOCK)  # [B]
     return np.stack([np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)], axis=1)  # [B, 2, 3]
 
 
 class Near(NamedTuple):
-    """What of a mesh is near the cursor: a mesh of its own."""
+    """Part of a mesh near the cursor, as a mesh of its own."""
 
-    points: np.ndarray  # [N] int: which vertices of the whole, each once and ascending; then those that cuts stand for
-    faces: np.ndarray  # [M, 3] int32: of these
-    screen: "Screen"  # where they are seen
+    points: np.ndarray  # [N] int: indices of vertices of the whole, unique and ascending; then those of the cut points
+    faces: np.ndarray  # [M, 3] int32: indices of these points
+    screen: "Screen"  # projections of these points
 
 
 def near(
@@ -55,13 +55,13 @@ def near(
     cursor: tuple[float, float],
     hidden: np.ndarray | None = None,
 ) -> Near:
-    """Everything within REACH of the cursor, and some more, as `project` shows it; without faces in hidden [F] bool.
+    """Collect and project everything within REACH of the cursor, and some more, without faces in hidden [F] bool.
 
-    A box is left out where it lies wholly outside the pyramid that begins in the eye and has the square around the
+    A box is culled where it lies wholly outside the pyramid that has its apex in the eye and the square around the
     cursor as its section.
     """
     matrix = np.asarray(matrix, np.float64)  # [4, 4]
-    planes = [matrix[3]]  # of [4]: what is before the camera is on its positive side
+    planes = [matrix[3]]  # of [4]: what is in front of the camera is on the positive side
     for row, at, size in zip(matrix[:2], cursor, (width, height), strict=True):
         left, right = (2 * (at + side * (REACH + 1)) / size - 1 for side in (-1, 1))
         planes += [row - left * matrix[3], right * matrix[3] - row]
@@ -69,7 +69,7 @@ def near(
     def members(boxes: np.ndarray, count: int) -> np.ndarray:
         touched = np.ones(len(boxes), bool)  # [B]
         for plane in planes:
-            farthest = boxes[:, (plane[:3] > 0).astype(int), range(3)]  # [B, 3] each box's corner along the normal
+            farthest = boxes[:, (plane[:3] > 0).astype(int), range(3)]  # [B, 3] farthest corner along the normal
             touched &= farthest @ plane[:3] + plane[3] >= 0
         found = (np.flatnonzero(touched)[:, None] * BLOCK + np.arange(BLOCK)).ravel()  # [B' BLOCK]
         return found[found < count]
@@ -80,17 +80,17 @@ def near(
     there[members(solid.point_boxes, len(solid.points))] = True
     there[faces] = True
     points = np.flatnonzero(there)  # [N]
-    place = np.empty(len(solid.points), np.int32)  # [V] among those
+    place = np.empty(len(solid.points), np.int32)  # [V] index among the N points
     place[points] = np.arange(len(points), dtype=np.int32)
     made, stands, faces = cut(solid.points[points].astype(np.float64), place[faces], matrix[2] + matrix[3])
     return Near(np.concatenate([points, points[stands]]), faces, project(made, matrix, width, height))
 
 
 def cut(points: np.ndarray, faces: np.ndarray, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Faces [M, 3] without what is behind a plane [4], as the camera sees a wall that goes on behind it.
+    """Clip faces [M, 3] at a plane [4], so that a wall that goes on behind the camera is seen as far as it is in front.
 
-    Returns the points [N, 3] with those where edges are cut after them [N', 3], the point before the plane that each
-    of these stands for [N' - N], and the faces [M', 3]; those wholly behind stay as they are.
+    Returns the points [N, 3] followed by those where edges are cut, together [N', 3]; for each cut point the point in
+    front of the plane that it stands for [N' - N]; and the faces [M', 3]. Faces wholly behind stay as they are.
     """
     height = points @ plane[:3] + plane[3]  # [N]
     above = height > 0  # [N]
@@ -98,7 +98,7 @@ def cut(points: np.ndarray, faces: np.ndarray, plane: np.ndarray) -> tuple[np.nd
     made, stands, kept = [points], [np.zeros(0, np.int64)], [faces[(count == 0) | (count == 3)]]
 
     def crossing(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
-        """A point on each edge from inner [K] to outer [K], a little before the plane; its number. [K]"""
+        """Add a point on each edge from inner [K] to outer [K], a little in front of the plane. Its index. [K]"""
         share = (1 - 1e-6) * height[inner] / (height[inner] - height[outer])  # [K]
         made.append(points[inner] + share[:, None] * (points[outer] - points[inner]))
         stands.append(inner)
@@ -106,7 +106,7 @@ def cut(points: np.ndarray, faces: np.ndarray, plane: np.ndarray) -> tuple[np.nd
 
     for number in (1, 2):
         mixed = faces[count == number]  # [K, 3]
-        first = (above[mixed] == (number == 1)).argmax(axis=1)  # [K] the corner that is alone on its side
+        first = (above[mixed] == (number == 1)).argmax(axis=1)  # [K] corner that is alone on its side
         a, b, c = (mixed[np.arange(len(mixed)), (first + k) % 3] for k in range(3))  # 3 x [K]
         if number == 1:
             kept.append(np.stack([a, crossing(a, b), crossing(a, c)], axis=1))
@@ -117,7 +117,7 @@ def cut(points: np.ndarray, faces: np.ndarray, plane: np.ndarray) -> tuple[np.nd
 
 
 class Screen(NamedTuple):
-    """Vertices as they are seen."""
+    """Vertices projected to the screen."""
 
     points: np.ndarray  # [V, 2] float64, pixels from the region's bottom left
     depth: np.ndarray  # [V] float64, larger is farther away; linear in screen space
@@ -125,7 +125,7 @@ class Screen(NamedTuple):
 
 
 def project(vertices: np.ndarray, matrix: np.ndarray, width: float, height: float) -> Screen:
-    """Vertices [V, 3] through `matrix` [4, 4] (perspective @ view @ world) into a region of width x height pixels."""
+    """Project vertices [V, 3] by `matrix` [4, 4] (perspective @ view @ world) to a region of width x height pixels."""
     matrix = np.asarray(matrix, np.float64)  # [4, 4]
     clip = matrix[:, :3] @ vertices.T + matrix[:, 3:]  # [4, V]
     w = clip[3]  # [V]
@@ -136,25 +136,25 @@ def project(vertices: np.ndarray, matrix: np.ndarray, width: float, height: floa
 
 
 def under_cursor(screen: Screen, faces: np.ndarray, cursor: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """The faces [F, 3] that lie under the cursor, front to back: their indices [H], and their depths there [H]."""
+    """Find the faces [F, 3] under the cursor, front to back: their indices [H], and their depths there [H]."""
     x, y = cursor
     px, py = screen.points[:, 0], screen.points[:, 1]  # [V], [V]
-    # Whose bounding box holds the cursor: few of many, at a fraction of the cost of the exact test.
+    # Faces whose bounding box holds the cursor: few of many, at a fraction of the cost of the exact test.
     side = np.where(screen.seen, 0, 16).astype(np.uint8)  # [V] one bit for each side that the vertex is on
     for bit, is_there in enumerate((px <= x + 1, px >= x - 1, py <= y + 1, py >= y - 1)):
         side |= is_there.view(np.uint8) << bit
     around = side[faces[:, 0]]  # [F]
     for corner in (1, 2):
         around |= side[faces[:, corner]]
-    found = np.flatnonzero(around == 15)  # [B] and all of it before the camera
+    found = np.flatnonzero(around == 15)  # [B] also wholly in front of the camera
     a, b, c = (screen.points[faces[found, k]] for k in range(3))  # 3 x [B', 2]
     area = cross(b - a, c - a)  # [B']
-    flat = np.abs(area) < 1e-12  # [B'] seen from the side
+    flat = np.abs(area) < 1e-12  # [B'] seen edge-on
     area = np.where(flat, 1.0, area)  # [B']
     p = np.array([x, y])  # [2]
     weights = (
         np.stack([cross(c - b, p - b), cross(a - c, p - c), cross(b - a, p - a)], axis=1) / area[:, None]
-    )  # [B',3]
+    )  # [B', 3] barycentric coordinates
     hit = (weights >= -EDGE).all(axis=1) & ~flat  # [B']
     depths = (weights[hit] * screen.depth[faces[found[hit]]]).sum(axis=1)  # [H]
     order = np.argsort(depths, kind="stable")  # [H]
@@ -166,17 +166,17 @@ def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 class Meant(NamedTuple):
-    """What a cursor means."""
+    """Picked vertex, and its depth."""
 
     point: int
-    depth: float  # of what is seen there
+    depth: float  # of the surface or the vertex that is seen there
 
 
 def meant(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], through: bool = False) -> Meant | None:
-    """The vertex that is meant by a cursor; None where there is nothing.
+    """Find the vertex that the cursor points at; None where there is none.
 
-    That is the nearest corner of the frontmost face under the cursor; beside the mesh, the frontmost of the vertices
-    within reach. through (x-ray): the nearest of all vertices of the faces under the cursor, also hidden ones.
+    It is the nearest corner of the frontmost face under the cursor; beside the mesh, the frontmost of the vertices
+    within REACH. through (x-ray): the nearest corner of all faces under the cursor, also of hidden ones.
     """
     hits, depths = under_cursor(screen, faces, cursor)
     if len(hits):
@@ -189,13 +189,13 @@ def meant(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], throug
         return None
     if not through:
         best = np.sqrt(distance[close].min())
-        close = close[np.sqrt(distance[close]) <= best + 2]  # [C'] one place on the screen
+        close = close[np.sqrt(distance[close]) <= best + 2]  # [C'] all at about the same place on the screen
     point = int(close[(distance if through else screen.depth)[close].argmin()])
     return Meant(point, float(screen.depth[point]))
 
 
 def hidden(screen: Screen, faces: np.ndarray, point: int) -> bool:
-    """Whether one of the faces [F, 3] lies before a point, other than those that have it as a corner."""
+    """Tell whether a point is occluded by one of the faces [F, 3] that do not have it as a corner."""
     x, y = screen.points[point].tolist()
     hits, depths = under_cursor(screen, faces, (x, y))
     others = (faces[hits] != point).all(axis=1)  # [H]
@@ -203,11 +203,11 @@ def hidden(screen: Screen, faces: np.ndarray, point: int) -> bool:
 
 
 def pick(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], through: bool = False) -> int | None:
-    """The vertex alone."""
+    """Find the same vertex as `meant`, without its depth."""
     found = meant(screen, faces, cursor, through)
     return None if found is None else found.point
 
 
 def squares(screen: Screen, cursor: tuple[float, float]) -> np.ndarray:
-    """Squared distances on the screen. [V]"""
+    """Squared distances of the vertices to the cursor on the screen. [V]"""
     return ((screen.points - cursor) ** 2).sum(axis=1)

@@ -1,10 +1,10 @@
-"""Pure functions from probabilities to regions. numpy only."""
+"""Mirrored clicks and connected components of regions: pure functions, numpy only."""
 
 import numpy as np
 
 from ..core import VertexClick, VertexClicks
 
-Images = dict[tuple[int, tuple[int, int, int]], int]  # vertices at mirrored places, by vertex and the axes' signs
+Images = dict[tuple[int, tuple[int, int, int]], int]  # mirror images of vertices, by vertex and the signs of the axes
 
 
 def mirrored(
@@ -13,10 +13,10 @@ def mirrored(
     axes: tuple[bool, bool, bool],
     images: Images | None = None,
 ) -> VertexClicks:
-    """The clicks, and after them their mirror images: the vertices nearest to where those lie.
+    """Return the clicks, followed by their mirror images: the vertices nearest to the mirrored positions.
 
-    vertices: [V, 3]. An image that falls on a vertex which is clicked already is left out. images: those of this mesh
-    that are known; what is found is added.
+    vertices: [V, 3]. An image on a vertex that is clicked already is left out. images: the known ones of this mesh,
+    to which those found are added.
     """
     made, images = dict(clicks), {} if images is None else images
     for x in (1, -1)[: 1 + axes[0]]:
@@ -34,7 +34,7 @@ def mirrored(
 
 
 def connected_to(inside: np.ndarray, edges: np.ndarray, seeds: list[int]) -> np.ndarray:
-    """What of `inside` [V] bool is connected to a seed within it by edges [E, 2]. [V] bool"""
+    """Union of the connected components of `inside` [V] bool, by edges [E, 2], that contain a seed. [V] bool"""
     label = np.arange(len(inside))  # [V]
     within = edges[inside[edges].all(axis=1)]  # [E', 2]
     while len(within):
@@ -42,7 +42,7 @@ def connected_to(inside: np.ndarray, edges: np.ndarray, seeds: list[int]) -> np.
         before = label.copy()  # [V]
         np.minimum.at(label, label[within[:, 0]], low)
         np.minimum.at(label, label[within[:, 1]], low)
-        while (label[label] != label).any():  # follow the pointers to the least vertex
+        while (label[label] != label).any():  # pointer jumping to the least vertex
             label = label[label]  # [V]
         if (label == before).all():
             break

@@ -1,4 +1,4 @@
-"""Which objects and meshes iSeg can work on, and why not."""
+"""Checks of the objects and meshes that iSeg can work on, with the reasons against it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ CONVERTIBLE = ("CURVE", "SURFACE", "META", "FONT")
 
 
 def name_of(obj: Any) -> str:
-    """What an object, group or attribute is called. Files can hold names that are not UTF-8, unreadable to Python."""
+    """Name of an object, group or attribute. Files can hold names that are not UTF-8, unreadable to Python."""
     try:
         return obj.name
     except UnicodeDecodeError:
@@ -18,7 +18,7 @@ def name_of(obj: Any) -> str:
 
 
 def refusal(obj: bpy.types.Object | None) -> str:
-    """Why iSeg cannot work on an object, and what to do; empty where it can."""
+    """Say why iSeg cannot work on an object, and what to do; empty where it can."""
     if obj is None:
         return "There is no active object: select a mesh."
     if obj.type != "MESH":
@@ -39,7 +39,7 @@ def refusal(obj: bpy.types.Object | None) -> str:
 
 
 def face_refusal(obj: bpy.types.Object | None) -> str:
-    """The same, where the engine is to work on the mesh."""
+    """Say the same for work that the engine does on the faces of the mesh; empty where it can."""
     why = refusal(obj)
     if not why and obj is not None:
         mesh = obj.data
@@ -49,5 +49,5 @@ def face_refusal(obj: bpy.types.Object | None) -> str:
 
 
 def users(mesh: bpy.types.Mesh) -> list[bpy.types.Object]:
-    """The objects of this file that have a mesh."""
+    """Objects of this file that share a mesh."""
     return [obj for obj in bpy.data.objects if obj.data == mesh and obj.library is None]

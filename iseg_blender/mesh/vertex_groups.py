@@ -1,4 +1,4 @@
-"""Vertex groups: weights written to and read from an object."""
+"""Vertex groups: writing the weights of an object and reading them."""
 
 import bmesh
 import bpy
@@ -8,7 +8,7 @@ from .usable import name_of
 
 
 def write_group(obj: bpy.types.Object, name: str, weights: np.ndarray) -> str:
-    """Make `name` a vertex group with these weights [V]; one of that name is replaced and keeps its place.
+    """Write weights [V] to the vertex group `name`; an existing one is replaced and keeps its index.
 
     Vertices of weight 0 stay outside the group. Returns the group's name. Works in object and edit mode.
     """
@@ -35,8 +35,9 @@ def write_group(obj: bpy.types.Object, name: str, weights: np.ndarray) -> str:
 
 
 def _users_by_number(obj: bpy.types.Object, name: str) -> list[tuple[bpy.types.bpy_struct, str]]:
-    """What refers to a vertex group by its number, which Blender sets to none when the group is removed: cloth, soft
-    body, particles, explosions. What refers to it by its name needs no care.
+    """List what refers to a vertex group by its index: cloth, soft body, particles, explosions.
+
+    Blender clears these references when the group is removed. Those by name need no care.
     """
     users: list[bpy.types.bpy_struct] = list(obj.particle_systems)
     for modifier in obj.modifiers:
@@ -53,7 +54,7 @@ def _users_by_number(obj: bpy.types.Object, name: str) -> list[tuple[bpy.types.b
 
 
 def group_refusal(obj: bpy.types.Object, name: str) -> str:
-    """Why the vertex group of this name cannot be written; empty where it can."""
+    """Say why the vertex group of this name cannot be written; empty where it can."""
     group = obj.vertex_groups.get(name)
     if group is not None and group.lock_weight:
         return f"The vertex group {name} is locked: unlock it, or choose another name."
@@ -61,9 +62,9 @@ def group_refusal(obj: bpy.types.Object, name: str) -> str:
 
 
 def _convert(obj: bpy.types.Object, weights: np.ndarray) -> bpy.types.VertexGroup:
-    """A new vertex group, the last one and active, under a name that will not stay.
+    """Make a new vertex group under a temporary name; it is the last one, and active.
 
-    Blender sets the weights of a group one vertex at a time, but an attribute as a whole, and makes one the other.
+    Blender sets the weights of a group one vertex at a time, but an attribute in bulk, and converts that to a group.
     """
     attribute = obj.data.attributes.new(".iseg weights", "FLOAT", "POINT")
     attribute.data.foreach_set("value", weights)
@@ -75,7 +76,7 @@ def _convert(obj: bpy.types.Object, weights: np.ndarray) -> bpy.types.VertexGrou
 
 
 def _write_in_edit_mode(obj: bpy.types.Object, name: str, weights: np.ndarray) -> str:
-    """The deform layer of the mesh that is being edited; only there, or leaving edit mode would undo it."""
+    """Write to the deform layer of the edit-mode BMesh: weights written elsewhere are lost on leaving edit mode."""
     group = obj.vertex_groups.get(name) or obj.vertex_groups.new(name=name)
     work = bmesh.from_edit_mesh(obj.data)
     layer, index = work.verts.layers.deform.verify(), group.index
@@ -92,7 +93,7 @@ def _write_in_edit_mode(obj: bpy.types.Object, name: str, weights: np.ndarray) -
 def read_group(obj: bpy.types.Object, index: int) -> np.ndarray:
     """Weights of a vertex group, 0 outside it. [V] float32
 
-    A BMesh gives them several times as fast as the vertices of the mesh do; there is no way that gives all at once.
+    A BMesh reads them several times as fast as the vertices of the mesh do; Blender has no bulk access to them.
     """
     editing = obj.data.is_editmode
     work = bmesh.from_edit_mesh(obj.data) if editing else bmesh.new()

@@ -1,1 +1,1 @@
-"""What is seen and pointed at in the 3D viewport."""
+"""Display and picking in the 3D viewport."""

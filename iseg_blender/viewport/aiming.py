@@ -1,4 +1,4 @@
-"""What the cursor means in a 3D view: a vertex of the active object, or one of its clicks."""
+"""Aiming with the cursor in a 3D view: at a vertex of the active object, or at one of its clicks."""
 
 from typing import Any
 
@@ -14,28 +14,28 @@ from ..mesh import usable as mesh_usable
 from ..mesh.snapshot import MeshSnapshot
 from . import evaluated
 
-NEAR_CLICK = 15.0  # pixels around a click in which it is meant
-RAY_LIMIT = 100_000  # polygons; Blender's ray through the scene makes a search tree of every mesh that it meets
-RAYS = 64  # through what is not seen, one behind the other
-STEP = 1e-6  # beyond what a ray has met, of the distance to it
+NEAR_CLICK = 15.0  # pixels around a click in which it is picked
+RAY_LIMIT = 100_000  # polygons; Blender's scene ray cast builds a BVH of every mesh that it meets
+RAYS = 64  # at most so many ray casts, each from behind a hit that does not count
+STEP = 1e-6  # of a ray past its last hit, as a fraction of the distance to it
 
 Place = tuple[float, float]  # pixels, in the window or in a region of it
 
 
 def near(context: bpy.types.Context, region: Any, snapshot: MeshSnapshot, cursor: Place) -> picking.Near:
-    """What of the active object is near a cursor (pixels in the region); in edit mode without its hidden faces."""
+    """Part of the active object near a cursor (pixels in the region); in edit mode without its hidden faces."""
     obj, matrix = context.object, matrix_of(context, region)
     hidden = snapshot.hidden() if obj.data.is_editmode else None  # [F]
     return picking.near(solid_of(obj, snapshot), matrix, region.width, region.height, cursor, hidden)
 
 
 def matrix_of(context: bpy.types.Context, region: Any) -> np.ndarray:
-    """From the active object's space to the screen. [4, 4]"""
+    """Matrix from the active object's space to the screen. [4, 4]"""
     return np.array(region.data.perspective_matrix) @ np.array(context.object.matrix_world)
 
 
 def solid_of(obj: bpy.types.Object, snapshot: MeshSnapshot) -> picking.Solid:
-    """What can be clicked; the last surface that modifiers have made is kept, for the mouse moves more often."""
+    """Solid that can be clicked. That of the last evaluated surface is cached, for the mouse moves more often."""
     surfaces = evaluated.SurfaceCache.current()
     surface = evaluated.surface_of(obj, snapshot)
     if surface.points is snapshot.vertices:
@@ -47,7 +47,7 @@ def solid_of(obj: bpy.types.Object, snapshot: MeshSnapshot) -> picking.Solid:
 
 
 def vertex_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | None:
-    """The active object's vertex that a cursor (pixels in the region) means; None where it is not over the mesh."""
+    """Pick a vertex of the active object with a cursor (pixels in the region); None where it is not over the mesh."""
     obj, through = context.object, evaluated.through(context.space_data.shading)
     snapshot = cache.snapshot_of(obj, fresh=False)
     close = near(context, region, snapshot, cursor)
@@ -58,8 +58,9 @@ def vertex_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | N
 
 
 def click_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | None:
-    """Which click of the active part is seen under the cursor (pixels in the region); None where there is none. With
-    x-ray also one that the mesh or another object hides.
+    """Index of the active part's click that is seen under the cursor (pixels in the region); None where there is none.
+
+    With x-ray, also that of a click hidden by the mesh or another object.
     """
     obj, part = context.object, parts.part_of(context.object)
     if part is None or not len(part.clicks):
@@ -86,7 +87,7 @@ def click_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | No
 
 
 def blocked(context: bpy.types.Context, region: Any, cursor: Place, obj: bpy.types.Object, depth: float) -> bool:
-    """Whether another object lies before what was picked at this depth."""
+    """Tell whether another object occludes what was picked at this depth."""
     rv3d, depsgraph = region.data, context.evaluated_depsgraph_get()
     origin = view3d_utils.region_2d_to_origin_3d(region, rv3d, cursor)
     direction = view3d_utils.region_2d_to_vector_3d(region, rv3d, cursor)
@@ -102,7 +103,7 @@ def blocked(context: bpy.types.Context, region: Any, cursor: Place, obj: bpy.typ
 def first_hit(
     context: bpy.types.Context, depsgraph: Any, obj: bpy.types.Object, origin: Vector, direction: Vector
 ) -> list[Vector]:
-    """Where a ray of the world meets the first object that is seen; nowhere where that is the object itself."""
+    """World position where a ray hits the first visible object; none where that is the object itself."""
     for _ in range(RAYS):
         hit, place, _, _, other, _ = context.scene.ray_cast(depsgraph, origin, direction)
         if not hit or other.original == obj:
@@ -116,7 +117,7 @@ def first_hit(
 def hits_on_others(
     context: bpy.types.Context, depsgraph: Any, obj: bpy.types.Object, origin: Vector, direction: Vector
 ) -> list[Vector]:
-    """Where a ray of the world meets other objects first."""
+    """World positions where a ray hits other objects first."""
     places = []
     for instance in depsgraph.object_instances:
         other = instance.object
@@ -133,20 +134,20 @@ def hits_on_others(
 
 
 def covers(context: bpy.types.Context, other: bpy.types.Object) -> bool:
-    """Whether the view shows an object that a ray has met, with faces that hide what is behind them."""
+    """Tell whether the view shows an object that a ray has hit, with faces that hide what is behind them."""
     space = context.space_data
     outside = space.local_view is not None and not other.visible_get(viewport=space)
     return other.display_type not in ("WIRE", "BOUNDS") and not outside
 
 
 def surface_known(obj: bpy.types.Object) -> bool:
-    """Whether it is known what can be clicked; begins to find out. Raises IsegError where the mesh cannot be read."""
+    """Tell whether the clickable surface is known, or begin to find it. Raises IsegError for an unreadable mesh."""
     snapshot = reading.snapshot_of(obj)
     return snapshot is not None and evaluated.known(obj, snapshot)
 
 
 def click_refusal(context: bpy.types.Context) -> str:
-    """Why there can be no clicking; empty where there can."""
+    """Say why clicking is not possible; empty where it is."""
     obj, space = context.object, context.space_data
     why = mesh_usable.face_refusal(obj) or choice.chosen()
     if not why and (context.area is None or context.area.type != "VIEW_3D"):
@@ -157,8 +158,9 @@ def click_refusal(context: bpy.types.Context) -> str:
 
 
 def aimed(area: Any, mouse: Place) -> tuple[Any, Place] | None:
-    """Which view of an area the mouse (pixels in the window) is over, for quad view has four, and where in it; None
-    where it is over none, or over a sidebar that lies upon it.
+    """Find the region of an area under the mouse (pixels in the window), and the mouse's pixels in it.
+
+    Quad view has four such regions. None where the mouse is over none, or over a sidebar that overlaps it.
     """
 
     def holds(region: Any) -> bool:

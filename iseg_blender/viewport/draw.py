@@ -1,4 +1,4 @@
-"""The overlay in the 3D viewport: which part is shown where, and its drawing. Windows only."""
+"""Overlay in the 3D viewport: choosing the part to show on each object, and drawing it. Only with a window."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +18,10 @@ from ..session import Kept
 from ..tasks import Conversation, Task, ThreadWork
 from . import evaluated, overlay, preview
 
-BLUE, PALE = (0.1, 0.45, 1.0, 0.45), (0.35, 0.65, 1.0, 0.35)  # the part; what the part would be
+BLUE, PALE = (0.1, 0.45, 1.0, 0.45), (0.35, 0.65, 1.0, 0.35)  # the part; its preview
 GREEN, RED, DARK = (0.2, 0.9, 0.25, 1.0), (1.0, 0.2, 0.15, 1.0), (0.0, 0.0, 0.0, 1.0)
 WHITE = (1.0, 1.0, 1.0, 1.0)
-DOT, RIM, HALO = 5.0, 6.5, 8.5  # radius in pixels, of the dot, of its dark rim, of what marks the active click
+DOT, RIM, HALO = 5.0, 6.5, 8.5  # radii in pixels: of a dot, its dark rim, the active click's mark
 
 Colour = tuple[float, float, float, float]
 
@@ -29,7 +29,7 @@ KEPT = 4
 
 
 class ViewOverlay(Kept):
-    """What is drawn of which object, and Blender's promise to have it drawn."""
+    """Overlays of the objects, and the draw handler registered with Blender."""
 
     def __init__(self) -> None:
         self.shown: Recent[int, Shown] = Recent(KEPT)  # by session uid of the object
@@ -45,22 +45,22 @@ class ViewOverlay(Kept):
 
 
 class Shown:
-    """What is drawn of an object."""
+    """Overlay of an object, and what it was made from."""
 
     def __init__(self) -> None:
-        self.wanted: Any = None  # all that the overlay depends on
-        self.belongings: Any = None  # what the ids in it belong to
+        self.wanted: Any = None  # everything that the overlay depends on
+        self.belongings: Any = None  # the objects whose ids it holds
         self.making: Task | None = None
         self.made: tuple[overlay.Surface, overlay.Overlay] | None = None
-        self.batches: Batches | None = None  # of what was made last
+        self.batches: Batches | None = None  # of the last overlay made
         self.colour = BLUE
 
 
 class Batches:
-    """An overlay as the GPU has it."""
+    """Overlay as batches on the GPU."""
 
     def __init__(self, surface: overlay.Surface, shown: overlay.Overlay, before: "Batches | None" = None):
-        """before: of the same object; where the surface is the same, its points are on the GPU already."""
+        """Upload an overlay. before: batches of the same object, reused for the points where the surface is equal."""
         self._shown, self._surface = shown, surface
         self._shader = gpu.shader.from_builtin("UNIFORM_COLOR")
         if before is not None and before._surface is surface:
@@ -76,12 +76,14 @@ class Batches:
             self._region = gpu.types.GPUBatch(type="TRIS", buf=self._points, elem=order)
 
     def draw(self, matrix: Matrix, view: Matrix, window: Matrix, pixel: float, through: bool, colour: Colour) -> None:
-        """matrix: from the object's space to the world; view and window: on to the camera and the screen. pixel: its
-        size as a fraction of half the region's height. through: also what lies behind the surface.
+        """Draw the overlay.
+
+        matrix: from the object's space to the world; view and window: on to the camera and the screen. pixel: size of
+        one as a fraction of half the region's height. through: also draw what lies behind the surface.
         """
         test, mask, blend = gpu.state.depth_test_get(), gpu.state.depth_mask_get(), gpu.state.blend_get()
         gpu.state.blend_set("ALPHA")
-        gpu.state.depth_mask_set(False)  # a dot must not hide the one that is drawn on it
+        gpu.state.depth_mask_set(False)  # a dot must not hide one drawn on top of it
         gpu.state.depth_test_set("NONE" if through else "LESS_EQUAL")
         self._shader.bind()
         if self._region is not None:
@@ -108,7 +110,7 @@ class Batches:
 
 
 def draw() -> None:
-    """Called by Blender for each 3D view that is drawn. Reads what is known; computes only what has changed."""
+    """Draw the overlay in a 3D view; called by Blender for each view. Computes only what has changed."""
     context = bpy.context
     obj, settings = context.object, context.scene.iseg
     if obj is None or not settings.show or not context.space_data.overlay.show_overlays or usable.refusal(obj):
@@ -152,7 +154,7 @@ def draw() -> None:
 
 
 def make(shown: Shown, surface: overlay.Surface, colour: Colour, build: Callable[[], overlay.Overlay]) -> None:
-    """Have an overlay made: a small one now, a large one on a thread; until then the one before is drawn."""
+    """Make an overlay: a small one now, a large one on a thread, with the previous one drawn until it is done."""
 
     def making() -> Conversation:
         return build() if len(surface.triangles) <= cache.SMALL else (yield ThreadWork(build))

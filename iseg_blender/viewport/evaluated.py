@@ -1,7 +1,7 @@
-"""The surface that the user sees: the mesh, or what modifiers make of it, and where each of its points comes from.
+"""Evaluated surface that the user sees: the mesh after its modifiers, and the vertex each of its points comes from.
 
-Modifiers carry attributes along. So a copy of the object that carries the places of its vertices, evaluated once in a
-scene of its own, says for every point of the surface where in the mesh it was made from. Both are removed at once.
+Modifiers interpolate attributes. So a copy of the object with its vertex positions as an attribute, evaluated once in a
+scene of its own, gives the rest position in the mesh of every point of the surface. Both are removed at once.
 """
 
 import time
@@ -25,16 +25,16 @@ from ..tasks import Conversation, Task, ThreadWork
 from ..timers import Timers
 from .overlay import Surface
 
-LIMIT = 200_000  # points; of a larger surface the mesh below it is shown
-QUICK = 0.05  # seconds that modifiers may take, for Blender is held up by evaluating them once more
+LIMIT = 200_000  # points; where the surface has more, the base mesh is shown
+QUICK = 0.05  # seconds that modifiers may take: evaluating them once more holds Blender up
 SIMULATIONS = {"CLOTH", "COLLISION", "DYNAMIC_PAINT", "EXPLODE", "FLUID", "OCEAN", "PARTICLE_SYSTEM", "SOFT_BODY"}
 KEPT = 16
 
-Recipe = tuple[Any, ...]  # all that decides where points come from: the mesh's topology and what modifiers make of it
+Recipe = tuple[Any, ...]  # what origins depend on: the mesh's topology, the surface's counts, the modifiers
 
 
 class Origin(NamedTuple):
-    """Where the points of a surface come from."""
+    """Origin of a surface's points in the base mesh."""
 
     geometry: Geometry  # of the surface, in some pose
     triangles: np.ndarray  # [F, 3]
@@ -43,18 +43,19 @@ class Origin(NamedTuple):
 
 
 class SurfaceCache(Kept):
-    """The surfaces that were seen."""
+    """Caches of evaluated surfaces and their origins."""
 
     def __init__(self) -> None:
-        self.surfaces: Recent[int, tuple[tuple, Surface]] = Recent(KEPT)  # by the object's uid, with what it is of
-        self.origins: Recent[Recipe, Origin | None] = Recent(KEPT)  # None: the mesh itself is shown
-        self.tracing: set[Recipe] = set()  # those whose origins are being found out
+        self.surfaces: Recent[int, tuple[tuple, Surface]] = Recent(KEPT)  # by the object's uid, with its source
+        self.origins: Recent[Recipe, Origin | None] = Recent(KEPT)  # None: the base mesh is shown
+        self.tracing: set[Recipe] = set()  # recipes whose origins are being computed
         self.solid: picking.Solid | None = None  # of the surface that the mouse was over last
 
 
 def surface_of(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Surface:
-    """What is seen of a mesh object. Called while it is drawn, so it takes no longer than it must: until it is known
-    where the points of a surface come from, it is the mesh below its modifiers.
+    """Surface of a mesh object that is shown; the base mesh until the origins of the evaluated one are known.
+
+    Called while Blender draws, so it must be quick.
     """
     plain = obj.data.is_editmode or not (len(obj.modifiers) or obj.data.shape_keys is not None)
     state = (snapshot.hash, -1 if plain else MeshCache.current().versions[obj.data.session_uid])
@@ -67,14 +68,14 @@ def surface_of(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Surface:
 
 
 def through(shading: bpy.types.View3DShading) -> bool:
-    """Whether a view shows what lies behind surfaces. Blender keeps each mode's x-ray while another is on."""
+    """Tell whether a view shows what lies behind surfaces. Each shading mode has an x-ray setting of its own."""
     if shading.type == "WIREFRAME":
         return shading.show_xray_wireframe
     return shading.type == "SOLID" and shading.show_xray
 
 
 def known(obj: bpy.types.Object, snapshot: MeshSnapshot) -> bool:
-    """Whether the surface is known that will be shown; begins to find out."""
+    """Tell whether the surface to show is known, or begin to find it."""
     surface_of(obj, snapshot)
     return not SurfaceCache.current().tracing
 
@@ -99,7 +100,7 @@ def _evaluated(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Surface:
             known.tracing.add(recipe)
             uid = obj.session_uid
             trace = partial(_trace, uid, snapshot, geometry, recipe)
-            Timers.current().begin(trace, persistent=True)  # else a file that is opened loses it
+            Timers.current().begin(trace, persistent=True)  # else opening a file removes the timer
         return base
     origin = known.origins[recipe]
     if origin is None:
@@ -110,7 +111,7 @@ def _evaluated(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Surface:
 
 
 def _trace(uid: int, snapshot: MeshSnapshot, geometry: Geometry, recipe: Recipe) -> None:
-    """Begin to find out where the points of an object's surface come from. Not while Blender draws."""
+    """Begin to compute the origin of the points of an object's surface. Not allowed while Blender draws."""
     known = SurfaceCache.current()
     obj = next((obj for obj in bpy.data.objects if obj.session_uid == uid), None)
     if obj is None or obj.mode != "OBJECT":
@@ -125,16 +126,16 @@ def _trace(uid: int, snapshot: MeshSnapshot, geometry: Geometry, recipe: Recipe)
 
     try:
         rest = rest_places(obj)
-    except Exception:  # a modifier of a kind that we do not know: a timer that raises would leave us waiting
+    except Exception:  # an unknown kind of modifier: a timer that raises would leave the surface pending
         traceback.print_exc()
-        rest = np.zeros((0, 3), np.float32)  # [0, 3] nobody knows
+        rest = np.zeros((0, 3), np.float32)  # [0, 3] unknown
     running.engine().start(tracing(snapshot, geometry, rest), ended)
     pump.keep_pumping()
 
 
 def tracing(snapshot: MeshSnapshot, geometry: Geometry, rest: np.ndarray | None) -> Conversation:
-    """Where the points of a surface come from; the result is None where nobody knows."""
-    if rest is None:  # a modifier has made a surface of its own, as Remesh does: it lies where the mesh was
+    """Compute the origin of a surface's points; the result is None where it cannot be known."""
+    if rest is None:  # a modifier such as Remesh has made a new surface: it lies where the mesh was
         rest = geometry.vertices  # [S, 3]
     if len(rest) != len(geometry.vertices) or not len(snapshot.vertices):
         return None
@@ -142,14 +143,15 @@ def tracing(snapshot: MeshSnapshot, geometry: Geometry, rest: np.ndarray | None)
 
 
 def origin_of(vertices: np.ndarray, geometry: Geometry, rest: np.ndarray) -> Origin:
-    """Each point belongs to the vertex [V, 3] that is nearest to where it comes from, rest [S, 3]. The nearest of its
-    points shows a vertex, of several the first; one that has none, as modifiers can remove it, is shown by the nearest
-    point of all.
+    """Assign each point to the vertex [V, 3] nearest to its rest position, rest [S, 3].
+
+    A vertex is shown by the nearest of the points assigned to it, the first one of equals. A vertex without any, as
+    modifiers can remove it, is shown by the nearest point of all.
     """
     source = nearest(vertices, rest)  # [S]
     away = ((rest - vertices[source]) ** 2).sum(axis=1)  # [S]
     order = np.lexsort((away, source))  # [S]
-    own, first = np.unique(source[order], return_index=True)  # [N] vertices, and where in the order each begins
+    own, first = np.unique(source[order], return_index=True)  # [N], [N] vertices, and start of each in the order
     shown = np.full(len(vertices), -1, np.int32)  # [V]
     shown[own] = order[first]
     bare = np.flatnonzero(shown < 0)  # [M]
@@ -159,7 +161,7 @@ def origin_of(vertices: np.ndarray, geometry: Geometry, rest: np.ndarray) -> Ori
 
 
 def nearest(points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Which of the points [N, 3] is nearest to each place [M, 3]. [M] int32"""
+    """Index of the nearest of the points [N, 3] to each place [M, 3]. [M] int32"""
     tree = KDTree(len(points))
     for index, point in enumerate(points.tolist()):
         tree.insert(point, index)
@@ -168,9 +170,9 @@ def nearest(points: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def rest_places(obj: bpy.types.Object) -> np.ndarray | None:
-    """Where the points of an object's surface were before its modifiers; None where they do not carry that along.
+    """Rest positions of an object's surface points, before its modifiers. [S, 3] float32, in the object's own space.
 
-    [S, 3] float32, in the object's own space. Leaves nothing behind.
+    None where the modifiers do not carry the attribute along. Leaves nothing behind in the file.
     """
     copy, scene = obj.copy(), bpy.data.scenes.new("iSeg")
     try:

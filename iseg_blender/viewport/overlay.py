@@ -1,4 +1,4 @@
-"""Arrays of what is drawn over the mesh, made from the state with numpy only. draw.py draws them."""
+"""Arrays of the overlay on the mesh, computed from the state, numpy only. draw.py draws them."""
 
 from typing import NamedTuple
 
@@ -6,42 +6,43 @@ import numpy as np
 
 from ..core import VertexClicks
 
-SEGMENTS = 20  # of a dot's rim
-BIAS = 1e-3  # how far towards the viewer the region lies before the surface, of the distance between them
+SEGMENTS = 20  # line segments of a dot's rim
+BIAS = 1e-3  # offset of the region from the surface towards the viewer, as a fraction of the viewing distance
 
 
 class Surface(NamedTuple):
-    """A mesh as it is seen, in the object's own space."""
+    """Mesh as it is displayed, in the object's own space."""
 
     points: np.ndarray  # [S, 3] float32
     triangles: np.ndarray  # [F, 3] int32
-    source: np.ndarray | None = None  # [S] the base mesh's vertex that each point belongs to; None: one each, in order
-    shown: np.ndarray | None = None  # [V] the point that shows each vertex of the base mesh; None: one each, in order
+    source: np.ndarray | None = None  # [S] base-mesh vertex of each point; None: the identity
+    shown: np.ndarray | None = None  # [V] point that shows each base-mesh vertex; None: the identity
 
     def base_vertex(self, point: int) -> int:
         return point if self.source is None else int(self.source[point])
 
     def point_of(self, vertex: int) -> int:
-        """The point that shows a vertex of the base mesh."""
+        """Index of the point that shows a vertex of the base mesh."""
         return vertex if self.shown is None else int(self.shown[vertex])
 
     def place(self, vertex: int) -> np.ndarray:
-        """Where a vertex of the base mesh is seen. [3]"""
+        """Position where a vertex of the base mesh is shown. [3]"""
         return self.points[self.point_of(vertex)]
 
 
 class Overlay(NamedTuple):
-    """Everything that is drawn."""
+    """Arrays of everything that is drawn."""
 
-    region: np.ndarray  # [T, 3] int32: those triangles of the surface that are in the part
-    include: np.ndarray  # [I, 3] float32: places of the including clicks
-    exclude: np.ndarray  # [E, 3] float32
-    active: np.ndarray  # [A, 3] float32: place of the click that the list has chosen among several, if one is there
+    region: np.ndarray  # [T, 3] int32: triangles of the surface that are in the part
+    include: np.ndarray  # [I, 3] float32: positions of the including clicks
+    exclude: np.ndarray  # [E, 3] float32: positions of the excluding clicks
+    active: np.ndarray  # [A, 3] float32: position of the click chosen in the list, if there are several
 
 
 def build(surface: Surface, inside: np.ndarray | None, clicks: VertexClicks, active: int | None = None) -> Overlay:
-    """What to draw for a part of the base mesh: inside [V] bool (None: not known yet), its clicks, and the vertex of
-    the one that the list has chosen.
+    """Build the overlay of a part of the base mesh.
+
+    inside: [V] bool, None while it is unknown. active: the vertex of the click chosen in the list.
     """
     triangles = np.zeros((0, 3), np.int32)  # [0, 3]
     if inside is not None:
@@ -57,19 +58,20 @@ def build(surface: Surface, inside: np.ndarray | None, clicks: VertexClicks, act
 
 
 def towards_viewer(window: np.ndarray) -> np.ndarray:
-    """What moves points of the camera's space a little towards it, so that they do not flicker with the surface that
-    they lie on; on the screen they stay where they are. window [4, 4]: from the camera to the screen. [4, 4]
+    """Matrix [4, 4] that moves points in camera space a little towards the camera, to prevent z-fighting.
+
+    Their positions on the screen do not change. window [4, 4]: from the camera to the screen.
     """
     matrix = np.eye(4)  # [4, 4]
     if window[3, 3] == 0:  # perspective
         matrix[:3, :3] *= 1 - BIAS
     else:
-        matrix[2, 3] = BIAS * 2 / window[1, 1]  # of the height that is seen
+        matrix[2, 3] = BIAS * 2 / window[1, 1]  # BIAS times the visible height
     return matrix
 
 
 def discs(places: np.ndarray, matrix: np.ndarray, view: np.ndarray, window: np.ndarray, size: float) -> np.ndarray:
-    """Round dots that face the viewer, as triangles in the world. [N, SEGMENTS, 3, 3] float32
+    """Discs that face the viewer, as triangles in world space. [N, SEGMENTS, 3, 3] float32
 
     places [N, 3] in the object's space; matrix [4, 4] from there to the world; view [4, 4] from the world to the
     camera; window [4, 4] from the camera to the screen; size: the radius as a fraction of half the region's height.

@@ -1,4 +1,4 @@
-"""Preview: what a part would be with a click under the cursor."""
+"""Preview of the part with one more click, under the cursor."""
 
 import time
 from collections.abc import Callable
@@ -18,37 +18,37 @@ from ..session import Kept
 from ..tasks import Conversation, Refusal, ThreadWork
 from .aiming import Place, aimed, vertex_at
 
-QUICK = 50.0  # milliseconds: only then a preview is worth having
+QUICK = 50.0  # milliseconds: a slower preview is not worth having
 
 
 class Preview(NamedTuple):
-    """What a part would be with one click more."""
+    """Region of a part with one more click."""
 
-    mesh: str  # its name
+    mesh: str  # hash of its geometry
     inside: np.ndarray  # [V] bool
 
 
 class Hover(Kept):
-    """What the mouse is over, and what a click there would give."""
+    """State of the hovering mouse: its target, and the preview of a click there."""
 
     def __init__(self) -> None:
         self.preview: Preview | None = None
-        self.asked: Any = None  # what is being asked for the preview
-        self.swapped = False  # whether a click excludes, and a Ctrl-click includes
-        self.over: tuple[int | None, bool] | None = None  # what the mouse is over, and whether a click would include it
-        self.pick_took = self.preview_took = 0.0  # milliseconds, the last time
+        self.asked: Any = None  # the preview that is being computed
+        self.swapped = False  # True: a click excludes, and a Ctrl-click includes
+        self.over: tuple[int | None, bool] | None = None  # vertex under the mouse, and True where a click includes it
+        self.pick_took = self.preview_took = 0.0  # milliseconds that the last one took
 
     def reset(self) -> None:
-        """As if nothing had been done yet; what is shown stays."""
+        """Reset everything but the shown preview."""
         self.swapped, self.over, self.pick_took, self.preview_took = False, None, 0.0, 0.0
 
     def forget(self) -> None:
-        """Show no preview, and wait for none."""
+        """Remove the preview, and drop one that is being computed."""
         self.preview = self.asked = None
 
 
 def includes(ctrl: bool) -> bool:
-    """Whether a click includes what it is made on."""
+    """Tell whether a click includes the vertex that it is made on, rather than excludes it."""
     return ctrl == Hover.current().swapped
 
 
@@ -58,7 +58,7 @@ def swap() -> None:
 
 
 def pick(context: bpy.types.Context, mouse: Place) -> int | None:
-    """The vertex under the mouse."""
+    """Pick the vertex under the mouse, and time it."""
     aim = aimed(context.area, mouse)
     if aim is None:
         return None
@@ -69,7 +69,7 @@ def pick(context: bpy.types.Context, mouse: Place) -> int | None:
 
 
 def hover(context: bpy.types.Context, mouse: Place | None, include: bool) -> None:
-    """Show what a click here would give, where the engine is quick enough; mouse None: over no mesh."""
+    """Show the preview of a click here, where the engine is quick enough. mouse None: over no mesh."""
     hover, vertex = Hover.current(), None
     if mouse is not None and hover.pick_took <= QUICK:  # measured again with every click
         vertex = pick(context, mouse)
@@ -88,7 +88,7 @@ def _imagine(context: bpy.types.Context, vertex: int, include: bool) -> None:
     part, snapshot = parts.part_of(obj) or queries.NEW_PART, cache.snapshot_of(obj, fresh=False)
     if not _worth(obj, part, snapshot):
         return
-    hover.asked = wanted = (snapshot.hash, vertex, include)  # the operator may be gone when the answer comes
+    hover.asked = wanted = (snapshot.hash, vertex, include)  # the operator may have ended when the answer comes
 
     def arrived(task):
         if task.error is None and hover.asked == wanted:
@@ -102,7 +102,7 @@ def _imagine(context: bpy.types.Context, vertex: int, include: bool) -> None:
 
 
 def _worth(obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot) -> bool:
-    """Whether a preview will be there before the mouse has gone on. No engine is started for one."""
+    """Tell whether a preview is likely to be ready before the mouse moves on. No engine is started for one."""
     engine, reports = running.engine(), models.ModelLists.current().reports
     if engine.busy or engine.state is not EngineState.READY or snapshot.hash not in reports:
         return False
@@ -119,12 +119,12 @@ def _worth(obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot) -> bool:
 def imagining(
     obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot, click: VertexClick, device: str
 ) -> Conversation:
-    """Which vertices would be in a part with one click more, on whatever there was on that vertex. [V] bool"""
+    """Compute the region of a part with one more click, which replaces any other on its vertex. [V] bool"""
     clicks = (
         *(made for made in parts.clicks_of(part, len(snapshot.vertices)).made if made.vertex != click.vertex),
         click,
     )
-    name, model = models.model_for(obj, snapshot)  # the object and its part are not to be touched after the first yield
+    name, model = models.model_for(obj, snapshot)  # after the first yield, obj and part must not be used
     axes, granularity = tuple(part.mirror), part.granularity
     choose = queries.choosing(snapshot, part, clicks)
     asked = yield from _worked(lambda: region.mirrored(clicks, snapshot.vertices, axes, snapshot.images), snapshot)
@@ -135,5 +135,5 @@ def imagining(
 
 
 def _worked(compute: Callable[[], Any], snapshot: MeshSnapshot) -> Conversation:
-    """Something computed now, of a large mesh on a thread."""
+    """Compute something, for a large mesh on a thread."""
     return compute() if len(snapshot.faces) <= cache.SMALL else (yield ThreadWork(compute))

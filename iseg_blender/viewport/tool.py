@@ -1,4 +1,4 @@
-"""The tool in the 3D viewport's toolbar: every stroke of the mouse is clicks of iSeg, and an undo step of its own."""
+"""Tool in the 3D viewport's toolbar: each mouse stroke makes clicks of iSeg and is an undo step of its own."""
 
 import bpy
 
@@ -11,7 +11,7 @@ WATCH = 0.1  # seconds
 
 
 class MouseWatch(Kept):
-    """The window whose mouse is watched while a preview is shown."""
+    """Window whose mouse is watched while a preview is shown."""
 
     def __init__(self) -> None:
         self.window = 0  # its address
@@ -52,13 +52,13 @@ TOOLS = (ObjectTool, EditTool)
 
 
 def is_active(context: bpy.types.Context) -> bool:
-    """Whether it is the one that the mouse works with."""
+    """Tell whether this tool is the active one."""
     chosen = context.workspace.tools.from_space_view3d_mode(context.mode, create=False)
     return chosen is not None and chosen.idname == names.TOOL
 
 
 def watch(window: bpy.types.Window) -> None:
-    """While a preview is shown, see that it goes with the mouse, of which Blender tells a tool only over its view."""
+    """Remove the preview when the mouse leaves the view: Blender reports the mouse to a tool only over its view."""
     MouseWatch.current().window = window.as_pointer()
     Timers.current().begin(watch_mouse, after=WATCH, persistent=True)
 
@@ -70,7 +70,7 @@ def watch_mouse() -> float | None:
     for window in bpy.context.window_manager.windows:
         if window.as_pointer() == MouseWatch.current().window:
             with bpy.context.temp_override(window=window):
-                bpy.ops.iseg.click_unhover("INVOKE_DEFAULT")  # called so, it is told where the mouse is
+                bpy.ops.iseg.click_unhover("INVOKE_DEFAULT")  # INVOKE passes the position of the mouse
             return WATCH
     hover.forget()  # the window was closed
     redraw.redraw()
@@ -87,7 +87,7 @@ def stop() -> None:
     if not bpy.app.background:
         for tool in TOOLS:
             bpy.utils.unregister_tool(tool)
-        keymaps = bpy.context.window_manager.keyconfigs.user.keymaps  # where Blender leaves a copy
+        keymaps = bpy.context.window_manager.keyconfigs.user.keymaps  # Blender leaves a copy here
         for keymap in list(keymaps):
             if len(keymap.keymap_items) and all(item.idname.startswith("iseg.") for item in keymap.keymap_items):
                 keymaps.remove(keymap)
