@@ -88,9 +88,7 @@ def play(target: Target, predict: Predictor) -> Iterator[tuple[list[VertexClick]
         probability = predict(clicks)  # [V]
         yield list(clicks), target.iou(probability)
         click = next_click(target, probability)
-        if click is None or click.vertex in dict(
-            clicks
-        ):  # a part that owns no vertex: even its first click may be wrong
+        if click is None or click.vertex in dict(clicks):  # where the part owns no vertex, the first may be wrong
             return
         clicks.append(click)
 
