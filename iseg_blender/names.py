@@ -2,7 +2,7 @@
 
 import os
 
-PACKAGE = __package__ or ""  # of the extension, as its preferences are called: bl_ext.user_default.iseg
+PACKAGE = __package__ or ""  # name of the extension and of its preferences: bl_ext.user_default.iseg
 FOLDER = os.path.dirname(os.path.abspath(__file__))  # the extension's folder, with iseg_core and the lock files
 
 # Operators: the public contract, as bpy.ops.iseg.<name>().

@@ -1,4 +1,4 @@
-"""Have Blender draw its areas again."""
+"""Redrawing of Blender's areas."""
 
 import bpy
 

@@ -83,7 +83,7 @@ def _refresh_one(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
         if models == []:
             return
     if cache.waits(obj):
-        return redraw()  # what is shown is out of date
+        return redraw()  # the status that is shown is out of date
     try:
         snapshot = snapshot_of(obj)
         running.problems.pop(unread, None)

@@ -64,7 +64,7 @@ def keeping(uid: int, geometry: Geometry) -> Conversation:
 
 
 def snapshot_of(obj: bpy.types.Object, fresh: bool = True) -> MeshSnapshot:
-    """Take the same snapshot at once, for scripts."""
+    """Take a snapshot as `taking` does, but at once, for scripts."""
     return at_once(taking(obj, fresh))
 
 

@@ -39,7 +39,7 @@ def refusal(obj: bpy.types.Object | None) -> str:
 
 
 def face_refusal(obj: bpy.types.Object | None) -> str:
-    """Say the same for work that the engine does on the faces of the mesh; empty where it can."""
+    """Say why the engine cannot work on the mesh of an object, which needs faces; empty where it can."""
     why = refusal(obj)
     if not why and obj is not None:
         mesh = obj.data

@@ -17,7 +17,7 @@ from . import evaluated
 NEAR_CLICK = 15.0  # pixels around a click in which it is picked
 RAY_LIMIT = 100_000  # polygons; Blender's scene ray cast builds a BVH of every mesh that it meets
 RAYS = 64  # at most so many ray casts, each from behind a hit that does not count
-STEP = 1e-6  # of a ray past its last hit, as a fraction of the distance to it
+STEP = 1e-6  # start of the next ray behind the last hit, as a fraction of the distance to it
 
 Place = tuple[float, float]  # pixels, in the window or in a region of it
 

@@ -49,7 +49,7 @@ class Shown:
 
     def __init__(self) -> None:
         self.wanted: Any = None  # everything that the overlay depends on
-        self.belongings: Any = None  # the objects whose ids it holds
+        self.belongings: Any = None  # kept alive, so that their ids in `wanted` stay theirs
         self.making: Task | None = None
         self.made: tuple[overlay.Surface, overlay.Overlay] | None = None
         self.batches: Batches | None = None  # of the last overlay made
@@ -122,7 +122,9 @@ def draw() -> None:
         return
     proposed = preview.Hover.current().preview
     imagined = proposed.inside if proposed is not None and proposed.mesh == snapshot.hash else None  # [V]
-    if (part is None or obj.iseg.topology != snapshot.topology) and imagined is None:  # a preview needs no click before
+    if (
+        part is None or obj.iseg.topology != snapshot.topology
+    ) and imagined is None:  # a preview needs no earlier click
         return
     part = part or queries.NEW_PART
     clicks = parts.clicks_of(part, len(snapshot.vertices)).made

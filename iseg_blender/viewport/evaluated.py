@@ -36,7 +36,7 @@ Recipe = tuple[Any, ...]  # what origins depend on: the mesh's topology, the sur
 class Origin(NamedTuple):
     """Origin of a surface's points in the base mesh."""
 
-    geometry: Geometry  # of the surface, in some pose
+    geometry: Geometry  # the surface in the pose in which it was traced
     triangles: np.ndarray  # [F, 3]
     source: np.ndarray  # [S] int32: the vertex that each point belongs to
     shown: np.ndarray  # [V] int32: the point that shows each vertex
