@@ -122,9 +122,7 @@ def draw() -> None:
         return
     proposed = preview.Hover.current().preview
     imagined = proposed.inside if proposed is not None and proposed.mesh == snapshot.hash else None  # [V]
-    if (
-        part is None or obj.iseg.topology != snapshot.topology
-    ) and imagined is None:  # a preview needs no earlier click
+    if (part is None or obj.iseg.topology != snapshot.topology) and imagined is None:  # previews need no earlier click
         return
     part = part or queries.NEW_PART
     clicks = parts.clicks_of(part, len(snapshot.vertices)).made
