@@ -42,8 +42,8 @@ def elsewhere():
 def steps():
     iseg = yield from installed()
     yield from monkey()
-    engine, view = iseg.engine.running.engine(), iseg.viewport.preview
-    view.QUICK = 1e9  # however busy this machine is
+    engine, view = iseg.engine.running.engine(), iseg.viewport.preview.Hover.current()
+    iseg.viewport.preview.QUICK = 1e9  # however busy this machine is
 
     def settled():
         yield from until(lambda: not engine.busy, 120)

@@ -117,7 +117,7 @@ def steps():
         yield 1.0
         move(*eye)
         yield 0.5
-        found["left"][change.__name__] = [click.under_way(), click._told]
+        found["left"][change.__name__] = [click.under_way(), click.ClickMode.current().told]
         shot(f"2-{change.__name__}")
         yield from settled()
         with here():
@@ -196,12 +196,14 @@ def steps():
 
     # Disabled meanwhile.
     yield from begun()
+    mode = click.ClickMode.current()
+    assert mode.told is not None
     with here():
         bpy.ops.preferences.addon_disable(module=iseg.__name__)
     yield 0.5
     move(*eye)
     yield 0.5
-    found["disabled"] = click._told
+    found["disabled"] = mode.told
     shot("7-disabled")
 
 

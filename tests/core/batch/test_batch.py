@@ -412,6 +412,7 @@ def test_a_worker_keeps_to_its_share_of_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
+    monkeypatch.setattr("iseg_core.system.device.kernel_defect", lambda device: "")
     for gpu in (0, 0.25, 1):
         settle(__version__, Resources(torch.get_num_threads(), gpu))
     assert shares == [0.25]
