@@ -105,7 +105,8 @@ def starts(repeats: int = 7) -> list[dict]:
 
 def _train_alone(preset: str, pipe) -> None:
     """Train in a process of its own, so that the peak memory is this run's."""
-    from iseg_core.render import raster  # noqa: F401  with torch, which is imported where it is needed first
+    from iseg_core.render import raster  # noqa: F401
+    from iseg_core.training import fit, observe  # noqa: F401  with torch, which is imported where it is needed first
 
     mesh = jack(3000)
     began = time.perf_counter()
