@@ -20,7 +20,7 @@ from support.environment import REPORT, begin, done, failed
 
 
 def test_made_from_nothing(iseg, fake, folder):
-    State = iseg.folder.State
+    State = iseg.folder.EnvironmentState
     assert folder.state(("engine",)) is State.NOT_MADE and folder.is_empty() and folder.current() is None
     assert not folder.path.exists()  # looking writes nothing
     made = done(begin(iseg, folder))
@@ -42,7 +42,7 @@ def test_made_from_nothing(iseg, fake, folder):
 
 
 def test_another_version_lock_part_or_place_is_out_of_date_and_still_used(iseg, fake, folder, tmp_path):
-    State, Folder = iseg.folder.State, iseg.folder.Folder
+    State, Folder = iseg.folder.EnvironmentState, iseg.folder.Folder
     done(begin(iseg, folder))
     assert Folder(folder.path, folder.locks, "1.0.1").state(("engine",)) is State.OUT_OF_DATE
     assert folder.state(("engine", "sam")) is State.OUT_OF_DATE
@@ -58,7 +58,7 @@ def test_another_version_lock_part_or_place_is_out_of_date_and_still_used(iseg, 
 
 
 def test_without_its_python_or_a_sound_note_it_is_incomplete(iseg, fake, folder):
-    State = iseg.folder.State
+    State = iseg.folder.EnvironmentState
     environment = done(begin(iseg, folder)).environment
     note = environment.folder.with_name(environment.folder.name + ".json")
     good = note.read_text()
@@ -88,7 +88,7 @@ FAULTS = {
 @pytest.mark.parametrize("before", [False, True], ids=["first time", "repair"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_failure_leaves_what_was_there(iseg, fake, folder, fault, before):
-    State = iseg.folder.State
+    State = iseg.folder.EnvironmentState
     if before:
         done(begin(iseg, folder))
     good = folder.current()
@@ -109,7 +109,7 @@ def test_an_engine_that_does_not_run_is_never_ready(iseg, fake, folder):
         raise iseg.core.EngineError("PyTorch does not load. Repair.")
 
     failed(begin(iseg, folder, check=check), "PyTorch does not load")
-    assert folder.state(("engine",)) is iseg.folder.State.INCOMPLETE
+    assert folder.state(("engine",)) is iseg.folder.EnvironmentState.INCOMPLETE
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["first time", "repair"])
@@ -131,7 +131,7 @@ def test_damaged_packages_are_not_used_again(iseg, fake, folder, before):
     assert folder.current() == good
     assert interpreter.exists() == before  # the environment that is in use runs on it
     done(begin(iseg, folder, check=check))
-    assert folder.state(("engine",)) is iseg.folder.State.READY
+    assert folder.state(("engine",)) is iseg.folder.EnvironmentState.READY
 
 
 def test_a_cancelled_test_keeps_what_has_arrived(iseg, fake, folder):
@@ -150,7 +150,7 @@ def test_a_note_that_cannot_be_written(iseg, fake, folder, monkeypatch):
 
     monkeypatch.setattr(iseg.folder, "atomic_write", full)
     failed(begin(iseg, folder), "The disk is full", ".json")
-    assert folder.state(("engine",)) is iseg.folder.State.INCOMPLETE
+    assert folder.state(("engine",)) is iseg.folder.EnvironmentState.INCOMPLETE
 
 
 def test_a_system_python_is_accepted_where_none_can_be_fetched(iseg, fake, folder):
@@ -171,7 +171,7 @@ def test_cancel_ends_uv_and_its_children(iseg, fake, folder, step):
     job.wait()
     assert type(job.error) is iseg.core.Cancelled
     until(lambda: not alive(call["pid"]) and not alive(call["child"]))
-    assert folder.state(("engine",)) is iseg.folder.State.INCOMPLETE and not folder.is_held()
+    assert folder.state(("engine",)) is iseg.folder.EnvironmentState.INCOMPLETE and not folder.is_held()
     fake.plan()
     done(begin(iseg, folder))
 
@@ -189,7 +189,7 @@ def test_cancel_during_the_test(iseg, fake, folder):
     testing.wait()
     job.close()
     assert job.ended and type(job.error) is iseg.core.Cancelled
-    assert folder.state(("engine",)) is iseg.folder.State.INCOMPLETE
+    assert folder.state(("engine",)) is iseg.folder.EnvironmentState.INCOMPLETE
 
 
 KILLED = """
@@ -203,7 +203,7 @@ rooms = "iseg_unpacked.engine.environment."
 folder, job, make = (importlib.import_module(rooms + name) for name in ("folder", "job", "make"))
 place = folder.Folder(Path(sys.argv[2]), {"engine": Path(sys.argv[3])}, "1.0.0")
 order = make.Order(("engine",), lambda python, job: {})
-job.Job(lambda job: make.make(place, order, job)).wait()
+job.EnvironmentJob(lambda job: make.make(place, order, job)).wait()
 """
 
 
@@ -221,10 +221,10 @@ def test_killed_in_the_middle(iseg, fake, folder, step):
     orphan = fake.calls()[-1]
     try:
         assert alive(orphan["pid"]) and not folder.is_held()
-        assert folder.state(("engine",)) is iseg.folder.State.INCOMPLETE
+        assert folder.state(("engine",)) is iseg.folder.EnvironmentState.INCOMPLETE
         fake.plan()
         made = done(begin(iseg, folder)).environment
-        assert folder.state(("engine",)) is iseg.folder.State.READY
+        assert folder.state(("engine",)) is iseg.folder.EnvironmentState.READY
         assert made.folder.name not in " ".join(orphan["arguments"])  # which may still write where it was told to
     finally:
         os.kill(orphan["pid"], signal.SIGKILL)
@@ -232,23 +232,23 @@ def test_killed_in_the_middle(iseg, fake, folder, step):
 
 
 DIES = KILLED.replace(
-    "job.Job(lambda",
+    "job.EnvironmentJob(lambda",
     """
 import os
-reports, report = [], job.Job.report
+reports, report = [], job.EnvironmentJob.report
 def counted(self, stage, fraction):
     report(self, stage, fraction)
     reports.append(stage)
     if len(reports) == int(sys.argv[4]):
         os._exit(9)
-job.Job.report = counted
-job.Job(lambda""",
+job.EnvironmentJob.report = counted
+job.EnvironmentJob(lambda""",
 )
 
 
 def test_an_end_at_any_moment(iseg, fake, folder, tmp_path):
     """Blender ends at the first, second, third... report of how far it is, until there is no such report any more."""
-    State, stages = iseg.folder.State, 0
+    State, stages = iseg.folder.EnvironmentState, 0
     while True:
         place = iseg.folder.Folder(tmp_path / str(stages) / "engine", folder.locks, "1.0.0")
         arguments = [str(iseg.place), str(place.path), str(place.locks["engine"]), str(stages + 1)]
@@ -273,7 +273,7 @@ def test_a_full_disk_is_said_before_anything_begins(iseg, fake, folder, monkeypa
 def test_a_folder_that_cannot_be_made(iseg, fake, folder):
     folder.path.parent.write_text("a file where the folder should be")
     failed(begin(iseg, folder), "cannot be read or written")
-    assert folder.state(("engine",)) is iseg.folder.State.NOT_MADE
+    assert folder.state(("engine",)) is iseg.folder.EnvironmentState.NOT_MADE
 
 
 @pytest.mark.parametrize("number", [13, 30, 1])
@@ -350,7 +350,7 @@ def test_remove(iseg, fake, folder):
     failed(begin(iseg, folder), "uv failed")
     job = iseg.job.EnvironmentJob(lambda job: iseg.make.remove(folder, job))
     done(job)
-    assert folder.state(("engine",)) is iseg.folder.State.NOT_MADE and folder.is_empty()
+    assert folder.state(("engine",)) is iseg.folder.EnvironmentState.NOT_MADE and folder.is_empty()
     assert sorted(path.name for path in folder.path.iterdir()) == ["lock", "mine.txt"]
 
 
@@ -359,7 +359,7 @@ def test_an_interrupted_removal_leaves_nothing_that_is_ready(iseg, fake, folder)
     steps = folder.remove()
     next(steps)
     next(steps)  # the note has gone
-    assert environment.python.exists() and folder.state(("engine",)) is iseg.folder.State.INCOMPLETE
+    assert environment.python.exists() and folder.state(("engine",)) is iseg.folder.EnvironmentState.INCOMPLETE
     done(begin(iseg, folder))
 
 
@@ -371,4 +371,4 @@ def test_what_cannot_be_removed_is_said(iseg, fake, folder, monkeypatch):
 
     monkeypatch.setattr(iseg.folder.shutil, "rmtree", refuse)
     failed(iseg.job.EnvironmentJob(lambda job: iseg.make.remove(folder, job)), "end what uses its files", "env-")
-    assert folder.state(("engine",)) is iseg.folder.State.INCOMPLETE
+    assert folder.state(("engine",)) is iseg.folder.EnvironmentState.INCOMPLETE

@@ -164,7 +164,7 @@ def test_a_uv_that_is_not_the_right_one_never_runs(iseg, fake, folder, index, sp
     failed(job, words, "install uv yourself")
     assert "secret" not in str(job.error)
     assert not fake.calls() and not list(folder.path.glob("uv/*/uv"))
-    assert folder.state(("engine",)) is iseg.folder.State.NOT_MADE
+    assert folder.state(("engine",)) is iseg.folder.EnvironmentState.NOT_MADE
 
 
 def test_a_damaged_beginning_of_uv_is_fetched_again(iseg, fake, folder, index):
@@ -299,6 +299,6 @@ def test_progress_never_goes_back(iseg, fake, folder):
         order = iseg.make.Order(("engine",), lambda python, job: REPORT)
         return iseg.make.make(folder, order, job)
 
-    done(iseg.job.Job(work))
+    done(iseg.job.EnvironmentJob(work))
     fractions = [progress.fraction for progress in seen]
     assert fractions == sorted(fractions) and "Getting packages (210 MB)" in {progress.stage for progress in seen}

@@ -16,7 +16,7 @@ def locks(tmp_path: Path) -> dict[str, Path]:
 
 def begin(iseg, folder, parts=("engine",), check=lambda python, job: REPORT, own_python=None) -> Any:
     order = iseg.make.Order(parts, check, own_python)
-    return iseg.job.Job(lambda job: iseg.make.make(folder, order, job))
+    return iseg.job.EnvironmentJob(lambda job: iseg.make.make(folder, order, job))
 
 
 def done(job: Any) -> Any:
