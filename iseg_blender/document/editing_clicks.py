@@ -42,7 +42,7 @@ def check_topology(obj: bpy.types.Object, snapshot: MeshSnapshot) -> None:
         )
 
 
-def click_place(part, index: int) -> int:
+def checked_index(part, index: int) -> int:
     """Index of the click that an operator was given; -1 is the last one. Raises Refusal where there is none."""
     index = index if index >= 0 else len(part.clicks) - 1
     if index >= len(part.clicks):

@@ -23,10 +23,10 @@ def part_of(obj: bpy.types.Object) -> Part | None:
     state = obj.iseg
     if not len(state.parts):
         return None
-    return state.parts[chosen(state.part_index, len(state.parts))]
+    return state.parts[clamped(state.part_index, len(state.parts))]
 
 
-def chosen(index: int, count: int) -> int:
+def clamped(index: int, count: int) -> int:
     """Clamp an index, which a file can set to anything, to a list of count entries; 0 where the list is empty."""
     return max(min(index, count - 1), 0)
 
@@ -71,7 +71,7 @@ def set_clicks(part: Part, made: Sequence[tuple[int, bool]]) -> None:
     part.click_index = max(len(part.clicks) - 1, 0)
 
 
-def trained_name(obj: bpy.types.Object) -> str:
+def trained_hash(obj: bpy.types.Object) -> str:
     """Hash of the geometry that an object was trained with; empty where there is none."""
     name = obj.iseg.trained
     return name if re.fullmatch("[0-9a-f]{64}", name) else ""
@@ -80,7 +80,7 @@ def trained_name(obj: bpy.types.Object) -> str:
 def trained_model(obj: bpy.types.Object) -> tuple[str, str, int] | None:
     """Teacher, preset and seed of the model that an object was trained with last."""
     found = re.fullmatch(r"(\w+) (\w+) (\d{1,9})", obj.iseg.trained_model)
-    return (found[1], found[2], int(found[3])) if found is not None and trained_name(obj) else None
+    return (found[1], found[2], int(found[3])) if found is not None and trained_hash(obj) else None
 
 
 def mend() -> None:

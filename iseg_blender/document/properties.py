@@ -1,7 +1,7 @@
 """Properties saved in the .blend: the parts of an object with their clicks, and the settings of a scene.
 
 A .blend can come from anywhere and hold anything: what is read here is bounded and checked where it is used
-(`clicks_of`, `trained_name`, `chosen`), or mended when it arrives (`mend`).
+(`clicks_of`, `trained_hash`, `clamped`), or mended when it arrives (`mend`).
 """
 
 import re

@@ -11,7 +11,7 @@ from ..tasks import local_command, split_command
 from . import managed
 
 
-def get() -> Any:
+def preferences() -> Any:
     """Return the extension's preferences; None where the extension is not enabled."""
     addon = bpy.context.preferences.addons.get(names.PACKAGE)
     return addon.preferences if addon is not None else None
@@ -26,7 +26,7 @@ def engine_command() -> tuple[list[str], dict[str, str]]:
     """Return the engine's command and its extra environment variables. Raises EngineError where no engine is chosen."""
     if overridden():
         return split_command(overridden()), {}
-    chosen = get()
+    chosen = preferences()
     if chosen is None or chosen.choice == "MANAGED":
         return managed.engine_command()
     if chosen.choice == "COMMAND" and chosen.command.strip():
@@ -42,11 +42,11 @@ def engine_command() -> tuple[list[str], dict[str, str]]:
 
 def is_managed() -> bool:
     """Return True where the engine runs in the managed environment."""
-    preferences = get()
-    return not overridden() and (preferences is None or preferences.choice == "MANAGED")
+    chosen = preferences()
+    return not overridden() and (chosen is None or chosen.choice == "MANAGED")
 
 
-def chosen() -> str:
+def problem() -> str:
     """Return the reason why no engine can be started; empty where one can."""
     try:
         engine_command()

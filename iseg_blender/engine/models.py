@@ -19,7 +19,7 @@ class ModelLists(Kept):
 
 def pose_trained(obj: bpy.types.Object, topology: str) -> str:
     """Return the hash of a trained geometry that has this topology; empty where there is none."""
-    saved = parts.trained_name(obj) if obj.iseg.trained_topology == topology else ""
+    saved = parts.trained_hash(obj) if obj.iseg.trained_topology == topology else ""
     return saved or ModelLists.current().poses.get(topology, "")
 
 

@@ -158,7 +158,7 @@ def finding_models(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Conversatio
     known, last = ModelLists.current(), parts.trained_model(obj)
     if last is not None:
         name = messages.ModelName(teacher=last[0], preset=last[1], seed=last[2])
-        known.chosen.setdefault(parts.trained_name(obj), name)
+        known.chosen.setdefault(parts.trained_hash(obj), name)
     for name in (snapshot.hash, pose_trained(obj, snapshot.topology)):
         if name and name not in known.reports:
             reply = yield Ask(messages.StateRequest(mesh=name))

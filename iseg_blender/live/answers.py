@@ -71,7 +71,7 @@ def _refresh_one(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     if usable.refusal(obj):
         return
     live, running, reports = LiveAnswers.current(), Running.current(), ModelLists.current().reports
-    part, trained = parts.part_of(obj), bool(parts.trained_name(obj))
+    part, trained = parts.part_of(obj), bool(parts.trained_hash(obj))
     known, unread = cache.known_snapshot(obj), f"mesh {obj.data.session_uid}"
     ready = running.engine.state is EngineState.READY
     if part is None or not any(click.positive for click in part.clicks):
@@ -132,7 +132,7 @@ def _settle(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     snapshot = cache.known_snapshot(obj)
     if snapshot is None or usable.refusal(obj):
         return
-    if ModelLists.current().reports.get(snapshot.hash) and parts.trained_name(obj) != snapshot.hash:
+    if ModelLists.current().reports.get(snapshot.hash) and parts.trained_hash(obj) != snapshot.hash:
         training.record(obj.session_uid, snapshot)  # undo took the record back, but a training is no undo step
     part = parts.part_of(obj)
     if part is not None and scene.iseg.live:

@@ -59,4 +59,4 @@ def follow(obj: bpy.types.Object, after: np.ndarray) -> None:
                 click.vertex = place
             else:
                 part.clicks.remove(index)
-        part.click_index = parts.chosen(part.click_index, len(part.clicks))
+        part.click_index = parts.clamped(part.click_index, len(part.clicks))

@@ -161,7 +161,7 @@ class AnswerOperator(WaitingOperator):
         why = usable.face_refusal(context.object)
         if why:
             return why
-        return status.clicks_problem(context.object, parts.part_of(context.object)) or choice.chosen()
+        return status.clicks_problem(context.object, parts.part_of(context.object)) or choice.problem()
 
     def begin(self, context: bpy.types.Context) -> Task:
         obj = context.object

@@ -6,7 +6,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from .. import names
 from ..document import choices, properties
 from ..document import parts as document_parts
-from ..document.editing_clicks import add_click, clear, click_place
+from ..document.editing_clicks import add_click, checked_index, clear
 from ..live import groups
 from ..mesh import usable
 from .base import MeshOperator
@@ -58,9 +58,9 @@ class ISEG_OT_click_remove(ClickOperator):
 
     def run(self, context):
         part = active_part(context)
-        index = click_place(part, self.index)
+        index = checked_index(part, self.index)
         part.clicks.remove(index)
-        part.click_index = document_parts.chosen(part.click_index, len(part.clicks))
+        part.click_index = document_parts.clamped(part.click_index, len(part.clicks))
 
 
 class ISEG_OT_click_flip(ClickOperator):
@@ -74,7 +74,7 @@ class ISEG_OT_click_flip(ClickOperator):
 
     def run(self, context):
         part = active_part(context)
-        index = click_place(part, self.index)
+        index = checked_index(part, self.index)
         part.clicks[index].positive = not part.clicks[index].positive
 
 
@@ -143,10 +143,10 @@ class ISEG_OT_part_remove(MeshOperator):
 
     def run(self, context):
         stored = context.object.iseg
-        index = document_parts.chosen(stored.part_index, len(stored.parts))
+        index = document_parts.clamped(stored.part_index, len(stored.parts))
         groups.leave(context.object, document_parts.title(stored.parts[index]))
         stored.parts.remove(index)
-        stored.part_index = document_parts.chosen(index, len(stored.parts))
+        stored.part_index = document_parts.clamped(index, len(stored.parts))
         if not any(len(part.clicks) for part in stored.parts):
             stored.topology = ""
 

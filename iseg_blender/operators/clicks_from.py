@@ -66,7 +66,7 @@ class ISEG_OT_clicks_from_selection(SeedOperator):
             why = "Select the faces of a part in Edit Mode first."
         elif not why and not context.object.data.total_vert_sel:
             why = "Nothing is selected: select the faces of a part."
-        return why or choice.chosen()
+        return why or choice.problem()
 
     def chosen(self, obj):
         return arrays.selected(obj)  # [V]
@@ -83,7 +83,7 @@ class ISEG_OT_clicks_from_group(SeedOperator):
         why = usable.face_refusal(context.object)
         if not why and context.object.vertex_groups.active is None:
             why = "There is no vertex group: paint or assign one first."
-        return why or choice.chosen()
+        return why or choice.problem()
 
     def chosen(self, obj):
         group = obj.vertex_groups.active

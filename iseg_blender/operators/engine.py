@@ -37,7 +37,7 @@ class ISEG_OT_fetch_weights(Fetching, ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return choice.chosen() if bpy.app.online_access else OFFLINE
+        return choice.problem() if bpy.app.online_access else OFFLINE
 
     def execute(self, context):
         name = self.teacher(context)
@@ -118,7 +118,7 @@ class ISEG_OT_clear_cache(EmptyingOperator):
     @classmethod
     def refusal(cls, context):
         busy = "A mesh is being trained: wait for it, or cancel it." if Running.current().trainings else ""
-        return choice.chosen() or busy
+        return choice.problem() or busy
 
     def invoke(self, context, event):
         return context.window_manager.invoke_confirm(self, event)
@@ -167,7 +167,7 @@ class ISEG_OT_check_engine(ReasonedOperator):
 
     @classmethod
     def refusal(cls, context):
-        return choice.chosen() or ("It is under way: its report comes here." if Running.current().testing else "")
+        return choice.problem() or ("It is under way: its report comes here." if Running.current().testing else "")
 
     def execute(self, context):
         return finish(self, check())

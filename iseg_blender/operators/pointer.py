@@ -81,7 +81,7 @@ def remove(context: bpy.types.Context, mouse: Place) -> bool:
     if index is None or part is None:
         return False
     part.clicks.remove(index)
-    part.click_index = parts.chosen(part.click_index, len(part.clicks))
+    part.click_index = parts.clamped(part.click_index, len(part.clicks))
     preview.Hover.current().preview = None
     answers.retry()
     return True

@@ -21,7 +21,7 @@ class ISEG_OT_train(WaitingOperator):
 
     @classmethod
     def refusal(cls, context):
-        why = usable.face_refusal(context.object) or choice.chosen()
+        why = usable.face_refusal(context.object) or choice.problem()
         report, teacher = Running.current().checkup, context.scene.iseg.teacher
         why = why or selftest.teacher_problem(report, teacher, choice.is_managed())
         if not why and training.training_of(context.object) is not None:

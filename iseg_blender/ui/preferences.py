@@ -86,7 +86,7 @@ def draw(preferences: Any, layout: Any) -> None:
     if running.freed:
         wrapped(layout, context, running.freed, "INFO")
     made_here = choice.is_managed()  # then draw_environment shows its problems
-    problem = report.get("error") or problem_of(None) or ("" if made_here else choice.chosen())
+    problem = report.get("error") or problem_of(None) or ("" if made_here else choice.problem())
     if problem:
         wrapped(layout, context, str(problem), "ERROR")
     for line in selftest.words(report, made_here):

@@ -64,12 +64,12 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
         for name, other in Running.current().trainings.items():
             if other is not task:  # of another object, or of this one before a change
                 draw_progress(layout, other, names.CANCEL, other.title, name=name)
-        problem = problem_of(obj) or choice.chosen()
+        problem = problem_of(obj) or choice.problem()
         if problem:
             box = layout.box()
             box.alert = True
             wrapped(box, context, problem, "ERROR")
-            if choice.chosen():
+            if choice.problem():
                 layout.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = names.PACKAGE
 
 
@@ -123,7 +123,7 @@ def draw_clicks(layout: Any, context: bpy.types.Context, part: document_properti
     row = layout.row()
     row.template_list(names.CLICKS_LIST, "", part, "clicks", part, "click_index", rows=3)
     column = row.column(align=True)
-    index = parts.chosen(part.click_index, len(part.clicks))
+    index = parts.clamped(part.click_index, len(part.clicks))
     column.operator(names.CLICK_FLIP, text="", icon="ARROW_LEFTRIGHT").index = index
     column.operator(names.CLICK_REMOVE, text="", icon="REMOVE").index = index
     column.operator(names.CLICK_CLEAR, text="", icon="X")

@@ -149,7 +149,7 @@ def surface_known(obj: bpy.types.Object) -> bool:
 def click_refusal(context: bpy.types.Context) -> str:
     """Say why clicking is not possible; empty where it is."""
     obj, space = context.object, context.space_data
-    why = mesh_usable.face_refusal(obj) or choice.chosen()
+    why = mesh_usable.face_refusal(obj) or choice.problem()
     if not why and (context.area is None or context.area.type != "VIEW_3D"):
         why = "Clicking needs a 3D viewport: scripts use bpy.ops.iseg.click_add(vertex=, positive=)."
     if not why and not obj.visible_get(viewport=space):

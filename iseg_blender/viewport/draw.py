@@ -126,7 +126,7 @@ def draw() -> None:
         return
     part = part or queries.NEW_PART
     clicks = parts.clicks_of(part, len(snapshot.vertices)).made
-    active = part.clicks[parts.chosen(part.click_index, len(part.clicks))].vertex if len(part.clicks) else None
+    active = part.clicks[parts.clamped(part.click_index, len(part.clicks))].vertex if len(part.clicks) else None
     answer = queries.answer_of(obj, part)
     surface = evaluated.surface_of(obj, snapshot)
     overlays = ViewOverlay.current().shown

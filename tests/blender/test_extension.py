@@ -69,13 +69,13 @@ def test_enabling_and_disabling_leaves_nothing_behind(empty):
 )
 def test_no_engine_is_said_before_anything_starts(empty, monkeypatch, choice, sentence):
     monkeypatch.delenv("ISEG_ENGINE", raising=False)
-    empty.engine.choice.get().choice = choice
+    empty.engine.choice.preferences().choice = choice
     bpy.ops.mesh.primitive_monkey_add()
     try:
         with pytest.raises(RuntimeError, match=sentence):
             bpy.ops.iseg.train()
     finally:
-        empty.engine.choice.get().choice = "MANAGED"
+        empty.engine.choice.preferences().choice = "MANAGED"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_killed_engine_starts_again(empty, engine):
 def test_the_preferences_choose_the_engine(empty, engine, monkeypatch):
     """An existing Python runs the bundled iseg_core: no package of that name need be installed there."""
     monkeypatch.delenv("ISEG_ENGINE")
-    preferences = empty.engine.choice.get()
+    preferences = empty.engine.choice.preferences()
     preferences.choice, preferences.python = "PYTHON", engine.split()[0]
     command, environment = empty.engine.choice.engine_command()
     folder = Path(empty.__file__).parent

@@ -102,4 +102,4 @@ def test_a_training_is_cancelled_and_leaves_nothing(empty, engine):
     assert bpy.ops.iseg.cancel() == {"FINISHED"}
     assert task.ended and type(task.error).__name__ == "Cancelled"
     assert empty.engine.status.of(obj).kind.name == "INSTANT" and empty.engine.running.problem_of(obj) == ""
-    assert empty.document.parts.trained_name(obj) == ""
+    assert empty.document.parts.trained_hash(obj) == ""

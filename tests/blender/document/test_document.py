@@ -121,7 +121,7 @@ def test_a_file_can_hold_anything(empty, engine):
     assert usable.made == ((10, True), (20, True)) and usable.dropped == 3002
     obj.iseg.part_index = 99
     obj.iseg.trained, obj.iseg.trained_topology = "../../etc/passwd", obj.iseg.topology
-    assert empty.document.parts.trained_name(obj) == ""
+    assert empty.document.parts.trained_hash(obj) == ""
     part.name = ""
     assert bpy.ops.iseg.to_vertex_group() == {"FINISHED"}
     assert [group.name for group in obj.vertex_groups] == ["Part"]

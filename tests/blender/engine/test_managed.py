@@ -58,7 +58,7 @@ def managed(empty, engine, monkeypatch, tmp_path) -> Any:
     sys.modules[MODULE].engine.managed.Managed.current().close()
     if not sys.modules[MODULE].engine.managed.folder().is_empty():
         bpy.ops.iseg.environment_remove()
-    empty.engine.choice.get().sam = False
+    empty.engine.choice.preferences().sam = False
     empty.session.SESSION.restart()
 
 
@@ -70,7 +70,7 @@ def refused(operator: Any, words: str) -> None:
 def test_install_use_repair_remove(managed):
     EnvironmentState, ops = managed.engine.managed.EnvironmentState, bpy.ops.iseg
     assert (
-        managed.engine.choice.get().choice == "MANAGED"
+        managed.engine.choice.preferences().choice == "MANAGED"
         and managed.engine.managed.examine()[1] is EnvironmentState.NOT_MADE
     )
     refused(ops.environment_repair, "nothing to repair yet: press Install")
@@ -122,7 +122,7 @@ def test_a_failure_is_said_and_repaired(managed):
 
 def test_sam_is_a_part_that_can_be_wished_for(managed):
     bpy.ops.iseg.environment_install()
-    managed.engine.choice.get().sam = True
+    managed.engine.choice.preferences().sam = True
     assert managed.engine.managed.examine()[1] is managed.engine.managed.EnvironmentState.OUT_OF_DATE
     assert draw(managed).has("Out of date")
     bpy.ops.iseg.environment_repair()
@@ -233,14 +233,14 @@ def draw(iseg: Any) -> Shown:
     shown = Shown()
     try:
         panel.bpy = SimpleNamespace(context=context)
-        panel.draw(iseg.engine.choice.get(), shown)
+        panel.draw(iseg.engine.choice.preferences(), shown)
     finally:
         panel.bpy = bpy
     return shown
 
 
 def test_the_choice_is_seen(managed, monkeypatch):
-    preferences = managed.engine.choice.get()
+    preferences = managed.engine.choice.preferences()
     shown = draw(managed)
     assert shown.properties == ["choice", "sam"] and shown.has("Not made yet. Install downloads")
     names = managed.names

@@ -137,12 +137,12 @@ def test_undo_does_not_forget_a_training(empty, engine):
     bpy.ops.iseg.part_add()
     bpy.ops.ed.undo_push(message="part")
     bpy.ops.iseg.train()
-    name = empty.document.parts.trained_name(bpy.context.object)
+    name = empty.document.parts.trained_hash(bpy.context.object)
     bpy.ops.ed.undo()
     bpy.ops.ed.redo()
-    assert empty.document.parts.trained_name(bpy.context.object) == ""
+    assert empty.document.parts.trained_hash(bpy.context.object) == ""
     settle(empty)  # begun by the handler of undo, in a window
-    assert empty.document.parts.trained_name(bpy.context.object) == name != ""
+    assert empty.document.parts.trained_hash(bpy.context.object) == name != ""
 
 
 def test_a_trained_mesh_is_ready_without_a_click(empty, engine, tmp_path):

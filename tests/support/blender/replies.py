@@ -182,4 +182,4 @@ def snapshot(iseg: Any, obj: bpy.types.Object) -> None:
         panel.draw(SimpleNamespace(layout=MagicMock()), context)
     preferences = importlib.import_module(f"{MODULE}.ui.preferences")
     with patch.object(preferences, "bpy", SimpleNamespace(context=context, app=bpy.app)):
-        preferences.draw(iseg.engine.choice.get(), MagicMock())
+        preferences.draw(iseg.engine.choice.preferences(), MagicMock())
