@@ -17,7 +17,7 @@ class HeightTeacher(Teacher):
     name, fingerprint = "height", "height-1"
     feature_dim, resolution = FEATURES, SIDE
 
-    def snapshot(self, view: RenderedView) -> Embedding:
+    def look(self, view: RenderedView) -> Embedding:
         features = np.moveaxis(view.image[::8, ::8].astype(np.float32) / 255, -1, 0)  # [3, h, w]
         return Embedding(features, view.raster.face_id >= 0)
 
