@@ -140,7 +140,9 @@ class EngineClient:
             connection = self._open.get(id)
             if connection is None or id in self._answers:
                 return
-            connection.send(encode(Message("cancel", next(self._ids), CancelRequest(target=id).to_fields(), {})))
+            connection.send(
+                encode(Message(CancelRequest.kind, next(self._ids), CancelRequest(target=id).to_fields(), {}))
+            )
             self._on_message(connection, _error(id, "Cancelled", "Cancelled; what was there before is unchanged."))
 
     def pump(self) -> list[Event]:

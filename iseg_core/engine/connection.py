@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple
 from ..errors import EngineError, MessageError, ProtocolError
 from ..version import __version__
 from .log import Log
-from .messages import ErrorFields, ProgressFields
+from .messages import ErrorFields, HelloRequest, ProgressFields
 from .protocol import PAYLOAD_LIMIT, PROTOCOL, Message, encode, mismatch, read, write
 
 HELLO_ID = 1
@@ -62,7 +62,9 @@ class Connection:
         """
         self._command, self._environment, self._log = list(command), dict(environment), log
         self._patience, self._events = patience, events
-        self._hello = encode(Message("hello", HELLO_ID, hello | {"protocol": PROTOCOL, "version": __version__}, {}))
+        self._hello = encode(
+            Message(HelloRequest.kind, HELLO_ID, hello | {"protocol": PROTOCOL, "version": __version__}, {})
+        )
         self._queue: queue.SimpleQueue[list[memoryview] | None] = queue.SimpleQueue()
         self._queued, self._counting = 0, threading.Lock()  # bytes of arrays
         self._answered = threading.Event()  # hello was answered, or never will be

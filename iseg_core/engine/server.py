@@ -29,7 +29,16 @@ from .error_fields import describe
 from .handlers import LANES, Handlers
 from .jobs import Handler, Job, Later
 from .lanes import Lane
-from .messages import CancelRequest, CancelResult, Fields, HelloRequest, HelloResult, ProgressFields, ShutdownResult
+from .messages import (
+    CancelRequest,
+    CancelResult,
+    Fields,
+    HelloRequest,
+    HelloResult,
+    ProgressFields,
+    ShutdownRequest,
+    ShutdownResult,
+)
 from .process import die_with_parent, log, take_streams
 from .protocol import PAYLOAD_LIMIT, PROTOCOL, Message, encode, mismatch, read, write
 
@@ -97,14 +106,14 @@ class Server:
 
     def _handle(self, message: Message) -> bool:
         kind, id, fields, _ = message
-        if kind == "hello":
+        if kind == HelloRequest.kind:
             return self._hello(id, fields)
         if not self._greeted:
             raise MessageError("The first request must be hello. Install iSeg's own client.", id)
-        if kind == "shutdown":
+        if kind == ShutdownRequest.kind:
             self._send(_result(id, ShutdownResult()))
             return False
-        if kind == "cancel":
+        if kind == CancelRequest.kind:
             target = CancelRequest.from_fields(fields).target
             self._send(_result(id, CancelResult(cancelled=self._cancel(target))))
         else:
@@ -135,7 +144,8 @@ class Server:
         """Put a request into its lane."""
         kind, id, fields, arrays = message
         if kind not in self._handlers.table:
-            known = ", ".join(["hello", "cancel", "shutdown", *self._handlers.table])
+            own = (HelloRequest.kind, CancelRequest.kind, ShutdownRequest.kind)
+            known = ", ".join([*own, *self._handlers.table])
             raise MessageError(f"There is no request {kind!r}; the engine knows {known}.", id)
         if id < 1 or id in self._jobs:
             raise MessageError(f"The id {id} is taken. Give every request an id of its own, from 1 on.", 0)
