@@ -37,7 +37,7 @@ def segmenters_of(model: Model, setup: Setup) -> dict[str, Segmenter]:
 def untrained(model: Model) -> Segmenter:
     """Make a segmenter of the same mesh without its student."""
     features = np.zeros((len(model.proxy.vertices), 0), dtype=np.float32)  # [P, 0]
-    return Segmenter(Model(model.mesh, model.proxy, model.surface, features, info=model.info))
+    return Segmenter(Model(model.mesh, model.proxy, model.assembly, features, info=model.info))
 
 
 def asking(segmenter: Segmenter) -> Predictor:
@@ -51,7 +51,7 @@ def votes_of(model: Model, setup: Setup) -> Votes:
 
 def shell_of(model: Model) -> Predictor:
     """Make the method that answers with the whole connected component of the first included click."""
-    shells = model.surface.components[model.proxy.nearest]  # [V]
+    shells = model.assembly.shells[model.proxy.nearest]  # [V]
 
     def answer(clicks: list[VertexClick]) -> np.ndarray:
         first = next((vertex for vertex, include in clicks if include), None)

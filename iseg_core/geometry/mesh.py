@@ -24,6 +24,7 @@ class Mesh:
 
     vertices: np.ndarray  # [V, 3] float64
     faces: np.ndarray  # [F, 3] int32
+    polygons: np.ndarray | None = None  # [F] int32, the polygon that each is cut of; None: all are triangles
 
     @cached_property
     def hash(self) -> str:
@@ -172,4 +173,12 @@ def checked(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -> Me
         raise MeshError(f"The mesh is smaller than {SMALLEST:g}. Scale it up.")
     if not has_area(vertices, faces).any():
         raise MeshError("The mesh has zero area: all its faces are lines or points. Give a surface.")
-    return Mesh(vertices, faces)
+    return Mesh(vertices, faces, polygons_of(counts))
+
+
+def polygons_of(counts: np.ndarray) -> np.ndarray | None:
+    """Number of the polygon that each triangle is cut of [F] int32, for polygons of counts [N] corners; None where all
+    are triangles.
+    """
+    counts = counts[counts >= 3]  # [N]
+    return None if (counts == 3).all() else np.repeat(np.arange(len(counts), dtype=np.int32), counts - 2)

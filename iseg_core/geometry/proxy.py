@@ -1,22 +1,27 @@
 """Proxy: the mesh of bounded size on which everything is computed, and the map that carries answers back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..errors import SettingsError
 from .closest_point import Fans
 from .decimate import clean_faces, decimate, used_vertices
-from .mesh import Mesh, weld
+from .mesh import Mesh, equal_rows, weld
+from .refine import Refined, refine
+from .samples import FaceSamples, sample_faces
+from .seams import close_seams
 
 FEWEST = 4  # a closed surface has no fewer
+EVEN = 0.8  # of the vertices asked for: so many even samples the surface has at least
+LONGEST = 1.8  # longest side of a face, against that of the square a sample stands for
 CHUNK = 1 << 14  # vertices carried at once: what they need stays in the processor's cache
 WALK = 8  # steps of a vertex over the proxy's surface towards its closest point; most need one
 
 
 @dataclass(frozen=True, eq=False)
 class Proxy:
-    """Welded, normalised, decimated copy of a mesh. P proxy vertices; V vertices of the user's mesh.
+    """Welded, normalised, refined and decimated copy of a mesh. P proxy vertices; V vertices of the user's mesh.
 
     An answer x [P] is carried to the user's vertices as (carry_weight * x[carry_index]).sum(1)  # [V]
     """
@@ -25,6 +30,7 @@ class Proxy:
     faces: np.ndarray  # [G, 3] int32, no degenerate and no duplicate faces
     carry_index: np.ndarray  # [V, 3] int32, proxy vertices
     carry_weight: np.ndarray  # [V, 3] float32, >= 0, rows sum to 1
+    samples: FaceSamples = field(default_factory=FaceSamples.none)  # of the user's faces that refinement cut
 
     def carry(self, values: np.ndarray) -> np.ndarray:
         """Carry values [P] to the user's vertices. [V] float32"""
@@ -36,12 +42,17 @@ class Proxy:
         best = self.carry_weight.argmax(axis=1)  # [V]
         return np.take_along_axis(self.carry_index, best[:, None], axis=1)[:, 0]  # [V]
 
+    def nearest_to(self, vertex: int) -> int:
+        """Proxy vertex that stands for one of the user's vertices."""
+        return int(self.carry_index[vertex, self.carry_weight[vertex].argmax()])
+
 
 def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     """Make the proxy of a checked mesh with about `max_vertices` vertices, the same for the same mesh.
 
-    Equal positions are welded; the shape is centred and scaled into the unit sphere; degenerate and duplicate faces
-    (of either orientation) are dropped. Up to 1.02 max_vertices that is all, and every vertex is carried from its own.
+    Equal positions are welded, and borders that differ by rounding; the shape is centred and scaled into the unit
+    sphere; degenerate and duplicate faces (of either orientation) are dropped. Big faces are cut until their samples
+    are as dense as max_vertices allow. Up to 1.02 max_vertices that is all, and every vertex is carried from its own.
     A larger mesh is decimated (quadric error, Garland and Heckbert 1997) to at most 1.02 max_vertices, and each vertex
     is carried from the point of the proxy's surface closest to it around where it was collapsed to: always on its own
     connected component. A component that has no face, or none that is left, is one proxy vertex without faces; those
@@ -50,27 +61,55 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     if max_vertices < FEWEST:
         raise SettingsError(f"A proxy of {max_vertices} vertices is no shape. Ask for {FEWEST} or more.")
     ids = weld(mesh.vertices)  # [V]
-    welded = np.empty((int(ids.max()) + 1, 3))  # [W, 3]
-    welded[ids] = mesh.vertices
-    links = ids[mesh.faces]  # [F, 3] degenerate faces as well: they too say what is connected
-    faces = clean_faces(welded, links)  # [F, 3]
-    welded = normalise(welded, faces)  # [W, 3]
+    whole = _positions(mesh.vertices, ids)  # [W, 3]
+    ids = close_seams(whole, ids[mesh.faces])[ids]  # [V]
+    whole, links = _positions(mesh.vertices, ids), ids[mesh.faces]  # [W, 3], [F, 3]
+    faces = clean_faces(whole, links)  # [G, 3] the degenerate ones among the links too say what is connected
+    whole = normalise(whole, faces)  # [W, 3]
+    welded, pieces, face = _even(whole, faces, max_vertices)  # [W', 3], [G', 3], [G']
+    joins = links if len(pieces) == len(faces) else np.concatenate([links, pieces])  # [., 3] what is connected
 
-    moved, faces, root = decimate(welded, faces, max_vertices)  # [W, 3], [G, 3], [W]
-    kept = used_vertices(faces)  # [P]
-    rank = np.full(len(welded), -1)  # [W]
+    moved, left, root = decimate(welded, pieces, max_vertices)  # [W', 3], [H, 3], [W']
+    kept = used_vertices(left)  # [P]
+    rank = np.full(len(welded), -1)  # [W']
     rank[kept] = np.arange(len(kept))
-    vertices, faces = moved[kept], rank[faces]  # [P, 3], [G, 3]
-    stand_in = _spread(rank[root], links)  # [W] proxy vertex, -1 in components without faces
+    vertices, left = moved[kept], rank[left]  # [P, 3], [H, 3]
+    stand_in = _spread(rank[root], joins)  # [W'] proxy vertex, -1 in components without faces
     lone = np.flatnonzero(stand_in < 0)  # [L]
-    component = _components(lone, links)  # [L]
+    component = _components(lone, joins)  # [L]
     stand_in[lone] = len(vertices) + component
     vertices = np.concatenate([vertices, welded[lone[np.unique(component, return_index=True)[1]]]])  # [P, 3]
 
-    index, weight = _carry(welded, stand_in, vertices, faces)  # [W, 3], [W, 3]
+    index, weight = _carry(welded, stand_in, vertices, left)  # [W', 3], [W', 3]
+    samples = FaceSamples.none()
+    if len(pieces) > len(faces):
+        nearest = index[np.arange(len(index)), weight.argmax(axis=1)]  # [W']
+        samples = sample_faces(whole[links], _numbers(faces, links), pieces, face, welded, nearest)
     # Decimation keeps volumes, not hulls: it may push vertices out of the unit sphere by a little.
     vertices /= max(1.0, float(np.linalg.norm(vertices, axis=1).max()))
-    return Proxy(vertices, faces.astype(np.int32), index[ids], weight[ids])
+    return Proxy(vertices, left.astype(np.int32), index[ids], weight[ids], samples)
+
+
+def _positions(vertices: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Position of each number among ids [V]: that of one of the vertices [V, 3] with it. [W, 3]"""
+    positions = np.empty((int(ids.max()) + 1, 3))  # [W, 3]
+    positions[ids] = vertices
+    return positions
+
+
+def _even(vertices: np.ndarray, faces: np.ndarray, max_vertices: int) -> Refined:
+    """Cut the faces [G, 3] on vertices [W, 3] that are big for a surface of EVEN * max_vertices even samples."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))  # [G, 3] each
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
+    return refine(vertices, faces, LONGEST * float(np.sqrt(area / (EVEN * max_vertices))))
+
+
+def _numbers(faces: np.ndarray, links: np.ndarray) -> np.ndarray:
+    """Find which of the faces [G, 3] has the corners of each of the links [F, 3], in any order; -1: none. [F]"""
+    numbers, first = equal_rows(np.sort(np.concatenate([faces, links]), axis=1))  # [G + F], [U]
+    found = np.full(len(first), -1)  # [U]
+    found[numbers[: len(faces)]] = np.arange(len(faces))
+    return found[numbers[len(faces) :]]
 
 
 def normalise(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

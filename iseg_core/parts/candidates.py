@@ -6,6 +6,7 @@ as a local minimum of the border's cost over the area: the sweep of spectral par
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,11 @@ class CandidateSettings:
     per_field: int = 5  # candidates kept of each field
     least_vertices: int = 8  # a mesh of fewer has no proper part
     area_step: float = 0.7  # a finer part has less than this times the area; a coarser one more than this times less
+    whole_cost: float = 9.0  # score of all there is: chosen where nothing else is left, or `whole` is asked for
+    across: float = 0.9  # added to the score of a region that ends within shells and yet crosses contacts
+    union: float = 0.5  # added to the score of several whole shells
+    nearest_shells: int = 40  # shells among which those are
+    per_union: int = 5  # of them kept of each field
     remembered: int = 256  # clicks whose fields and candidates are kept
 
 
@@ -87,27 +93,78 @@ class PartFinder:
 def find_candidates(
     surface: Surface, vertex: int, fields: np.ndarray, settings: CandidateSettings = DEFAULTS
 ) -> Candidates:
-    """Candidate parts that hold `vertex`, from its fields [T, P]; its connected component too, unless that is all."""
-    members = np.flatnonzero(surface.components == surface.components[vertex])  # [n]
-    nothing = np.zeros(surface.vertex_count, dtype=bool)  # [P]
-    regions, scores, areas = [], [], []
-    if len(members) < surface.vertex_count or len(members) < settings.least_vertices:
-        regions.append(nothing.copy())
-        regions[0][members] = True
-        areas.append(surface.mass[members].sum())
-        scores.append(region_score(np.zeros(1), np.array(areas), settings)[0])
-    order, ranks = by_closeness(fields, members)  # [T, n], [T, P]
-    cuts = sweep(surface, order, ranks, nothing)  # [T, n]
-    sizes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
-    rows, ends = local_minima(sizes, border_energy(cuts, sizes, settings.softening), settings)  # [n] each
-    regions.extend(ranks[rows] <= ends[:, None])
-    scores.extend(region_score(cuts[rows, ends], sizes[rows, ends], settings))
-    areas.extend(sizes[rows, ends])
-    if not regions:  # a border that is nowhere cheap: the smallest honest answer is the click's whole component
-        regions, scores, areas = [surface.components == surface.components[vertex]], [0.0], [1.0]
+    """Candidate parts that hold `vertex`, from its fields [T, P].
+
+    They are pieces of its shell, the shell, and of a cluster of several shells also pieces across contacts, unions of
+    whole shells, and the cluster.
+    """
+    shell = surface.components == surface.components[vertex]  # [P]
+    found = [_pieces(surface, fields, np.flatnonzero(shell), settings), _whole(shell, surface.mass, settings)]
+    if not shell.all():
+        found.append(_whole(np.ones_like(shell), surface.mass, settings))
+    if len(surface.contacts):
+        across = surface.joined.fields(vertex)  # [T, P]
+        found.append(_pieces(surface.joined, across, np.arange(surface.vertex_count), settings, settings.across))
+        found.append(_unions(surface, vertex, across, settings))
+    regions, scores, areas = (np.concatenate(parts) for parts in zip(*found, strict=True))  # [N, P], [N], [N]
     off = np.array([surface.depth.off_middle(region, vertex)[0] for region in regions])  # [N]
-    scores = np.array(scores) + settings.off_middle * off  # [N]
-    return Candidates(np.array(regions), scores, np.array(areas), settings.area_step)
+    return Candidates(regions, scores + settings.off_middle * off, areas, settings.area_step)
+
+
+class _Found(NamedTuple):
+    """n candidates of one kind."""
+
+    regions: np.ndarray  # [n, P] bool
+    scores: np.ndarray  # [n] without the click's place in them
+    areas: np.ndarray  # [n]
+
+
+def _pieces(
+    surface: Surface, fields: np.ndarray, members: np.ndarray, settings: CandidateSettings, cost: float = 0.0
+) -> _Found:
+    """Prefixes of the fields [T, P] among `members` [n] whose border is cheap for a part of them."""
+    nothing, total = np.zeros(surface.vertex_count, dtype=bool), surface.mass[members].sum()  # [P]
+    order, ranks = by_closeness(fields, members)  # [T, n], [T, P]
+    sizes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
+    shares = sizes / max(total, 1e-12)  # [T, n]
+    cuts = sweep(surface, order, ranks, nothing) / np.sqrt(max(total, 1e-12))  # [T, n] in the root of their own area
+    energies = border_energy(cuts, shares, settings.softening)  # [T, n]
+    rows, ends = local_minima(shares, energies, settings)  # [m] each
+    scores = cost + energies[rows, ends] + size_cost(sizes[rows, ends], settings)  # [m]
+    return _Found(ranks[rows] <= ends[:, None], scores, sizes[rows, ends])
+
+
+def _whole(shell: np.ndarray, mass: np.ndarray, settings: CandidateSettings) -> _Found:
+    """A whole shell [P] bool: no border is cheaper than its; unless there is nothing else."""
+    area = np.array([mass[shell].sum()])  # [1]
+    if shell.all() and np.count_nonzero(shell) >= settings.least_vertices:
+        return _Found(shell[None], np.array([settings.whole_cost]), area)
+    return _Found(shell[None], border_energy(np.zeros(1), area, settings.softening) + size_cost(area, settings), area)
+
+
+def _unions(surface: Surface, vertex: int, across: np.ndarray, settings: CandidateSettings) -> _Found:
+    """Unions of the click's shell with others, those first that its fields across contacts [T, P] say are close."""
+    shells, areas = surface.components, surface.shell_areas  # [P], [S]
+    regions, scores, sizes = [], [], []
+    seen: set[tuple[int, ...]] = set()
+    for field in across:
+        mean = np.bincount(shells, field * surface.mass) / np.maximum(areas, 1e-12)  # [S]
+        mean[shells[vertex]] = np.inf
+        order = np.argsort(-mean, kind="stable")[: settings.nearest_shells]  # [n]
+        area = np.cumsum(areas[order])[1:-1]  # [n - 2] of the first two, three, ... but not of all
+        rank = np.full(len(areas), len(areas))  # [S]
+        rank[order] = np.arange(len(order))
+        union = rank[shells] <= np.arange(1, len(area) + 1)[:, None]  # [n - 2, P]
+        energy = border_energy(surface.joined.cut(union), area, settings.softening)  # [n - 2]
+        score = settings.union + energy + size_cost(area, settings)  # [n - 2]
+        for k in np.argsort(score, kind="stable")[: settings.per_union]:
+            key = tuple(sorted(order[: k + 2].tolist()))
+            if key not in seen and settings.area_range[0] < area[k] < settings.area_range[1]:
+                seen.add(key)
+                regions.append(union[k])
+                scores.append(score[k])
+                sizes.append(area[k])
+    return _Found(np.array(regions, dtype=bool).reshape(-1, len(shells)), np.array(scores), np.array(sizes))
 
 
 def border_energy(cut: np.ndarray, area: np.ndarray, softening: float = DEFAULTS.softening) -> np.ndarray:
