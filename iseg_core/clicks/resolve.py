@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from ..errors import ClickError
 from ..geometry.mesh import Mesh
 from ..geometry.proxy import Proxy
@@ -31,7 +33,8 @@ def on_proxy(clicks: Clicks, mesh: Mesh, proxy: Proxy) -> VertexClicks:
 def proxy_vertex_of(prompt: Prompt, mesh: Mesh, proxy: Proxy) -> int:
     """Find the proxy's vertex of a prompt: the sample of the face nearest to a point, or what stands for a vertex."""
     if isinstance(prompt, SurfacePoint):
-        sample = proxy.samples.nearest(prompt.face, prompt.barycentric, mesh.vertices[mesh.faces[prompt.face]])
+        point = np.array(prompt.barycentric) @ proxy.place(mesh.faces[prompt.face])  # [3]
+        sample = proxy.samples.nearest(prompt.face, point, proxy.vertices)
         if sample is not None:
             return sample
     return proxy.nearest_to(vertex_of(prompt, mesh))

@@ -1,20 +1,24 @@
 """Proxy: the mesh of bounded size on which everything is computed, and the map that carries answers back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..errors import SettingsError
 from .closest_point import Fans
 from .decimate import clean_faces, decimate, used_vertices
+from .frame import principal_axes
+from .islands import components, connected_shells, find_islands
 from .mesh import Mesh, equal_rows, weld
-from .refine import Refined, refine
+from .polygon_fans import fan_polygons
+from .refine import refine
 from .samples import FaceSamples, sample_faces
 from .seams import close_seams
 
 FEWEST = 4  # a closed surface has no fewer
 EVEN = 0.8  # of the vertices asked for: so many even samples the surface has at least
 LONGEST = 1.8  # longest side of a face, against that of the square a sample stands for
+GRID = 2.0**30  # positions are rounded to so many steps of a shape's size
 CHUNK = 1 << 14  # vertices carried at once: what they need stays in the processor's cache
 WALK = 8  # steps of a vertex over the proxy's surface towards its closest point; most need one
 
@@ -42,6 +46,11 @@ class Proxy:
         best = self.carry_weight.argmax(axis=1)  # [V]
         return np.take_along_axis(self.carry_index, best[:, None], axis=1)[:, 0]  # [V]
 
+    def place(self, vertices: np.ndarray) -> np.ndarray:
+        """Place on the proxy of some of the user's vertices [...]. [..., 3]"""
+        weight = self.carry_weight[vertices].astype(np.float64)  # [..., 3]
+        return np.einsum("...k,...kj->...j", weight, self.vertices[self.carry_index[vertices]])
+
     def nearest_to(self, vertex: int) -> int:
         """Proxy vertex that stands for one of the user's vertices."""
         return int(self.carry_index[vertex, self.carry_weight[vertex].argmax()])
@@ -61,33 +70,78 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     if max_vertices < FEWEST:
         raise SettingsError(f"A proxy of {max_vertices} vertices is no shape. Ask for {FEWEST} or more.")
     ids = weld(mesh.vertices)  # [V]
-    whole = _positions(mesh.vertices, ids)  # [W, 3]
-    ids = close_seams(whole, ids[mesh.faces])[ids]  # [V]
-    whole, links = _positions(mesh.vertices, ids), ids[mesh.faces]  # [W, 3], [F, 3]
-    faces = clean_faces(whole, links)  # [G, 3] the degenerate ones among the links too say what is connected
-    whole = normalise(whole, faces)  # [W, 3]
-    welded, pieces, face = _even(whole, faces, max_vertices)  # [W', 3], [G', 3], [G']
-    joins = links if len(pieces) == len(faces) else np.concatenate([links, pieces])  # [., 3] what is connected
+    welded = _positions(mesh.vertices, ids)  # [W, 3]
+    ids = close_seams(welded, ids[mesh.faces])[ids]  # [V]
+    welded, links = _positions(mesh.vertices, ids), ids[mesh.faces]  # [W, 3], [F, 3]
+    welded = normalise(welded, clean_faces(welded, links))  # [W, 3]
+    groups = np.arange(len(links)) if mesh.polygons is None else mesh.polygons  # [F]
+    island, counts = find_islands(welded, links, max_vertices)  # [W], [K]
+    if len(counts) == 1:
+        part = _sample(welded, links, groups, max_vertices)
+    else:
+        part = _unite(welded, links, groups, island, counts)
+    # Decimation keeps volumes, not hulls: it may push vertices out of the unit sphere by a little.
+    vertices = part.vertices / max(1.0, float(np.linalg.norm(part.vertices, axis=1).max()))  # [P, 3]
+    return Proxy(vertices, part.faces.astype(np.int32), part.carry_index[ids], part.carry_weight[ids], part.samples)
 
-    moved, left, root = decimate(welded, pieces, max_vertices)  # [W', 3], [H, 3], [W']
+
+def _unite(
+    welded: np.ndarray, links: np.ndarray, groups: np.ndarray, island: np.ndarray, counts: np.ndarray
+) -> Proxy:
+    """Sample each island [W] as if it were alone, with about counts [K] vertices: the proxy of the welded vertices."""
+    index, weight = np.empty((len(welded), 3), np.int32), np.empty((len(welded), 3), np.float32)  # [W, 3] each
+    rank = np.empty(len(welded), dtype=np.int64)  # [W]
+    parts: list[Proxy] = []
+    samples: list[FaceSamples] = []
+    start = 0
+    for k, count in enumerate(counts):
+        own, rows = np.flatnonzero(island == k), np.flatnonzero(island[links[:, 0]] == k)  # [w], [f]
+        rank[own] = np.arange(len(own))
+        polygons = np.unique(groups[rows], return_inverse=True)[1]  # [f]
+        part = _sample(welded[own], rank[links[rows]], polygons, max(int(count), FEWEST))
+        index[own], weight[own] = part.carry_index + start, part.carry_weight
+        samples.append(part.samples.placed(rows, start))
+        parts.append(replace(part, faces=part.faces + start))
+        start += len(part.vertices)
+    vertices, faces = (np.concatenate([getattr(part, name) for part in parts]) for name in ("vertices", "faces"))
+    return Proxy(vertices, faces, index, weight, FaceSamples.join(samples))
+
+
+def _sample(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, max_vertices: int) -> Proxy:
+    """Sample welded vertices [W, 3] and faces [F, 3] of polygons [F]: a proxy whose V are the W, in the same space.
+
+    It is computed in the shape's own axes, so that it turns with the shape.
+    """
+    shape = welded[used_vertices(clean_faces(welded, links))]  # [U, 3]
+    axes, centre = principal_axes(shape), shape.mean(axis=0)  # [3, 3], [3]
+    size = float(np.linalg.norm(shape - centre, axis=1).max())
+    turned = np.round((welded - centre) @ axes.T / size * GRID) / GRID  # [W, 3] the last bits differ as it is turned
+    longest = _longest_sides(turned, links, EVEN * max_vertices)  # [W]
+    parts = fan_polygons(turned, links, groups, longest[links[:, 0]])
+    faces = clean_faces(parts.vertices, parts.faces)  # [G, 3]
+    fine, pieces, face = refine(parts.vertices, faces, longest[faces[:, 0]])  # [W', 3], [G', 3], [G']
+    # What is connected; degenerate faces too say it.
+    joins = links if len(fine) == len(welded) else np.concatenate([links, pieces])  # [., 3]
+
+    moved, left, root = decimate(fine, pieces, max_vertices)  # [W', 3], [H, 3], [W']
     kept = used_vertices(left)  # [P]
-    rank = np.full(len(welded), -1)  # [W']
+    rank = np.full(len(fine), -1)  # [W']
     rank[kept] = np.arange(len(kept))
     vertices, left = moved[kept], rank[left]  # [P, 3], [H, 3]
     stand_in = _spread(rank[root], joins)  # [W'] proxy vertex, -1 in components without faces
     lone = np.flatnonzero(stand_in < 0)  # [L]
     component = _components(lone, joins)  # [L]
     stand_in[lone] = len(vertices) + component
-    vertices = np.concatenate([vertices, welded[lone[np.unique(component, return_index=True)[1]]]])  # [P, 3]
+    vertices = np.concatenate([vertices, fine[lone[np.unique(component, return_index=True)[1]]]])  # [P, 3]
 
-    index, weight = _carry(welded, stand_in, vertices, left)  # [W', 3], [W', 3]
+    index, weight = _carry(fine, stand_in, vertices, left)  # [W', 3], [W', 3]
     samples = FaceSamples.none()
-    if len(pieces) > len(faces):
+    if len(fine) > len(welded):
         nearest = index[np.arange(len(index)), weight.argmax(axis=1)]  # [W']
-        samples = sample_faces(whole[links], _numbers(faces, links), pieces, face, welded, nearest)
-    # Decimation keeps volumes, not hulls: it may push vertices out of the unit sphere by a little.
-    vertices /= max(1.0, float(np.linalg.norm(vertices, axis=1).max()))
-    return Proxy(vertices, left.astype(np.int32), index[ids], weight[ids], samples)
+        clean = _numbers(faces, parts.faces)  # [L]
+        samples = sample_faces(groups, (parts.polygons, clean), (pieces, face), fine, nearest)
+    back = vertices @ axes * size + centre  # [P, 3]
+    return Proxy(back, left, index[: len(welded)], weight[: len(welded)], samples)
 
 
 def _positions(vertices: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -97,11 +151,17 @@ def _positions(vertices: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return positions
 
 
-def _even(vertices: np.ndarray, faces: np.ndarray, max_vertices: int) -> Refined:
-    """Cut the faces [G, 3] on vertices [W, 3] that are big for a surface of EVEN * max_vertices even samples."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))  # [G, 3] each
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
-    return refine(vertices, faces, LONGEST * float(np.sqrt(area / (EVEN * max_vertices))))
+def _longest_sides(vertices: np.ndarray, faces: np.ndarray, count: float) -> np.ndarray:
+    """Longest side that a face at each vertex may have, for a surface of `count` samples that are even on a shell. [W]
+
+    vertices [W, 3], faces [F, 3]. A shell has samples by the root of its area: small ones beside a large one must have
+    a middle too.
+    """
+    a, b, c = (vertices[faces[:, k]] for k in range(3))  # [F, 3] each
+    shells = connected_shells(faces, len(vertices))  # [W]
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2  # [F]
+    root = np.sqrt(np.bincount(shells[faces[:, 0]], area, int(shells.max()) + 1))  # [S]
+    return LONGEST * np.sqrt(root * root.sum() / count)[shells]
 
 
 def _numbers(faces: np.ndarray, links: np.ndarray) -> np.ndarray:
@@ -144,13 +204,9 @@ def _spread(stand_in: np.ndarray, links: np.ndarray) -> np.ndarray:
 
 def _components(members: np.ndarray, links: np.ndarray) -> np.ndarray:
     """Connected component of each of the vertices [L], which no link joins to any other vertex. [L]"""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     inside = links[np.isin(links[:, 0], members)]  # [N, 3]
     pairs = np.searchsorted(members, inside[:, [0, 1, 1, 2]].reshape(-1, 2))  # [2N, 2] members ascend
-    graph = coo_matrix((np.ones(len(pairs), dtype=np.int8), pairs.T), shape=(len(members),) * 2)
-    return connected_components(graph, directed=False)[1]
+    return components(pairs, len(members))
 
 
 def _carry(

@@ -17,8 +17,8 @@ class Refined(NamedTuple):
     face: np.ndarray  # [G'] the face that each is a piece of, ascending
 
 
-def refine(vertices: np.ndarray, faces: np.ndarray, longest: float) -> Refined:
-    """Cut every triangle whose longest side exceeds `longest` in the middle of it, until there is none.
+def refine(vertices: np.ndarray, faces: np.ndarray, longest: np.ndarray) -> Refined:
+    """Cut every triangle whose longest side exceeds `longest` [G] in the middle of it, until there is none.
 
     vertices [W, 3], faces [G, 3]. A side is cut together with all faces at it, so that no gap opens (longest-side
     bisection, Rivara 1984); creases and borders stay where they are.
@@ -28,7 +28,7 @@ def refine(vertices: np.ndarray, faces: np.ndarray, longest: float) -> Refined:
         tails, heads = pieces, np.roll(pieces, -1, axis=1)  # [G, 3] each: the ends of side k
         length = np.linalg.norm(vertices[tails] - vertices[heads], axis=2)  # [G, 3]
         longest_side = length.argmax(axis=1)  # [G]
-        rows = np.flatnonzero(length.max(axis=1) > longest)  # [n]
+        rows = np.flatnonzero(length.max(axis=1) > longest[face])  # [n]
         if not len(rows):
             break
         at = rows, longest_side[rows]

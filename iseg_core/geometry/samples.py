@@ -1,92 +1,113 @@
 """Samples of big faces: refinement gives them vertices of the proxy in their middle, which stand for them."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
 class FaceSamples:
-    """Samples of the faces of the user's mesh that refinement has cut. R cut faces, M samples, face by face."""
+    """Samples of the user's polygons that refinement has cut: N of them, with R triangles and M samples in all."""
 
-    faces: np.ndarray  # [R] int32, ascending: faces of the user's mesh
-    start: np.ndarray  # [R + 1] int32: samples start[i] to start[i + 1] lie on faces[i]
-    barycentric: np.ndarray  # [M, 3] float32 of each sample in its face
+    faces: np.ndarray  # [R] int32, ascending: triangles of the user's mesh
+    polygons: np.ndarray  # [R] int32, which of the N each is of
+    start: np.ndarray  # [N + 1] int32: samples start[i] to start[i + 1] lie on polygon i
     vertices: np.ndarray  # [M] int32, the proxy vertex of each sample
-    weights: np.ndarray  # [M] float32, share of its face's area that each stands for: they sum to 1 on a face
+    weights: np.ndarray  # [M] float32, share of its polygon's area that each stands for: they sum to 1 on a polygon
 
     @classmethod
     def none(cls) -> "FaceSamples":
         """Make the samples of a mesh none of whose faces was cut."""
-        index, number = np.zeros(0, np.int32), np.zeros(0, np.float32)  # [0] each
-        return cls(index, np.zeros(1, np.int32), number.reshape(0, 3), index, number)
+        index = np.zeros(0, np.int32)  # [0]
+        return cls(index, index, np.zeros(1, np.int32), index, np.zeros(0, np.float32))
+
+    @classmethod
+    def join(cls, many: Sequence["FaceSamples"]) -> "FaceSamples":
+        """Join the samples of different faces of one mesh."""
+        polygons = np.cumsum([0] + [len(one.start) - 1 for one in many])
+        starts = np.cumsum([0] + [len(one.vertices) for one in many])
+        faces = np.concatenate([one.faces for one in many])  # [R]
+        order = np.argsort(faces)  # [R]
+        return cls(
+            faces[order],
+            np.concatenate([one.polygons + n for one, n in zip(many, polygons, strict=False)])[order].astype(np.int32),
+            np.append(
+                np.concatenate([one.start[:-1] + n for one, n in zip(many, starts, strict=False)]), starts[-1]
+            ).astype(np.int32),
+            np.concatenate([one.vertices for one in many]),
+            np.concatenate([one.weights for one in many]),
+        )
+
+    def placed(self, faces: np.ndarray, start: int) -> "FaceSamples":
+        """The same samples in a larger mesh: faces [F] there, proxy vertices from `start` on."""
+        return replace(self, faces=faces[self.faces].astype(np.int32), vertices=self.vertices + np.int32(start))
 
     def mean(self, values: np.ndarray) -> np.ndarray:
-        """Mean over each cut face of values [P] at the proxy's vertices. [R] float32"""
+        """Mean, over the polygon of each triangle, of values [P] at the proxy's vertices. [R] float32"""
         if not len(self.faces):
             return np.zeros(0, np.float32)  # [0]
-        return np.add.reduceat(self.weights * values.astype(np.float32)[self.vertices], self.start[:-1])
+        sums = np.add.reduceat(self.weights * values.astype(np.float32)[self.vertices], self.start[:-1])  # [N]
+        return sums[self.polygons]
 
-    def nearest(self, face: int, barycentric: np.ndarray, corners: np.ndarray) -> int | None:
-        """Find the proxy vertex of the sample nearest to a point; None on a face that was not cut.
-
-        face: of the user's mesh, with its corners [3, 3] in space; barycentric [3] of the point.
-        """
+    def row(self, face: int) -> int | None:
+        """Find the place of a triangle among `faces`; None where its polygon was not cut."""
         row = int(np.searchsorted(self.faces, face))
-        if row == len(self.faces) or self.faces[row] != face:
-            return None
-        own = slice(self.start[row], self.start[row + 1])
-        offset = (self.barycentric[own] - barycentric) @ corners  # [m, 3]
-        return int(self.vertices[own][(offset**2).sum(axis=1).argmin()])
+        return row if row < len(self.faces) and self.faces[row] == face else None
 
-    @cached_property
-    def counts(self) -> np.ndarray:
-        """Number of samples of each cut face. [R]"""
-        return np.diff(self.start)
+    def nearest(self, face: int, point: np.ndarray, vertices: np.ndarray) -> int | None:
+        """Find the proxy vertex of the sample nearest to a point [3] of a triangle; None where that was not cut.
+
+        vertices [P, 3]: of the proxy, in whose space the point is.
+        """
+        row = self.row(face)
+        if row is None:
+            return None
+        polygon = self.polygons[row]
+        own = self.vertices[self.start[polygon] : self.start[polygon + 1]]  # [m]
+        return int(own[((vertices[own] - point) ** 2).sum(axis=1).argmin()])
 
 
 def sample_faces(
-    corners: np.ndarray, owner: np.ndarray, pieces: np.ndarray, face: np.ndarray, points: np.ndarray, nearest: np.ndarray
+    groups: np.ndarray,
+    parts: tuple[np.ndarray, np.ndarray],
+    pieces: tuple[np.ndarray, np.ndarray],
+    points: np.ndarray,
+    nearest: np.ndarray,
 ) -> FaceSamples:
-    """Find the samples of the user's faces.
+    """Find the samples of the user's polygons.
 
-    corners [F, 3, 3]: of the user's faces in space; owner [F]: the refined mesh's face that each is, or -1. pieces
-    [G, 3] and face [G]: what those were cut into (refine.Refined); points [W, 3]: their vertices; nearest [W]: proxy
-    vertex of each.
+    groups [F]: polygon of each of the user's triangles. parts: the polygon of each triangle that they were cut into,
+    and its number among the G clean ones or -1, [L] each. pieces [H, 3] of the clean ones, and the one that each is a
+    piece of [H]. points [W, 3]: the pieces' vertices; nearest [W]: proxy vertex of each.
     """
-    count = np.bincount(face) if len(face) else np.zeros(0, np.int64)  # [faces] pieces of each
-    cut = np.flatnonzero((owner >= 0) & (count[np.maximum(owner, 0)] > 1))  # [R]
-    if not len(cut):
+    (owner, clean), (corners, face) = parts, pieces
+    count = np.bincount(face)  # [G] pieces of each
+    cut = np.zeros(int(groups.max()) + 1, dtype=bool)  # [polygons]
+    cut[owner[(clean >= 0) & (count[np.maximum(clean, 0)] > 1)]] = True
+    faces = np.flatnonzero(cut[groups])  # [R]
+    if not len(faces):
         return FaceSamples.none()
-    # The samples of a refined mesh's face: the distinct corners of its pieces, each with a third of their areas.
-    a, b, c = (points[pieces[:, k]] for k in range(3))  # [G, 3] each
-    area = np.repeat(np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6, 3)  # [3G]
-    key = np.repeat(face, 3) * len(points) + pieces.ravel()  # [3G]
-    distinct, inverse = np.unique(key, return_inverse=True)  # [N], [3G]
-    share = np.bincount(inverse, area)  # [N]
-    of_face, point = np.divmod(distinct, len(points))  # [N] each, face by face
-    begin = np.searchsorted(of_face, np.arange(len(count) + 1))  # [faces + 1]
-    number = np.diff(begin)[owner[cut]]  # [R]
-    start = np.concatenate([[0], np.cumsum(number)])  # [R + 1]
-    row = np.repeat(np.arange(len(cut)), number)  # [M]
-    at = np.arange(start[-1]) - start[row] + begin[owner[cut]][row]  # [M] which of the N
-    weight = share[at] / np.add.reduceat(share[at], start[:-1])[row]  # [M]
+    # Every corner of a piece is a sample, for a third of its area. A clean triangle's are next to each other.
+    a, b, c = (points[corners[:, k]] for k in range(3))  # [H, 3] each
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6  # [H]
+    begin = np.searchsorted(face, np.arange(len(count) + 1))  # [G + 1]
+    rows = np.flatnonzero((clean >= 0) & cut[owner])  # [l] of parts
+    rows = rows[np.argsort(owner[rows], kind="stable")]
+    number = count[clean[rows]]  # [l]
+    of_part = np.repeat(np.arange(len(rows)), number)  # [k]
+    piece = np.arange(len(of_part)) - (np.cumsum(number) - number)[of_part] + begin[clean[rows]][of_part]  # [k]
+    polygon = np.repeat(owner[rows][of_part], 3)  # [3k] ascending
+    # Of a polygon each proxy vertex once.
+    key, inverse = np.unique(polygon * len(points) + nearest[corners[piece]].ravel(), return_inverse=True)  # [M], [3k]
+    share = np.bincount(inverse, np.repeat(area[piece], 3))  # [M]
+    polygon, vertices = np.divmod(key, len(points))  # [M] each
+    kept, start = np.unique(polygon, return_index=True)  # [N], [N]
+    weights = share / np.add.reduceat(share, start)[np.searchsorted(kept, polygon)]  # [M]
     return FaceSamples(
-        cut.astype(np.int32),
-        start.astype(np.int32),
-        _barycentric(corners[cut][row], points[point[at]]).astype(np.float32),
-        nearest[point[at]].astype(np.int32),
-        weight.astype(np.float32),
+        faces.astype(np.int32),
+        np.searchsorted(kept, groups[faces]).astype(np.int32),
+        np.append(start, len(key)).astype(np.int32),
+        vertices.astype(np.int32),
+        weights.astype(np.float32),
     )
-
-
-def _barycentric(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Barycentric coordinates of points [M, 3] in triangles with an area [M, 3, 3]. [M, 3]"""
-    origin = corners[:, 0]  # [M, 3]
-    u, v, w = corners[:, 1] - origin, corners[:, 2] - origin, points - origin  # [M, 3] each
-    uu, uv, vv = (u * u).sum(axis=1), (u * v).sum(axis=1), (v * v).sum(axis=1)  # [M] each
-    wu, wv = (w * u).sum(axis=1), (w * v).sum(axis=1)  # [M] each
-    scale = uu * vv - uv * uv  # [M]
-    second, third = (vv * wu - uv * wv) / scale, (uu * wv - uv * wu) / scale  # [M] each
-    return np.stack([1 - second - third, second, third], axis=1)

@@ -39,7 +39,7 @@ class Domains:
     def values(self, on_proxy: np.ndarray, domain: Domain, clicks: Sequence[Click] = ()) -> np.ndarray:
         """Carry values [P] in 0..1 to the mesh: [V] or [F] float32; what was clicked is on its side of 0.5."""
         carried = np.clip(self._proxy.carry(on_proxy), 0.0, 1.0)  # [V] weights sum to 1 only up to rounding
-        decided = self._decide(on_proxy, carried)  # [D]
+        decided = np.clip(self._proxy.samples.mean(on_proxy), 0.0, 1.0)  # [D]
         if domain == Domain.FACE:
             return self._honour_faces(self._faces(carried, decided), clicks)
         for prompt, include in clicks:
@@ -49,20 +49,10 @@ class Domains:
 
     # Faces with samples
 
-    @cached_property
+    @property
     def _decided(self) -> np.ndarray:
-        """Faces about which samples decide: those that were cut, and the other triangles of their polygons. [D]"""
-        cut, polygons = self._proxy.samples.faces, self._mesh.polygons
-        if polygons is None or not len(cut):
-            return cut
-        among = np.zeros(int(polygons.max()) + 1, dtype=bool)
-        among[polygons[cut]] = True
-        return np.flatnonzero(among[polygons])
-
-    @cached_property
-    def _rows(self) -> np.ndarray:
-        """Place of each face with samples among those decided. [R]"""
-        return np.searchsorted(self._decided, self._proxy.samples.faces)
+        """Faces about which samples decide. [D]"""
+        return self._proxy.samples.faces
 
     @cached_property
     def _surrounded(self) -> np.ndarray:
@@ -74,16 +64,6 @@ class Domains:
     @cached_property
     def _areas(self) -> np.ndarray:
         return face_areas(self._mesh)  # [F]
-
-    def _decide(self, on_proxy: np.ndarray, carried: np.ndarray) -> np.ndarray:
-        """Values of the faces that samples decide about, alike on a polygon. [D] float32"""
-        if not len(self._decided):
-            return np.zeros(0, np.float32)  # [0]
-        values = carried[self._mesh.faces[self._decided]].mean(axis=1)  # [D]
-        values[self._rows] = np.clip(self._proxy.samples.mean(on_proxy), 0.0, 1.0)
-        if self._mesh.polygons is not None:
-            values = _mean_by(self._mesh.polygons[self._decided], values, self._areas[self._decided])
-        return values.astype(np.float32)
 
     # To the mesh
 

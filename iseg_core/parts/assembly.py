@@ -43,7 +43,7 @@ class Assembly:
         if len(self.surfaces) == 1:
             return self.surfaces[0].joined
         area = np.array([surface.area for surface in self.surfaces])  # [K]
-        total, joined = float(area.sum()), [surface.joined for surface in self.surfaces]
+        total, joined = max(float(area.sum()), 1e-300), [surface.joined for surface in self.surfaces]
         vertices, mass = np.empty((len(self.clusters), 3)), np.empty(len(self.clusters))  # [P, 3], [P]
         for members, surface in zip(self.members, joined, strict=True):
             vertices[members], mass[members] = surface.vertices, surface.mass * surface.area / total

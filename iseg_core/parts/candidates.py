@@ -30,7 +30,8 @@ class CandidateSettings:
     window: float = 0.1  # half width, in logit area, within which a candidate's border must be the cheapest
     per_field: int = 5  # candidates kept of each field
     least_vertices: int = 8  # a mesh of fewer has no proper part
-    area_step: float = 0.7  # a finer part has less than this times the area; a coarser one more than this times less
+    finer: float = 0.7  # share of its area below which a part is finer than another
+    coarser: float = 2.0  # times its area beyond which a part is coarser than another
     whole_cost: float = 9.0  # score of all there is: chosen where nothing else is left, or `whole` is asked for
     across: float = 0.9  # added to the score of a region that ends within shells and yet crosses contacts
     union: float = 0.5  # added to the score of several whole shells
@@ -49,7 +50,7 @@ class Candidates:
     regions: np.ndarray  # [N, P] bool
     scores: np.ndarray  # [N]
     areas: np.ndarray  # [N]
-    area_step: float = DEFAULTS.area_step
+    settings: CandidateSettings = DEFAULTS
 
     def best(self, granularity: Granularity = Granularity.PART) -> int:
         """Index of the best region of a granularity.
@@ -62,8 +63,9 @@ class Candidates:
     @cached_property
     def _best(self) -> dict[Granularity, int]:
         part = int(self.scores.argmin())
-        area, step = self.areas[part], self.area_step
-        fitting = {Granularity.FINE: self.areas < step * area, Granularity.WHOLE: self.areas > area / step}  # [N] each
+        area, settings = self.areas[part], self.settings
+        larger = self.areas > min(settings.coarser * area, self.areas.max() - 1e-9)  # [N]
+        fitting = {Granularity.FINE: self.areas < settings.finer * area, Granularity.WHOLE: larger}  # [N] each
         return {Granularity.PART: part} | {
             granularity: int(np.where(fits, self.scores, np.inf).argmin()) if fits.any() else part
             for granularity, fits in fitting.items()
@@ -100,15 +102,14 @@ def find_candidates(
     """
     shell = surface.components == surface.components[vertex]  # [P]
     found = [_pieces(surface, fields, np.flatnonzero(shell), settings), _whole(shell, surface.mass, settings)]
-    if not shell.all():
-        found.append(_whole(np.ones_like(shell), surface.mass, settings))
     if len(surface.contacts):
+        found.append(_whole(np.ones_like(shell), surface.mass, settings))
         across = surface.joined.fields(vertex)  # [T, P]
         found.append(_pieces(surface.joined, across, np.arange(surface.vertex_count), settings, settings.across))
         found.append(_unions(surface, vertex, across, settings))
     regions, scores, areas = (np.concatenate(parts) for parts in zip(*found, strict=True))  # [N, P], [N], [N]
     off = np.array([surface.depth.off_middle(region, vertex)[0] for region in regions])  # [N]
-    return Candidates(regions, scores + settings.off_middle * off, areas, settings.area_step)
+    return Candidates(regions, scores + settings.off_middle * off, areas, settings)
 
 
 class _Found(NamedTuple):

@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
+from ..geometry.frame import principal_axes
 from ..geometry.sparse_lu import Factor
 from ..render.embree import EmbreeRasterizer
 from .assembly import Assembly
@@ -19,7 +20,7 @@ THICKNESS_SCALE = 0.025  # change of log thickness per smoothing radius that dam
 WEIGHT_FLOOR = 1e-3  # what remains of a fully damped weight
 CONTACT = 0.02  # conductance of a contact between two shells; its length is that of a median edge
 LONGEST = 8.0  # extent of a shell in its own frame, at most: one of hardly any area can be long
-APART = 12.0  # between the shells' frames: no ray that measures one shell's thickness meets another
+APART = 2 * LONGEST  # between the shells' frames: a ray that meets another shell has gone farther than one is long
 
 
 def measure(vertices: np.ndarray, faces: np.ndarray) -> Assembly:
@@ -86,7 +87,7 @@ def _measure_shells(
     # With outward normals they turn towards each other over a valley: the product is negative there.
     concavity = np.maximum(0, -(span * turn).sum(axis=1) / length**2) * NORMAL_RADIUS  # [E]
 
-    thickness = np.log(np.maximum(shape_diameter(moved, normals, 1.0, rasterizer), 1e-3))  # [P]
+    thickness = np.log(np.maximum(shape_diameter(moved, normals, shells, LONGEST, rasterizer), 1e-3))  # [P]
     thickness = smooth(thickness, THICKNESS_RADIUS)  # [P]
     change = np.abs(thickness[edges[:, 1]] - thickness[edges[:, 0]]) / length * THICKNESS_RADIUS  # [E]
 
@@ -95,16 +96,17 @@ def _measure_shells(
 
 
 def _own_frames(vertices: np.ndarray, faces: np.ndarray, shells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scale each shell [P] to unit area, and lay them out side by side: vertices [P, 3], scale of each [P]."""
+    """Turn each shell [P] to its own axes, scale it to unit area, lay them out side by side: vertices [P, 3], scale [P]."""
     count = int(shells.max()) + 1
     a, b, c = (vertices[faces[:, k]] for k in range(3))  # [G, 3] each
     area = np.bincount(shells[faces[:, 0]], np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2, count)  # [S]
-    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)  # [S, 3] each
-    np.minimum.at(low, shells, vertices)
-    np.maximum.at(high, shells, vertices)
-    size = np.maximum(np.sqrt(area), (high - low).max(axis=1) / LONGEST)  # [S]
-    scale = 1 / np.maximum(size, 1e-9)  # [S] a lone vertex has no size
     side = int(np.ceil(count ** (1 / 3)))
-    place = np.stack(np.unravel_index(np.arange(count), (side,) * 3), axis=1) * APART  # [S, 3]
-    moved = (vertices - (low + high)[shells] / 2) * scale[shells, None] + place[shells]  # [P, 3]
-    return moved, scale[shells]
+    moved, scale = np.empty_like(vertices), np.empty(len(vertices))  # [P, 3], [P]
+    order = np.argsort(shells, kind="stable")  # [P]
+    for shell, members in enumerate(np.split(order, np.cumsum(np.bincount(shells, minlength=count))[:-1])):
+        turned = vertices[members] @ principal_axes(vertices[members]).T  # [n, 3]
+        low, high = turned.min(axis=0), turned.max(axis=0)  # [3] each
+        size = max(float(np.sqrt(area[shell])), float((high - low).max()) / LONGEST, 1e-9)  # a lone vertex has none
+        place = APART * np.array(np.unravel_index(shell, (side,) * 3))  # [3]
+        moved[members], scale[members] = (turned - (low + high) / 2) / size + place, 1 / size
+    return moved, scale

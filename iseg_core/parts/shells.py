@@ -7,20 +7,18 @@ a floor belongs to nothing that stands on it.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
+
+from ..geometry.islands import REACH, connected_shells, face_normals, flat_shells, part_from_floors
 
 
 @dataclass(frozen=True)
 class ContactSettings:
-    """Distances at which shells touch, and when a shell is a floor."""
+    """Distances at which shells touch."""
 
-    reach: float = 0.06  # of the root of the smaller shell's area
+    reach: float = REACH  # of the root of the smaller shell's area
     sampling: float = 0.5  # of the wider spacing of the two shells' samples: they need not face each other
     widest: float = 0.2  # of the root of the whole area: no shells farther apart touch
-    flat: float = 0.999  # length of a shell's mean normal, from which on it is flat
-    floor: float = 0.5  # share of its cluster's area from which on a flat shell is a floor
 
 
 DEFAULTS = ContactSettings()
@@ -35,12 +33,6 @@ class Shells:
     contacts: np.ndarray  # [C, 2] int32, vertices of two shells of one cluster that touch there
 
 
-def connected_shells(faces: np.ndarray, count: int) -> np.ndarray:
-    """Shell of each of `count` vertices: those that faces [G, 3] join. [count] int32"""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])  # [2G, 2]
-    return _components(edges, count)
-
-
 def find_shells(vertices: np.ndarray, faces: np.ndarray, settings: ContactSettings = DEFAULTS) -> Shells:
     """Find the shells of vertices [P, 3] and faces [G, 3], their contacts and clusters.
 
@@ -50,27 +42,11 @@ def find_shells(vertices: np.ndarray, faces: np.ndarray, settings: ContactSettin
     count = int(labels.max()) + 1
     if count == 1:
         return Shells(labels, np.zeros_like(labels), np.zeros((0, 2), np.int32))
-    a, b, c = (vertices[faces[:, k]] for k in range(3))  # [G, 3] each
-    normals = np.cross(b - a, c - a) / 2  # [G, 3] as long as the face is large
-    shell, area = labels[faces[:, 0]], np.linalg.norm(normals, axis=1)  # [G] each
-    areas = np.bincount(shell, area, count)  # [S]
+    normals, shell = face_normals(vertices, faces), labels[faces[:, 0]]  # [G, 3], [G]
+    areas = np.bincount(shell, np.linalg.norm(normals, axis=1), count)  # [S]
     contacts = _contacts(vertices, faces, labels, areas, settings)  # [C, 2]
-    mean = np.stack([np.bincount(shell, normals[:, k], count) for k in range(3)], axis=1)  # [S, 3]
-    flat = np.linalg.norm(mean, axis=1) > settings.flat * areas  # [S]
-    while True:
-        clusters = _components(labels[contacts], count)  # [S]
-        alone = np.bincount(clusters)[clusters] == 1  # [S]
-        floor = flat & ~alone & (areas > settings.floor * np.bincount(clusters, areas)[clusters])  # [S]
-        on_floor = floor[labels[contacts]].any(axis=1)  # [C]
-        if not on_floor.any():
-            return Shells(labels, clusters[labels], contacts.astype(np.int32))
-        contacts = contacts[~on_floor]
-
-
-def _components(edges: np.ndarray, count: int) -> np.ndarray:
-    """Connected component of each of `count` nodes by edges [E, 2]. [count] int32"""
-    graph = sp.coo_matrix((np.ones(len(edges), np.int8), edges.T), shape=(count, count))
-    return connected_components(graph, directed=False)[1]
+    clusters, left = part_from_floors(labels[contacts], areas, flat_shells(normals, shell, areas))  # [S], [C]
+    return Shells(labels, clusters[labels], contacts[left].astype(np.int32))
 
 
 def _contacts(

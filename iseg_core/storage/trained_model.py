@@ -43,8 +43,8 @@ _OPTIONAL: tuple[_Forms, ...] = (
     {"mesh.polygons": ("int32", ("F",))},
     {
         "samples.faces": ("int32", ("R",)),
-        "samples.start": ("int32", ("R + 1",)),
-        "samples.barycentric": ("float32", ("M", 3)),
+        "samples.polygons": ("int32", ("R",)),
+        "samples.start": ("int32", ("N + 1",)),
         "samples.vertices": ("int32", ("M",)),
         "samples.weights": ("float32", ("M",)),
     },
@@ -71,7 +71,6 @@ _RANGES = {
     "mesh.vertices": (-np.inf, np.inf),
     "proxy.vertices": (-2.0, 2.0),
     "proxy.carry_weight": (-0.1, 1.1),
-    "samples.barycentric": (-0.1, 1.1),
     "samples.weights": (-0.1, 1.1),
     "surface.weights": (0.0, 1e3),
     "surface.lengths": (0.0, 10.0),
@@ -219,7 +218,8 @@ def _check(tensors: dict[str, np.ndarray], what: str) -> None:
             raise fail(f"{name} points outside 0..{lengths[_INDICES[name]] - 1}")
     if "samples.start" in tensors:
         start = tensors["samples.start"]
-        whole = start.size == lengths["R"] + 1 and start[0] == 0 and start[-1] == lengths["M"]
+        polygons = np.unique(tensors["samples.polygons"])  # [N] each has a face
+        whole = np.array_equal(polygons, np.arange(start.size - 1)) and start[0] == 0 and start[-1] == lengths["M"]
         if not whole or (np.diff(start) < 1).any() or (np.diff(tensors["samples.faces"]) < 1).any():
             raise fail("the samples of its faces are not in order")
     for name, array in tensors.items():

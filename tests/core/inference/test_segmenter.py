@@ -92,7 +92,7 @@ def test_a_vertex_that_is_not_there(segmenter, vertex):
         segmenter.segment(clicks=[(vertex, True)])
 
 
-def test_a_point_of_the_surface_stands_for_the_nearest_corner_of_its_face(segmenter):
+def test_on_a_small_face_a_point_stands_for_its_nearest_corner(segmenter):
     a, b, c = MESH.faces[7].tolist()
     clicks = [(iseg.SurfacePoint(7, (0.2, 0.3, 0.5)), True), (iseg.SurfacePoint(7, (0.2, 0.5, 0.3)), False), (a, True)]
     expected = segmenter.segment(clicks=[(c, True), (b, False), (a, True)])
