@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..clicks.click import VertexClick
-from ..clicks.simulated_user import Target
+from ..clicks.simulated_user import VertexTarget
 from ..render.camera import sphere_cameras
 from ..render.embree import EmbreeRasterizer
 from ..render.figures import contact_sheet, draw_from
@@ -57,7 +57,7 @@ def draw_case(item: LabelledMesh, part: int, answers: Iterable[tuple[np.ndarray,
     """Draw a row: the part that was wanted, then each answer [V] with the clicks that it answers."""
     from PIL import Image
 
-    target = Target(item.mesh, item.parts[part])
+    target = VertexTarget(item.mesh, item.parts[part])
     answers = list(answers)
     direction = best_direction(item, target.vertices, [vertex for vertex, _ in answers[-1][1]])
     wanted = target.vertices.astype(np.float32)  # [V]
