@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from ..errors import ClickError
 from ..geometry.mesh import Mesh
 from ..geometry.proxy import Proxy
@@ -51,3 +53,11 @@ def vertex_of(prompt: Prompt, mesh: Mesh) -> int:
         last = len(mesh.vertices) - 1
         raise ClickError(f"There is no vertex {prompt}: this mesh has the vertices 0 to {last}. Click one of them.")
     return int(prompt)
+
+
+def position_of(prompt: Prompt, mesh: Mesh) -> np.ndarray:
+    """Find where a prompt is, in the units of the mesh. [3] Raises ClickError as `vertex_of` does."""
+    vertex = vertex_of(prompt, mesh)
+    if isinstance(prompt, SurfacePoint):
+        return np.array(prompt.barycentric) @ mesh.vertices[mesh.faces[prompt.face]]  # [3]
+    return mesh.vertices[vertex]  # [3]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...clicks.click import VertexClick
 from ...clicks.simulated_user import Predictor, VertexTarget, simulate
-from ...geometry.mesh import face_areas
+from ...geometry.mesh import Domain, face_areas
 from ...inference.segmenter import Segmenter
 from ..dataset import LabelledMesh
 from ..experiment import MACHINE, Experiment, Record, Report, Setup, Table
@@ -198,7 +198,8 @@ def _draw_case(case: tuple[str, int], records: dict[str, Record], item: Labelled
     name, part = case
     clicks = [VertexClick(v, include) for v, include in records[name]["parts"][part]["methods"]["trained"]["clicks"]]
     counts = [k for k in SHOWN if k <= len(clicks)]
-    return draw_case(item, part, [(segmenter.segment(clicks=clicks[:k]), clicks[:k]) for k in counts])
+    answers = [(segmenter.segment(clicks=clicks[:k]), tuple(clicks[:k])) for k in counts]
+    return draw_case(item.mesh, VertexTarget(item.mesh, item.parts[part]).vertices, answers, Domain.VERTEX)
 
 
 def _caption(case: tuple[str, int], records: dict[str, Record]) -> str:

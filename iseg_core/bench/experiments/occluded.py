@@ -132,7 +132,7 @@ def _draw(name: str, part: int, click: int, setup: Setup) -> None:
     model = setup.model(item.mesh)
     votes, segmenters = votes_of(model, setup), segmenters_of(model, setup)
     wanted = VertexTarget(item.mesh, item.parts[part]).vertices  # [V]
-    clicks = [(click, True)]
+    clicks, dots = [(click, True)], [(item.mesh.vertices[click], True)]  # the latter of [3]
     shown = {
         "the person's part": wanted.astype(np.float32),
         "votes": votes.answer(clicks),
@@ -140,11 +140,11 @@ def _draw(name: str, part: int, click: int, setup: Setup) -> None:
         "trained": segmenters["trained"].segment(clicks),
     }
     directions = {
-        "the click's side": best_direction(item, wanted, [click]),
-        "the far side": best_direction(item, wanted & ~votes.shown_with(click), []),
+        "the click's side": best_direction(item.mesh, wanted, [click]),
+        "the far side": best_direction(item.mesh, wanted & ~votes.shown_with(click), []),
     }
     pictures = [
-        draw_from(direction, item.mesh.vertices, item.mesh.faces, answer, clicks, SIDE)
+        draw_from(direction, item.mesh.vertices, item.mesh.faces, answer, dots, SIDE)
         for direction in directions.values()
         for answer in shown.values()
     ]
