@@ -1,8 +1,9 @@
-"""Experiments of the paper, one module each."""
+"""Experiments, one module each: those of the paper, and one on meshes as artists have them."""
 
 from ..experiment import Experiment
 from .counts import COUNTS
 from .fidelity import FIDELITY
+from .nested import NESTED
 from .occluded import OCCLUDED
 from .otsu import OTSU
 from .separate import SEPARATE
@@ -10,5 +11,6 @@ from .stability import STABILITY
 from .transfer import TRANSFER
 
 EXPERIMENTS: dict[str, Experiment] = {
-    experiment.name: experiment for experiment in (STABILITY, SEPARATE, COUNTS, OCCLUDED, OTSU, TRANSFER, FIDELITY)
+    experiment.name: experiment
+    for experiment in (STABILITY, SEPARATE, COUNTS, OCCLUDED, OTSU, TRANSFER, FIDELITY, NESTED)
 }
