@@ -34,8 +34,9 @@ def experiments() -> dict[str, Experiment]:
     """Experiments by name."""
     from .experiments import EXPERIMENTS
     from .experiments.clicks import CLICKS
+    from .experiments.nested import NESTED
 
-    return {CLICKS.name: CLICKS, **EXPERIMENTS}
+    return {CLICKS.name: CLICKS, NESTED.name: NESTED, **EXPERIMENTS}
 
 
 def find_files(folder: Path) -> Sequence[MeshFile]:

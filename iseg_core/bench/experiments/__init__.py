@@ -1,9 +1,8 @@
-"""Experiments, one module each: those of the paper, and one on meshes as artists have them."""
+"""Experiments of the paper, one module each."""
 
 from ..experiment import Experiment
 from .counts import COUNTS
 from .fidelity import FIDELITY
-from .nested import NESTED
 from .occluded import OCCLUDED
 from .otsu import OTSU
 from .separate import SEPARATE
@@ -11,6 +10,5 @@ from .stability import STABILITY
 from .transfer import TRANSFER
 
 EXPERIMENTS: dict[str, Experiment] = {
-    experiment.name: experiment
-    for experiment in (STABILITY, SEPARATE, COUNTS, OCCLUDED, OTSU, TRANSFER, FIDELITY, NESTED)
+    experiment.name: experiment for experiment in (STABILITY, SEPARATE, COUNTS, OCCLUDED, OTSU, TRANSFER, FIDELITY)
 }
