@@ -21,6 +21,8 @@ MOST = 12  # clicks that are proposed for a part
 ENOUGH = 0.95  # IoU at which they end
 PATIENCE = 3  # clicks in a row without a gain after which they end, too; fewer are tried, as a gain may follow
 GAIN = 0.005  # rise of IoU from which on a click counts as a gain
+MANY = 10_000  # points of a region from which on not all are measured
+CELLS = 32  # of space along each side, to measure one point in each first
 SPREAD = 6000  # points over the whole surface, between which depth is measured; a small face has one more
 
 ClickT = TypeVar("ClickT", VertexClick, Click)
@@ -153,9 +155,26 @@ def deepest(points: np.ndarray, inside: np.ndarray) -> tuple[int, float]:
     if inside.all():
         return int(np.flatnonzero(inside)[0]), np.inf
     found = np.flatnonzero(inside)  # [n]
-    depth = depths(points, inside, found)  # [n]
+    if len(found) > MANY:
+        found = may_be_deepest(points, inside, found)  # [n']
+    depth = depths(points, inside, found)  # [n']
     best = int(depth.argmax())
     return int(found[best]), float(depth[best])
+
+
+def may_be_deepest(points: np.ndarray, inside: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Find those of the points `found` [n] (indices of all that are inside) that may be the deepest. [n'] ascending
+
+    From one point to another the depth differs by no more than the way between them: a cell of space, one of whose
+    points has been measured, says how deep the others can be at most.
+    """
+    asked = points[found]  # [n, 3]
+    low, size = asked.min(axis=0), max(float(np.ptp(asked, axis=0).max()), 1e-300)
+    cells = np.minimum((asked - low) * (CELLS / size), CELLS - 1).astype(np.int64) @ [CELLS * CELLS, CELLS, 1]  # [n]
+    _, first, cell = np.unique(cells, return_index=True, return_inverse=True)  # [C], [n]
+    depth = depths(points, inside, found[first])  # [C]
+    most = depth[cell] + np.linalg.norm(asked - asked[first][cell], axis=1)  # [n]
+    return found[most >= depth.max() * (1 - 1e-9)]
 
 
 def deeper_error(points: np.ndarray, missed: np.ndarray, wrong: np.ndarray) -> tuple[int, bool] | None:

@@ -5,8 +5,19 @@ import pytest
 from support.engine import icosphere
 
 import iseg_core as iseg
+from iseg_core.clicks import simulated_user
 from iseg_core.clicks.click import Click, SurfacePoint
-from iseg_core.clicks.simulated_user import ENOUGH, MOST, FaceTarget, VertexTarget, deeper_error, propose, simulate
+from iseg_core.clicks.simulated_user import (
+    ENOUGH,
+    MOST,
+    FaceTarget,
+    VertexTarget,
+    deeper_error,
+    deepest,
+    propose,
+    simulate,
+)
+from iseg_core.geometry.depth import depths
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +121,7 @@ def place(mesh: iseg.Mesh, click: Click) -> np.ndarray:
 def test_a_big_face_has_a_middle(cube: iseg.Mesh):
     target = FaceTarget(cube, side(cube, 2))
     click = target.first_click()
-    assert click.include and target.faces[click.prompt.face]
+    assert click.include and isinstance(click.prompt, SurfacePoint) and target.faces[click.prompt.face]
     assert np.abs(place(cube, click) - [0, 0, 1]).max() < 0.15
     assert FaceTarget(cube, side(cube, 2)).first_click() == click  # always the same points
 
@@ -137,7 +148,7 @@ def test_faces_count_by_their_area():
 
 def test_every_face_has_a_point_however_small(mesh: iseg.Mesh):
     vertices = np.vstack([mesh.vertices, [[0, 0, 9], [1e-4, 0, 9], [0, 1e-4, 9]]])  # [V + 3, 3]
-    crumb = np.append(mesh.faces, [np.arange(3) + len(mesh.vertices)], axis=0).astype(np.int32)  # [F + 1, 3]
+    crumb = np.vstack([mesh.faces, np.arange(3) + len(mesh.vertices)]).astype(np.int32)  # [F + 1, 3]
     target = FaceTarget(iseg.Mesh(vertices, crumb), np.arange(len(crumb)) == len(mesh.faces))
     (point, include) = target.first_click()
     assert include and point == SurfacePoint(len(mesh.faces), (1 / 3, 1 / 3, 1 / 3))
@@ -155,3 +166,17 @@ def test_an_error_without_depth_is_an_error():
     assert deeper_error(points, np.array([False, False]), np.array([True, False])) == (0, False)
     assert deeper_error(points, np.array([True, False]), np.array([False, True])) == (0, True)
     assert deeper_error(points, np.zeros(2, bool), np.zeros(2, bool)) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_many_points_the_same_one_is_the_deepest(seed: int, monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(4000, 3)) * [1, 0.5, 0.02] if seed % 2 else rng.integers(0, 12, (4000, 3)).astype(float)
+    inside = points[:, 0] + 0.3 * rng.normal(size=4000) > 0.5  # [P]
+    wanted = deepest(points, inside)
+    measured: list[int] = []
+    monkeypatch.setattr(simulated_user, "depths", lambda p, i, at: measured.append(len(at)) or depths(p, i, at))
+    monkeypatch.setattr(simulated_user, "MANY", 100)
+    monkeypatch.setattr(simulated_user, "CELLS", 8)  # with many points in each
+    assert deepest(points, inside) == wanted
+    assert sum(measured) < inside.sum() / 2  # that is what it is for
