@@ -72,9 +72,10 @@ def draw_case(
 def best_direction(
     mesh: Mesh, wanted: np.ndarray, clicked: Sequence[Prompt], domain: Domain = Domain.VERTEX
 ) -> np.ndarray:
-    """Direction [3] from which most of the clicks, and then most of what is wanted, are seen.
+    """Direction [3] from which clicks and what is wanted are seen best.
 
-    wanted: vertices [V] bool, clicks on vertices; or, with the domain face, faces [F] bool and points of the surface.
+    wanted: vertices [V] bool, clicks on vertices: most of the clicks, then most of what is wanted. With the domain
+    face, wanted are faces [F] bool, which may lie in a corner, and clicks points of the surface: both count alike.
     """
     points, faces = mesh.vertices, mesh.faces  # [V, 3], [F, 3]
     used = points[np.unique(faces)]  # [U, 3]
@@ -90,7 +91,7 @@ def best_direction(
         pixels = np.array([np.bincount(r.face_id[r.face_id >= 0], minlength=len(faces)) for r in rasters])  # [N, F]
         shown = pixels[:, wanted].sum(axis=1)  # [N]
         at = [prompt.face for prompt in clicked if isinstance(prompt, SurfacePoint)]
-        seen = (pixels[:, at] > 0).sum(axis=1) + shown / max(shown.max(), 1)  # [N]
+        seen = (pixels[:, at] > 0).sum(axis=1) / max(len(at), 1) + shown / max(shown.max(), 1)  # [N]
     return cameras[int(seen.argmax())].position
 
 

@@ -27,6 +27,10 @@ SHOWN = (1, 2, 3, 5)  # clicks after which the IoU is reported
 RANKED = 3  # the worst are those of the least IoU after so many
 WORSE = 0.1  # fall of the IoU from which on a click has made it worse
 FEW = 300  # vertices
+LEGEND = (
+    f"By IoU@{RANKED}; areas as fractions of the mesh's. Drawn: what was wanted, then the answers to "
+    f"{', '.join(map(str, SHOWN))} clicks."
+)
 TITLES = {  # of kinds; any other kind is called as it is
     BODY: "body (one smooth shell)",
     "bone": "character (bones)",
@@ -121,7 +125,7 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
             "Each collection",
             _rows("collection", every, {c: lambda case, c=c: case.record["collection"] == c for c in collections}),
         ),
-        Table("The worst ten", [_row(case) for case in worst], f"By IoU@{RANKED}; areas as fractions of the mesh's."),
+        Table("The worst ten", [_row(case) for case in worst], LEGEND),
     ]
     return Report(tables if any(collections) else [tables[0], tables[2]], _draw(every, worst, list(kinds), setup))
 
@@ -175,7 +179,7 @@ def _draw_case(case: Case, item: NestedMesh, setup: Setup) -> "Image":
 
 def _caption(case: Case) -> str:
     scores = ", ".join(f"@{k} {case.part['iou'][k - 1]:.2f}" for k in SHOWN)
-    return f"{case.mesh}, {case.part['name']}: wanted, then after 1, 2, 3, 5 clicks. IoU {scores}"
+    return f"{case.mesh}, {case.part['name']}: {scores}"
 
 
 NESTED = Experiment(

@@ -15,9 +15,11 @@ from iseg_core.bench import run
 from iseg_core.bench.experiment import INSTANT, Setup
 from iseg_core.bench.experiments import nested
 from iseg_core.bench.nested import NestedFile, find_nested
+from iseg_core.bench.pictures import best_direction
 from iseg_core.cli.main import main
 from iseg_core.clicks.click import Click, SurfacePoint
 from iseg_core.errors import IsegError, MeshError, SettingsError
+from iseg_core.geometry.mesh import Domain
 from iseg_core.training.settings import PRESETS, Preset
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
@@ -275,6 +277,16 @@ def test_experiments_fit_their_dataset(tmp_path: Path):
         run.choose(["nested"], kinds[1], "geometric")
     with pytest.raises(SettingsError, match="Name a teacher"):
         run.choose((), kinds[1], INSTANT)
+
+
+def test_a_case_is_shown_from_where_the_wanted_part_is_seen():
+    ball = sphere(2)
+    middle = ball.vertices[ball.faces].mean(axis=1)  # [F, 3]
+    wanted = middle[:, 0] > 0.7  # [F]
+    clicked = SurfacePoint(int(middle[:, 1].argmax()), (1 / 3, 1 / 3, 1 / 3))
+    direction = best_direction(ball, wanted, [clicked], Domain.FACE)  # [3]
+    assert direction[0] > 0.5 and direction[1] > 0  # the part, and the click beside it
+    assert best_direction(ball, middle[:, 2] < -0.7, [], Domain.FACE)[2] < -0.7
 
 
 # real meshes
