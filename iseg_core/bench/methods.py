@@ -19,7 +19,7 @@ METHODS = {
 }
 
 
-def methods_of(model: Model, setup: Setup) -> dict[str, Predictor]:
+def methods_of(model: Model, setup: Setup) -> dict[str, Predictor[VertexClick]]:
     """Make every method of METHODS on a trained mesh."""
     segmenters = {name: asking(segmenter) for name, segmenter in segmenters_of(model, setup).items()}
     return {**segmenters, "votes": votes_of(model, setup).answer, "shell": shell_of(model)}
@@ -40,7 +40,8 @@ def untrained(model: Model) -> Segmenter:
     return Segmenter(Model(model.mesh, model.proxy, model.assembly, features, info=model.info))
 
 
-def asking(segmenter: Segmenter) -> Predictor:
+def asking(segmenter: Segmenter) -> Predictor[VertexClick]:
+    """Make the method of a segmenter that answers for vertices."""
     return lambda clicks: segmenter.segment(clicks=clicks)
 
 
@@ -49,7 +50,7 @@ def votes_of(model: Model, setup: Setup) -> Votes:
     return Votes(model, make_teacher(setup.teacher, model, setup.device), setup.settings.views)
 
 
-def shell_of(model: Model) -> Predictor:
+def shell_of(model: Model) -> Predictor[VertexClick]:
     """Make the method that answers with the whole connected component of the first included click."""
     shells = model.assembly.shells[model.proxy.nearest]  # [V]
 

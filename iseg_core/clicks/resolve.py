@@ -54,3 +54,11 @@ def vertex_of(prompt: Prompt, mesh: Mesh) -> int:
         last = len(mesh.vertices) - 1
         raise ClickError(f"There is no vertex {prompt}: this mesh has the vertices 0 to {last}. Click one of them.")
     return int(prompt)
+
+
+def position_of(prompt: Prompt, mesh: Mesh) -> np.ndarray:
+    """Find where a prompt is, in the units of the mesh. [3] Raises ClickError as `vertex_of` does."""
+    vertex = vertex_of(prompt, mesh)
+    if isinstance(prompt, SurfacePoint):
+        return np.array(prompt.barycentric) @ mesh.vertices[mesh.faces[prompt.face]]  # [3]
+    return mesh.vertices[vertex]  # [3]

@@ -92,13 +92,13 @@ class Handlers:
         segmenter = self.shelf.at_hand(*_answering(request))
         if segmenter is None:
             return Later("prepare", lambda job: self._prepare(job, request))
-        from ..clicks.simulated_user import Target, propose
+        from ..clicks.simulated_user import VertexTarget, propose
         from ..inference.threshold import otsu
 
         mesh, chosen = segmenter.model.mesh, job.arrays.get("chosen")
         if chosen is None or chosen.dtype != np.uint8 or chosen.shape != (len(mesh.vertices),):
             raise MessageError("The request propose needs the array chosen [V] uint8, V of the mesh.", job.id)
-        target = Target.of_vertices(mesh, chosen != 0)
+        target = VertexTarget.of_vertices(mesh, chosen != 0)
         if not target.faces.any():
             raise ClickError("No face of the mesh has two of the chosen vertices: choose the faces of a part.")
 

@@ -2,17 +2,29 @@
 
 import hashlib
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..errors import MeshError
+from ..errors import MeshError, SettingsError
 from .triangulate import triangulate
 
 LARGEST, SMALLEST = 1e100, 1e-100  # products of larger coordinates overflow, of smaller sizes vanish
 FLAT = 1e-12  # height over longest edge below which a face has no area
 ROUNDING = 8 * np.finfo(np.float64).eps  # of a coordinate: what its last bits may be wrong by
+
+
+class Domain(StrEnum):
+    """Elements of a mesh that values belong to: every vertex or every face. An unknown one raises SettingsError."""
+
+    VERTEX = "vertex"
+    FACE = "face"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise SettingsError(f"Unknown domain {value!r}. Choose one of: {', '.join(cls)}.")
 
 
 @dataclass(frozen=True, eq=False)

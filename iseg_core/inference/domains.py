@@ -5,29 +5,16 @@ its own decide about it, and a vertex among such faces belongs where one of them
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
 
 from ..clicks.click import Click, Prompt, SurfacePoint
 from ..clicks.resolve import vertex_of
-from ..errors import SettingsError
-from ..geometry.mesh import Mesh, face_areas
+from ..geometry.mesh import Domain, Mesh, face_areas
 from ..geometry.proxy import Proxy
 
 SURE = 0.02  # what was clicked is at least this far from 0.5
-
-
-class Domain(StrEnum):
-    """What an answer has a value for: every vertex or every face. An unknown one raises SettingsError."""
-
-    VERTEX = "vertex"
-    FACE = "face"
-
-    @classmethod
-    def _missing_(cls, value: object) -> None:
-        raise SettingsError(f"Unknown domain {value!r}. Choose one of: {', '.join(cls)}.")
 
 
 class Domains:

@@ -27,7 +27,7 @@ from support.engine import (
 )
 
 import iseg_core as iseg
-from iseg_core.clicks.simulated_user import Target
+from iseg_core.clicks.simulated_user import VertexTarget
 from iseg_core.engine.client import EngineClient, EngineState
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.errors import (
@@ -137,7 +137,7 @@ def test_clicks_are_proposed_for_a_part(engine: EngineClient):
     chosen = (part >= otsu(part)).astype(np.uint8)  # [V]
     request = {"mesh": open_mesh(engine)}
     proposed = engine.ask("propose", request, {"chosen": chosen}, timeout=PATIENT).fields
-    target = Target.of_vertices(seg.model.mesh, chosen != 0)
+    target = VertexTarget.of_vertices(seg.model.mesh, chosen != 0)
     answer = seg.segment(clicks=proposed["clicks"])  # [V]
     assert target.iou((answer >= otsu(answer)).astype(np.float32)) == proposed["iou"] > 0.5
     fixed = engine.ask("propose", request | {"threshold": 0.999}, {"chosen": chosen}, timeout=PATIENT).fields
