@@ -9,7 +9,8 @@ LOPSIDED = 1e-6  # skewness from which on an axis has a direction of its own
 def principal_axes(points: np.ndarray) -> np.ndarray:
     """Principal axes of points [N, 3] as the rows of a rotation [3, 3]: points @ axes.T turn with the shape.
 
-    An axis points to where the shape reaches farther; the third where a rotation has to. Where the moments are so alike
+    The first axis points to where the shape reaches farther, the second to where it does less, the third where a
+    rotation has to. Where the moments are so alike
     that they give no axes, as of a cube, the rotation is the identity.
     """
     centred = points - points.mean(axis=0)  # [N, 3]
@@ -23,4 +24,4 @@ def principal_axes(points: np.ndarray) -> np.ndarray:
     axes[skewness < -LOPSIDED] *= -1
     if np.linalg.det(axes) < 0:
         axes[np.abs(skewness).argmin()] *= -1
-    return axes
+    return axes * np.array([[1], [-1], [-1]])

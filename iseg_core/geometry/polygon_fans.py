@@ -1,4 +1,4 @@
-"""Fans of polygons: big flat ones are cut around their middle, so that it does not matter how they came in triangles."""
+"""Fans: big flat polygons are cut around their middle, so that it does not matter how they came in triangles."""
 
 from typing import NamedTuple
 

@@ -85,9 +85,7 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     return Proxy(vertices, part.faces.astype(np.int32), part.carry_index[ids], part.carry_weight[ids], part.samples)
 
 
-def _unite(
-    welded: np.ndarray, links: np.ndarray, groups: np.ndarray, island: np.ndarray, counts: np.ndarray
-) -> Proxy:
+def _unite(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, island: np.ndarray, counts: np.ndarray) -> Proxy:
     """Sample each island [W] as if it were alone, with about counts [K] vertices: the proxy of the welded vertices."""
     index, weight = np.empty((len(welded), 3), np.int32), np.empty((len(welded), 3), np.float32)  # [W, 3] each
     rank = np.empty(len(welded), dtype=np.int64)  # [W]

@@ -68,7 +68,9 @@ def _split(vertices: np.ndarray, faces: np.ndarray, middle: np.ndarray) -> tuple
         if number == 1:
             made = [(a, p, c), (p, b, c)]
         elif number == 2:  # the corner between the cut sides, and the rest along its shorter diagonal
-            shorter = np.linalg.norm(vertices[p] - vertices[c], axis=1) < np.linalg.norm(vertices[a] - vertices[q], axis=1)
+            shorter = np.linalg.norm(vertices[p] - vertices[c], axis=1) < np.linalg.norm(
+                vertices[a] - vertices[q], axis=1
+            )
             made = [(p, b, q), (a, p, np.where(shorter, c, q)), (np.where(shorter, p, a), q, c)]
         else:
             made = [(a, p, r), (p, b, q), (r, q, c), (p, q, r)]

@@ -14,6 +14,7 @@ from ..clicks.resolve import vertex_of
 from ..geometry.mesh import Domain, Mesh, face_areas
 from ..geometry.proxy import Proxy
 
+LARGE = 8  # samples of a face from which on its vertices follow it
 SURE = 0.02  # what was clicked is at least this far from 0.5
 
 
@@ -42,10 +43,16 @@ class Domains:
         return self._proxy.samples.faces
 
     @cached_property
+    def _large(self) -> np.ndarray:
+        """Which of the decided faces are so large that vertices follow them. [D] bool"""
+        samples = self._proxy.samples
+        return np.diff(samples.start)[samples.polygons] >= LARGE
+
+    @cached_property
     def _surrounded(self) -> np.ndarray:
-        """Vertices all of whose faces are decided. [V] bool"""
+        """Vertices all of whose faces are large. [V] bool"""
         count, faces = len(self._mesh.vertices), self._mesh.faces
-        own = np.bincount(faces[self._decided].ravel(), minlength=count)  # [V]
+        own = np.bincount(faces[self._decided[self._large]].ravel(), minlength=count)  # [V]
         return (own > 0) & (own == np.bincount(faces.ravel(), minlength=count))
 
     @cached_property
@@ -59,7 +66,8 @@ class Domains:
         if not len(decided):
             return carried
         highest = np.where(self._surrounded, 0.0, carried)  # [V]
-        np.maximum.at(highest, self._mesh.faces[self._decided], decided[:, None])
+        large = self._decided[self._large]  # [n]
+        np.maximum.at(highest, self._mesh.faces[large], decided[self._large][:, None])
         return highest.astype(np.float32)
 
     def _faces(self, carried: np.ndarray, decided: np.ndarray) -> np.ndarray:

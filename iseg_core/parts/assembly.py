@@ -1,4 +1,4 @@
-"""Assembly: the surfaces of a proxy, one for each cluster of touching shells. Clicks mean parts of their own cluster."""
+"""Assembly: the surfaces of a proxy, one for each cluster of touching shells, to whose parts clicks on it belong."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +74,9 @@ class Assembly:
             "edges": np.concatenate([members[surface.edges] for members, surface in pairs]).astype(np.int32),
             "weights": np.concatenate([surface.weights for surface in self.surfaces]),
             "lengths": np.concatenate([surface.lengths for surface in self.surfaces]),
-            "mass": np.concatenate([surface.mass for surface in self.surfaces])[np.argsort(np.concatenate(self.members))],
+            "mass": np.concatenate([surface.mass for surface in self.surfaces])[
+                np.argsort(np.concatenate(self.members))
+            ],
             "area": np.array([surface.area for surface in self.surfaces]),
             "contacts": np.concatenate([members[surface.contacts] for members, surface in pairs]).astype(np.int32),
             "contact_weights": np.concatenate([surface.contact_weights for surface in self.surfaces]),

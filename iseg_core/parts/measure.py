@@ -96,7 +96,7 @@ def _measure_shells(
 
 
 def _own_frames(vertices: np.ndarray, faces: np.ndarray, shells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn each shell [P] to its own axes, scale it to unit area, lay them out side by side: vertices [P, 3], scale [P]."""
+    """Turn each shell [P] to its axes, scale it to unit area, lay them out side by side: vertices [P, 3], scale [P]."""
     count = int(shells.max()) + 1
     a, b, c = (vertices[faces[:, k]] for k in range(3))  # [G, 3] each
     area = np.bincount(shells[faces[:, 0]], np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2, count)  # [S]

@@ -15,7 +15,7 @@ def shape_diameter(
     """Median distance to the other side over a cone of rays about the inward normal. [P]
 
     vertices [P, 3] of shells [P] of unit area, each farther from the others than `farthest`; outward unit normals
-    [P, 3]. Rays that leave their shell are ignored; where all do, the shell's median stands in, and 1 where it has none.
+    [P, 3]. Rays that leave their shell are ignored; where all do, the shell's median stands in, or else 1.
     """
     i = np.arange(CONE_RAYS) + 0.5
     cosine = 1 - i / CONE_RAYS * (1 - np.cos(CONE_ANGLE))  # [24] even over the cap

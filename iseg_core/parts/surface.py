@@ -25,7 +25,8 @@ LEAST_MASS = 1e-9  # isolated vertices have no area, yet their equations must be
 class Surface:
     """Edge graph of a cluster: conductances say how strongly two vertices belong together. P vertices, E edges.
 
-    Edges join the vertices of one shell; C contacts join shells that touch. What is derived of it (components, factors, distances) is computed once, when it is first asked for.
+    Edges join the vertices of one shell; C contacts join shells that touch. What is derived of it (components, factors,
+    distances) is computed once, when it is first asked for.
     """
 
     vertices: np.ndarray  # [P, 3] float64

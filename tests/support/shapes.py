@@ -77,7 +77,9 @@ def tiny_settings(**changes: object) -> Settings:
     return replace(get_settings("draft"), **(short | changes))  # type: ignore[arg-type]
 
 
-def box(size: tuple[float, float, float] = (1.0, 1.0, 1.0), centre: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Mesh:
+def box(
+    size: tuple[float, float, float] = (1.0, 1.0, 1.0), centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> Mesh:
     """A box of 8 vertices, 6 quads and 12 triangles."""
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])  # [8, 3]
     quads = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]

@@ -52,7 +52,13 @@ def test_closed_shells_and_short_edges_are_left_alone():
     near = join(ball, moved(ball, (1e-7, 0, 0)))
     assert len(np.unique(close_seams(near.vertices, near.faces))) == len(near.vertices)
     # A strip as narrow as the tolerance is no seam: its own edges are as short.
-    strip = Mesh(np.array([[x, y, 0.0] for x in np.arange(40) for y in (0, 1e-5)]), np.array([[2 * k, 2 * k + 2, 2 * k + 1] for k in range(39)] + [[2 * k + 1, 2 * k + 2, 2 * k + 3] for k in range(39)], dtype=np.int32))
+    strip = Mesh(
+        np.array([[x, y, 0.0] for x in np.arange(40) for y in (0, 1e-5)]),
+        np.array(
+            [[2 * k, 2 * k + 2, 2 * k + 1] for k in range(39)] + [[2 * k + 1, 2 * k + 2, 2 * k + 3] for k in range(39)],
+            dtype=np.int32,
+        ),
+    )
     assert len(np.unique(close_seams(strip.vertices, strip.faces))) == 80
 
 

@@ -66,7 +66,11 @@ def test_the_triangles_of_a_polygon_are_answered_alike_however_it_is_cut():
     angle = np.arange(32) * np.pi / 16
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     vertices = np.concatenate([np.c_[ring, np.full(32, z)] for z in np.linspace(0, 3, 9)])
-    sides = [[32 * r + k, 32 * r + (k + 1) % 32, 32 * r + 32 + (k + 1) % 32, 32 * r + 32 + k] for r in range(8) for k in range(32)]
+    sides = [
+        [32 * r + k, 32 * r + (k + 1) % 32, 32 * r + 32 + (k + 1) % 32, 32 * r + 32 + k]
+        for r in range(8)
+        for k in range(32)
+    ]
     sizes = []
     for turn in (0, 5, 16):  # the corner at which the caps' fans begin
         caps = [list(np.roll(np.arange(32)[::-1], turn)), list(np.roll(256 + np.arange(32), turn))]
@@ -78,7 +82,7 @@ def test_the_triangles_of_a_polygon_are_answered_alike_however_it_is_cut():
             assert max(of_polygon) == 0
         sizes.append([(segmenter.segment([(256 + k, True)]) >= 0.5).sum() for k in range(0, 32, 4)])
     sizes = np.array(sizes)
-    assert sizes.max() < 287  # never all but one vertex
+    assert (np.abs(sizes - 287) > 0).all() and sizes.min() >= 10  # never all but one vertex, never next to nothing
 
 
 def test_unknown_domain():

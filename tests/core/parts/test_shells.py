@@ -27,7 +27,9 @@ TOUCHING = {
 
 @pytest.mark.parametrize("how", TOUCHING)
 def test_shells_that_touch_are_a_cluster(how):
-    base, other = (box((4, 4, 0.5)), moved(sphere(2), (1.1, 0.7, 0.55), 0.3)) if TOUCHING[how] is None else (BALL, TOUCHING[how])
+    base, other = (
+        (box((4, 4, 0.5)), moved(sphere(2), (1.1, 0.7, 0.55), 0.3)) if TOUCHING[how] is None else (BALL, TOUCHING[how])
+    )
     shells, (a, b) = shells_of(base, other)
     assert shells.labels[a] != shells.labels[b] and shells.clusters[a] == shells.clusters[b]
     assert len(shells.contacts) > 0
@@ -40,22 +42,35 @@ def test_shells_apart_are_not():
 
 
 def test_a_floor_is_a_cluster_of_its_own():
-    floor = iseg.Mesh(np.array([[-6.0, -6, -1], [6, -6, -1], [6, 6, -1], [-6, 6, -1]]), np.array([[0, 1, 2], [0, 2, 3]], np.int32))
+    floor = iseg.Mesh(
+        np.array([[-6.0, -6, -1], [6, -6, -1], [6, 6, -1], [-6, 6, -1]]), np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    )
     shells, (a, b, c) = shells_of(BALL, floor, moved(BALL, (0, 0, 1.9)))
     assert shells.clusters[a] == shells.clusters[c] != shells.clusters[b]
 
 
-FLOOR = iseg.Mesh(np.array([[-9.0, -9, -1.6], [9, -9, -1.6], [9, 9, -1.6], [-9, 9, -1.6]]), np.array([[0, 1, 2], [0, 2, 3]], np.int32))
+FLOOR = iseg.Mesh(
+    np.array([[-9.0, -9, -1.6], [9, -9, -1.6], [9, 9, -1.6], [-9, 9, -1.6]]), np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+)
 ALONE = iseg.instant(dumbbell())
 
 
-@pytest.mark.parametrize("other", [FLOOR, moved(dumbbell(), (30, 0, 0), 5.0), moved(BALL, (500, 0, 0), 3.0)], ids=["floor", "larger copy", "distant"])
+@pytest.mark.parametrize(
+    "other",
+    [FLOOR, moved(dumbbell(), (30, 0, 0), 5.0), moved(BALL, (500, 0, 0), 3.0)],
+    ids=["floor", "larger copy", "distant"],
+)
 def test_what_is_not_clicked_changes_nothing(other):
     """Of what has as many samples as before; a click is measured in what it can mean."""
     mesh = dumbbell()
     both = iseg.instant(join(mesh, other))
     count = len(mesh.vertices)
-    for clicks in ([(5, True)], [(5, True), (17, False)], [(int(mesh.vertices[:, 2].argmax()), True)], [(300, True), (2, False), (40, True)]):
+    for clicks in (
+        [(5, True)],
+        [(5, True), (17, False)],
+        [(int(mesh.vertices[:, 2].argmax()), True)],
+        [(300, True), (2, False), (40, True)],
+    ):
         for granularity in ("fine", "part", "whole"):
             alone, beside = (s.segment(clicks, granularity=granularity) >= 0.5 for s in (ALONE, both))
             assert not beside[count:].any()

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -118,11 +119,10 @@ def folder(tmp_path, monkeypatch):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("ISEG_CACHE", str(tmp_path / "cache with späce"))
-    for name in TEACHERS.keys() - {"geometric", "sam_vit_b"}:
-        monkeypatch.delitem(TEACHERS, name)
-    monkeypatch.setitem(TEACHERS, "tiny", TINY)
     monkeypatch.setattr(download, "PAUSE", 0.0)
-    return weights.weights_folder()
+    few = {name: TEACHERS[name] for name in ("geometric", "sam_vit_b")} | {"tiny": TINY}
+    with patch.dict(TEACHERS, few, clear=True):  # which puts them back in their order
+        yield weights.weights_folder()
 
 
 def arrived(folder):
