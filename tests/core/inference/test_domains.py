@@ -102,5 +102,5 @@ def test_one_point_cannot_be_both():
 
 def test_a_mesh_of_triangles_has_no_polygons_and_its_hash_is_unchanged():
     assert sphere(1).polygons is None and check(CUBE.vertices, CUBE.faces).polygons is None
-    assert CUBE.polygons.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert CUBE.polygons is not None and CUBE.polygons.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     assert CUBE.hash == Mesh(CUBE.vertices, CUBE.faces).hash
