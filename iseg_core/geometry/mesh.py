@@ -1,7 +1,7 @@
 """Mesh of the user, checked on entry; loaded from files or arrays."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -63,6 +63,17 @@ def check(vertices: Any, faces: Any) -> Mesh:
     many connected components.
     """
     return checked(_vertex_array(vertices), *_polygon_arrays(faces))
+
+
+def with_polygons(mesh: Mesh, polygons: np.ndarray) -> Mesh:
+    """Say of a mesh which polygon each triangle is cut of: polygons [F] int32, numbers of 0 to F - 1.
+
+    Raises MeshError where they are something else.
+    """
+    count = len(mesh.faces)
+    if polygons.dtype != np.int32 or polygons.shape != (count,) or polygons.min() < 0 or polygons.max() >= count:
+        raise MeshError(f"The polygons of {count} triangles are {count} int32 numbers of 0 to {count - 1}.")
+    return replace(mesh, polygons=polygons.copy())
 
 
 def face_areas(mesh: Mesh) -> np.ndarray:
