@@ -185,7 +185,7 @@ SIDES = np.repeat(np.arange(6, dtype=np.int32), 2)  # [12]
 
 
 def opened(link: Link, **arrays: np.ndarray) -> str:
-    link.send("open_mesh", 2, **arrays)
+    link.send("open_mesh", 2, None, **arrays)
     return link.receive().fields["mesh"]
 
 
