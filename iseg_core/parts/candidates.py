@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..clicks.click import Granularity
+from .shell_sets import nearest_sets, shell_sets
 from .surface import Surface
 
 
@@ -35,7 +36,6 @@ class CandidateSettings:
     whole_cost: float = 9.0  # score of all there is: chosen where nothing else is left, or `whole` is asked for
     across: float = 0.9  # added to the score of a region that ends within shells and yet crosses contacts
     union: float = 0.5  # added to the score of several whole shells
-    nearest_shells: int = 40  # shells among which those are
     per_union: int = 5  # of them kept of each field
     remembered: int = 256  # clicks whose fields and candidates are kept
 
@@ -79,7 +79,7 @@ class Candidates:
 class PartFinder:
     """Fields and candidates of the clicks on a surface, computed once a vertex.
 
-    fields(vertex) -> [T, P] and candidates(vertex) -> Candidates are LRU caches.
+    fields(vertex) -> [T, P], candidates(vertex) -> Candidates and shell_sets(vertex) -> [n, S] bool are LRU caches.
     """
 
     def __init__(self, surface: Surface, settings: CandidateSettings = DEFAULTS):
@@ -90,6 +90,7 @@ class PartFinder:
         self.candidates = lru_cache(maxsize=settings.remembered)(
             lambda vertex: find_candidates(surface, vertex, fields(vertex), settings)
         )
+        self.shell_sets = lru_cache(maxsize=settings.remembered)(lambda vertex: shell_sets(surface, vertex))
 
 
 def find_candidates(
@@ -146,25 +147,16 @@ def _whole(shell: np.ndarray, mass: np.ndarray, settings: CandidateSettings) -> 
 def _unions(surface: Surface, vertex: int, across: np.ndarray, settings: CandidateSettings) -> _Found:
     """Unions of the click's shell with others, those first that its fields across contacts [T, P] say are close."""
     shells, areas = surface.components, surface.shell_areas  # [P], [S]
-    regions, scores, sizes = [], [], []
-    seen: set[tuple[int, ...]] = set()
+    found: dict[bytes, tuple[np.ndarray, float, float]] = {}
     for field in across:
-        mean = np.bincount(shells, field * surface.mass) / np.maximum(areas, 1e-12)  # [S]
-        mean[shells[vertex]] = np.inf
-        order = np.argsort(-mean, kind="stable")[: settings.nearest_shells]  # [n]
-        area = np.cumsum(areas[order])[1:-1]  # [n - 2] of the first two, three, ... but not of all
-        rank = np.full(len(areas), len(areas))  # [S]
-        rank[order] = np.arange(len(order))
-        union = rank[shells] <= np.arange(1, len(area) + 1)[:, None]  # [n - 2, P]
-        energy = border_energy(surface.joined.cut(union), area, settings.softening)  # [n - 2]
-        score = settings.union + energy + size_cost(area, settings)  # [n - 2]
+        sets = nearest_sets(surface, vertex, field)  # [n, S]
+        area = sets @ areas  # [n]
+        energy = border_energy(surface.joined.cut(sets[:, shells]), area, settings.softening)  # [n]
+        score = settings.union + energy + size_cost(area, settings)  # [n]
         for k in np.argsort(score, kind="stable")[: settings.per_union]:
-            key = tuple(sorted(order[: k + 2].tolist()))
-            if key not in seen and settings.area_range[0] < area[k] < settings.area_range[1]:
-                seen.add(key)
-                regions.append(union[k])
-                scores.append(score[k])
-                sizes.append(area[k])
+            if settings.area_range[0] < area[k] < settings.area_range[1]:
+                found.setdefault(sets[k].tobytes(), (sets[k][shells], score[k], area[k]))
+    regions, scores, sizes = zip(*found.values(), strict=True) if found else ((), (), ())
     return _Found(np.array(regions, dtype=bool).reshape(-1, len(shells)), np.array(scores), np.array(sizes))
 
 

@@ -94,6 +94,18 @@ class Surface:
         return np.bincount(self.components, self.mass)
 
     @cached_property
+    def shell_sizes(self) -> np.ndarray:
+        """Root of the area of each shell, and its spread along its principal axes, in the vertices' units. [S, 4]"""
+        shells, share = self.components, np.maximum(self.shell_areas, 1e-12)  # [P], [S]
+        mass = self.mass / share[shells]  # [P] of its shell
+        middle = np.stack([np.bincount(shells, mass * x) for x in self.vertices.T], axis=1)  # [S, 3]
+        offset = self.vertices - middle[shells]  # [P, 3]
+        products = (offset[:, :, None] * offset[:, None, :]).reshape(-1, 9)  # [P, 9]
+        spread = np.stack([np.bincount(shells, mass * x) for x in products.T], axis=1).reshape(-1, 3, 3)  # [S, 3, 3]
+        axes = np.sqrt(np.maximum(np.linalg.eigvalsh(spread), 0))  # [S, 3]
+        return np.concatenate([np.sqrt(share * self.area)[:, None], axes], axis=1)
+
+    @cached_property
     def joined(self) -> "Surface":
         """The same surface with its contacts as edges, and no others: its shells are one."""
         if not len(self.contacts):

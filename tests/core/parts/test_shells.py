@@ -6,6 +6,8 @@ from support.shapes import box, dumbbell, join, moved, sphere
 
 import iseg_core as iseg
 from iseg_core.geometry.proxy import make_proxy
+from iseg_core.parts.measure import measure
+from iseg_core.parts.shell_sets import copies, shell_sets
 from iseg_core.parts.shells import find_shells
 
 
@@ -89,3 +91,49 @@ def test_a_click_may_mean_a_shell_and_a_cluster():
     assert took["part"] == [0, 0, 12, 0, 0]
     assert took["whole"][2] == 12 and took["whole"][4] == 0 and sum(took["whole"]) > 12
     assert took["fine"][2] >= 1 and sum(took["fine"]) == took["fine"][2]
+
+
+PLATE = box((8, 3, 0.4))
+PEGS = [box((0.5, 0.5, 1), (x, y, 0.7)) for x, y in ((-3, -0.8), (-1, 0.7), (1.2, 0.2), (3, -0.6))]
+THICK = box((0.9, 0.9, 1), (-3, 0.8, 0.7))
+
+
+def test_two_copies_that_were_clicked_mean_all():
+    """Four pegs of one size and a thicker one on a plate; what is excluded again is no copy that is meant."""
+    segmenter, faces = iseg.instant(join(PLATE, *PEGS, THICK)), np.arange(6).repeat(12)
+    top = [iseg.SurfacePoint(12 * k + 10, (0.3, 0.3, 0.4)) for k in range(6)]
+
+    def took(*clicks: tuple[int, bool]) -> list[int]:
+        answer = segmenter.segment([(top[k], include) for k, include in clicks], domain="face") >= 0.5
+        return np.bincount(faces, answer, minlength=6).tolist()
+
+    assert took((1, True)) == [0, 12, 0, 0, 0, 0]
+    assert took((1, True), (3, True)) == [0, 12, 12, 12, 12, 0]
+    assert took((1, True), (3, True), (4, False)) == [0, 12, 12, 12, 0, 0]
+    assert took((1, True), (5, True))[1:] == [12, 0, 0, 0, 12]
+
+
+def test_copies_are_turned_and_mirrored():
+    plate, (a, b) = PLATE, (box((0.5, 0.7, 1), (-3, 0, 0.7)), box((0.7, 0.5, 1), (0, 0, 0.7)))
+    [surface] = measure(*_proxy(plate, a, b, THICK)).surfaces
+    areas = np.sort(surface.shell_sizes[:, 0] ** 2)  # [4]
+    assert np.allclose(areas / areas[0], [1, 1, 5.22 / 3.1, 56.8 / 3.1], rtol=1e-3)
+    one = int(surface.shell_sizes[:, 0].argmin())
+    assert copies(surface, one).sum() == 2
+
+
+def _proxy(*meshes):
+    proxy = make_proxy(join(*meshes), 5000)
+    return proxy.vertices, proxy.faces
+
+
+def test_sets_of_shells_grow_by_the_closest():
+    """Of a tower of four boxes the second is asked: its neighbours come first, and never all there is."""
+    vertices, faces = _proxy(*(box((1, 1, 1), (0, 0, 1.002 * k)) for k in range(4)))
+    [surface] = measure(vertices, faces).surfaces
+    shells = surface.components
+    level = np.argsort(np.argsort([surface.vertices[shells == k, 2].mean() for k in range(4)]))  # [S]
+    own = int(np.flatnonzero(level == 1)[0])
+    found = {tuple(sorted(level[s].tolist())) for s in shell_sets(surface, int(np.flatnonzero(shells == own)[0]))}
+    assert found and all(1 in levels and 2 <= len(levels) < 4 for levels in found)
+    assert found <= {(0, 1), (1, 2), (0, 1, 2)}
