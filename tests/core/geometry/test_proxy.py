@@ -365,3 +365,13 @@ def test_borders_of_parts_survive_on_the_proxy(shared_data: Path, number):
     parts = [labels == k for k in np.unique(labels) if areas[labels == k].sum() > 0.01 * areas.sum()]
     ratio = np.mean([best(part, through_proxy) for part in parts]) / np.mean([best(part, np.asarray) for part in parts])
     assert ratio > 0.98
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_closest_point_of_a_face_with_an_edge_of_no_length():
+    """Two corners of the only face fall together; whichever edge that is, the point is found without a warning."""
+    corners = np.array([[0.0, 0, 0], [2, 0, 0], [0, 0, 0]])  # [3, 3]
+    for turn in range(3):
+        fans = Fans(np.roll(corners, turn, axis=0), np.array([[0, 1, 2]]))
+        squared, face, bary = fans.closest(np.array([[0.5, 1.0, 0]]), np.array([0]))
+        assert np.allclose(squared, 1) and np.allclose(bary @ np.roll(corners, turn, axis=0)[face[0]], [[0.5, 0, 0]])
