@@ -7,6 +7,8 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from .vectors import bounds, cross, norms
+
 REACH = 0.06  # of the root of a shell's area: as far as a contact reaches (parts/shells.py)
 FLAT = 0.999  # length of a shell's mean normal, from which on it is flat
 FLOOR = 0.5  # share of the area of all that it touches from which on a flat shell is a floor
@@ -29,7 +31,7 @@ def components(pairs: np.ndarray, count: int) -> np.ndarray:
 def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Normals of faces [F, 3], as long as their areas. [F, 3]"""
     a, b, c = (vertices[faces[:, k]] for k in range(3))  # [F, 3] each
-    return np.cross(b - a, c - a) / 2
+    return cross(b - a, c - a) / 2
 
 
 def flat_shells(normals: np.ndarray, shell: np.ndarray, areas: np.ndarray) -> np.ndarray:
@@ -59,13 +61,11 @@ def find_islands(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[n
     """
     shells = connected_shells(faces, len(vertices))  # [W]
     normals, shell = face_normals(vertices, faces), shells[faces[:, 0]]  # [F, 3], [F]
-    areas = np.bincount(shell, np.linalg.norm(normals, axis=1), int(shells.max()) + 1)  # [S]
+    areas = np.bincount(shell, norms(normals), int(shells.max()) + 1)  # [S]
     solid = np.flatnonzero(areas > 0)  # [s]
     if not 1 < len(solid) <= MOST:
         return np.zeros(len(vertices), np.int64), np.array([float(count)])
-    low, high = np.full((len(areas), 3), np.inf), np.full((len(areas), 3), -np.inf)  # [S, 3] each
-    np.minimum.at(low, shells, vertices)
-    np.maximum.at(high, shells, vertices)
+    low, high = bounds(vertices, shells, len(areas))  # [S, 3] each
     reach = REACH * np.sqrt(areas[solid])[:, None]  # [s, 1]
     low, high = low[solid] - reach, high[solid] + reach  # [s, 3] each
     overlap = np.triu(((low[:, None] <= high) & (low <= high[:, None])).all(axis=2), 1)  # [s, s]

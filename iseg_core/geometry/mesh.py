@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import MeshError, SettingsError
 from .triangulate import triangulate
+from .vectors import cross, largest, norms
 
 LARGEST, SMALLEST = 1e100, 1e-100  # products of larger coordinates overflow, of smaller sizes vanish
 FLAT = 1e-12  # height over longest edge below which a face has no area
@@ -79,7 +80,7 @@ def with_polygons(mesh: Mesh, polygons: np.ndarray) -> Mesh:
 def face_areas(mesh: Mesh) -> np.ndarray:
     """Area of each face, in the mesh's own units. [F] float64"""
     a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))  # [F, 3] each
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2  # [F]
+    return norms(cross(b - a, c - a)) / 2  # [F]
 
 
 def weld(vertices: np.ndarray) -> np.ndarray:
@@ -91,7 +92,11 @@ def equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number equal rows of [N, K] alike, as they first appear [N]; and the row where each number first appears [U]."""
     if len(rows) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)  # [0], [0]
-    order = _grouping_order(rows)  # [N]
+    key = _hashes(rows)  # [N]
+    in_order = np.sort(key)  # [N]
+    if (in_order[1:] != in_order[:-1]).all():  # all rows differ, as in most meshes
+        return np.arange(len(rows)), np.arange(len(rows))
+    order = _grouping_order(rows, key)  # [N]
     ordered = rows[order]  # [N, K]
     new = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])  # [N]
     first = order[new]  # [U]
@@ -102,17 +107,22 @@ def equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ids, np.sort(first)
 
 
-def _grouping_order(rows: np.ndarray) -> np.ndarray:
-    """Order in which equal rows of [N, K] follow one another, each group in the order it had. [N]
-
-    Sorting one hash a row takes a third of the time of sorting rows; should two different rows ever have the same
-    hash, the rows themselves are sorted.
-    """
+def _hashes(rows: np.ndarray) -> np.ndarray:
+    """Hash of each of the rows [N, K], the same for equal ones. [N] uint64"""
     bits = (rows + 0 if rows.dtype == np.float64 else rows.astype(np.int64)).view(np.uint64)  # [N, K] -0.0 + 0 is 0.0
     key = np.zeros(len(rows), dtype=np.uint64)  # [N]
     for column in bits.T:
         key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)  # [N] Fibonacci hashing (Knuth, volume 3)
         key ^= key >> np.uint64(29)
+    return key
+
+
+def _grouping_order(rows: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Order in which equal rows of [N, K] follow one another, each group in the order it had. [N]
+
+    Sorting one hash a row, key [N], takes a third of the time of sorting rows; should two different rows ever have the
+    same hash, the rows themselves are sorted.
+    """
     order = np.argsort(key, kind="stable")  # [N]
     same = np.flatnonzero(key[order][1:] == key[order][:-1])  # [M]
     if (rows[order[same]] != rows[order[same + 1]]).any():
@@ -123,11 +133,11 @@ def _grouping_order(rows: np.ndarray) -> np.ndarray:
 def has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Find the faces with an area: three distinct corners, not on a line to the coordinates' precision. [F] bool"""
     a = vertices[faces[:, 0]]  # [F, 3]
-    largest = np.abs(a).max(axis=1)  # [F]
+    coordinate = largest(a)  # [F]
     u, v = vertices[faces[:, 1]] - a, vertices[faces[:, 2]] - a  # [F, 3], [F, 3]
-    longest = np.maximum(np.abs(u).max(axis=1), np.abs(v).max(axis=1))  # [F] within a factor of 4 of the longest edge
-    normal = np.cross(u, v)  # [F, 3]
-    return np.abs(normal).max(axis=1) > longest * (FLAT * longest + ROUNDING * np.maximum(largest, longest))
+    longest = np.maximum(largest(u), largest(v))  # [F] within a factor of 4 of the longest edge
+    least = longest * (FLAT * longest + ROUNDING * np.maximum(coordinate, longest))  # [F]
+    return largest(cross(u, v)) > least
 
 
 def _vertex_array(vertices: Any) -> np.ndarray:

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .vectors import norms
+
 FLAT = 0.999  # cosine between the normal of a polygon and those of its fan's triangles, at least
 
 
@@ -20,12 +22,16 @@ def fan_polygons(vertices: np.ndarray, faces: np.ndarray, polygons: np.ndarray, 
 
     vertices [W, 3]; faces [F, 3] and the polygon that each is cut of [F].
     """
-    ends = vertices[faces]  # [F, 3, 3]
-    long = (np.linalg.norm(ends - ends[:, [1, 2, 0]], axis=2) > longest[:, None]).any(axis=1)  # [F]
-    count = int(polygons.max()) + 1
+    sizes = np.bincount(polygons)  # [polygons] in triangles
+    count = len(sizes)
+    if sizes.max() == 1:
+        return Fanned(vertices, faces, polygons)
+    long = np.zeros(len(faces), dtype=bool)  # [F]
+    for k in range(3):
+        long |= norms(vertices[faces[:, k]] - vertices[faces[:, (k + 1) % 3]]) > longest
     big = np.zeros(count, dtype=bool)  # [polygons]
     big[polygons[long]] = True
-    big &= np.bincount(polygons, minlength=count) > 1
+    big &= sizes > 1
     doubled = (faces == faces[:, [1, 2, 0]]).any(axis=1)  # [F]
     big[polygons[doubled]] = False
     rows = np.flatnonzero(big[polygons])  # [n]

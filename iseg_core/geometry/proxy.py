@@ -14,6 +14,7 @@ from .polygon_fans import fan_polygons
 from .refine import refine
 from .samples import FaceSamples, sample_faces
 from .seams import close_seams
+from .vectors import cross, norms
 
 FEWEST = 4  # a closed surface has no fewer
 EVEN = 0.8  # of the vertices asked for: so many even samples the surface has at least
@@ -81,7 +82,7 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     else:
         part = _unite(welded, links, groups, island, counts)
     # Decimation keeps volumes, not hulls: it may push vertices out of the unit sphere by a little.
-    vertices = part.vertices / max(1.0, float(np.linalg.norm(part.vertices, axis=1).max()))  # [P, 3]
+    vertices = part.vertices / max(1.0, float(norms(part.vertices).max()))  # [P, 3]
     return Proxy(vertices, part.faces.astype(np.int32), part.carry_index[ids], part.carry_weight[ids], part.samples)
 
 
@@ -112,7 +113,7 @@ def _sample(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, max_verti
     """
     shape = welded[used_vertices(clean_faces(welded, links))]  # [U, 3]
     axes, centre = principal_axes(shape), shape.mean(axis=0)  # [3, 3], [3]
-    size = float(np.linalg.norm(shape - centre, axis=1).max())
+    size = float(norms(shape - centre).max())
     turned = np.round((welded - centre) @ axes.T / size * GRID) / GRID  # [W, 3] the last bits differ as it is turned
     longest = _longest_sides(turned, links, EVEN * max_vertices)  # [W]
     parts = fan_polygons(turned, links, groups, longest[links[:, 0]])
@@ -157,7 +158,7 @@ def _longest_sides(vertices: np.ndarray, faces: np.ndarray, count: float) -> np.
     """
     a, b, c = (vertices[faces[:, k]] for k in range(3))  # [F, 3] each
     shells = connected_shells(faces, len(vertices))  # [W]
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2  # [F]
+    area = norms(cross(b - a, c - a)) / 2  # [F]
     root = np.sqrt(np.bincount(shells[faces[:, 0]], area, int(shells.max()) + 1))  # [S]
     return LONGEST * np.sqrt(root * root.sum() / count)[shells]
 
@@ -181,8 +182,8 @@ def normalise(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     # Twice, since the mean of coordinates far from the origin, or of huge ones, is not exact.
     used, moved = (used - low) / size, (np.clip(vertices, low, high) - low) / size  # [U, 3], [W, 3]
     centre = used.mean(axis=0)  # [3]
-    moved = (moved - centre) / np.linalg.norm(used - centre, axis=1).max()  # [W, 3]
-    return moved / np.maximum(1.0, np.linalg.norm(moved, axis=1, keepdims=True))
+    moved = (moved - centre) / norms(used - centre).max()  # [W, 3]
+    return moved / np.maximum(1.0, norms(moved))[:, None]
 
 
 def _spread(stand_in: np.ndarray, links: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .mesh import equal_rows
+from .vectors import norms
 
 MOST_PASSES = 60  # each halves the longest sides
 
@@ -26,7 +27,7 @@ def refine(vertices: np.ndarray, faces: np.ndarray, longest: np.ndarray) -> Refi
     pieces, face = faces.astype(np.int64), np.arange(len(faces))  # [G, 3], [G]
     for _ in range(MOST_PASSES):
         tails, heads = pieces, np.roll(pieces, -1, axis=1)  # [G, 3] each: the ends of side k
-        length = np.linalg.norm(vertices[tails] - vertices[heads], axis=2)  # [G, 3]
+        length = np.stack([norms(vertices[tails[:, k]] - vertices[heads[:, k]]) for k in range(3)], axis=1)  # [G, 3]
         longest_side = length.argmax(axis=1)  # [G]
         rows = np.flatnonzero(length.max(axis=1) > longest[face])  # [n]
         if not len(rows):

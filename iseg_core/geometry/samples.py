@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .vectors import cross, norms
+
 
 @dataclass(frozen=True, eq=False)
 class FaceSamples:
@@ -90,7 +92,7 @@ def sample_faces(
         return FaceSamples.none()
     # Every corner of a piece is a sample, for a third of its area. A clean triangle's are next to each other.
     a, b, c = (points[corners[:, k]] for k in range(3))  # [H, 3] each
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6  # [H]
+    area = norms(cross(b - a, c - a)) / 6  # [H]
     begin = np.searchsorted(face, np.arange(len(count) + 1))  # [G + 1]
     rows = np.flatnonzero((clean >= 0) & cut[owner])  # [l] of parts
     rows = rows[np.argsort(owner[rows], kind="stable")]

@@ -6,6 +6,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from .mesh import equal_rows
+from .vectors import norms
 
 ROUNDING = 1e-5  # of the mesh's size: exporters write five digits or more
 OF_EDGE = 0.1  # of the shortest edge at a vertex: what is meant apart is not nearer than that
@@ -59,7 +60,7 @@ def _shortest_edge(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     shortest = np.full(len(vertices), np.inf)  # [W]
     for corner in range(3):
         i, j = faces[:, corner], faces[:, (corner + 1) % 3]  # [F] each
-        length = np.linalg.norm(vertices[i] - vertices[j], axis=1)  # [F]
+        length = norms(vertices[i] - vertices[j])  # [F]
         length[length == 0] = np.inf
         np.minimum.at(shortest, i, length)
         np.minimum.at(shortest, j, length)
