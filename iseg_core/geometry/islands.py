@@ -3,10 +3,13 @@
 An island's shells may touch, since their boxes do; a flat one with most of the area is a floor, an island of its own.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from .chunks import in_chunks
 from .vectors import bounds, cross, norms
 
 REACH = 0.06  # of the root of a shell's area: as far as a contact reaches (parts/shells.py)
@@ -30,8 +33,14 @@ def components(pairs: np.ndarray, count: int) -> np.ndarray:
 
 def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Normals of faces [F, 3], as long as their areas. [F, 3]"""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))  # [F, 3] each
-    return cross(b - a, c - a) / 2
+    normals = np.empty((len(faces), 3))  # [F, 3]
+
+    def work(rows: slice) -> None:
+        a, b, c = (vertices[faces[rows, k]] for k in range(3))  # [n, 3] each
+        normals[rows] = cross(b - a, c - a) / 2
+
+    in_chunks(work, len(faces))
+    return normals
 
 
 def flat_shells(normals: np.ndarray, shell: np.ndarray, areas: np.ndarray) -> np.ndarray:
@@ -53,15 +62,29 @@ def part_from_floors(pairs: np.ndarray, areas: np.ndarray, flat: np.ndarray) -> 
         left &= ~on_floor
 
 
-def find_islands(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+class ShellAreas(NamedTuple):
+    """Shells of a mesh, and the area that each of them has."""
+
+    labels: np.ndarray  # [W] int32, shell of each vertex
+    normals: np.ndarray  # [F, 3] of the faces, as long as their areas
+    areas: np.ndarray  # [S]
+
+
+def measure_shells(vertices: np.ndarray, faces: np.ndarray) -> ShellAreas:
+    """Measure the shells of vertices [W, 3] and faces [F, 3]."""
+    labels, normals = connected_shells(faces, len(vertices)), face_normals(vertices, faces)  # [W], [F, 3]
+    return ShellAreas(labels, normals, np.bincount(labels[faces[:, 0]], norms(normals), int(labels.max()) + 1))
+
+
+def find_islands(
+    vertices: np.ndarray, faces: np.ndarray, measured: ShellAreas, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Find the islands of vertices [W, 3] and faces [F, 3]: the island of each vertex [W], samples of each island [K].
 
-    count: samples of a single island, and of each of two. More share twice as many by the roots of their areas; a floor
-    has few. Vertices without an area are on the first island.
+    measured: their shells. count: samples of a single island, and of each of two. More share twice as many by the roots
+    of their areas; a floor has few. Vertices without an area are on the first island.
     """
-    shells = connected_shells(faces, len(vertices))  # [W]
-    normals, shell = face_normals(vertices, faces), shells[faces[:, 0]]  # [F, 3], [F]
-    areas = np.bincount(shell, norms(normals), int(shells.max()) + 1)  # [S]
+    shells, normals, areas = measured  # [W], [F, 3], [S]
     solid = np.flatnonzero(areas > 0)  # [s]
     if not 1 < len(solid) <= MOST:
         return np.zeros(len(vertices), np.int64), np.array([float(count)])
@@ -69,7 +92,7 @@ def find_islands(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[n
     reach = REACH * np.sqrt(areas[solid])[:, None]  # [s, 1]
     low, high = low[solid] - reach, high[solid] + reach  # [s, 3] each
     overlap = np.triu(((low[:, None] <= high) & (low <= high[:, None])).all(axis=2), 1)  # [s, s]
-    flat = flat_shells(normals, shell, areas)[solid]  # [s]
+    flat = flat_shells(normals, shells[faces[:, 0]], areas)[solid]  # [s]
     groups, _ = part_from_floors(np.argwhere(overlap), areas[solid], flat)  # [s]
     island = np.zeros(len(areas), np.int64)  # [S]
     island[solid] = groups

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MeshError, SettingsError
+from .chunks import in_chunks
 from .triangulate import triangulate
 from .vectors import cross, largest, norms
 
@@ -132,12 +133,17 @@ def _grouping_order(rows: np.ndarray, key: np.ndarray) -> np.ndarray:
 
 def has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Find the faces with an area: three distinct corners, not on a line to the coordinates' precision. [F] bool"""
-    a = vertices[faces[:, 0]]  # [F, 3]
-    coordinate = largest(a)  # [F]
-    u, v = vertices[faces[:, 1]] - a, vertices[faces[:, 2]] - a  # [F, 3], [F, 3]
-    longest = np.maximum(largest(u), largest(v))  # [F] within a factor of 4 of the longest edge
-    least = longest * (FLAT * longest + ROUNDING * np.maximum(coordinate, longest))  # [F]
-    return largest(cross(u, v)) > least
+    found = np.empty(len(faces), dtype=bool)  # [F]
+
+    def work(rows: slice) -> None:
+        a, b, c = (vertices[faces[rows, k]] for k in range(3))  # [n, 3] each
+        u, v = b - a, c - a  # [n, 3] each
+        longest = np.maximum(largest(u), largest(v))  # [n] within a factor of 4 of the longest edge
+        least = longest * (FLAT * longest + ROUNDING * np.maximum(largest(a), longest))  # [n]
+        found[rows] = largest(cross(u, v)) > least
+
+    in_chunks(work, len(faces))
+    return found
 
 
 def _vertex_array(vertices: Any) -> np.ndarray:

@@ -5,22 +5,27 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import SettingsError
+from .chunks import in_chunks
 from .closest_point import Fans
 from .decimate import clean_faces, decimate, used_vertices
 from .frame import principal_axes
-from .islands import components, connected_shells, find_islands
-from .mesh import Mesh, equal_rows, weld
+from .islands import ShellAreas, components, connected_shells, find_islands, measure_shells
+from .mesh import Mesh, equal_rows, has_area, weld
 from .polygon_fans import fan_polygons
 from .refine import refine
 from .samples import FaceSamples, sample_faces
 from .seams import close_seams
-from .vectors import cross, norms
+from .thin import NONE, thin
+from .vectors import cross, dots, norms
 
 FEWEST = 4  # a closed surface has no fewer
 EVEN = 0.8  # of the vertices asked for: so many even samples the surface has at least
 LONGEST = 1.8  # longest side of a face, against that of the square a sample stands for
 GRID = 2.0**30  # positions are rounded to so many steps of a shape's size
-CHUNK = 1 << 14  # vertices carried at once: what they need stays in the processor's cache
+DENSE = 100_000  # welded vertices from which on a mesh may be thinned before it is decimated,
+DENSER = 20  # and of those asked for
+CELL = 1 / 3  # of the distance of a shell's samples: width of the cells that it is thinned with,
+SMALL_SHELL = 1 / 6  # and of the root of its area, at most
 WALK = 8  # steps of a vertex over the proxy's surface towards its closest point; most need one
 
 
@@ -74,11 +79,14 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     welded = _positions(mesh.vertices, ids)  # [W, 3]
     ids = close_seams(welded, ids[mesh.faces])[ids]  # [V]
     welded, links = _positions(mesh.vertices, ids), ids[mesh.faces]  # [W, 3], [F, 3]
-    welded = normalise(welded, clean_faces(welded, links))  # [W, 3]
+    welded = normalise(welded, links[has_area(welded, links)])  # [W, 3]
     groups = np.arange(len(links)) if mesh.polygons is None else mesh.polygons  # [F]
-    island, counts = find_islands(welded, links, max_vertices)  # [W], [K]
+    shells = measure_shells(welded, links)
+    island, counts = find_islands(welded, links, shells, max_vertices)  # [W], [K]
     if len(counts) == 1:
-        part = _sample(welded, links, groups, max_vertices)
+        counts = np.array([max_vertices])  # [1]
+    if len(welded) > max(DENSE, DENSER * max_vertices):
+        part = _thinned(welded, links, groups, shells, (island, counts))
     else:
         part = _unite(welded, links, groups, island, counts)
     # Decimation keeps volumes, not hulls: it may push vertices out of the unit sphere by a little.
@@ -86,8 +94,46 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     return Proxy(vertices, part.faces.astype(np.int32), part.carry_index[ids], part.carry_weight[ids], part.samples)
 
 
+def _thinned(
+    welded: np.ndarray,
+    links: np.ndarray,
+    groups: np.ndarray,
+    shells: ShellAreas,
+    islands: tuple[np.ndarray, np.ndarray],
+) -> Proxy:
+    """Sample as _unite does, after dense shells were thinned: the proxy of the welded vertices.
+
+    islands: of each vertex [W], and the number of their samples [K].
+    """
+    island, counts = islands
+    cell = _cell_widths(shells, island, np.maximum(counts, FEWEST))  # [S]
+    thinned = thin(welded, links, shells, cell)
+    of_cluster = np.empty(len(thinned.vertices), dtype=island.dtype)  # [C]
+    of_cluster[thinned.cluster] = island
+    polygons = np.unique(groups[thinned.rows], return_inverse=True)[1]  # [n]
+    part = _unite(thinned.vertices, thinned.faces, polygons, of_cluster, counts)
+    index, weight = _carry_clusters(welded, thinned.cluster, part)  # [W, 3], [W, 3]
+    return replace(part, carry_index=index, carry_weight=weight, samples=part.samples.spread(thinned.rows, groups))
+
+
+def _cell_widths(shells: ShellAreas, island: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Width of the cells to thin each shell with: a share of the distance of its samples, however they are shared. [S]
+
+    island [W], and the number of samples of each [K].
+    """
+    of_shell = np.zeros(len(shells.areas), dtype=np.int64)  # [S]
+    of_shell[shells.labels] = island
+    root = np.sqrt(shells.areas)  # [S]
+    even = root * np.bincount(of_shell, root, len(counts))[of_shell]  # [S] by the roots of areas
+    alike = np.bincount(of_shell, shells.areas, len(counts))[of_shell]  # [S] by areas
+    spacing = np.sqrt(np.minimum(even, alike) / counts[of_shell])  # [S]
+    return np.maximum(np.minimum(CELL * spacing, SMALL_SHELL * root), NONE)
+
+
 def _unite(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, island: np.ndarray, counts: np.ndarray) -> Proxy:
     """Sample each island [W] as if it were alone, with about counts [K] vertices: the proxy of the welded vertices."""
+    if len(counts) == 1:
+        return _sample(welded, links, groups, int(counts[0]))
     index, weight = np.empty((len(welded), 3), np.int32), np.empty((len(welded), 3), np.float32)  # [W, 3] each
     rank = np.empty(len(welded), dtype=np.int64)  # [W]
     parts: list[Proxy] = []
@@ -111,7 +157,7 @@ def _sample(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, max_verti
 
     It is computed in the shape's own axes, so that it turns with the shape.
     """
-    shape = welded[used_vertices(clean_faces(welded, links))]  # [U, 3]
+    shape = welded[used_vertices(links[has_area(welded, links)])]  # [U, 3]
     axes, centre = principal_axes(shape), shape.mean(axis=0)  # [3, 3], [3]
     size = float(norms(shape - centre).max())
     turned = np.round((welded - centre) @ axes.T / size * GRID) / GRID  # [W, 3] the last bits differ as it is turned
@@ -223,18 +269,66 @@ def _carry(
     fan = Fans(vertices, faces)
     away = (points != vertices[stand_in]).any(axis=1) & (fan.counts[stand_in] > 0)  # [W]
     todo = np.flatnonzero(away)  # [N]
-    for chunk in np.split(todo, range(CHUNK, len(todo), CHUNK)):
-        at, best = stand_in[chunk], np.full(len(chunk), np.inf)  # [n], [n]
-        walking = np.arange(len(chunk))  # [n]
-        for _ in range(WALK):
-            distance, corners, bary = fan.closest(points[chunk[walking]], at[walking])  # [m], [m, 3], [m, 3]
-            closer = distance < best[walking]  # [m]
-            walking, corners, bary = walking[closer], corners[closer], bary[closer]  # [m], [m, 3], [m, 3]
-            best[walking] = distance[closer]
-            index[chunk[walking]], weight[chunk[walking]] = corners, bary
-            nearest = corners[np.arange(len(corners)), bary.argmax(axis=1)]  # [m]
-            walking, nearest = walking[nearest != at[walking]], nearest[nearest != at[walking]]  # [m], [m]
-            at[walking] = nearest
-            if not len(walking):
-                break
+
+    def work(rows: slice) -> None:
+        chunk = todo[rows]  # [n]
+        index[chunk], weight[chunk] = _walk(fan, points[chunk], stand_in[chunk])
+
+    in_chunks(work, len(todo))
+    return index, weight
+
+
+def _walk(fan: Fans, points: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Walk from vertices [n] to the closest surface points of points [n, 3]: corners and barycentrics, [n, 3] each."""
+    index, weight = np.empty((len(points), 3), np.int32), np.empty((len(points), 3), np.float32)  # [n, 3] each
+    at, best = start.copy(), np.full(len(points), np.inf)  # [n], [n]
+    walking = np.arange(len(points))  # [n]
+    for _ in range(WALK):
+        distance, corners, bary = fan.closest(points[walking], at[walking])  # [m], [m, 3], [m, 3]
+        closer = distance < best[walking]  # [m]
+        walking, corners, bary = walking[closer], corners[closer], bary[closer]  # [m], [m, 3], [m, 3]
+        best[walking] = distance[closer]
+        index[walking], weight[walking] = corners, bary
+        nearest = corners[np.arange(len(corners)), bary.argmax(axis=1)]  # [m]
+        walking, nearest = walking[nearest != at[walking]], nearest[nearest != at[walking]]  # [m], [m]
+        at[walking] = nearest
+        if not len(walking):
+            break
+    return index, weight
+
+
+def _carry_clusters(points: np.ndarray, cluster: np.ndarray, part: Proxy) -> tuple[np.ndarray, np.ndarray]:
+    """Find surface points of a proxy for points [W, 3] of clusters [W], whose own it carries; results as of _carry.
+
+    A point above the face that its cluster lies on belongs there; the others walk from the cluster's vertex.
+    """
+    corners = part.carry_index  # [C, 3]
+    origin = part.vertices[corners[:, 0]]  # [C, 3]
+    e1, e2 = part.vertices[corners[:, 1]] - origin, part.vertices[corners[:, 2]] - origin  # [C, 3] each
+    a, b, c = dots(e1, e1), dots(e1, e2), dots(e2, e2)  # [C] each
+    area = np.maximum(a * c - b * b, np.finfo(np.float64).tiny)  # [C]
+    # Rows whose products with a point's offset are its coordinates on the face.
+    second = (c[:, None] * e1 - b[:, None] * e2) / area[:, None]  # [C, 3]
+    third = (a[:, None] * e2 - b[:, None] * e1) / area[:, None]  # [C, 3]
+    is_face = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2])  # [C]
+    stand_in = part.nearest  # [C]
+    fan = Fans(part.vertices, part.faces)
+    index, weight = np.empty((len(points), 3), np.int32), np.zeros((len(points), 3), np.float32)  # [W, 3] each
+
+    def work(rows: slice) -> None:
+        own, at = points[rows], cluster[rows]  # [n, 3], [n]
+        offset = own - origin[at]  # [n, 3]
+        u, v = dots(offset, second[at]), dots(offset, third[at])  # [n] each
+        bary = np.stack([1 - u - v, u, v], axis=1).astype(np.float32)  # [n, 3]
+        found = corners[at]  # [n, 3]
+        out = np.flatnonzero(~((u >= 0) & (v >= 0) & (u + v <= 1) & is_face[at]))  # [m]
+        start = stand_in[at[out]]  # [m]
+        found[out], bary[out] = start[:, None], (1, 0, 0)
+        meshed = fan.counts[start] > 0  # [m]
+        out, start = out[meshed], start[meshed]
+        if len(out):
+            found[out], bary[out] = _walk(fan, own[out], start)
+        index[rows], weight[rows] = found, bary
+
+    in_chunks(work, len(points))
     return index, weight

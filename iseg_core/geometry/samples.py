@@ -45,6 +45,18 @@ class FaceSamples:
         """The same samples in a larger mesh: faces [F] there, proxy vertices from `start` on."""
         return replace(self, faces=faces[self.faces].astype(np.int32), vertices=self.vertices + np.int32(start))
 
+    def spread(self, rows: np.ndarray, groups: np.ndarray) -> "FaceSamples":
+        """The same samples in a mesh of which only the faces `rows` [n] were sampled, for all faces of their polygons.
+
+        groups [F]: polygon of each of the mesh's triangles.
+        """
+        if not len(self.faces):
+            return self
+        number = np.full(int(groups.max()) + 1, -1)  # [polygons]
+        number[groups[rows[self.faces]]] = self.polygons
+        faces = np.flatnonzero(number[groups] >= 0)  # [R]
+        return replace(self, faces=faces.astype(np.int32), polygons=number[groups[faces]].astype(np.int32))
+
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Mean, over the polygon of each triangle, of values [P] at the proxy's vertices. [R] float32"""
         if not len(self.faces):

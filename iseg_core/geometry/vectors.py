@@ -9,6 +9,11 @@ def norms(vectors: np.ndarray) -> np.ndarray:
     return np.sqrt(x * x + y * y + z * z)
 
 
+def dots(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Dot product of each of the vectors u with that of v [N, 3]. [N]"""
+    return u[:, 0] * v[:, 0] + u[:, 1] * v[:, 1] + u[:, 2] * v[:, 2]
+
+
 def largest(vectors: np.ndarray) -> np.ndarray:
     """Largest coordinate of each of the vectors [N, 3], regardless of sign. [N]"""
     x, y, z = vectors.T  # [N] each
