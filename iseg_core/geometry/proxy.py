@@ -44,7 +44,14 @@ class Proxy:
 
     def carry(self, values: np.ndarray) -> np.ndarray:
         """Carry values [P] to the user's vertices. [V] float32"""
-        return np.einsum("vk,vk->v", self.carry_weight, values.astype(np.float32)[self.carry_index])
+        values, carried = values.astype(np.float32), np.empty(len(self.carry_index), np.float32)  # [P], [V]
+
+        def work(rows: slice) -> None:
+            index, weight = self.carry_index[rows].T, self.carry_weight[rows].T  # [3, n] each
+            carried[rows] = weight[0] * values[index[0]] + weight[1] * values[index[1]] + weight[2] * values[index[2]]
+
+        in_chunks(work, len(carried))
+        return carried
 
     @property
     def nearest(self) -> np.ndarray:
@@ -107,7 +114,10 @@ def _thinned(
     """
     island, counts = islands
     cell = _cell_widths(shells, island, np.maximum(counts, FEWEST))  # [S]
-    thinned = thin(welded, links, shells, cell)
+    axes = principal_axes(welded[:: max(1, len(welded) // DENSE)])  # [3, 3] the grid turns with the shape
+    turned = np.round(welded @ axes.T * GRID) / GRID  # [W, 3]
+    thinned = thin(turned, links, shells._replace(normals=shells.normals @ axes.T), cell)
+    thinned = thinned._replace(vertices=thinned.vertices @ axes)
     of_cluster = np.empty(len(thinned.vertices), dtype=island.dtype)  # [C]
     of_cluster[thinned.cluster] = island
     polygons = np.unique(groups[thinned.rows], return_inverse=True)[1]  # [n]
