@@ -24,6 +24,7 @@ LONGEST = 1.8  # longest side of a face, against that of the square a sample sta
 GRID = 2.0**30  # positions are rounded to so many steps of a shape's size
 DENSE = 100_000  # welded vertices from which on a mesh may be thinned before it is decimated,
 DENSER = 20  # and of those asked for
+SOME = 8  # of so many vertices one tells the axes of a dense mesh
 CELL = 1 / 3  # of the distance of a shell's samples: width of the cells that it is thinned with,
 SMALL_SHELL = 1 / 6  # and of the root of its area, at most
 WALK = 8  # steps of a vertex over the proxy's surface towards its closest point; most need one
@@ -114,7 +115,7 @@ def _thinned(
     """
     island, counts = islands
     cell = _cell_widths(shells, island, np.maximum(counts, FEWEST))  # [S]
-    axes = principal_axes(welded[:: max(1, len(welded) // DENSE)])  # [3, 3] the grid turns with the shape
+    axes = principal_axes(welded[::SOME])  # [3, 3] the grid turns with the shape
     turned = np.round(welded @ axes.T * GRID) / GRID  # [W, 3]
     thinned = thin(turned, links, shells._replace(normals=shells.normals @ axes.T), cell)
     thinned = thinned._replace(vertices=thinned.vertices @ axes)
