@@ -27,7 +27,6 @@ def sorted_corners(faces: np.ndarray) -> np.ndarray:
     return np.stack([low, a + b + c - low - high, high], axis=1)
 
 
-
 def used_vertices(faces: np.ndarray) -> np.ndarray:
     """Vertices that faces [F, 3] name, ascending. [U]"""
     return np.flatnonzero(np.bincount(faces.ravel()))

@@ -27,6 +27,15 @@ def sheet(rows: int, columns: int, other_diagonal: bool = False) -> tuple[np.nda
     return vertices, np.concatenate([np.stack(corners, axis=1) for corners in split])
 
 
+def closed_sheet(side: int, thickness: float) -> tuple[np.ndarray, np.ndarray]:
+    """Two squares of side x side vertices, `thickness` apart but for their common rim."""
+    top, faces = sheet(side, side)
+    i, j = np.divmod(np.arange(len(top)), side)
+    rim = (i == 0) | (j == 0) | (i == side - 1) | (j == side - 1)
+    number = np.where(rim, np.arange(len(top)), len(top) + np.cumsum(~rim) - 1)
+    return np.concatenate([top, (top - [0, 0, thickness])[~rim]]), np.concatenate([faces, number[faces][:, ::-1]])
+
+
 def rod(radius: float, around: int = 24, along: int = 600) -> tuple[np.ndarray, np.ndarray]:
     """A closed rod of length 1, its ends pointed."""
     i, j = np.divmod(np.arange(around * along), around)
@@ -95,6 +104,7 @@ def test_a_closed_surface_stays_closed_and_keeps_its_area():
 
 def test_a_rod_far_thinner_than_the_cells_keeps_its_sides():
     vertices, faces = rod(0.01)
+    vertices += 0.05  # its axis is in the middle of cells, not between them
     result = thinned(vertices, faces, 0.1)
     assert len(result.vertices) < len(vertices) / 50
     assert (edge_uses(result.faces) % 2 == 0).all()
@@ -105,11 +115,20 @@ def test_sheets_drawn_twice_keep_their_area_however_they_are_drawn():
     """Faces that coincide cancel, unless they did so before; where that is most of a shell it is left as it is."""
     vertices, faces = sheet(60, 60)
     same = np.concatenate([faces, faces[:, ::-1]])
-    other = np.concatenate([faces, sheet(60, 60, other_diagonal=True)[1][:, ::-1]])
+    other = np.concatenate([faces, sheet(60, 60, other_diagonal=True)[1]])
     for drawn in (faces, same, other):
         result = thinned(vertices, drawn, 0.1)
         assert area(result.vertices, result.faces) > 0.7
     assert len(thinned(vertices, faces, 0.1).vertices) < 150
+
+
+def test_the_sides_of_a_closed_sheet_are_clusters_of_their_own():
+    vertices, faces = closed_sheet(120, 0.002)
+    result = thinned(vertices + 0.05, faces, 0.1)
+    above, below = np.flatnonzero(vertices[:, 2] > -0.001), np.flatnonzero(vertices[:, 2] < -0.001)
+    assert len(result.vertices) < 1000
+    assert not np.intersect1d(result.cluster[above], result.cluster[below]).size
+    assert area(result.vertices, result.faces) > 1.8
 
 
 def test_a_shell_smaller_than_a_cell_is_not_lost():
@@ -119,7 +138,9 @@ def test_a_shell_smaller_than_a_cell_is_not_lost():
 
 
 def test_vertices_without_faces_and_shells_without_area_are_clusters_of_their_own():
-    vertices, faces = joined(ball(4), (np.array([[3.0, 0, 0]]), np.zeros((0, 3), int)), (np.eye(3) * 2, np.zeros((0, 3), int)))
+    vertices, faces = joined(
+        ball(4), (np.array([[3.0, 0, 0]]), np.zeros((0, 3), int)), (np.eye(3) * 2, np.zeros((0, 3), int))
+    )
     count = len(vertices)
     line = np.array([[count - 3, count - 2, count - 2]])
     result = thinned(vertices, np.concatenate([faces, line]), 0.1)
@@ -140,15 +161,10 @@ def test_shells_stay_apart(thinning):
 
 
 def test_the_sides_of_a_thin_sheet_stay_apart(thinning):
-    top, faces = sheet(120, 120)
-    i, j = np.divmod(np.arange(len(top)), 120)
-    rim = np.flatnonzero((i == 0) | (j == 0) | (i == 119) | (j == 119))
-    below = top - [0, 0, 0.002]
-    below[rim] = top[rim]  # closed: welded around
-    mesh = check(*joined((top, faces), (below, faces[:, ::-1])))
-    proxy = make_proxy(mesh, 1000)
-    inside = np.tile((np.abs(top[:, :2] - 0.5) < 0.4).all(axis=1), 2)
-    assert (mixed(proxy, np.repeat([0.0, 1.0], len(top)))[inside] < 0.5).all()
+    vertices, faces = closed_sheet(120, 0.002)
+    proxy = make_proxy(check(vertices, faces), 1000)
+    inside = (np.abs(vertices[:, :2] - 0.5) < 0.4).all(axis=1)
+    assert (mixed(proxy, (vertices[:, 2] < -0.001).astype(float))[inside] < 0.5).all()
 
 
 def test_islands_keep_their_budgets(thinning):
@@ -158,6 +174,19 @@ def test_islands_keep_their_budgets(thinning):
     proxy = make_proxy(mesh, 1000)
     small = np.bincount(proxy.nearest, np.repeat([0.0, 1.0], len(vertices)), len(proxy.vertices)) > 0
     assert 950 <= small.sum() <= 1020 and 950 <= (~small).sum() <= 1020
+
+
+def test_a_large_shell_among_many_small_ones_has_as_many_samples_as_without_thinning(monkeypatch):
+    large, small = ball(6), ball(2)
+    around = np.random.default_rng(0).normal(size=(400, 3))
+    around /= np.linalg.norm(around, axis=1, keepdims=True)
+    mesh = check(*joined(large, *((small[0] * 0.05 + place, small[1]) for place in around)))
+    samples = []
+    for dense in (10**9, 0):
+        monkeypatch.setattr(proxies, "DENSE", dense)
+        proxy = make_proxy(mesh, 2000)
+        samples.append(len(np.unique(proxy.nearest[: len(large[0])])))
+    assert samples[1] == pytest.approx(samples[0], rel=0.15)
 
 
 @pytest.mark.parametrize("count", [500, 1500])
