@@ -360,7 +360,9 @@ def steps(engine: str) -> dict[str, list[Step]]:
     engine: the Python of the engine that the extension's tests use.
     """
     figures = ("--cov=iseg_core", "--cov-report=term:skip-covered") if "CI" in os.environ else ()  # a quarter slower
-    found = {"engine": [Step("pytest", ("pytest", "--ignore=tests/window", *figures))], "window": [], "blender": []}
+    halves = ("--numprocesses=2", "--dist=loadfile")  # the longest step; a file's tests share their fixtures
+    engine_tests = Step("pytest", ("pytest", "--ignore=tests/window", *halves, *figures))
+    found = {"engine": [engine_tests], "window": [], "blender": []}
     asked = (("ISEG_ENGINE", command_line([engine, "-m", "iseg_core", "engine"])),)
     for environment in (OLDEST, NEWEST):
         name, arguments = environment.folder.name, ("pytest", "--confcutdir=tests/blender", "tests/blender")

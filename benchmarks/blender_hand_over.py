@@ -55,8 +55,8 @@ def click_to_overlay(iseg: Any, clicks: int = 12) -> float:
         part, snapshot = obj.iseg.parts[0], iseg.mesh.cache.snapshot_of(obj, fresh=False)
         task = iseg.engine.running.engine().start(iseg.engine.queries.answering(obj, part, snapshot, "cpu"))
         iseg.engine.running.engine().wait(task)
-        inside = iseg.engine.queries.inside_of(obj, part, task.result)  # [V]
-        surface = iseg.viewport.overlay.Surface(snapshot.vertices, snapshot.faces)
+        inside = iseg.engine.queries.inside_of(obj, part, task.result)  # [P]
+        surface = iseg.viewport.overlay.Surface(snapshot.vertices, snapshot.faces, polygons=snapshot.polygons)
         iseg.viewport.overlay.build(surface, inside, iseg.document.parts.clicks_of(part, len(snapshot.vertices)).made)
         times.append((time.perf_counter() - began) * 1e3)
     return float(np.median(times[1:]))  # the first one starts the engine and prepares the mesh
@@ -70,7 +70,7 @@ def part_of(iseg: Any, side: int, mode: str) -> bpy.types.Object:
         bpy.ops.iseg.click_add(vertex=vertex, positive=positive)
     part, snapshot = obj.iseg.parts[0], iseg.mesh.cache.snapshot_of(obj)
     iseg.engine.models.ModelLists.current().reports[snapshot.hash] = []
-    inside = (np.abs(snapshot.vertices[:, :2]) < 0.35).all(axis=1)  # [V]
+    inside = (np.abs(snapshot.vertices[snapshot.faces, :2]) < 0.35).all(axis=(1, 2))  # [F]
     answer = iseg.engine.queries.Answer(np.where(inside, 0.9, 0.1).astype(np.float32), 0.5, 1.0)
     iseg.engine.queries.AnswerCache.current().answers.put(iseg.engine.queries.query_of(obj, part, snapshot), answer)
     return obj
@@ -132,8 +132,9 @@ def main() -> None:
         weights = generator.random(count, np.float32)  # [V]
         geometry = iseg.mesh.arrays.read(obj)
         snapshot = iseg.mesh.snapshot.MeshSnapshot(geometry)
-        inside = weights > 0.5  # [V]
-        surface = iseg.viewport.overlay.Surface(snapshot.vertices, snapshot.faces)
+        values = generator.random(len(snapshot.faces), np.float32)  # [F]
+        inside = snapshot.to_polygons(values > 0.5)  # [P]
+        surface = iseg.viewport.overlay.Surface(snapshot.vertices, snapshot.faces, polygons=snapshot.polygons)
         rows = {
             "mesh to arrays": best(lambda obj=obj: iseg.mesh.arrays.read(obj)),
             "compared with those before": best(lambda g=geometry: g.equals(g._replace(vertices=g.vertices.copy()))),
@@ -142,6 +143,7 @@ def main() -> None:
                 lambda t=obj, w=weights: iseg.mesh.vertex_groups.write_group(t, "Part", w)
             ),
             "what is under the cursor": best(lambda s=snapshot.solid: under_cursor(iseg, s, matrix)),
+            "faces' values to vertices": best(lambda s=snapshot, v=values: s.to_vertices(s.to_polygons(v))),
             "overlay's arrays *": best(lambda s=surface, i=inside: iseg.viewport.overlay.build(s, i, ())),
         }
         bpy.ops.object.mode_set(mode="EDIT")

@@ -100,7 +100,7 @@ class Task:
         one, prepared = torch.ones(1, 1, dtype=torch.int64), decoder.precompute(features)
         found = [decoder.decode(prepared, features[[v]][None], one, one[0])[0].numpy() > 0 for v in self.clicks]
         wanted = np.array([self.labels == self.labels[v] for v in self.clicks])  # [n, P]
-        return float(iou(np.array(found), wanted, self.model.surface.mass).mean())
+        return float(iou(np.array(found), wanted, self.model.assembly.whole.mass).mean())
 
 
 def median(run: Callable[[], Any], repeats: int) -> float:

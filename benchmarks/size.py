@@ -20,7 +20,7 @@ from speed import ROOT, peak_gb, table
 
 import iseg_core as iseg
 from iseg_core.bench.dataset import LabelledFile, find_meshes
-from iseg_core.clicks.simulated_user import Target, first_click
+from iseg_core.clicks.simulated_user import VertexTarget
 from iseg_core.formats.load import as_mesh
 from iseg_core.geometry.proxy import make_proxy
 from iseg_core.inference.segmenter import Segmenter
@@ -92,11 +92,11 @@ def carrying(files: list[LabelledFile]) -> list[dict]:
         if len(mesh.vertices) <= INSTANT_VERTICES:
             continue
         full, carried = (Segmenter(prepare(mesh, most)) for most in (len(mesh.vertices), INSTANT_VERTICES))
-        root = float(np.sqrt(Target(mesh, item.parts[0]).area.sum()))
+        root = float(np.sqrt(VertexTarget(mesh, item.parts[0]).area.sum()))
         scores, shared, apart = [], [], []
         for part in item.parts:
-            target = Target(mesh, part)
-            click = [(first_click(target), True)]
+            target = VertexTarget(mesh, part)
+            click = [target.first_click()]
             a, b = (segmenter.segment(clicks=click) for segmenter in (full, carried))  # [V] each
             scores.append((target.iou(a), target.iou(b)))
             x, y = a >= 0.5, b >= 0.5  # [V] each

@@ -191,7 +191,7 @@ def statistics() -> list[dict]:
     f = torch.randn(len(vertices), teacher.feature_dim, generator=torch.Generator().manual_seed(0))  # [P, d]
 
     began = time.perf_counter()
-    shown = model.surface.spectral_features(teacher.feature_dim)  # [P, d]
+    shown = model.assembly.whole.spectral_features(teacher.feature_dim)  # [P, d]
     views = []
     for camera in scene.cameras:
         raster = scene.rasterizer.rasterize(camera, teacher.resolution)
@@ -244,7 +244,7 @@ def _compare(item: LabelledMesh, budget: float) -> dict:
     from iseg_core.training.run import Run
 
     model, settings = prepare(item.mesh, 3000), get_settings("standard")
-    vertices, mass = model.proxy.vertices, model.surface.mass  # [P, 3], [P]
+    vertices, mass = model.proxy.vertices, model.assembly.whole.mass  # [P, 3], [P]
     labels = proxy_labels(model, item.people[item.central])  # [P]
     run = Run(model.proxy, NoisyOracle(model, labels), settings)
     seen = observe(replace(run, objective="rendered"))  # which keeps the views

@@ -31,6 +31,11 @@ class Step(NamedTuple):
     def made(self) -> list[tuple[int, bool]]:
         return [(int(vertex), bool(include)) for vertex, include in self.clicks]
 
+    @property
+    def dots(self) -> list[tuple[np.ndarray, bool]]:
+        """Where the clicks are [3], and whether they include."""
+        return [(self.vertices[vertex], include) for vertex, include in self.made]
+
 
 def load(path: Path) -> list[Step]:
     """Read the steps of a file that suzanne.py wrote."""
@@ -42,7 +47,7 @@ def load(path: Path) -> list[Step]:
 
 def draw_steps(steps: list[Step], size: int = 300) -> "Image":
     """Every step from six sides, on one sheet."""
-    pictures = [draw_views(step.vertices, step.faces, step.weights, step.made, size) for step in steps]
+    pictures = [draw_views(step.vertices, step.faces, step.weights, step.dots, size) for step in steps]
     captions = [f"{number}. {step.caption} ({signs(step)})" for number, step in enumerate(steps, 1)]
     return contact_sheet(pictures, captions, columns=2)
 
@@ -50,7 +55,7 @@ def draw_steps(steps: list[Step], size: int = 300) -> "Image":
 def draw_hero(steps: list[Step], size: int = 560) -> "Image":
     """Draw the README's picture: a few steps, each from the front, without the white around the shape."""
     shown = [steps[i] for i in SHOWN]
-    pictures = [draw_views(s.vertices, s.faces, s.weights, s.made, size, views=1) for s in shown]
+    pictures = [draw_views(s.vertices, s.faces, s.weights, s.dots, size, views=1) for s in shown]
     drawn = np.any([np.asarray(picture) < 255 for picture in pictures], axis=(0, 3))  # [H, W]
     rows, columns = (np.flatnonzero(drawn.any(axis=axis)) for axis in (1, 0))  # [R], [C]
     box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + size // 30)  # the last: air above the captions
@@ -60,7 +65,7 @@ def draw_hero(steps: list[Step], size: int = 560) -> "Image":
 
 def signs(step: Step) -> str:
     """Write the clicks of a step as + and -."""
-    return " ".join("+" if include else "-" for _, include in step.made)
+    return " ".join("+" if include else "-" for _, include in step.dots)
 
 
 def save(image: "Image", path: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         Superseded,
         UnknownMeshError,
     )
-    from iseg_core.geometry.mesh import Mesh
+    from iseg_core.geometry.mesh import Domain, Mesh
     from iseg_core.progress import Progress
     from iseg_core.system.atomic_file import atomic_write
     from iseg_core.system.download import download, read_page
@@ -41,7 +41,7 @@ else:
         Superseded,
         UnknownMeshError,
     )
-    from .iseg_core.geometry.mesh import Mesh
+    from .iseg_core.geometry.mesh import Domain, Mesh
     from .iseg_core.progress import Progress
     from .iseg_core.system.atomic_file import atomic_write
     from .iseg_core.system.download import download, read_page
@@ -55,6 +55,7 @@ __all__ = [
     "Click",
     "DEFAULT_PRESET",
     "DEFAULT_TEACHER",
+    "Domain",
     "DownloadError",
     "EngineClient",
     "EngineError",

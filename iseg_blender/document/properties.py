@@ -84,7 +84,7 @@ class Part(bpy.types.PropertyGroup):
     )
     threshold: FloatProperty(
         name="Threshold",
-        description="Vertices of at least this probability are the part",
+        description="Faces of at least this probability are the part",
         min=0.01,
         max=0.99,
         default=0.5,

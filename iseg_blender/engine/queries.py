@@ -11,7 +11,17 @@ from typing import Any, NamedTuple
 import bpy
 import numpy as np
 
-from ..core import Click, EngineError, Granularity, ModelFileError, Recent, UnknownMeshError, VertexClicks, messages
+from ..core import (
+    Click,
+    Domain,
+    EngineError,
+    Granularity,
+    ModelFileError,
+    Recent,
+    UnknownMeshError,
+    VertexClicks,
+    messages,
+)
 from ..document import parts, properties
 from ..mesh import cache, region
 from ..mesh.geometry import Geometry
@@ -39,7 +49,7 @@ class Query(NamedTuple):
 
 
 class Answer(NamedTuple):
-    probability: np.ndarray  # [V] float32
+    probability: np.ndarray  # [F] float32, of each triangle
     threshold: float  # by Otsu's method
     milliseconds: float
 
@@ -93,24 +103,30 @@ def answer_of(obj: bpy.types.Object, part: properties.Part) -> Answer | None:
 
 
 def inside_of(obj: bpy.types.Object, part: properties.Part, answer: Answer) -> np.ndarray:
-    """Mask of the part's vertices [V] bool: at least the threshold, and connected to a click if the part asks so."""
+    """Mask of the part's polygons [P] bool: at least the threshold, and connected to a click if the part asks so."""
     snapshot = cache.known_snapshot(obj)
     assert snapshot is not None  # else there was no answer
     return choosing(snapshot, part)(answer)
 
 
 def weights_of(obj: bpy.types.Object, part: properties.Part, answer: Answer, hard: bool = False) -> np.ndarray:
-    """Weights of the part for a vertex group [V] float32: probabilities, or 0 and 1 if hard."""
-    if not hard and not part.connected:
-        return answer.probability
-    inside = inside_of(obj, part, answer).astype(np.float32)  # [V]
-    return inside if hard else answer.probability * inside
+    """Weights of the part for a vertex group [V] float32: probabilities, or 0 and 1 if hard.
+
+    Each vertex has the greatest of its faces, so that its group is what selecting the part's faces gives.
+    """
+    snapshot = cache.known_snapshot(obj)
+    assert snapshot is not None  # else there was no answer
+    weights = snapshot.to_polygons(answer.probability)  # [P]
+    if hard or part.connected:
+        inside = choosing(snapshot, part)(answer).astype(np.float32)  # [P]
+        weights = inside if hard else weights * inside  # [P]
+    return snapshot.to_vertices(weights)
 
 
 def choosing(
     snapshot: MeshSnapshot, part: properties.Part, clicks: VertexClicks | None = None
 ) -> Callable[[Answer], np.ndarray]:
-    """Return a function that computes the mask of the part [V] bool from an answer; it may run on any thread.
+    """Return a function that computes the mask of the part's polygons [P] bool from an answer, on any thread.
 
     clicks: the clicks that were answered, if not those of the part itself.
     """
@@ -120,37 +136,38 @@ def choosing(
     connected = part.connected
 
     def choose(answer: Answer) -> np.ndarray:
-        inside = answer.probability >= (answer.threshold if threshold is None else threshold)  # [V]
-        return region.connected_to(inside, snapshot.edges, clicked) if connected else inside
+        least = answer.threshold if threshold is None else threshold
+        inside = snapshot.to_polygons(answer.probability >= least)  # [P]
+        return region.connected_to(inside, snapshot.geometry, clicked) if connected else inside
 
     return choose
 
 
-def carrying(
-    obj: bpy.types.Object,
-    part: properties.Part,
-    geometry: Geometry,
-    topology: str,
-    answer: Answer,
-    after: np.ndarray | None,
-) -> Conversation:
-    """Transfer an answer to the mesh as an edit has left it; it holds until the clicks change.
+def carried(obj: bpy.types.Object, answer: Answer, old: np.ndarray | None = None) -> Answer:
+    """Transfer an answer to an edited mesh: its probability becomes that of the polygons that there are now. [P']
 
-    geometry, topology: of the mesh after the edit. after [V] int: the new index of each vertex, -1 for deleted ones;
-    None if no index has changed. New vertices get probability 0.
+    old [P'] int: the index that each polygon had before, -1 for new ones, which get 0; None where all keep theirs.
+    """
+    snapshot = cache.known_snapshot(obj)
+    assert snapshot is not None  # else there was no answer
+    values = snapshot.to_polygons(answer.probability)  # [P]
+    return answer._replace(probability=values if old is None else np.where(old >= 0, values[old], np.float32(0)))
+
+
+def carrying(
+    obj: bpy.types.Object, part: properties.Part, geometry: Geometry, topology: str, answer: Answer
+) -> Conversation:
+    """Keep an answer that was `carried` to the mesh as an edit has left it; it holds until the clicks change.
+
+    geometry, topology: of the mesh after the edit.
     """
     uid, pose, granularity = obj.data.session_uid, pose_trained(obj, topology), part.granularity
     made = asked(part, geometry.vertices, {})  # before the first yield: later the object and its part may be gone
     snapshot = yield from cache.keeping(uid, geometry)
-    probability = answer.probability
-    if after is not None:
-        kept = after >= 0  # [V]
-        probability = np.zeros(len(snapshot.vertices), np.float32)  # [V']
-        probability[after[kept]] = answer.probability[kept]
     if made:
         name, model = newest(snapshot.hash, pose)
         query = Query(name, model, granularity, made)
-        AnswerCache.current().answers.put(query, answer._replace(probability=probability))
+        AnswerCache.current().answers.put(query, answer._replace(probability=snapshot.to_triangles(answer.probability)))
 
 
 def finding_models(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Conversation:
@@ -191,13 +208,14 @@ def asking(query: Query, snapshot: MeshSnapshot, device: str, purpose: str = "")
     request = messages.QueryRequest(
         mesh=query.mesh,
         granularity=Granularity(query.granularity),
+        domain=Domain.FACE,
         device=device,
         supersedes=purpose or None,
         model=query.model,
         clicks=tuple(Click(vertex, include) for vertex, include in query.clicks),
     )
     reply = yield from on_mesh(Ask(request), snapshot)
-    answer = checked(reply, len(snapshot.vertices))
+    answer = checked(reply, len(snapshot.faces))
     memory.put(query, answer)
     return answer
 
@@ -231,10 +249,10 @@ def proposing(
     return Proposal(snapshot.topology, result.clicks, result.iou)
 
 
-def checked(reply: Reply, vertex_count: int) -> Answer:
+def checked(reply: Reply, triangle_count: int) -> Answer:
     """Turn a reply into an Answer. Raises EngineError where it does not fit the mesh."""
     result, probability = messages.QueryResult.from_fields(reply.fields), reply.arrays.get("probability")
-    fits = probability is not None and probability.shape == (vertex_count,) and bool(np.isfinite(probability).all())
+    fits = probability is not None and probability.shape == (triangle_count,) and bool(np.isfinite(probability).all())
     if probability is None or not fits:
         raise EngineError("The engine's answer does not fit this mesh. Use the engine of this iSeg version.")
     return Answer(probability.astype(np.float32, copy=False), result.threshold, result.milliseconds)
@@ -242,7 +260,10 @@ def checked(reply: Reply, vertex_count: int) -> Answer:
 
 def opening(snapshot: MeshSnapshot) -> Conversation:
     """Send a mesh to the engine, and remember the models that it reports for the mesh."""
-    reply = yield Ask(messages.OpenMeshRequest(), {"vertices": snapshot.vertices, "faces": snapshot.faces})
+    arrays = {"vertices": snapshot.vertices, "faces": snapshot.faces}
+    if snapshot.polygons is not None:
+        arrays["polygons"] = snapshot.polygons
+    reply = yield Ask(messages.OpenMeshRequest(), arrays)
     result = messages.OpenMeshResult.from_fields(reply.fields)
     if result.mesh != snapshot.hash:
         raise EngineError("The engine reads this mesh differently. Use the engine of this iSeg version.")

@@ -21,7 +21,7 @@ def changed(
     """Carry over what is known of a mesh after a change of its shape.
 
     after [V] int: new index of each vertex, -1 for deleted ones; None where all keep theirs. part, answer: the edited
-    part, which is to stay the same region, and its answer.
+    part, which is to stay the same region, and its answer, `carried` to the mesh as it is now.
     """
     if after is not None:
         for user in usable.users(obj.data):
@@ -33,7 +33,7 @@ def changed(
             user.iseg.topology = name  # the clicks have followed their vertices
     conversation = cache.keeping(uid, geometry)
     if part is not None and answer is not None:
-        conversation = queries.carrying(obj, part, geometry, name, answer, after)
+        conversation = queries.carrying(obj, part, geometry, name, answer)
     meshes = cache.MeshCache.current()
     meshes.stale.discard(uid)
     task = engine().start(conversation)

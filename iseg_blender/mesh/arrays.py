@@ -72,6 +72,14 @@ def positions(mesh: bpy.types.Mesh) -> np.ndarray:
     return places.reshape(-1, 3)  # [V, 3]
 
 
+def corner_edges(mesh: bpy.types.Mesh) -> np.ndarray:
+    """Edge from each corner to the next one of its polygon. [C] int32"""
+    edges = np.empty(len(mesh.loops), np.int32)  # [C]
+    if len(edges):
+        mesh.attributes[".corner_edge"].data.foreach_get("value", edges)
+    return edges
+
+
 def attribute(mesh: bpy.types.Mesh, name: str, kind: str, domain: str) -> bpy.types.Attribute | None:
     """Find the attribute of this name; None where it has another type or domain than Blender gives it."""
     found = mesh.attributes.get(name)

@@ -1,7 +1,7 @@
 """Marks on the elements of a mesh that leave its shape unchanged: selection, hiding, material, face set.
 
 In object mode a mark is an attribute, set in bulk. In edit mode the marks are in a BMesh, one element at a time: they
-are set on the vertices, or on the part's faces, and Blender derives those of the other elements.
+are set on the part's faces, and Blender derives those of the other elements.
 """
 
 import bmesh
@@ -10,51 +10,68 @@ import numpy as np
 from bmesh.types import BMesh
 
 from . import arrays
-from .geometry import Geometry
+from .geometry import Geometry, counts
 
 FACE_SETS = ".sculpt_face_set"
 DOMAINS = {"POINT": "vert", "EDGE": "edge", "FACE": "poly"}  # domain: suffix of the names of marks
 UV_SELECTION = (".uv_select_vert", ".uv_select_edge", ".uv_select_face")  # follows the mesh's selection where missing
 
 
-def select(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> None:
-    """Select the vertices inside [V] bool, the edges and faces between them, and nothing else; hidden ones stay hidden.
+def select(obj: bpy.types.Object, geometry: Geometry, faces: np.ndarray) -> None:
+    """Select faces [P] bool with their edges and vertices, and nothing else; hidden ones stay hidden.
 
-    geometry: the object's mesh.
+    geometry: the object's mesh. Where the vertices alone would select more faces, faces become what is selected.
+    """
+    mesh, chosen = obj.data, faces & ~geometry.hidden  # [P]
+    if (geometry.within(geometry.touched(chosen)) & ~geometry.hidden).sum() > chosen.sum():
+        bpy.context.scene.tool_settings.mesh_select_mode = (False, False, True)
+    if obj.data.is_editmode:
+        work = bmesh.from_edit_mesh(mesh)
+        for vertex in work.verts:
+            vertex.select = False
+        work.select_flush(False)
+        for face, wanted in zip(work.faces, chosen.tolist(), strict=True):
+            if wanted:
+                face.select = True
+        work.select_history.clear()
+        _end_selection(work, mesh)
+        return
+    for domain, selected in _elements(mesh, geometry, chosen).items():
+        _set_flags(mesh, "select", domain, selected)
+    _end_object_mode(mesh)
+
+
+def hide(obj: bpy.types.Object, geometry: Geometry, faces: np.ndarray) -> None:
+    """Hide faces [P] bool, and the edges and vertices that no other visible face or edge has, and deselect them; Alt-H
+    in edit mode shows them.
     """
     mesh = obj.data
     if obj.data.is_editmode:
         work = bmesh.from_edit_mesh(mesh)
-        for vertex, chosen in zip(work.verts, inside.tolist(), strict=True):
-            vertex.select = chosen and not vertex.hide
-        work.select_flush(False)
-        work.select_flush(True)
-        work.select_history.clear()
+        work.faces.ensure_lookup_table()
+        for index in np.flatnonzero(faces).tolist():
+            work.faces[index].hide_set(True)
         _end_selection(work, mesh)
         return
-    chosen = inside & ~_flags(mesh, "hide", "POINT")  # [V]
-    _set_flags(mesh, "select", "POINT", chosen)
-    _set_flags(mesh, "select", "EDGE", chosen[geometry.edges].all(axis=1) & ~_flags(mesh, "hide", "EDGE"))
-    _set_flags(mesh, "select", "FACE", geometry.within(chosen) & ~_flags(mesh, "hide", "FACE"))
+    own = _elements(mesh, geometry, faces)
+    hidden = {domain: _flags(mesh, "hide", domain) for domain in own}
+    hidden["FACE"] |= faces
+    hidden["EDGE"] |= own["EDGE"] & ~_elements(mesh, geometry, ~hidden["FACE"])["EDGE"]
+    seen = np.zeros_like(hidden["POINT"])  # [V] has a visible edge
+    seen[geometry.edges[~hidden["EDGE"]]] = True
+    hidden["POINT"] |= own["POINT"] & ~seen
+    selected = _flags(mesh, "select", "FACE") & ~faces  # [P]
+    for domain, still in _elements(mesh, geometry, selected).items():
+        _set_flags(mesh, "hide", domain, hidden[domain])
+        _set_flags(mesh, "select", domain, _flags(mesh, "select", domain) & (still | ~own[domain]))
     _end_object_mode(mesh)
 
 
-def hide(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray) -> None:
-    """Hide the vertices inside [V] bool and their edges and faces, and deselect them; Alt-H in edit mode shows them."""
-    mesh = obj.data
-    if obj.data.is_editmode:
-        work = bmesh.from_edit_mesh(mesh)
-        work.verts.ensure_lookup_table()
-        for index in np.flatnonzero(inside).tolist():
-            work.verts[index].hide_set(True)
-        work.select_flush(False)
-        _end_selection(work, mesh)
-        return
-    touched = {"POINT": inside, "EDGE": inside[geometry.edges].any(axis=1), "FACE": ~geometry.within(~inside)}
-    for domain, hidden in touched.items():
-        _set_flags(mesh, "hide", domain, hidden | _flags(mesh, "hide", domain))
-        _set_flags(mesh, "select", domain, _flags(mesh, "select", domain) & ~hidden)
-    _end_object_mode(mesh)
+def _elements(mesh: bpy.types.Mesh, geometry: Geometry, faces: np.ndarray) -> dict[str, np.ndarray]:
+    """Masks of faces [P] bool, their edges [E] bool and vertices [V] bool, by domain."""
+    edges = np.zeros(len(geometry.edges), bool)  # [E]
+    edges[arrays.corner_edges(mesh)[np.repeat(faces, counts(geometry))]] = True
+    return {"POINT": geometry.touched(faces), "EDGE": edges, "FACE": faces}
 
 
 def assign_material(obj: bpy.types.Object, faces: np.ndarray, slot: int) -> None:

@@ -57,19 +57,21 @@ def delete(obj: bpy.types.Object, faces: np.ndarray) -> np.ndarray:
         return places_of(work, before)
 
 
-def extrude(obj: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> np.ndarray:
+def extrude(obj: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Extrude faces [N] int as one region and move it by steps [V, 3], one for each vertex of the mesh before.
 
-    Returns the new index of each vertex, -1 for deleted ones; where a vertex was copied, that of the moved one.
-    [V] int32
+    Returns the new index of each vertex, -1 for deleted ones; where a vertex was copied, that of the moved one
+    [V] int32. And the old index of each face that there is now, -1 for the new sides [P'] int32.
     """
     with editing(obj) as work:
-        layer = work.verts.layers.int.new(SOURCE)  # copies carry it along
-        part = references(work, faces)
+        layer, face_layer = (kind.layers.int.new(SOURCE) for kind in (work.verts, work.faces))  # copies carry it along
+        part, rest = references(work, faces), list(work.faces)
         edges = {edge for face in part for edge in face.edges}
         vertices = {vertex for face in part for vertex in face.verts}
         for vertex in vertices:
             vertex[layer] = vertex.index + 1
+        for face in part:
+            face[face_layer] = face.index
         before = list(work.verts)
         made = bmesh.ops.extrude_face_region(work, geom=[*vertices, *edges, *part])["geom"]
         moved = [element for element in made if isinstance(element, BMVert)]
@@ -78,8 +80,16 @@ def extrude(obj: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> np.n
             vertex.co += Vector(step)
         after = places_of(work, before)  # [V]
         after[sources] = [vertex.index for vertex in moved]
+        work.faces.index_update()
+        old = np.full(len(work.faces), -1, np.int32)  # [P']
+        for index, face in enumerate(rest):
+            if face.is_valid:
+                old[face.index] = index
+        for face in (element for element in made if isinstance(element, BMFace)):
+            old[face.index] = face[face_layer]
         work.verts.layers.int.remove(layer)
-        return after
+        work.faces.layers.int.remove(face_layer)
+        return after, old
 
 
 def move(obj: bpy.types.Object, vertices: np.ndarray, places: np.ndarray) -> None:

@@ -31,6 +31,12 @@ class Geometry(NamedTuple):
             return np.zeros(0, bool)  # [0]
         return np.logical_and.reduceat(inside[self.corners], self.starts)
 
+    def touched(self, faces: np.ndarray) -> np.ndarray:
+        """Mask of the vertices of these polygons [P] bool. [V] bool"""
+        found = np.zeros(len(self.vertices), bool)  # [V]
+        found[self.corners[np.repeat(faces, counts(self))]] = True
+        return found
+
     def normals(self, faces: np.ndarray) -> np.ndarray:
         """Vertex normals [V, 3] float64 from these faces [N] int alone, weighted by the faces' angles at the vertex.
 
@@ -63,6 +69,12 @@ def triangles(geometry: Geometry) -> np.ndarray:
         return geometry.corners[geometry.triangles]
     found = [_triangles(geometry, *stretch) for stretch in _stretches(geometry)]
     return np.concatenate(found) if found else np.zeros((0, 3), np.int32)
+
+
+def polygons_of_triangles(geometry: Geometry) -> np.ndarray | None:
+    """Polygon that each triangle is cut of [F] int32, in the order of `triangles`; None where all are triangles."""
+    number = counts(geometry) - 2  # [P] triangles of each
+    return None if (number == 1).all() else np.repeat(np.arange(len(number), dtype=np.int32), number)
 
 
 def _stretches(geometry: Geometry) -> Iterator[tuple[int, int]]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..core import VertexClick, VertexClicks
+from .geometry import Geometry, counts
 
 Images = dict[tuple[int, tuple[int, int, int]], int]  # mirror images of vertices, by vertex and the signs of the axes
 
@@ -33,10 +34,15 @@ def mirrored(
     return tuple(VertexClick(vertex, include) for vertex, include in made.items())
 
 
-def connected_to(inside: np.ndarray, edges: np.ndarray, seeds: list[int]) -> np.ndarray:
-    """Union of the connected components of `inside` [V] bool, by edges [E, 2], that contain a seed. [V] bool"""
-    label = np.arange(len(inside))  # [V]
-    within = edges[inside[edges].all(axis=1)]  # [E', 2]
+def connected_to(inside: np.ndarray, geometry: Geometry, seeds: list[int]) -> np.ndarray:
+    """Those of the polygons inside [P] bool from which others of them lead to a seed, a vertex, by shared vertices.
+    [P] bool
+    """
+    heads = geometry.corners[geometry.starts]  # [P] first vertex of each polygon
+    number = np.where(inside, counts(geometry), 0)  # [P] corners of each that is inside
+    corners = geometry.corners[np.repeat(inside, counts(geometry))]  # [C']
+    within = np.stack([np.repeat(heads, number), corners], axis=1)  # [C', 2]
+    label = np.arange(len(geometry.vertices))  # [V]
     while len(within):
         low = np.minimum(label[within[:, 0]], label[within[:, 1]])  # [E']
         before = label.copy()  # [V]
@@ -47,4 +53,5 @@ def connected_to(inside: np.ndarray, edges: np.ndarray, seeds: list[int]) -> np.
         if (label == before).all():
             break
         within = within[label[within[:, 0]] != label[within[:, 1]]]  # [E'']
-    return inside & np.isin(label, label[[seed for seed in seeds if inside[seed]]])
+    touched = geometry.touched(inside)  # [V]
+    return inside & np.isin(label[heads], label[[seed for seed in seeds if touched[seed]]])

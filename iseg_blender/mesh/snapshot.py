@@ -3,10 +3,12 @@
 Work that takes long for a large mesh touches no data of Blender, so that it can run on a thread.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from ..core import Mesh
-from .geometry import Geometry, counts, topology, triangles
+from .geometry import Geometry, counts, polygons_of_triangles, topology, triangles
 from .picking import solid
 from .region import Images
 
@@ -18,6 +20,7 @@ class MeshSnapshot:
         self.geometry = geometry
         self.vertices, self.edges = geometry.vertices, geometry.edges  # [V, 3] float32, [E, 2] int32
         self.faces = triangles(geometry)  # [F, 3] int32
+        self.polygons = polygons_of_triangles(geometry)  # [F] int32 or None
         self.topology = topology(geometry)  # the same in every pose
         self.hash = Mesh(self.vertices.astype(np.float64), self.faces).hash  # the engine's hash of the geometry
         self.solid = solid(self.vertices, self.faces)
@@ -28,5 +31,38 @@ class MeshSnapshot:
         """Mask of the triangles that edit mode hides; None where it hides none. [F] bool"""
         if self._hidden is None or self._hidden[0] is not self.geometry:
             polygons = self.geometry.hidden  # [P]
-            self._hidden = self.geometry, np.repeat(polygons, counts(self.geometry) - 2) if polygons.any() else None
+            self._hidden = self.geometry, self.to_triangles(polygons) if polygons.any() else None
         return self._hidden[1]
+
+    def to_triangles(self, values: np.ndarray) -> np.ndarray:
+        """Give each triangle the value [P] of its polygon. [F]"""
+        return values if self.polygons is None else values[self.polygons]
+
+    def to_polygons(self, values: np.ndarray) -> np.ndarray:
+        """Give each polygon the greatest value [F] of its triangles, whose values mostly are equal. [P]"""
+        return values if self.polygons is None else np.maximum.reduceat(values, self._first)
+
+    def to_vertices(self, values: np.ndarray) -> np.ndarray:
+        """Give each vertex the greatest value [P] of its polygons, 0 where it has none. [V]"""
+        polygons, starts, vertices = self._around
+        found = np.zeros(len(self.vertices), values.dtype)  # [V]
+        found[vertices] = np.maximum.reduceat(values[polygons], starts)
+        return found
+
+    @cached_property
+    def _first(self) -> np.ndarray:
+        """First triangle of each polygon. [P]"""
+        number = counts(self.geometry) - 2  # [P] triangles of each
+        return np.cumsum(number) - number
+
+    @cached_property
+    def _around(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Polygons around the vertices that have some, vertex by vertex [C], the start of each there [U], and the
+        vertices [U].
+        """
+        corners = self.geometry.corners  # [C]
+        order = np.argsort(corners, kind="stable")  # [C]
+        starts = np.flatnonzero(np.diff(corners[order], prepend=-1))  # [U]
+        number = counts(self.geometry)  # [P] corners of each
+        polygons = np.repeat(np.arange(len(number), dtype=np.int32), number)[order]  # [C]
+        return polygons, starts, corners[order[starts]]

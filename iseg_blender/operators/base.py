@@ -177,9 +177,9 @@ class AnswerOperator(WaitingOperator):
         answer = self.wait(self.begin(context))  # the clicks may have changed during the wait
         obj = context.object
         snapshot, part = cache.known_snapshot(obj), parts.part_of(obj)
-        if snapshot is not None:
-            running.Running.current().problems.pop(snapshot.hash, None)  # the query succeeded
-        dropped = parts.clicks_of(part, len(answer.probability)).dropped
+        assert snapshot is not None  # else there was no answer
+        running.Running.current().problems.pop(snapshot.hash, None)  # the query succeeded
+        dropped = parts.clicks_of(part, len(snapshot.vertices)).dropped
         if dropped:
             self.report({"WARNING"}, f"{dropped} of the clicks were left out: they name vertices that are not there.")
         self.apply(context, obj, part, answer)

@@ -60,9 +60,10 @@ class ISEG_OT_edit(AnswerOperator):
 
     def apply(self, context, obj, part, answer):
         geometry = cache.snapshot_of(obj, fresh=False).geometry  # the mesh that the answer is for
-        inside = queries.inside_of(obj, part, answer)  # [V]
+        inside = queries.inside_of(obj, part, answer)  # [P]
         if not inside.any():
-            raise Refusal("No vertex is in the part: lower its threshold, or add a click.")
+            raise Refusal("No face is in the part: lower its threshold, or add a click.")
+        faces = np.flatnonzero(inside)  # [N]
         if obj.mode == "OBJECT" and self.action in UNSEEN:
             self.report({"INFO"}, f"{parts.title(part)} {UNSEEN[self.action]}")
         if self.action == "SELECT":
@@ -70,29 +71,20 @@ class ISEG_OT_edit(AnswerOperator):
         elif self.action == "HIDE":
             attributes.hide(obj, geometry, inside)
         elif self.action == "SHRINK":
-            shrink(obj, geometry, inside, self.factor)
-            changed(obj, None, part, answer)
+            shrink(obj, geometry, geometry.touched(inside), self.factor)
+            changed(obj, None, part, queries.carried(obj, answer))
+        elif self.action == "MATERIAL":
+            attributes.assign_material(obj, faces, material_slot(obj, parts.title(part)))
+        elif self.action == "FACE_SET":
+            attributes.assign_face_set(obj, faces)
+        elif self.action == "EXTRUDE":
+            steps = geometry.normals(faces) * self.distance  # [V, 3]
+            after, old = editing.extrude(obj, faces, steps)  # [V], [P']
+            changed(obj, after, part, queries.carried(obj, answer, old))
         else:
-            faces = faces_of(geometry, inside)  # [N]
-            if self.action == "MATERIAL":
-                attributes.assign_material(obj, faces, material_slot(obj, parts.title(part)))
-            elif self.action == "FACE_SET":
-                attributes.assign_face_set(obj, faces)
-            elif self.action == "EXTRUDE":
-                steps = geometry.normals(faces) * self.distance  # [V, 3]
-                changed(obj, editing.extrude(obj, faces, steps), part, answer)
-            else:
-                if self.action == "SEPARATE":
-                    separate(obj, parts.title(part), geometry, faces)
-                changed(obj, editing.delete(obj, faces))
-
-
-def faces_of(geometry: Geometry, inside: np.ndarray) -> np.ndarray:
-    """Indices of the part's faces [N] int: those with all their vertices inside [V] bool. Raises Refusal if none."""
-    faces = np.flatnonzero(geometry.within(inside))  # [N]
-    if not len(faces):
-        raise Refusal("No face lies wholly in the part: lower its threshold, or add a click.")
-    return faces
+            if self.action == "SEPARATE":
+                separate(obj, parts.title(part), geometry, faces)
+            changed(obj, editing.delete(obj, faces))
 
 
 def shrink(obj: bpy.types.Object, geometry: Geometry, inside: np.ndarray, factor: float) -> None:

@@ -121,7 +121,7 @@ def draw() -> None:
     if snapshot is None or cache.waits(obj):
         return
     proposed = preview.Hover.current().preview
-    imagined = proposed.inside if proposed is not None and proposed.mesh == snapshot.hash else None  # [V]
+    imagined = proposed.inside if proposed is not None and proposed.mesh == snapshot.hash else None  # [P]
     if (part is None or obj.iseg.topology != snapshot.topology) and imagined is None:  # previews need no earlier click
         return
     part = part or queries.NEW_PART
@@ -140,7 +140,7 @@ def draw() -> None:
         choose, colour = queries.choosing(snapshot, part), BLUE if imagined is None else PALE
 
         def build() -> overlay.Overlay:
-            inside = choose(answer) if imagined is None and answer is not None else imagined  # [V]
+            inside = choose(answer) if imagined is None and answer is not None else imagined  # [P]
             return overlay.build(surface, inside, clicks, active)
 
         make(shown, surface, colour, build)

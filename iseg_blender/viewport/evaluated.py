@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import bpy
 import numpy as np
+from mathutils.bvhtree import BVHTree
 from mathutils.kdtree import KDTree
 
 from .. import redraw
@@ -18,7 +19,7 @@ from ..core import Recent
 from ..engine import pump, running
 from ..mesh import arrays, picking
 from ..mesh.cache import MeshCache
-from ..mesh.geometry import Geometry, triangles
+from ..mesh.geometry import Geometry, counts, polygons_of_triangles, triangles
 from ..mesh.snapshot import MeshSnapshot
 from ..session import Kept
 from ..tasks import Conversation, Task, ThreadWork
@@ -40,6 +41,7 @@ class Origin(NamedTuple):
     triangles: np.ndarray  # [F, 3]
     source: np.ndarray  # [S] int32: the vertex that each point belongs to
     shown: np.ndarray  # [V] int32: the point that shows each vertex
+    polygons: np.ndarray  # [P] int32: the base mesh's polygon that each polygon of the surface lies on
 
 
 class SurfaceCache(Kept):
@@ -62,7 +64,7 @@ def surface_of(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Surface:
     surfaces = SurfaceCache.current().surfaces
     known = surfaces.get(obj.session_uid)
     if known is None or known[0] != state:
-        surface = Surface(snapshot.vertices, snapshot.faces) if plain else _evaluated(obj, snapshot)
+        surface = _base(snapshot) if plain else _evaluated(obj, snapshot)
         surfaces.put(obj.session_uid, (state, surface))
     return surfaces[obj.session_uid][1]
 
@@ -80,13 +82,17 @@ def known(obj: bpy.types.Object, snapshot: MeshSnapshot) -> bool:
     return not SurfaceCache.current().tracing
 
 
+def _base(snapshot: MeshSnapshot) -> Surface:
+    return Surface(snapshot.vertices, snapshot.faces, polygons=snapshot.polygons)
+
+
 def _evaluated(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Surface:
-    base, began = Surface(snapshot.vertices, snapshot.faces), time.perf_counter()
+    base, began = _base(snapshot), time.perf_counter()
     evaluated = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
     mesh = evaluated.data
     counts = len(mesh.vertices), len(mesh.loops), len(mesh.polygons)
     if counts == (len(snapshot.vertices), len(snapshot.geometry.corners), len(snapshot.geometry.starts)):
-        return Surface(arrays.positions(mesh), snapshot.faces)  # modifiers only move vertices
+        return base._replace(points=arrays.positions(mesh))  # modifiers only move vertices
     if not counts[2] or counts[0] > LIMIT:
         return base
     known = SurfaceCache.current()
@@ -107,7 +113,10 @@ def _evaluated(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Surface:
         return base
     now = arrays.arrays(mesh)
     same = np.array_equal(now.corners, origin.geometry.corners)
-    return Surface(now.vertices, origin.triangles if same else triangles(now), origin.source, origin.shown)
+    faces = origin.triangles if same else triangles(now)  # [F, 3]
+    own = polygons_of_triangles(now)  # [F] or None
+    polygons = origin.polygons if own is None else origin.polygons[own]  # [F]
+    return Surface(now.vertices, faces, origin.source, origin.shown, polygons)
 
 
 def _trace(uid: int, snapshot: MeshSnapshot, geometry: Geometry, recipe: Recipe) -> None:
@@ -139,15 +148,16 @@ def tracing(snapshot: MeshSnapshot, geometry: Geometry, rest: np.ndarray | None)
         rest = geometry.vertices  # [S, 3]
     if len(rest) != len(geometry.vertices) or not len(snapshot.vertices):
         return None
-    return (yield ThreadWork(partial(origin_of, snapshot.vertices, geometry, rest)))
+    return (yield ThreadWork(partial(origin_of, snapshot, geometry, rest)))
 
 
-def origin_of(vertices: np.ndarray, geometry: Geometry, rest: np.ndarray) -> Origin:
-    """Assign each point to the vertex [V, 3] nearest to its rest position, rest [S, 3].
+def origin_of(snapshot: MeshSnapshot, geometry: Geometry, rest: np.ndarray) -> Origin:
+    """Assign each point to the vertex nearest to its rest position, rest [S, 3], and each polygon to the nearest one.
 
     A vertex is shown by the nearest of the points assigned to it, the first one of equals. A vertex without any, as
     modifiers can remove it, is shown by the nearest point of all.
     """
+    vertices = snapshot.vertices  # [V, 3]
     source = nearest(vertices, rest)  # [S]
     away = ((rest - vertices[source]) ** 2).sum(axis=1)  # [S]
     order = np.lexsort((away, source))  # [S]
@@ -157,7 +167,17 @@ def origin_of(vertices: np.ndarray, geometry: Geometry, rest: np.ndarray) -> Ori
     bare = np.flatnonzero(shown < 0)  # [M]
     if len(bare):
         shown[bare] = nearest(rest, vertices[bare])
-    return Origin(geometry, triangles(geometry), source, shown)
+    faces, number = triangles(geometry), counts(geometry) - 2  # [F, 3], [P] triangles of each polygon
+    middles = rest[faces[np.cumsum(number) - number]].mean(axis=1)  # [P, 3] of the first triangle of each
+    found = nearest_triangle(snapshot, middles)  # [P]
+    polygons = found if snapshot.polygons is None else snapshot.polygons[found]  # [P]
+    return Origin(geometry, faces, source, shown, polygons)
+
+
+def nearest_triangle(snapshot: MeshSnapshot, places: np.ndarray) -> np.ndarray:
+    """Index of the mesh's triangle that is nearest to each place [M, 3]. [M] int32"""
+    tree = BVHTree.FromPolygons(snapshot.vertices.tolist(), snapshot.faces.tolist(), all_triangles=True)
+    return np.array([tree.find_nearest(place)[2] or 0 for place in places.tolist()], np.int32)  # [M] None: too far away
 
 
 def nearest(points: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ class Surface(NamedTuple):
     triangles: np.ndarray  # [F, 3] int32
     source: np.ndarray | None = None  # [S] base-mesh vertex of each point; None: the identity
     shown: np.ndarray | None = None  # [V] point that shows each base-mesh vertex; None: the identity
+    polygons: np.ndarray | None = None  # [F] base-mesh polygon that each triangle shows; None: the identity
 
     def base_vertex(self, point: int) -> int:
         return point if self.source is None else int(self.source[point])
@@ -42,15 +43,11 @@ class Overlay(NamedTuple):
 def build(surface: Surface, inside: np.ndarray | None, clicks: VertexClicks, active: int | None = None) -> Overlay:
     """Build the overlay of a part of the base mesh.
 
-    inside: [V] bool, None while it is unknown. active: the vertex of the click chosen in the list.
+    inside: the part's polygons [P] bool, None while it is unknown. active: the vertex of the click chosen in the list.
     """
     triangles = np.zeros((0, 3), np.int32)  # [0, 3]
     if inside is not None:
-        seen = inside if surface.source is None else inside[surface.source]  # [S]
-        kept = seen[surface.triangles[:, 0]]  # [F]
-        for corner in (1, 2):
-            kept &= seen[surface.triangles[:, corner]]
-        triangles = surface.triangles[kept]  # [T, 3]
+        triangles = surface.triangles[inside if surface.polygons is None else inside[surface.polygons]]  # [T, 3]
     sides = [[surface.place(v) for v, include in clicks if include is side] for side in (True, False)]
     include, exclude = (np.array(side, np.float32).reshape(-1, 3) for side in sides)  # [I, 3], [E, 3]
     chosen = [surface.place(active)] if len(clicks) > 1 and active in dict(clicks) else []

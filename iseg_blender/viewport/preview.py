@@ -25,7 +25,7 @@ class Preview(NamedTuple):
     """Region of a part with one more click."""
 
     mesh: str  # hash of its geometry
-    inside: np.ndarray  # [V] bool
+    inside: np.ndarray  # [P] bool
 
 
 class Hover(Kept):
@@ -119,7 +119,7 @@ def _worth(obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot) -> bool:
 def imagining(
     obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot, click: VertexClick, device: str
 ) -> Conversation:
-    """Compute the region of a part with one more click, which replaces any other on its vertex. [V] bool"""
+    """Compute the region of a part with one more click, which replaces any other on its vertex. [P] bool"""
     clicks = (
         *(made for made in parts.clicks_of(part, len(snapshot.vertices)).made if made.vertex != click.vertex),
         click,

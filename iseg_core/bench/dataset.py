@@ -1,4 +1,4 @@
-"""Meshes with per-face labels: the Princeton benchmark's layout, or any folder of meshes with label files beside them.
+"""Labelled meshes, a part for each face: the Princeton benchmark's layout, or meshes with label files beside them.
 
 Princeton Mesh Segmentation Benchmark: Chen, Golovinskiy and Funkhouser 2009.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ..errors import SettingsError
 from ..formats.load import READERS, load_mesh, read
 from ..geometry.mesh import Mesh, face_areas
 
+LABELLED = "labelled meshes"  # this kind of dataset
 LABELS = (".seg", ".txt", ".labels")  # line i is the part of face i
 LEAST_AREA = 0.01  # of the mesh: smaller parts are left out
 PRINCETON = (  # 20 meshes each, numbered from 1 on
@@ -46,6 +48,8 @@ class LabelledMesh:
 @dataclass(frozen=True)
 class LabelledFile:
     """Files of a labelled mesh; `load` reads them."""
+
+    kind: ClassVar[str] = LABELLED
 
     name: str
     category: str

@@ -1,4 +1,4 @@
-"""Experiment: a measurement of every labelled mesh, and a report of all meshes.
+"""Experiment: a measurement of every mesh of a dataset, and a report of all meshes.
 
 run.py measures, each mesh in a process of its own; the records lie as JSON in the report's folder, so that a run that
 was stopped goes on where it was. report.py writes what `report` returns.
@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..teachers.registry import DEFAULT_TEACHER
 from ..training.settings import DEFAULT_PRESET, Settings, get_settings
 from ..version import __version__
+from .dataset import LABELLED, LabelledMesh, find_meshes
 
 if TYPE_CHECKING:
     from ..geometry.mesh import Mesh
+    from ..inference.segmenter import Segmenter
     from ..storage.trained_model import Model
-    from .dataset import LabelledMesh
 
 Record = dict[str, Any]  # what was measured on one mesh: JSON, without the times, which go under "machine"
 MACHINE = "machine"
+INSTANT = "instant"  # in place of a teacher: nothing is trained
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,28 @@ class Setup:
     preset: str = DEFAULT_PRESET
     seed: int = 0
     device: str = "auto"
-    dataset: Path = Path()  # the labelled meshes, see dataset.find_meshes
+    dataset: Path = Path()  # folder of the meshes, see run.find_files
 
-    def load(self, name: str) -> "LabelledMesh":
+    def load(self, name: str) -> LabelledMesh:
         """Read one of the labelled meshes, by its name; for pictures."""
-        from .dataset import find_meshes
-
         return next(file for file in find_meshes(self.dataset) if file.name == name).load()
+
+    @property
+    def title(self) -> str:
+        """What was measured, in words."""
+        trained = f"{self.teacher} teacher, preset {self.preset}, seed {self.seed}"
+        return "instant mode" if self.teacher == INSTANT else trained
 
     @property
     def settings(self) -> Settings:
         """Settings of the preset."""
         return get_settings(self.preset)
+
+    def segmenter(self, mesh: "Mesh") -> "Segmenter":
+        """Make instant mode where it stands in the teacher's place, else the trained model's segmenter."""
+        from ..inference.segmenter import Segmenter, instant
+
+        return instant(mesh) if self.teacher == INSTANT else Segmenter(self.model(mesh), self.device)
 
     def model(self, mesh: "Mesh", joint: bool = False, **changes: Any) -> "Model":
         """Train the mesh with the run's settings, some of them changed, or read the model where that was done before.
@@ -91,5 +103,6 @@ class Experiment:
 
     name: str
     question: str  # one line, for --help and the report's headings
-    measure: "Callable[[LabelledMesh, Setup], Record]"
+    measure: Callable[[Any, Setup], Record]  # a mesh as `load` of its file gives it
     report: Callable[[dict[str, Record], Setup], Report]
+    dataset: str = LABELLED  # kind of the files that it measures

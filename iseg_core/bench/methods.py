@@ -19,7 +19,7 @@ METHODS = {
 }
 
 
-def methods_of(model: Model, setup: Setup) -> dict[str, Predictor]:
+def methods_of(model: Model, setup: Setup) -> dict[str, Predictor[VertexClick]]:
     """Make every method of METHODS on a trained mesh."""
     segmenters = {name: asking(segmenter) for name, segmenter in segmenters_of(model, setup).items()}
     return {**segmenters, "votes": votes_of(model, setup).answer, "shell": shell_of(model)}
@@ -37,10 +37,11 @@ def segmenters_of(model: Model, setup: Setup) -> dict[str, Segmenter]:
 def untrained(model: Model) -> Segmenter:
     """Make a segmenter of the same mesh without its student."""
     features = np.zeros((len(model.proxy.vertices), 0), dtype=np.float32)  # [P, 0]
-    return Segmenter(Model(model.mesh, model.proxy, model.surface, features, info=model.info))
+    return Segmenter(Model(model.mesh, model.proxy, model.assembly, features, info=model.info))
 
 
-def asking(segmenter: Segmenter) -> Predictor:
+def asking(segmenter: Segmenter) -> Predictor[VertexClick]:
+    """Make the method of a segmenter that answers for vertices."""
     return lambda clicks: segmenter.segment(clicks=clicks)
 
 
@@ -49,9 +50,9 @@ def votes_of(model: Model, setup: Setup) -> Votes:
     return Votes(model, make_teacher(setup.teacher, model, setup.device), setup.settings.views)
 
 
-def shell_of(model: Model) -> Predictor:
+def shell_of(model: Model) -> Predictor[VertexClick]:
     """Make the method that answers with the whole connected component of the first included click."""
-    shells = model.surface.components[model.proxy.nearest]  # [V]
+    shells = model.assembly.shells[model.proxy.nearest]  # [V]
 
     def answer(clicks: list[VertexClick]) -> np.ndarray:
         first = next((vertex for vertex, include in clicks if include), None)

@@ -40,12 +40,12 @@ class NoisyOracle(Teacher):
         self.noise = noise or Noise()
         self.fingerprint = f"oracle-{seed}-{self.noise}"
         self.resolution, self.seed = resolution, seed
-        self._features = model.surface.spectral_features(FEATURES)  # [P, d]
+        self._features = model.assembly.whole.spectral_features(FEATURES)  # [P, d]
         self._faces = model.proxy.faces  # [G, 3]
         self._labels = np.unique(labels, return_inverse=True)[1]  # [P]
         count = int(self._labels.max()) + 1
         self._neighbours = np.zeros((count, count), dtype=bool)  # [L, L]
-        a, b = self._labels[model.surface.edges].T  # [E] each
+        a, b = self._labels[model.assembly.whole.edges].T  # [E] each
         self._neighbours[a[a != b], b[a != b]] = True
         self._neighbours |= self._neighbours.T
 

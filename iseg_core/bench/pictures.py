@@ -1,4 +1,4 @@
-"""Pictures of the experiment `clicks`."""
+"""Pictures of cases, one a part, and plots of IoU."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..clicks.click import VertexClick
-from ..clicks.simulated_user import Target
+from ..clicks.click import Clicks, Prompt, SurfacePoint, VertexClicks
+from ..clicks.resolve import position_of, vertex_of
+from ..geometry.mesh import Domain, Mesh
 from ..render.camera import sphere_cameras
 from ..render.embree import EmbreeRasterizer
 from ..render.figures import contact_sheet, draw_from
-from .dataset import LabelledMesh
 from .plots import INK, colour, figure, legend, save
 
 if TYPE_CHECKING:
@@ -53,32 +53,45 @@ def draw_categories(iou: Mapping[str, Sequence[float]], clicks: Sequence[int], p
     save(drawn, path)
 
 
-def draw_case(item: LabelledMesh, part: int, answers: Iterable[tuple[np.ndarray, Sequence[VertexClick]]]) -> "Image":
-    """Draw a row: the part that was wanted, then each answer [V] with the clicks that it answers."""
+def draw_case(
+    mesh: Mesh, wanted: np.ndarray, answers: Iterable[tuple[np.ndarray, Clicks | VertexClicks]], domain: Domain
+) -> "Image":
+    """Draw a row: what was wanted, then each answer with its clicks. Both are [V] or [F], as the domain says."""
     from PIL import Image
 
-    target = Target(item.mesh, item.parts[part])
     answers = list(answers)
-    direction = best_direction(item, target.vertices, [vertex for vertex, _ in answers[-1][1]])
-    wanted = target.vertices.astype(np.float32)  # [V]
-    mesh = item.mesh
-    pictures = [draw_from(direction, mesh.vertices, mesh.faces, wanted, (), SIDE)]
-    pictures += [draw_from(direction, mesh.vertices, mesh.faces, answer, made, SIDE) for answer, made in answers]
-    row = Image.new("RGB", (SIDE * len(pictures), SIDE), "white")
-    for i, picture in enumerate(pictures):
-        row.paste(picture, (i * SIDE, 0))
+    shapes = [(wanted.astype(np.float32), ()), *answers]
+    direction = best_direction(mesh, wanted, [prompt for prompt, _ in answers[-1][1]], domain)
+    row = Image.new("RGB", (SIDE * len(shapes), SIDE), "white")
+    for i, (answer, made) in enumerate(shapes):
+        dots = [(position_of(prompt, mesh), include) for prompt, include in made]
+        row.paste(draw_from(direction, mesh.vertices, mesh.faces, answer, dots, SIDE, domain), (i * SIDE, 0))
     return row
 
 
-def best_direction(item: LabelledMesh, wanted: np.ndarray, clicked: Sequence[int]) -> np.ndarray:
-    """Direction [3] from which most of the clicks, and then most of the wanted vertices [V] bool, are seen."""
-    points, faces = item.mesh.vertices, item.mesh.faces  # [V, 3], [F, 3]
+def best_direction(
+    mesh: Mesh, wanted: np.ndarray, clicked: Sequence[Prompt], domain: Domain = Domain.VERTEX
+) -> np.ndarray:
+    """Direction [3] from which clicks and what is wanted are seen best.
+
+    wanted: vertices [V] bool, clicks on vertices: most of the clicks, then most of what is wanted. With the domain
+    face, wanted are faces [F] bool, which may lie in a corner, and clicks points of the surface: both count alike.
+    """
+    points, faces = mesh.vertices, mesh.faces  # [V, 3], [F, 3]
     used = points[np.unique(faces)]  # [U, 3]
     centre = (used.min(axis=0) + used.max(axis=0)) / 2  # [3]
     points = (points - centre) / np.linalg.norm(used - centre, axis=1).max()  # [V, 3] in the unit sphere
     rasterizer, cameras = EmbreeRasterizer(points, faces), sphere_cameras(DIRECTIONS)
-    visible = np.array([rasterizer.rasterize(camera, 96).visible for camera in cameras])  # [N, V]
-    seen = visible[:, clicked].sum(axis=1) + visible[:, wanted].mean(axis=1)  # [N]
+    rasters = [rasterizer.rasterize(camera, 96) for camera in cameras]
+    if domain == Domain.VERTEX:
+        visible = np.array([raster.visible for raster in rasters])  # [N, V]
+        at = [vertex_of(prompt, mesh) for prompt in clicked]
+        seen = visible[:, at].sum(axis=1) + visible[:, wanted].mean(axis=1)  # [N]
+    else:
+        pixels = np.array([np.bincount(r.face_id[r.face_id >= 0], minlength=len(faces)) for r in rasters])  # [N, F]
+        shown = pixels[:, wanted].sum(axis=1)  # [N]
+        at = [prompt.face for prompt in clicked if isinstance(prompt, SurfacePoint)]
+        seen = (pixels[:, at] > 0).sum(axis=1) / max(len(at), 1) + shown / max(shown.max(), 1)  # [N]
     return cameras[int(seen.argmax())].position
 
 

@@ -26,7 +26,7 @@ def write_report(
     """
     known = experiments()
     reports = {name: known[name].report(found, setup) for name, found in records.items() if found}
-    text, times = [f"# iSeg {__version__}: {setup.teacher} teacher, preset {setup.preset}, seed {setup.seed}\n"], []
+    text, times = [f"# iSeg {__version__}: {setup.title}\n"], []
     for name, report in reports.items():
         text.append(f"## {name}: {known[name].question}\n")
         for table in report.tables:

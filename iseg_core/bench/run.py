@@ -21,9 +21,12 @@ from ..system.atomic_file import atomic_write
 from ..training.settings import get_settings
 from ..version import __version__
 from .dataset import LabelledFile, find_meshes
-from .experiment import Experiment, Record, Setup
+from .experiment import INSTANT, Experiment, Record, Setup
+from .nested import NestedFile, find_nested
 
-DEFAULT = ("clicks", "otsu")
+DEFAULTS = {LabelledFile.kind: ("clicks", "otsu"), NestedFile.kind: ("nested",)}
+ALL = "all"
+MeshFile = LabelledFile | NestedFile
 Failures = dict[str, str]  # mesh: why it has no record
 
 
@@ -31,29 +34,51 @@ def experiments() -> dict[str, Experiment]:
     """Experiments by name."""
     from .experiments import EXPERIMENTS
     from .experiments.clicks import CLICKS
+    from .experiments.nested import NESTED
 
-    return {CLICKS.name: CLICKS, **EXPERIMENTS}
+    return {CLICKS.name: CLICKS, NESTED.name: NESTED, **EXPERIMENTS}
+
+
+def find_files(folder: Path) -> Sequence[MeshFile]:
+    """Find the meshes of a dataset of any kind: with nested parts (nested.py), or with labels (dataset.find_meshes).
+
+    Raises SettingsError where there are none.
+    """
+    return find_nested(folder) or find_meshes(folder)
+
+
+def choose(names: Sequence[str], kind: str, teacher: str) -> list[str]:
+    """Choose experiments for a kind of dataset: those named, the default ones for none, every one for "all".
+
+    Raises SettingsError for one that is unknown, measures another kind of dataset, or cannot do without training.
+    """
+    known = {name: experiment for name, experiment in experiments().items() if experiment.dataset == kind}
+    chosen = list(known) if list(names) == [ALL] else list(names or DEFAULTS[kind])
+    for name in chosen:
+        if name not in known:
+            raise SettingsError(f"Unknown experiment {name!r} for {kind}. Choose from: {', '.join(known)}.")
+    if teacher == INSTANT and kind != NestedFile.kind:
+        raise SettingsError(f"Experiments on {kind} train, and have instant mode beside it. Name a teacher.")
+    return chosen
 
 
 def bench(
     setup: Setup,
-    names: Sequence[str] = DEFAULT,
+    names: Sequence[str] = (),
     limit: int | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[dict[str, dict[str, Record]], Failures]:
     """Measure what is not measured yet. Returns the records by experiment and mesh, and the meshes that failed.
 
-    limit: the first so many meshes of the dataset. workers: meshes at once (default: one a core, one on a GPU).
-    Raises SettingsError for an unknown experiment or a folder without labelled meshes, Cancelled where Ctrl-C stopped
+    names: experiments, see `choose`. limit: so many meshes of the dataset, the first ones. workers: meshes at once
+    (default: one a core, one on a GPU).
+    Raises SettingsError for experiments that do not fit or a folder without such meshes, Cancelled where Ctrl-C stopped
     it; what was measured until then is kept.
     """
-    known = experiments()
-    for name in names:
-        if name not in known:
-            raise SettingsError(f"Unknown experiment {name!r}. Choose from: {', '.join(known)}.")
     get_settings(setup.preset)  # raises for an unknown one, before any work
-    files = find_meshes(setup.dataset)[:limit]
+    files = find_files(setup.dataset)[:limit]
+    names = choose(names, files[0].kind, setup.teacher)
     missing = {file.name: [n for n in names if _read(setup, n, file) is None] for file in files}
     todo = [file for file in files if missing[file.name]]
     workers = workers or default_workers(setup.device)
@@ -90,7 +115,7 @@ def default_workers(device: str) -> int:
     return (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
 
 
-def _measure_apart(file: LabelledFile, names: list[str], setup: Setup, threads: int) -> str | None:
+def _measure_apart(file: MeshFile, names: list[str], setup: Setup, threads: int) -> str | None:
     """Measure one mesh in a process of its own; returns why it failed."""
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
@@ -106,10 +131,11 @@ def _measure_apart(file: LabelledFile, names: list[str], setup: Setup, threads: 
     return problem
 
 
-def _work(file: LabelledFile, names: list[str], setup: Setup, threads: int, answer: Any) -> None:
-    import torch
+def _work(file: MeshFile, names: list[str], setup: Setup, threads: int, answer: Any) -> None:
+    if setup.teacher != INSTANT:  # instant mode does without torch, which takes seconds to load
+        import torch
 
-    torch.set_num_threads(threads)
+        torch.set_num_threads(threads)
     try:
         item = file.load()
         for name in names:
@@ -134,17 +160,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} is no JSON")
 
 
-def _record_path(setup: Setup, experiment: str, file: LabelledFile) -> Path:
+def _record_path(setup: Setup, experiment: str, file: MeshFile) -> Path:
     return setup.folder / "records" / experiment / f"{file.name}.json"
 
 
-def _key(setup: Setup, experiment: str, file: LabelledFile) -> str:
+def _key(setup: Setup, experiment: str, file: MeshFile) -> str:
     """Hash of all that a record depends on; another one makes it stale."""
     parts = [__version__, experiment, setup.teacher, asdict(setup.settings), setup.seed, setup.device, file.digest]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _read(setup: Setup, experiment: str, file: LabelledFile) -> Record | None:
+def _read(setup: Setup, experiment: str, file: MeshFile) -> Record | None:
     """Read the record of a mesh, where it was measured with this setup."""
     try:
         written = json.loads(_record_path(setup, experiment, file).read_bytes())

@@ -15,9 +15,10 @@ from .display import Display
 def add_bench(commands: Any) -> None:
     parser = commands.add_parser(
         "bench",
-        help="measure on labelled meshes",
-        description="Measure on meshes that people labelled: simulated clicks, baselines, the paper's experiments. "
-        "The same command goes on where it was stopped.",
+        help="measure on meshes whose parts are known",
+        description="Measure on meshes whose parts are known. Where people labelled each face: simulated clicks, "
+        "baselines, the paper's experiments. Where parts overlap and nest, as artists make them: clicks on points of "
+        "the surface, answers for faces, by kind of part. The same command goes on where it was stopped.",
     )
     parser.set_defaults(run=_bench)
     parser.add_argument(
@@ -25,19 +26,25 @@ def add_bench(commands: Any) -> None:
         metavar="DATASET",
         type=Path,
         help="folder with the Princeton benchmark's off/ and seg/, or with meshes and label files of the same name "
-        "(.seg, .txt: line i is the part of face i)",
+        "(.seg, .txt: line i is the part of face i), or with nested parts (.npz, one a mesh: vertices [V, 3], "
+        "faces [F, 3], parts [T, F] bool, names [T] as kind:name)",
     )
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the report")
     parser.add_argument(
         "--experiment",
         nargs="+",
         metavar="NAME",
-        help="default: clicks otsu; also stability, separate, counts, occluded, transfer, fidelity, or all",
+        help="default: clicks otsu, and nested for nested parts; also stability, separate, counts, occluded, transfer, "
+        "fidelity, or all",
     )
     teachers = marked(TEACHERS, DEFAULT_TEACHER)
-    parser.add_argument("--teacher", default=DEFAULT_TEACHER, help=f"{', '.join(teachers)}, or a weights file")
+    parser.add_argument(
+        "--teacher",
+        default=DEFAULT_TEACHER,
+        help=f"{', '.join(teachers)}, a weights file, or, for nested parts, instant: no training",
+    )
     add_preset(parser)
-    parser.add_argument("--limit", type=positive_count, metavar="N", help="the first N meshes only")
+    parser.add_argument("--limit", type=positive_count, metavar="N", help="N of the meshes only, always the same")
     parser.add_argument("--workers", type=positive_count, metavar="N", help="meshes at once (default: one a core)")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal tables (default 0)")
     add_device(parser)
@@ -48,13 +55,12 @@ def _bench(options: argparse.Namespace) -> int:
 
     from ..bench.experiment import Setup
     from ..bench.report import write_report
-    from ..bench.run import DEFAULT, bench, experiments
+    from ..bench.run import bench
 
     options.output.mkdir(parents=True, exist_ok=True)
     setup = Setup(options.output, options.teacher, options.preset, options.seed, options.device, options.dataset)
-    names = list(experiments()) if options.experiment == ["all"] else options.experiment or DEFAULT
     with Display() as display:
-        records, failures = bench(setup, names, options.limit, options.workers, display)
+        records, failures = bench(setup, options.experiment or (), options.limit, options.workers, display)
         display.show("report", 1.0, None)
         write_report(setup, records, failures, Console(width=None if sys.stdout.isatty() else 160))
     print(f"Written: {options.output / 'table.md'}, times.md, results.json and pictures.")

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from .arguments import add_device, output_file
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..clicks.click import VertexClicks
     from ..geometry.mesh import Mesh
+    from ..render.figures import Dot
 
 
 def add_segment(commands: Any) -> None:
@@ -51,7 +52,7 @@ def _segment(options: argparse.Namespace) -> None:
     _need_clicks(options)
     import iseg_core as iseg
 
-    from ..clicks.resolve import resolve
+    from ..clicks.resolve import check_clicks, position_of
 
     if options.instant is not None:
         mesh = iseg.load_mesh(options.instant)
@@ -60,9 +61,10 @@ def _segment(options: argparse.Namespace) -> None:
         model = iseg.load(options.model)
         mesh, segmenter = model.mesh, iseg.Segmenter(model, device=options.device)
     began = time.perf_counter()
-    probability = segmenter.segment(clicks=options.clicks, granularity=options.granularity)  # [V]
+    answer = segmenter.segment(clicks=options.clicks, granularity=options.granularity, domain=options.domain)
     seconds = time.perf_counter() - began
-    _deliver(options, mesh, probability, resolve(options.clicks, mesh), seconds)
+    dots = [(position_of(prompt, mesh), include) for prompt, include in check_clicks(options.clicks, mesh)]
+    _deliver(options, mesh, answer, dots, seconds)
 
 
 def _transfer(options: argparse.Namespace) -> None:
@@ -71,7 +73,7 @@ def _transfer(options: argparse.Namespace) -> None:
 
     source, target = (iseg.Segmenter(iseg.load(path), options.device) for path in (options.source, options.target))
     began = time.perf_counter()
-    probability = target.transfer(source, options.clicks, options.granularity)  # [V]
+    probability = target.transfer(source, options.clicks, options.granularity, options.domain)  # [V] or [F]
     seconds = time.perf_counter() - began
     teacher = target.model.info.get("teacher")
     if is_geometric(teacher) and target.model.mesh.hash != source.model.mesh.hash:
@@ -104,13 +106,19 @@ def _add_clicks(parser: argparse.ArgumentParser, part: str) -> None:
         help="default: part",
     )
     parser.add_argument(
+        "--domain",
+        choices=["vertex", "face"],
+        default="vertex",
+        help="what is answered for: every vertex (default), or every face, a triangle, which a low-poly mesh asks for",
+    )
+    parser.add_argument(
         "--threshold",
         type=_threshold,
         default=0.5,
         metavar="auto|0..1",
-        help="probability from which the printed count takes a vertex (default 0.5; auto: Otsu's)",
+        help="probability from which the printed count takes a vertex or face (default 0.5; auto: Otsu's)",
     )
-    parser.add_argument("-o", "--output", metavar="FILE.npy", type=output_file, help="probabilities [V] float32")
+    parser.add_argument("-o", "--output", metavar="FILE.npy", type=output_file, help="probabilities float32")
     parser.add_argument("--ply", metavar="FILE.ply", type=output_file, help="the mesh with colours and probabilities")
     parser.add_argument("--png", metavar="FILE.png", type=output_file, help="six views of the answer")
     add_device(parser)
@@ -159,10 +167,10 @@ def _deliver(
     options: argparse.Namespace,
     mesh: "Mesh",
     probability: "np.ndarray",
-    clicks: "VertexClicks",
+    dots: "Sequence[Dot]",
     seconds: float,
 ) -> None:
-    """Write the answer's files and print its size. probability [V]; clicks: those to draw."""
+    """Write the answer's files and print its size. probability [V] or [F]; dots: the clicks to draw."""
     import numpy as np
 
     with ExitStack() as files:  # every file gets its name when all are complete
@@ -173,11 +181,11 @@ def _deliver(
         if options.ply:
             from ..render.figures import encode_ply
 
-            files.enter_context(atomic_write(options.ply)).write(encode_ply(mesh, probability))
+            files.enter_context(atomic_write(options.ply)).write(encode_ply(mesh, probability, options.domain))
         if options.png:
             from ..render.figures import draw_views
 
-            sheet = draw_views(mesh.vertices, mesh.faces, probability, clicks)
+            sheet = draw_views(mesh.vertices, mesh.faces, probability, dots, domain=options.domain)
             sheet.save(files.enter_context(atomic_write(options.png)), format="png")
 
     threshold = options.threshold
@@ -186,7 +194,8 @@ def _deliver(
 
         threshold = otsu(probability)
     count, total = int((probability >= threshold).sum()), len(probability)
+    elements = "vertices" if options.domain == "vertex" else "faces"
     print(
-        f"{count:,} of {total:,} vertices ({100 * count / total:.1f} %) have a probability of {threshold:.2f} or more; "
-        f"answered in {1e3 * seconds:.0f} ms."
+        f"{count:,} of {total:,} {elements} ({100 * count / total:.1f} %) have a probability of {threshold:.2f} or "
+        f"more; answered in {1e3 * seconds:.0f} ms."
     )

@@ -40,7 +40,7 @@ from .messages import (
     TrainRequest,
     TrainResult,
 )
-from .shelf import ModelKey, Shelf, report_of
+from .shelf import INSTANT_DEVICE, ModelKey, Shelf, report_of
 from .torch_loader import TorchLoader
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class Handlers:
         if segmenter is None:
             return Later("prepare", lambda job: self._prepare(job, request))
         began = time.perf_counter()
-        probability = segmenter.segment(request.clicks, granularity=request.granularity)  # [V]
+        probability = segmenter.segment(
+            request.clicks, granularity=request.granularity, domain=request.domain
+        )  # [V] or [F]
         milliseconds = (time.perf_counter() - began) * 1e3
         from ..inference.threshold import otsu
 
@@ -92,13 +94,13 @@ class Handlers:
         segmenter = self.shelf.at_hand(*_answering(request))
         if segmenter is None:
             return Later("prepare", lambda job: self._prepare(job, request))
-        from ..clicks.simulated_user import Target, propose
+        from ..clicks.simulated_user import VertexTarget, propose
         from ..inference.threshold import otsu
 
         mesh, chosen = segmenter.model.mesh, job.arrays.get("chosen")
         if chosen is None or chosen.dtype != np.uint8 or chosen.shape != (len(mesh.vertices),):
             raise MessageError("The request propose needs the array chosen [V] uint8, V of the mesh.", job.id)
-        target = Target.of_vertices(mesh, chosen != 0)
+        target = VertexTarget.of_vertices(mesh, chosen != 0)
         if not target.faces.any():
             raise ClickError("No face of the mesh has two of the chosen vertices: choose the faces of a part.")
 
@@ -124,11 +126,13 @@ class Handlers:
     # lane prepare
 
     def open_mesh(self, job: Job) -> Done:
-        from ..geometry.mesh import check
+        from ..geometry.mesh import check, with_polygons
 
-        if job.arrays.keys() != {"vertices", "faces"}:
+        if job.arrays.keys() - {"polygons"} != {"vertices", "faces"}:
             raise MessageError("The request open_mesh needs the arrays vertices [V, 3] and faces [F, 3].", job.id)
         mesh = check(job.arrays["vertices"], job.arrays["faces"])
+        if "polygons" in job.arrays:
+            mesh = with_polygons(mesh, job.arrays["polygons"])
         self.shelf.put_mesh(mesh)
         return Done(
             OpenMeshResult(
@@ -230,7 +234,7 @@ class Handlers:
 
 def _answering(request: QueryRequest | ProposeRequest) -> tuple[ModelKey, str]:
     """Find the key of the model that answers a request, and the device that it is on."""
-    return ModelKey.of(request.mesh, request.model), "" if request.model is None else request.device
+    return ModelKey.of(request.mesh, request.model), INSTANT_DEVICE if request.model is None else request.device
 
 
 def _trained(key: ModelKey, model: "Model", cached: bool, unsaved: str | None = None) -> TrainResult:

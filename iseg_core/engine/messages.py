@@ -19,12 +19,13 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self, Union, cast, get_
 
 from ..clicks.click import Click, Clicks, Granularity, SurfacePoint, VertexClick, VertexClicks
 from ..errors import ClickError, MessageError
+from ..geometry.mesh import Domain
 from ..teachers.registry import DEFAULT_TEACHER
 from ..training.settings import DEFAULT_PRESET
 
 NONSENSE = "The engine's answer makes no sense. Use the engine of this iSeg version."
 HUGE = 1e300  # numbers of this size and above are refused
-OMITTED = {"omitted": True}  # metadata of a field that is not written where it is None
+OMITTED = {"omitted": True}  # metadata of a field that is not written where it has its default
 
 
 class Rule(NamedTuple):
@@ -53,7 +54,7 @@ class Fields:
     @classmethod
     def from_fields(cls, given: Mapping[str, Any]) -> Self:
         """Make a message from JSON values. Raises MessageError where a field is missing or not what it should be,
-        SettingsError for an unknown granularity.
+        SettingsError for an unknown granularity or domain.
         """
         try:
             return _read_fields(cls, given)
@@ -66,7 +67,7 @@ class Fields:
         return {
             one.name: _write(value)
             for one, value in values.items()
-            if value is not None or "omitted" not in one.metadata
+            if value != one.default or "omitted" not in one.metadata
         }
 
     @classmethod
@@ -131,7 +132,8 @@ class HelloResult(Fields):
     pid: int
 
 
-# open_mesh: the engine takes a mesh. Arrays vertices [V, 3] and faces [F, K]
+# open_mesh: the engine takes a mesh. Arrays vertices [V, 3] and faces [F, K]; where faces are triangles that polygons
+# were cut into, also polygons [F] int32: the number of the polygon that each is of. Those of one are answered alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +165,7 @@ class StateResult(Fields):
     models: tuple[ModelReport, ...]  # the newest first
 
 
-# query: an answer to clicks. Array of the result: probability [V] float32
+# query: an answer to clicks. Array of the result: probability float32, [V] or with the domain face [F]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +173,7 @@ class QueryRequest(Request):
     kind: ClassVar[str] = "query"
     mesh: MeshHash
     granularity: Granularity = Granularity.PART
+    domain: Domain = field(default=Domain.VERTEX, metadata=OMITTED)
     device: str = "auto"
     supersedes: str | None = field(default=None, metadata=OMITTED)  # a tag: older requests with it are given up
     model: ModelName | None = None
@@ -179,7 +182,7 @@ class QueryRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class QueryResult(Fields):
-    threshold: float  # Otsu's
+    threshold: float  # Otsu's, of this probability
     milliseconds: float
 
 
@@ -450,6 +453,7 @@ READERS: dict[Any, Callable[[Any], Any]] = {
     bool: lambda value: _of(bool, "true or false", value),
     float: _number,
     Granularity: lambda value: Granularity(_of(str, f"one of {', '.join(Granularity)}", value)),
+    Domain: lambda value: Domain(_of(str, f"one of {', '.join(Domain)}", value)),
     Click: _click,
     VertexClick: _vertex_click,
 }
@@ -462,7 +466,7 @@ def _write(value: Any) -> Any:
             return value.to_fields()
         case SurfacePoint():
             return [value.face, *value.barycentric]
-        case Granularity():
+        case Granularity() | Domain():
             return value.value
         case tuple():
             return [_write(item) for item in cast("tuple[Any, ...]", value)]

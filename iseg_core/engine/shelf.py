@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from ..errors import ModelFileError, UnknownMeshError
 from ..system.lru import Recent
 from .messages import ModelName, ModelReport
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from ..storage.trained_model import Model
 
 MESHES, SEGMENTERS = 2**30, 4  # bytes and number that are held in memory; the least recently used goes first
+INSTANT_DEVICE = ""  # in place of the device that a trained model is on
 INSTANT = ("instant", "instant", 0)  # in a key, in the place of a trained model's teacher, preset and seed
 
 
@@ -63,7 +66,19 @@ class Shelf:
     # meshes
 
     def put_mesh(self, mesh: "Mesh") -> None:
+        """Keep a mesh. One of the same hash is replaced only by one that knows its polygons; what instant mode has
+        made with other polygons, or without them, is then forgotten.
+        """
+        if mesh.polygons is None:
+            if self._meshes.take(mesh.hash) is None:
+                self._meshes.put(mesh.hash, mesh)
+            return
         self._meshes.put(mesh.hash, mesh)
+        key = ModelKey(mesh.hash, *INSTANT)
+        made = self.at_hand(key, INSTANT_DEVICE)
+        known = None if made is None else made.model.mesh.polygons  # [F]
+        if known is None or not np.array_equal(known, mesh.polygons):
+            self._segmenters.drop(lambda named: named[0] == key)
 
     def has_mesh(self, hash: str) -> bool:
         return hash in self._meshes
@@ -180,4 +195,5 @@ def report_of(key: ModelKey, model: "Model") -> ModelReport:
 
 
 def _size(mesh: "Mesh") -> int:
-    return mesh.vertices.nbytes + mesh.faces.nbytes
+    polygons = 0 if mesh.polygons is None else mesh.polygons.nbytes
+    return mesh.vertices.nbytes + mesh.faces.nbytes + polygons

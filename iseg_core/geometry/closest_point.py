@@ -41,12 +41,16 @@ class Fans:
         a, b, c = self.gram.T[:, face]  # [M] each
         e1, e2 = self.e1[face], self.e2[face]  # [M, 3], [M, 3]
         p, q = np.einsum("mk,mk->m", offset, e1), np.einsum("mk,mk->m", offset, e2)  # [M], [M]
-        area = np.maximum(a * c - b * b, np.finfo(np.float64).tiny)  # [M]
+        tiny = np.finfo(np.float64).tiny  # slivers may have an edge, or an area, of nothing
+        area = a * c - b * b  # [M]
+        flat, area = area < tiny, np.maximum(area, tiny)  # [M], [M]
         u, v = (c * p - b * q) / area, (a * q - b * p) / area  # [M], [M] on the face's plane
-        out = np.flatnonzero((u < 0) | (v < 0) | (u + v > 1))  # [N] there the closest point lies on an edge
+        out = np.flatnonzero(flat | (u < 0) | (v < 0) | (u + v > 1))  # [N] there the closest point lies on an edge
         a, b, c, p, q = (x[out] for x in (a, b, c, p, q))  # [N] each
-        first, last = np.clip(p / a, 0, 1), np.clip(q / c, 0, 1)  # [N], [N] along the edges from the first corner
-        across = np.clip((a - b - p + q) / (a + c - 2 * b), 0, 1)  # [N] along the edge between the others
+        first, last = (np.clip(x / np.maximum(y, tiny), 0, 1) for x, y in ((p, a), (q, c)))  # [N] each: first two edges
+        across = np.clip(
+            (a - b - p + q) / np.maximum(a + c - 2 * b, tiny), 0, 1
+        )  # [N] along the edge between the others
         zero = np.zeros_like(first)  # [N]
         edge = np.array([(first, zero), (zero, last), (1 - across, across)])  # [3, 2, N]
         s, t = edge[:, 0], edge[:, 1]  # [3, N], [3, N]

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 
 from .mesh import equal_rows, has_area
+from .vectors import norms
 
 JITTER = 0.05  # of a vertex' shortest edge; see _collapse
 PATIENT, EAGER = 4.0, 7.0  # how fast the decimator's error threshold grows
@@ -16,7 +17,14 @@ _decimator = threading.Lock()
 def clean_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Drop faces [F, 3] that have no area, and repetitions whatever their orientation. [G, 3]"""
     faces = faces[has_area(vertices, faces)]  # [G, 3]
-    return faces[equal_rows(np.sort(faces, axis=1))[1]]
+    return faces[equal_rows(sorted_corners(faces))[1]]
+
+
+def sorted_corners(faces: np.ndarray) -> np.ndarray:
+    """Corners of each of the faces [F, 3], ascending. [F, 3]"""
+    a, b, c = faces.T  # [F] each
+    low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)  # [F] each
+    return np.stack([low, a + b + c - low - high, high], axis=1)
 
 
 def used_vertices(faces: np.ndarray) -> np.ndarray:
@@ -69,11 +77,12 @@ def _collapse(points: np.ndarray, faces: np.ndarray, face_count: int, haste: flo
     """
     import fast_simplification
 
-    ends = points[faces]  # [G, 3, 3]
-    sides = np.linalg.norm(ends - ends[:, [1, 2, 0]], axis=2)  # [G, 3]
+    ends = [points[corner] for corner in faces.T]  # 3 of [G, 3]
+    a, b, c = (norms(ends[k] - ends[(k + 1) % 3]) for k in range(3))  # [G] each
+    side = np.minimum(np.minimum(a, b), c)  # [G]
     shortest = np.full(len(points), np.inf)  # [U]
     for corner in faces.T:
-        np.minimum.at(shortest, corner, sides.min(axis=1))
+        np.minimum.at(shortest, corner, side)
     noise = np.random.default_rng(0).normal(size=points.shape) * JITTER * shortest[:, None]  # [U, 3]
     with _decimator:  # it keeps the mesh in global variables
         answer = fast_simplification.simplify(
@@ -85,7 +94,8 @@ def _collapse(points: np.ndarray, faces: np.ndarray, face_count: int, haste: flo
     while not np.array_equal(parent, further := parent[parent]):
         parent = further
     corners = parent[faces]  # [G, 3]
-    alive = (corners != corners[:, [1, 2, 0]]).all(axis=1)  # [G] two corners in one place: gone
+    a, b, c = corners.T  # [G] each
+    alive = (a != b) & (b != c) & (c != a)  # [G] two corners in one place: gone
     left = used_vertices(corners[alive])  # [P] the order of the decimator's own vertices
     merged = np.bincount(parent, minlength=len(points))  # [U] how many each one stands for
     mean = np.stack([np.bincount(parent, noise[:, k], len(points)) for k in range(3)], axis=1)  # [U, 3]

@@ -1,18 +1,32 @@
 """Mesh of the user, checked on entry; loaded from files or arrays."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..errors import MeshError
+from ..errors import MeshError, SettingsError
+from .chunks import in_chunks
 from .triangulate import triangulate
+from .vectors import cross, largest, norms
 
 LARGEST, SMALLEST = 1e100, 1e-100  # products of larger coordinates overflow, of smaller sizes vanish
 FLAT = 1e-12  # height over longest edge below which a face has no area
 ROUNDING = 8 * np.finfo(np.float64).eps  # of a coordinate: what its last bits may be wrong by
+
+
+class Domain(StrEnum):
+    """Elements of a mesh that values belong to: every vertex or every face. An unknown one raises SettingsError."""
+
+    VERTEX = "vertex"
+    FACE = "face"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise SettingsError(f"Unknown domain {value!r}. Choose one of: {', '.join(cls)}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +38,7 @@ class Mesh:
 
     vertices: np.ndarray  # [V, 3] float64
     faces: np.ndarray  # [F, 3] int32
+    polygons: np.ndarray | None = None  # [F] int32, the polygon that each is cut of; None: all are triangles
 
     @cached_property
     def hash(self) -> str:
@@ -52,10 +67,21 @@ def check(vertices: Any, faces: Any) -> Mesh:
     return checked(_vertex_array(vertices), *_polygon_arrays(faces))
 
 
+def with_polygons(mesh: Mesh, polygons: np.ndarray) -> Mesh:
+    """Say of a mesh which polygon each triangle is cut of: polygons [F] int32, numbers of 0 to F - 1.
+
+    Raises MeshError where they are something else.
+    """
+    count = len(mesh.faces)
+    if polygons.dtype != np.int32 or polygons.shape != (count,) or polygons.min() < 0 or polygons.max() >= count:
+        raise MeshError(f"The polygons of {count} triangles are {count} int32 numbers of 0 to {count - 1}.")
+    return replace(mesh, polygons=polygons.copy())
+
+
 def face_areas(mesh: Mesh) -> np.ndarray:
     """Area of each face, in the mesh's own units. [F] float64"""
     a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))  # [F, 3] each
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2  # [F]
+    return norms(cross(b - a, c - a)) / 2  # [F]
 
 
 def weld(vertices: np.ndarray) -> np.ndarray:
@@ -67,7 +93,11 @@ def equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number equal rows of [N, K] alike, as they first appear [N]; and the row where each number first appears [U]."""
     if len(rows) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)  # [0], [0]
-    order = _grouping_order(rows)  # [N]
+    key = _hashes(rows)  # [N]
+    in_order = np.sort(key)  # [N]
+    if (in_order[1:] != in_order[:-1]).all():  # all rows differ, as in most meshes
+        return np.arange(len(rows)), np.arange(len(rows))
+    order = _grouping_order(rows, key)  # [N]
     ordered = rows[order]  # [N, K]
     new = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])  # [N]
     first = order[new]  # [U]
@@ -78,17 +108,22 @@ def equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ids, np.sort(first)
 
 
-def _grouping_order(rows: np.ndarray) -> np.ndarray:
-    """Order in which equal rows of [N, K] follow one another, each group in the order it had. [N]
-
-    Sorting one hash a row takes a third of the time of sorting rows; should two different rows ever have the same
-    hash, the rows themselves are sorted.
-    """
+def _hashes(rows: np.ndarray) -> np.ndarray:
+    """Hash of each of the rows [N, K], the same for equal ones. [N] uint64"""
     bits = (rows + 0 if rows.dtype == np.float64 else rows.astype(np.int64)).view(np.uint64)  # [N, K] -0.0 + 0 is 0.0
     key = np.zeros(len(rows), dtype=np.uint64)  # [N]
     for column in bits.T:
         key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)  # [N] Fibonacci hashing (Knuth, volume 3)
         key ^= key >> np.uint64(29)
+    return key
+
+
+def _grouping_order(rows: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Order in which equal rows of [N, K] follow one another, each group in the order it had. [N]
+
+    Sorting one hash a row, key [N], takes a third of the time of sorting rows; should two different rows ever have the
+    same hash, the rows themselves are sorted.
+    """
     order = np.argsort(key, kind="stable")  # [N]
     same = np.flatnonzero(key[order][1:] == key[order][:-1])  # [M]
     if (rows[order[same]] != rows[order[same + 1]]).any():
@@ -98,12 +133,17 @@ def _grouping_order(rows: np.ndarray) -> np.ndarray:
 
 def has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Find the faces with an area: three distinct corners, not on a line to the coordinates' precision. [F] bool"""
-    a = vertices[faces[:, 0]]  # [F, 3]
-    largest = np.abs(a).max(axis=1)  # [F]
-    u, v = vertices[faces[:, 1]] - a, vertices[faces[:, 2]] - a  # [F, 3], [F, 3]
-    longest = np.maximum(np.abs(u).max(axis=1), np.abs(v).max(axis=1))  # [F] within a factor of 4 of the longest edge
-    normal = np.cross(u, v)  # [F, 3]
-    return np.abs(normal).max(axis=1) > longest * (FLAT * longest + ROUNDING * np.maximum(largest, longest))
+    found = np.empty(len(faces), dtype=bool)  # [F]
+
+    def work(rows: slice) -> None:
+        a, b, c = (vertices[faces[rows, k]] for k in range(3))  # [n, 3] each
+        u, v = b - a, c - a  # [n, 3] each
+        longest = np.maximum(largest(u), largest(v))  # [n] within a factor of 4 of the longest edge
+        least = longest * (FLAT * longest + ROUNDING * np.maximum(largest(a), longest))  # [n]
+        found[rows] = largest(cross(u, v)) > least
+
+    in_chunks(work, len(faces))
+    return found
 
 
 def _vertex_array(vertices: Any) -> np.ndarray:
@@ -172,4 +212,12 @@ def checked(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -> Me
         raise MeshError(f"The mesh is smaller than {SMALLEST:g}. Scale it up.")
     if not has_area(vertices, faces).any():
         raise MeshError("The mesh has zero area: all its faces are lines or points. Give a surface.")
-    return Mesh(vertices, faces)
+    return Mesh(vertices, faces, polygons_of(counts))
+
+
+def polygons_of(counts: np.ndarray) -> np.ndarray | None:
+    """Number of the polygon that each triangle is cut of [F] int32, for polygons of counts [N] corners; None where all
+    are triangles.
+    """
+    counts = counts[counts >= 3]  # [N]
+    return None if (counts == 3).all() else np.repeat(np.arange(len(counts), dtype=np.int32), counts - 2)

@@ -1,22 +1,38 @@
 """Proxy: the mesh of bounded size on which everything is computed, and the map that carries answers back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..errors import SettingsError
+from .chunks import in_chunks
 from .closest_point import Fans
 from .decimate import clean_faces, decimate, used_vertices
-from .mesh import Mesh, weld
+from .frame import principal_axes
+from .islands import ShellAreas, components, connected_shells, find_islands, measure_shells
+from .mesh import Mesh, equal_rows, has_area, weld
+from .polygon_fans import fan_polygons
+from .refine import refine
+from .samples import FaceSamples, sample_faces
+from .seams import close_seams
+from .thin import NONE, thin
+from .vectors import cross, dots, norms
 
 FEWEST = 4  # a closed surface has no fewer
-CHUNK = 1 << 14  # vertices carried at once: what they need stays in the processor's cache
+EVEN = 0.8  # of the vertices asked for: so many even samples the surface has at least
+LONGEST = 1.8  # longest side of a face, against that of the square a sample stands for
+GRID = 2.0**30  # positions are rounded to so many steps of a shape's size
+DENSE = 100_000  # welded vertices from which on a mesh may be thinned before it is decimated,
+DENSER = 20  # and of those asked for
+SOME = 8  # of so many vertices one tells the axes of a dense mesh
+CELL = 1 / 3  # of the distance of a shell's samples: width of the cells that it is thinned with,
+SMALL_SHELL = 1 / 6  # and of the root of its area, at most
 WALK = 8  # steps of a vertex over the proxy's surface towards its closest point; most need one
 
 
 @dataclass(frozen=True, eq=False)
 class Proxy:
-    """Welded, normalised, decimated copy of a mesh. P proxy vertices; V vertices of the user's mesh.
+    """Welded, normalised, refined and decimated copy of a mesh. P proxy vertices; V vertices of the user's mesh.
 
     An answer x [P] is carried to the user's vertices as (carry_weight * x[carry_index]).sum(1)  # [V]
     """
@@ -25,10 +41,18 @@ class Proxy:
     faces: np.ndarray  # [G, 3] int32, no degenerate and no duplicate faces
     carry_index: np.ndarray  # [V, 3] int32, proxy vertices
     carry_weight: np.ndarray  # [V, 3] float32, >= 0, rows sum to 1
+    samples: FaceSamples = field(default_factory=FaceSamples.none)  # of the user's faces that refinement cut
 
     def carry(self, values: np.ndarray) -> np.ndarray:
         """Carry values [P] to the user's vertices. [V] float32"""
-        return np.einsum("vk,vk->v", self.carry_weight, values.astype(np.float32)[self.carry_index])
+        values, carried = values.astype(np.float32), np.empty(len(self.carry_index), np.float32)  # [P], [V]
+
+        def work(rows: slice) -> None:
+            index, weight = self.carry_index[rows].T, self.carry_weight[rows].T  # [3, n] each
+            carried[rows] = weight[0] * values[index[0]] + weight[1] * values[index[1]] + weight[2] * values[index[2]]
+
+        in_chunks(work, len(carried))
+        return carried
 
     @property
     def nearest(self) -> np.ndarray:
@@ -36,12 +60,22 @@ class Proxy:
         best = self.carry_weight.argmax(axis=1)  # [V]
         return np.take_along_axis(self.carry_index, best[:, None], axis=1)[:, 0]  # [V]
 
+    def place(self, vertices: np.ndarray) -> np.ndarray:
+        """Place on the proxy of some of the user's vertices [...]. [..., 3]"""
+        weight = self.carry_weight[vertices].astype(np.float64)  # [..., 3]
+        return np.einsum("...k,...kj->...j", weight, self.vertices[self.carry_index[vertices]])
+
+    def nearest_to(self, vertex: int) -> int:
+        """Proxy vertex that stands for one of the user's vertices."""
+        return int(self.carry_index[vertex, self.carry_weight[vertex].argmax()])
+
 
 def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     """Make the proxy of a checked mesh with about `max_vertices` vertices, the same for the same mesh.
 
-    Equal positions are welded; the shape is centred and scaled into the unit sphere; degenerate and duplicate faces
-    (of either orientation) are dropped. Up to 1.02 max_vertices that is all, and every vertex is carried from its own.
+    Equal positions are welded, and borders that differ by rounding; the shape is centred and scaled into the unit
+    sphere; degenerate and duplicate faces (of either orientation) are dropped. Big faces are cut until their samples
+    are as dense as max_vertices allow. Up to 1.02 max_vertices that is all, and every vertex is carried from its own.
     A larger mesh is decimated (quadric error, Garland and Heckbert 1997) to at most 1.02 max_vertices, and each vertex
     is carried from the point of the proxy's surface closest to it around where it was collapsed to: always on its own
     connected component. A component that has no face, or none that is left, is one proxy vertex without faces; those
@@ -50,27 +84,148 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     if max_vertices < FEWEST:
         raise SettingsError(f"A proxy of {max_vertices} vertices is no shape. Ask for {FEWEST} or more.")
     ids = weld(mesh.vertices)  # [V]
-    welded = np.empty((int(ids.max()) + 1, 3))  # [W, 3]
-    welded[ids] = mesh.vertices
-    links = ids[mesh.faces]  # [F, 3] degenerate faces as well: they too say what is connected
-    faces = clean_faces(welded, links)  # [F, 3]
-    welded = normalise(welded, faces)  # [W, 3]
-
-    moved, faces, root = decimate(welded, faces, max_vertices)  # [W, 3], [G, 3], [W]
-    kept = used_vertices(faces)  # [P]
-    rank = np.full(len(welded), -1)  # [W]
-    rank[kept] = np.arange(len(kept))
-    vertices, faces = moved[kept], rank[faces]  # [P, 3], [G, 3]
-    stand_in = _spread(rank[root], links)  # [W] proxy vertex, -1 in components without faces
-    lone = np.flatnonzero(stand_in < 0)  # [L]
-    component = _components(lone, links)  # [L]
-    stand_in[lone] = len(vertices) + component
-    vertices = np.concatenate([vertices, welded[lone[np.unique(component, return_index=True)[1]]]])  # [P, 3]
-
-    index, weight = _carry(welded, stand_in, vertices, faces)  # [W, 3], [W, 3]
+    welded = _positions(mesh.vertices, ids)  # [W, 3]
+    ids = close_seams(welded, ids[mesh.faces])[ids]  # [V]
+    welded, links = _positions(mesh.vertices, ids), ids[mesh.faces]  # [W, 3], [F, 3]
+    welded = normalise(welded, links[has_area(welded, links)])  # [W, 3]
+    groups = np.arange(len(links)) if mesh.polygons is None else mesh.polygons  # [F]
+    shells = measure_shells(welded, links)
+    island, counts = find_islands(welded, links, shells, max_vertices)  # [W], [K]
+    if len(counts) == 1:
+        counts = np.array([max_vertices])  # [1]
+    if len(welded) > max(DENSE, DENSER * max_vertices):
+        part = _thinned(welded, links, groups, shells, (island, counts))
+    else:
+        part = _unite(welded, links, groups, island, counts)
     # Decimation keeps volumes, not hulls: it may push vertices out of the unit sphere by a little.
-    vertices /= max(1.0, float(np.linalg.norm(vertices, axis=1).max()))
-    return Proxy(vertices, faces.astype(np.int32), index[ids], weight[ids])
+    vertices = part.vertices / max(1.0, float(norms(part.vertices).max()))  # [P, 3]
+    return Proxy(vertices, part.faces.astype(np.int32), part.carry_index[ids], part.carry_weight[ids], part.samples)
+
+
+def _thinned(
+    welded: np.ndarray,
+    links: np.ndarray,
+    groups: np.ndarray,
+    shells: ShellAreas,
+    islands: tuple[np.ndarray, np.ndarray],
+) -> Proxy:
+    """Sample as _unite does, after dense shells were thinned: the proxy of the welded vertices.
+
+    islands: of each vertex [W], and the number of their samples [K].
+    """
+    island, counts = islands
+    cell = _cell_widths(shells, island, np.maximum(counts, FEWEST))  # [S]
+    axes = principal_axes(welded[::SOME])  # [3, 3] the grid turns with the shape
+    turned = np.round(welded @ axes.T * GRID) / GRID  # [W, 3]
+    thinned = thin(turned, links, shells._replace(normals=shells.normals @ axes.T), cell)
+    thinned = thinned._replace(vertices=thinned.vertices @ axes)
+    of_cluster = np.empty(len(thinned.vertices), dtype=island.dtype)  # [C]
+    of_cluster[thinned.cluster] = island
+    polygons = np.unique(groups[thinned.rows], return_inverse=True)[1]  # [n]
+    part = _unite(thinned.vertices, thinned.faces, polygons, of_cluster, counts)
+    index, weight = _carry_clusters(welded, thinned.cluster, part)  # [W, 3], [W, 3]
+    return replace(part, carry_index=index, carry_weight=weight, samples=part.samples.spread(thinned.rows, groups))
+
+
+def _cell_widths(shells: ShellAreas, island: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Width of the cells to thin each shell with: a share of the distance of its samples, however they are shared. [S]
+
+    island [W], and the number of samples of each [K].
+    """
+    of_shell = np.zeros(len(shells.areas), dtype=np.int64)  # [S]
+    of_shell[shells.labels] = island
+    root = np.sqrt(shells.areas)  # [S]
+    even = root * np.bincount(of_shell, root, len(counts))[of_shell]  # [S] by the roots of areas
+    alike = np.bincount(of_shell, shells.areas, len(counts))[of_shell]  # [S] by areas
+    spacing = np.sqrt(np.minimum(even, alike) / counts[of_shell])  # [S]
+    return np.maximum(np.minimum(CELL * spacing, SMALL_SHELL * root), NONE)
+
+
+def _unite(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, island: np.ndarray, counts: np.ndarray) -> Proxy:
+    """Sample each island [W] as if it were alone, with about counts [K] vertices: the proxy of the welded vertices."""
+    if len(counts) == 1:
+        return _sample(welded, links, groups, int(counts[0]))
+    index, weight = np.empty((len(welded), 3), np.int32), np.empty((len(welded), 3), np.float32)  # [W, 3] each
+    rank = np.empty(len(welded), dtype=np.int64)  # [W]
+    parts: list[Proxy] = []
+    samples: list[FaceSamples] = []
+    start = 0
+    for k, count in enumerate(counts):
+        own, rows = np.flatnonzero(island == k), np.flatnonzero(island[links[:, 0]] == k)  # [w], [f]
+        rank[own] = np.arange(len(own))
+        polygons = np.unique(groups[rows], return_inverse=True)[1]  # [f]
+        part = _sample(welded[own], rank[links[rows]], polygons, max(int(count), FEWEST))
+        index[own], weight[own] = part.carry_index + start, part.carry_weight
+        samples.append(part.samples.placed(rows, start))
+        parts.append(replace(part, faces=part.faces + start))
+        start += len(part.vertices)
+    vertices, faces = (np.concatenate([getattr(part, name) for part in parts]) for name in ("vertices", "faces"))
+    return Proxy(vertices, faces, index, weight, FaceSamples.join(samples))
+
+
+def _sample(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, max_vertices: int) -> Proxy:
+    """Sample welded vertices [W, 3] and faces [F, 3] of polygons [F]: a proxy whose V are the W, in the same space.
+
+    It is computed in the shape's own axes, so that it turns with the shape.
+    """
+    shape = welded[used_vertices(links[has_area(welded, links)])]  # [U, 3]
+    axes, centre = principal_axes(shape), shape.mean(axis=0)  # [3, 3], [3]
+    size = float(norms(shape - centre).max())
+    turned = np.round((welded - centre) @ axes.T / size * GRID) / GRID  # [W, 3] the last bits differ as it is turned
+    longest = _longest_sides(turned, links, EVEN * max_vertices)  # [W]
+    parts = fan_polygons(turned, links, groups, longest[links[:, 0]])
+    faces = clean_faces(parts.vertices, parts.faces)  # [G, 3]
+    fine, pieces, face = refine(parts.vertices, faces, longest[faces[:, 0]])  # [W', 3], [G', 3], [G']
+    # What is connected; degenerate faces too say it.
+    joins = links if len(fine) == len(welded) else np.concatenate([links, pieces])  # [., 3]
+
+    moved, left, root = decimate(fine, pieces, max_vertices)  # [W', 3], [H, 3], [W']
+    kept = used_vertices(left)  # [P]
+    rank = np.full(len(fine), -1)  # [W']
+    rank[kept] = np.arange(len(kept))
+    vertices, left = moved[kept], rank[left]  # [P, 3], [H, 3]
+    stand_in = _spread(rank[root], joins)  # [W'] proxy vertex, -1 in components without faces
+    lone = np.flatnonzero(stand_in < 0)  # [L]
+    component = _components(lone, joins)  # [L]
+    stand_in[lone] = len(vertices) + component
+    vertices = np.concatenate([vertices, fine[lone[np.unique(component, return_index=True)[1]]]])  # [P, 3]
+
+    index, weight = _carry(fine, stand_in, vertices, left)  # [W', 3], [W', 3]
+    samples = FaceSamples.none()
+    if len(fine) > len(welded):
+        nearest = index[np.arange(len(index)), weight.argmax(axis=1)]  # [W']
+        clean = _numbers(faces, parts.faces)  # [L]
+        samples = sample_faces(groups, (parts.polygons, clean), (pieces, face), fine, nearest)
+    back = vertices @ axes * size + centre  # [P, 3]
+    return Proxy(back, left, index[: len(welded)], weight[: len(welded)], samples)
+
+
+def _positions(vertices: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Position of each number among ids [V]: that of one of the vertices [V, 3] with it. [W, 3]"""
+    positions = np.empty((int(ids.max()) + 1, 3))  # [W, 3]
+    positions[ids] = vertices
+    return positions
+
+
+def _longest_sides(vertices: np.ndarray, faces: np.ndarray, count: float) -> np.ndarray:
+    """Longest side that a face at each vertex may have, for a surface of `count` samples that are even on a shell. [W]
+
+    vertices [W, 3], faces [F, 3]. A shell has samples by the root of its area: small ones beside a large one must have
+    a middle too.
+    """
+    a, b, c = (vertices[faces[:, k]] for k in range(3))  # [F, 3] each
+    shells = connected_shells(faces, len(vertices))  # [W]
+    area = norms(cross(b - a, c - a)) / 2  # [F]
+    root = np.sqrt(np.bincount(shells[faces[:, 0]], area, int(shells.max()) + 1))  # [S]
+    return LONGEST * np.sqrt(root * root.sum() / count)[shells]
+
+
+def _numbers(faces: np.ndarray, links: np.ndarray) -> np.ndarray:
+    """Find which of the faces [G, 3] has the corners of each of the links [F, 3], in any order; -1: none. [F]"""
+    numbers, first = equal_rows(np.sort(np.concatenate([faces, links]), axis=1))  # [G + F], [U]
+    found = np.full(len(first), -1)  # [U]
+    found[numbers[: len(faces)]] = np.arange(len(faces))
+    return found[numbers[len(faces) :]]
 
 
 def normalise(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -84,8 +239,8 @@ def normalise(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     # Twice, since the mean of coordinates far from the origin, or of huge ones, is not exact.
     used, moved = (used - low) / size, (np.clip(vertices, low, high) - low) / size  # [U, 3], [W, 3]
     centre = used.mean(axis=0)  # [3]
-    moved = (moved - centre) / np.linalg.norm(used - centre, axis=1).max()  # [W, 3]
-    return moved / np.maximum(1.0, np.linalg.norm(moved, axis=1, keepdims=True))
+    moved = (moved - centre) / norms(used - centre).max()  # [W, 3]
+    return moved / np.maximum(1.0, norms(moved))[:, None]
 
 
 def _spread(stand_in: np.ndarray, links: np.ndarray) -> np.ndarray:
@@ -105,13 +260,9 @@ def _spread(stand_in: np.ndarray, links: np.ndarray) -> np.ndarray:
 
 def _components(members: np.ndarray, links: np.ndarray) -> np.ndarray:
     """Connected component of each of the vertices [L], which no link joins to any other vertex. [L]"""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     inside = links[np.isin(links[:, 0], members)]  # [N, 3]
     pairs = np.searchsorted(members, inside[:, [0, 1, 1, 2]].reshape(-1, 2))  # [2N, 2] members ascend
-    graph = coo_matrix((np.ones(len(pairs), dtype=np.int8), pairs.T), shape=(len(members),) * 2)
-    return connected_components(graph, directed=False)[1]
+    return components(pairs, len(members))
 
 
 def _carry(
@@ -129,18 +280,66 @@ def _carry(
     fan = Fans(vertices, faces)
     away = (points != vertices[stand_in]).any(axis=1) & (fan.counts[stand_in] > 0)  # [W]
     todo = np.flatnonzero(away)  # [N]
-    for chunk in np.split(todo, range(CHUNK, len(todo), CHUNK)):
-        at, best = stand_in[chunk], np.full(len(chunk), np.inf)  # [n], [n]
-        walking = np.arange(len(chunk))  # [n]
-        for _ in range(WALK):
-            distance, corners, bary = fan.closest(points[chunk[walking]], at[walking])  # [m], [m, 3], [m, 3]
-            closer = distance < best[walking]  # [m]
-            walking, corners, bary = walking[closer], corners[closer], bary[closer]  # [m], [m, 3], [m, 3]
-            best[walking] = distance[closer]
-            index[chunk[walking]], weight[chunk[walking]] = corners, bary
-            nearest = corners[np.arange(len(corners)), bary.argmax(axis=1)]  # [m]
-            walking, nearest = walking[nearest != at[walking]], nearest[nearest != at[walking]]  # [m], [m]
-            at[walking] = nearest
-            if not len(walking):
-                break
+
+    def work(rows: slice) -> None:
+        chunk = todo[rows]  # [n]
+        index[chunk], weight[chunk] = _walk(fan, points[chunk], stand_in[chunk])
+
+    in_chunks(work, len(todo))
+    return index, weight
+
+
+def _walk(fan: Fans, points: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Walk from vertices [n] to the closest surface points of points [n, 3]: corners and barycentrics, [n, 3] each."""
+    index, weight = np.empty((len(points), 3), np.int32), np.empty((len(points), 3), np.float32)  # [n, 3] each
+    at, best = start.copy(), np.full(len(points), np.inf)  # [n], [n]
+    walking = np.arange(len(points))  # [n]
+    for _ in range(WALK):
+        distance, corners, bary = fan.closest(points[walking], at[walking])  # [m], [m, 3], [m, 3]
+        closer = distance < best[walking]  # [m]
+        walking, corners, bary = walking[closer], corners[closer], bary[closer]  # [m], [m, 3], [m, 3]
+        best[walking] = distance[closer]
+        index[walking], weight[walking] = corners, bary
+        nearest = corners[np.arange(len(corners)), bary.argmax(axis=1)]  # [m]
+        walking, nearest = walking[nearest != at[walking]], nearest[nearest != at[walking]]  # [m], [m]
+        at[walking] = nearest
+        if not len(walking):
+            break
+    return index, weight
+
+
+def _carry_clusters(points: np.ndarray, cluster: np.ndarray, part: Proxy) -> tuple[np.ndarray, np.ndarray]:
+    """Find surface points of a proxy for points [W, 3] of clusters [W], whose own it carries; results as of _carry.
+
+    A point above the face that its cluster lies on belongs there; the others walk from the cluster's vertex.
+    """
+    corners = part.carry_index  # [C, 3]
+    origin = part.vertices[corners[:, 0]]  # [C, 3]
+    e1, e2 = part.vertices[corners[:, 1]] - origin, part.vertices[corners[:, 2]] - origin  # [C, 3] each
+    a, b, c = dots(e1, e1), dots(e1, e2), dots(e2, e2)  # [C] each
+    area = np.maximum(a * c - b * b, np.finfo(np.float64).tiny)  # [C]
+    # Rows whose products with a point's offset are its coordinates on the face.
+    second = (c[:, None] * e1 - b[:, None] * e2) / area[:, None]  # [C, 3]
+    third = (a[:, None] * e2 - b[:, None] * e1) / area[:, None]  # [C, 3]
+    is_face = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2])  # [C]
+    stand_in = part.nearest  # [C]
+    fan = Fans(part.vertices, part.faces)
+    index, weight = np.empty((len(points), 3), np.int32), np.zeros((len(points), 3), np.float32)  # [W, 3] each
+
+    def work(rows: slice) -> None:
+        own, at = points[rows], cluster[rows]  # [n, 3], [n]
+        offset = own - origin[at]  # [n, 3]
+        u, v = dots(offset, second[at]), dots(offset, third[at])  # [n] each
+        bary = np.stack([1 - u - v, u, v], axis=1).astype(np.float32)  # [n, 3]
+        found = corners[at]  # [n, 3]
+        out = np.flatnonzero(~((u >= 0) & (v >= 0) & (u + v <= 1) & is_face[at]))  # [m]
+        start = stand_in[at[out]]  # [m]
+        found[out], bary[out] = start[:, None], (1, 0, 0)
+        meshed = fan.counts[start] > 0  # [m]
+        out, start = out[meshed], start[meshed]
+        if len(out):
+            found[out], bary[out] = _walk(fan, own[out], start)
+        index[rows], weight[rows] = found, bary
+
+    in_chunks(work, len(points))
     return index, weight

@@ -1,4 +1,4 @@
-"""Segmenter: clicks in, a probability for every vertex out. It holds all that queries of one mesh can share."""
+"""Segmenter: clicks in, a probability for every vertex or face out. It holds all that queries of one mesh can share."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..clicks.click import Granularity, Prompt, VertexClick, VertexClicks
-from ..clicks.resolve import resolve, vertex_of
+from ..clicks.click import Clicks, Granularity, Prompt, VertexClicks
+from ..clicks.resolve import check_clicks, on_proxy, proxy_vertex_of, vertex_of
 from ..errors import ClickError, SettingsError
 from ..formats.load import as_mesh
-from ..geometry.mesh import Mesh
-from ..parts.candidates import PartFinder
-from ..parts.corrections import Corrections, propose_parts
+from ..geometry.mesh import Domain, Mesh
+from ..parts.assembly import AssemblyCorrections, AssemblyFinder, propose_assembly
 from ..storage.prepare import INSTANT_VERTICES, prepare
 from ..storage.trained_model import Model
+from .domains import Domains
 
 if TYPE_CHECKING:
     from .student import Student
-
-SURE = 0.02  # a corrected vertex is at least this far from 0.5
 
 
 def instant(mesh: "Mesh | str | os.PathLike[str] | tuple") -> "Segmenter":
@@ -32,7 +30,7 @@ def instant(mesh: "Mesh | str | os.PathLike[str] | tuple") -> "Segmenter":
 
 
 class Segmenter:
-    """Segmenter of a model's mesh: clicks in, a probability for every vertex out.
+    """Segmenter of a model's mesh: clicks in, a probability for every vertex or face out.
 
     The student proposes a region for the first click; every later click is a hard condition that corrects it
     (parts/corrections.py), in the order in which the clicks were made. A model without networks answers by geometry
@@ -46,8 +44,8 @@ class Segmenter:
         """
         self.model, self.refine = model, refine
         self.vertex_count = len(model.mesh.vertices)
-        self._finder = PartFinder(model.surface)
-        self._nearest = model.proxy.nearest  # [V]
+        self._finder = AssemblyFinder(model.assembly)
+        self._domains = Domains(model.mesh, model.proxy)
         self._student: Student | None = None  # only a trained model needs torch
         if model.networks:
             from .student import Student as Trained
@@ -57,9 +55,9 @@ class Segmenter:
             raise SettingsError("A model without training has no plain answer: leave refine=True, or train the mesh.")
 
     @cached_property
-    def _corrections(self) -> dict[Granularity, Corrections]:
+    def _corrections(self) -> dict[Granularity, AssemblyCorrections]:
         if self._student is None:
-            return {granularity: propose_parts(self._finder, granularity) for granularity in Granularity}
+            return {granularity: propose_assembly(self._finder, granularity) for granularity in Granularity}
         return {granularity: self._student.corrections(self._finder, granularity) for granularity in Granularity}
 
     def segment(
@@ -69,34 +67,32 @@ class Segmenter:
         negative: Iterable[Prompt] | None = None,
         granularity: str = "part",
         features: Sequence[tuple[np.ndarray, bool]] | None = None,
+        domain: str = "vertex",
     ) -> np.ndarray:
-        """Probability of every vertex to belong to the part that the clicks mean. [V] float32 in 0..1
+        """Probability of every vertex or face to belong to the part that the clicks mean. [V] or [F] float32 in 0..1
 
         clicks: (prompt, True to include or False to exclude) in the order they were made; or positive and negative
-        prompts, taken as the positives first. A prompt is a vertex, or a SurfacePoint, which for now stands for the
-        nearest corner of its face. Every clicked vertex is on its side of 0.5.
+        prompts, taken as the positives first. A prompt is a vertex or a SurfacePoint. What is clicked is on its side
+        of 0.5: a vertex, a face, and where only one of them has an answer a face at the vertex or the face's corners.
         granularity: fine | part | whole, what the first click means where it could mean several parts.
+        domain: vertex, or face; the triangles of one polygon are answered alike. Where faces are large against the
+        part, faces decide, and a vertex belongs where one of its faces does.
         features: in place of vertices, what `features` gave for clicks on this or another mesh (cross-domain
         segmentation, the paper's figure 8). The answer is the student's own, as with refine=False: there is no
         vertex here that could be honoured.
         Raises ClickError for prompts that the mesh does not have and for contradictions, SettingsError for an unknown
-        granularity, and for features that do not fit or where there is no student.
+        granularity or domain, and for features that do not fit or where there is no student.
         """
-        granularity = Granularity(granularity)
+        granularity, domain = Granularity(granularity), Domain(domain)
         if features is not None:
             if any(given is not None for given in (clicks, positive, negative)):
                 raise ClickError("Give either vertices or features, not both.")
-            return self._transferred(features, granularity)
-        made = self._resolve(clicks, positive, negative)
+            return self._transferred(features, granularity, domain)
+        made = self._checked(clicks, positive, negative)
         if not any(include for _, include in made):
-            return np.zeros(self.vertex_count, dtype=np.float32)  # nothing was included
-        on_proxy = tuple(VertexClick(int(self._nearest[v]), include) for v, include in made)
-        answer = self.model.proxy.carry(self._on_proxy(on_proxy, granularity))  # [V]
-        answer = np.clip(answer, 0.0, 1.0)  # [V] rows of weights sum to 1 only up to rounding
-        if self.refine:
-            for vertex, include in made:
-                answer[vertex] = max(answer[vertex], 0.5 + SURE) if include else min(answer[vertex], 0.5 - SURE)
-        return answer
+            return self._nothing(domain)
+        values = self._on_proxy(on_proxy(made, self.model.mesh, self.model.proxy), granularity)  # [P]
+        return self._domains.values(values, domain, made if self.refine else ())
 
     def features(self, prompt: Prompt) -> np.ndarray:
         """Look up the field's feature at a prompt; `segment` takes it as a click on any mesh with the same teacher.
@@ -104,19 +100,24 @@ class Segmenter:
         [d] float64, in the teacher's units. Raises ClickError for a prompt that the mesh does not have, SettingsError
         where there is no student.
         """
-        vertex = vertex_of(prompt, self.model.mesh)
-        return self._trained.features(int(self._nearest[vertex]))
+        vertex_of(prompt, self.model.mesh)
+        return self._trained.features(proxy_vertex_of(prompt, self.model.mesh, self.model.proxy))
 
     def transfer(
-        self, source: "Segmenter", clicks: Iterable[tuple[Prompt, bool]], granularity: str = "part"
+        self,
+        source: "Segmenter",
+        clicks: Iterable[tuple[Prompt, bool]],
+        granularity: str = "part",
+        domain: str = "vertex",
     ) -> np.ndarray:
         """Segment this mesh by clicks on another: features of the other mesh, decoder of this one.
 
-        source: answers for the mesh that was clicked. Returns the probability of this mesh's vertices [V] float32.
+        source: answers for the mesh that was clicked. Returns the probability of this mesh's vertices [V] or faces
+        [F] float32.
         Raises ClickError for the clicks, SettingsError where the teachers differ (their features do not mean the same)
         or one of the two has no student.
         """
-        vectors = [(source.features(v), include) for v, include in source._resolve(clicks)]
+        vectors = [(source.features(v), include) for v, include in source._checked(clicks)]
         ours, theirs = (
             f"{segmenter.model.info.get('teacher')} ({segmenter.model.info.get('teacher_fingerprint')})"
             for segmenter in (self, source)
@@ -126,10 +127,12 @@ class Segmenter:
                 f"Features of two teachers do not mean the same: this mesh was trained with {ours}, the clicked one "
                 f"with {theirs}. Train both with the same."
             )
-        return self.segment(features=vectors, granularity=granularity)
+        return self.segment(features=vectors, granularity=granularity, domain=domain)
 
-    def _transferred(self, features: Sequence[tuple[np.ndarray, bool]], granularity: Granularity) -> np.ndarray:
-        """Answer to clicks given as features. [V] float32"""
+    def _transferred(
+        self, features: Sequence[tuple[np.ndarray, bool]], granularity: Granularity, domain: Domain
+    ) -> np.ndarray:
+        """Answer to clicks given as features. [V] or [F] float32"""
         dim = self.model.features.shape[1]
         made = [(np.asarray(feature), bool(include)) for feature, include in features]
         student = self._trained
@@ -140,8 +143,13 @@ class Segmenter:
                     "Take it from a model that was trained with the same teacher."
                 )
         if not any(include for _, include in made):
-            return np.zeros(self.vertex_count, dtype=np.float32)  # nothing was included
-        return np.clip(self.model.proxy.carry(student.answer(made, granularity)), 0.0, 1.0)
+            return self._nothing(domain)
+        return self._domains.values(student.answer(made, granularity), domain)
+
+    def _nothing(self, domain: Domain) -> np.ndarray:
+        """Answer where nothing was included. [V] or [F] float32"""
+        mesh = self.model.mesh
+        return np.zeros(len(mesh.vertices if domain == Domain.VERTEX else mesh.faces), dtype=np.float32)
 
     @property
     def _trained(self) -> "Student":
@@ -158,18 +166,18 @@ class Segmenter:
         probability = self._student.probability(clicks, granularity)  # [P]
         return probability if region is None else agree(probability, region)
 
-    def _resolve(
+    def _checked(
         self,
         clicks: Iterable[tuple[Prompt, bool]] | None,
         positive: Iterable[Prompt] | None = None,
         negative: Iterable[Prompt] | None = None,
-    ) -> VertexClicks:
+    ) -> Clicks:
         if clicks is None:
             clicks = [(prompt, True) for prompt in (() if positive is None else positive)]
             clicks += [(prompt, False) for prompt in (() if negative is None else negative)]
         elif positive is not None or negative is not None:
             raise ClickError("Give either clicks, or positive and negative vertices, not both.")
-        return resolve(clicks, self.model.mesh)
+        return check_clicks(clicks, self.model.mesh)
 
 
 def agree(probability: np.ndarray, region: np.ndarray) -> np.ndarray:

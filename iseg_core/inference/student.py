@@ -8,9 +8,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from ..clicks.click import Granularity, VertexClicks, first_included
+from ..clicks.click import Granularity, VertexClick, VertexClicks, first_included
 from ..errors import ModelFileError
 from ..network import Decoder
+from ..parts.assembly import AssemblyCorrections, AssemblyFinder
 from ..parts.candidates import PartFinder, region_score
 from ..parts.corrections import Corrections
 from ..storage.trained_model import Model
@@ -98,14 +99,24 @@ class Student:
             logits = self._decoder.decode(self._prepared, features[None].to(self._kind), signs, row)[0]  # [P]
         return logits.float().sigmoid().cpu().numpy()
 
-    def corrections(self, finder: PartFinder, granularity: Granularity) -> Corrections:
-        """Answers that start from the student's region and follow the clicks."""
+    def corrections(self, finder: AssemblyFinder, granularity: Granularity) -> AssemblyCorrections:
+        """Answers that start from the student's region and follow the clicks, cluster by cluster."""
 
-        def propose(clicks: VertexClicks) -> np.ndarray:
-            finder.candidates(first_included(clicks))  # and remembered, while the student is at work
-            return snap(finder, first_included(clicks), self.probability(clicks, granularity), self._geometric)
+        def of_cluster(cluster: int) -> Corrections:
+            members, own = finder.assembly.members[cluster], finder.finder(cluster)  # [n]
 
-        return Corrections(finder, propose, lambda clicks: self.probability(clicks, granularity) >= 0.5)
+            def probability(clicks: VertexClicks) -> np.ndarray:
+                """Probability of the cluster's vertices, for clicks on them. [n] float32"""
+                on_proxy = tuple(VertexClick(int(members[vertex]), include) for vertex, include in clicks)
+                return self.probability(on_proxy, granularity)[members]
+
+            def propose(clicks: VertexClicks) -> np.ndarray:
+                own.candidates(first_included(clicks))  # and remembered, while the student is at work
+                return snap(own, first_included(clicks), probability(clicks), self._geometric)
+
+            return Corrections(own, propose, lambda clicks: probability(clicks) >= 0.5)
+
+        return AssemblyCorrections(finder.assembly, of_cluster)
 
 
 def snap(

@@ -6,10 +6,12 @@ as a local minimum of the border's cost over the area: the sweep of spectral par
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from ..clicks.click import Granularity
+from .shell_sets import nearest_sets, shell_sets
 from .surface import Surface
 
 
@@ -29,7 +31,12 @@ class CandidateSettings:
     window: float = 0.1  # half width, in logit area, within which a candidate's border must be the cheapest
     per_field: int = 5  # candidates kept of each field
     least_vertices: int = 8  # a mesh of fewer has no proper part
-    area_step: float = 0.7  # a finer part has less than this times the area; a coarser one more than this times less
+    finer: float = 0.7  # share of its area below which a part is finer than another
+    coarser: float = 2.0  # times its area beyond which a part is coarser than another
+    whole_cost: float = 9.0  # score of all there is: chosen where nothing else is left, or `whole` is asked for
+    across: float = 0.9  # added to the score of a region that ends within shells and yet crosses contacts
+    union: float = 0.5  # added to the score of several whole shells
+    per_union: int = 5  # of them kept of each field
     remembered: int = 256  # clicks whose fields and candidates are kept
 
 
@@ -43,7 +50,7 @@ class Candidates:
     regions: np.ndarray  # [N, P] bool
     scores: np.ndarray  # [N]
     areas: np.ndarray  # [N]
-    area_step: float = DEFAULTS.area_step
+    settings: CandidateSettings = DEFAULTS
 
     def best(self, granularity: Granularity = Granularity.PART) -> int:
         """Index of the best region of a granularity.
@@ -56,8 +63,9 @@ class Candidates:
     @cached_property
     def _best(self) -> dict[Granularity, int]:
         part = int(self.scores.argmin())
-        area, step = self.areas[part], self.area_step
-        fitting = {Granularity.FINE: self.areas < step * area, Granularity.WHOLE: self.areas > area / step}  # [N] each
+        area, settings = self.areas[part], self.settings
+        larger = self.areas > min(settings.coarser * area, self.areas.max() - 1e-9)  # [N]
+        fitting = {Granularity.FINE: self.areas < settings.finer * area, Granularity.WHOLE: larger}  # [N] each
         return {Granularity.PART: part} | {
             granularity: int(np.where(fits, self.scores, np.inf).argmin()) if fits.any() else part
             for granularity, fits in fitting.items()
@@ -71,7 +79,7 @@ class Candidates:
 class PartFinder:
     """Fields and candidates of the clicks on a surface, computed once a vertex.
 
-    fields(vertex) -> [T, P] and candidates(vertex) -> Candidates are LRU caches.
+    fields(vertex) -> [T, P], candidates(vertex) -> Candidates and shell_sets(vertex) -> [n, S] bool are LRU caches.
     """
 
     def __init__(self, surface: Surface, settings: CandidateSettings = DEFAULTS):
@@ -82,32 +90,74 @@ class PartFinder:
         self.candidates = lru_cache(maxsize=settings.remembered)(
             lambda vertex: find_candidates(surface, vertex, fields(vertex), settings)
         )
+        self.shell_sets = lru_cache(maxsize=settings.remembered)(lambda vertex: shell_sets(surface, vertex))
 
 
 def find_candidates(
     surface: Surface, vertex: int, fields: np.ndarray, settings: CandidateSettings = DEFAULTS
 ) -> Candidates:
-    """Candidate parts that hold `vertex`, from its fields [T, P]; its connected component too, unless that is all."""
-    members = np.flatnonzero(surface.components == surface.components[vertex])  # [n]
-    nothing = np.zeros(surface.vertex_count, dtype=bool)  # [P]
-    regions, scores, areas = [], [], []
-    if len(members) < surface.vertex_count or len(members) < settings.least_vertices:
-        regions.append(nothing.copy())
-        regions[0][members] = True
-        areas.append(surface.mass[members].sum())
-        scores.append(region_score(np.zeros(1), np.array(areas), settings)[0])
-    order, ranks = by_closeness(fields, members)  # [T, n], [T, P]
-    cuts = sweep(surface, order, ranks, nothing)  # [T, n]
-    sizes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
-    rows, ends = local_minima(sizes, border_energy(cuts, sizes, settings.softening), settings)  # [n] each
-    regions.extend(ranks[rows] <= ends[:, None])
-    scores.extend(region_score(cuts[rows, ends], sizes[rows, ends], settings))
-    areas.extend(sizes[rows, ends])
-    if not regions:  # a border that is nowhere cheap: the smallest honest answer is the click's whole component
-        regions, scores, areas = [surface.components == surface.components[vertex]], [0.0], [1.0]
+    """Candidate parts that hold `vertex`, from its fields [T, P].
+
+    They are pieces of its shell, the shell, and of a cluster of several shells also pieces across contacts, unions of
+    whole shells, and the cluster.
+    """
+    shell = surface.components == surface.components[vertex]  # [P]
+    found = [_pieces(surface, fields, np.flatnonzero(shell), settings), _whole(shell, surface.mass, settings)]
+    if len(surface.contacts):
+        found.append(_whole(np.ones_like(shell), surface.mass, settings))
+        across = surface.joined.fields(vertex)  # [T, P]
+        found.append(_pieces(surface.joined, across, np.arange(surface.vertex_count), settings, settings.across))
+        found.append(_unions(surface, vertex, across, settings))
+    regions, scores, areas = (np.concatenate(parts) for parts in zip(*found, strict=True))  # [N, P], [N], [N]
     off = np.array([surface.depth.off_middle(region, vertex)[0] for region in regions])  # [N]
-    scores = np.array(scores) + settings.off_middle * off  # [N]
-    return Candidates(np.array(regions), scores, np.array(areas), settings.area_step)
+    return Candidates(regions, scores + settings.off_middle * off, areas, settings)
+
+
+class _Found(NamedTuple):
+    """n candidates of one kind."""
+
+    regions: np.ndarray  # [n, P] bool
+    scores: np.ndarray  # [n] without the click's place in them
+    areas: np.ndarray  # [n]
+
+
+def _pieces(
+    surface: Surface, fields: np.ndarray, members: np.ndarray, settings: CandidateSettings, cost: float = 0.0
+) -> _Found:
+    """Prefixes of the fields [T, P] among `members` [n] whose border is cheap for a part of them."""
+    nothing, total = np.zeros(surface.vertex_count, dtype=bool), surface.mass[members].sum()  # [P]
+    order, ranks = by_closeness(fields, members)  # [T, n], [T, P]
+    sizes = np.cumsum(surface.mass[order], axis=1)  # [T, n]
+    shares = sizes / max(total, 1e-12)  # [T, n]
+    cuts = sweep(surface, order, ranks, nothing) / np.sqrt(max(total, 1e-12))  # [T, n] in the root of their own area
+    energies = border_energy(cuts, shares, settings.softening)  # [T, n]
+    rows, ends = local_minima(shares, energies, settings)  # [m] each
+    scores = cost + energies[rows, ends] + size_cost(sizes[rows, ends], settings)  # [m]
+    return _Found(ranks[rows] <= ends[:, None], scores, sizes[rows, ends])
+
+
+def _whole(shell: np.ndarray, mass: np.ndarray, settings: CandidateSettings) -> _Found:
+    """A whole shell [P] bool: no border is cheaper than its; unless there is nothing else."""
+    area = np.array([mass[shell].sum()])  # [1]
+    if shell.all() and np.count_nonzero(shell) >= settings.least_vertices:
+        return _Found(shell[None], np.array([settings.whole_cost]), area)
+    return _Found(shell[None], border_energy(np.zeros(1), area, settings.softening) + size_cost(area, settings), area)
+
+
+def _unions(surface: Surface, vertex: int, across: np.ndarray, settings: CandidateSettings) -> _Found:
+    """Unions of the click's shell with others, those first that its fields across contacts [T, P] say are close."""
+    shells, areas = surface.components, surface.shell_areas  # [P], [S]
+    found: dict[bytes, tuple[np.ndarray, float, float]] = {}
+    for field in across:
+        sets = nearest_sets(surface, vertex, field)  # [n, S]
+        area = sets @ areas  # [n]
+        energy = border_energy(surface.joined.cut(sets[:, shells]), area, settings.softening)  # [n]
+        score = settings.union + energy + size_cost(area, settings)  # [n]
+        for k in np.argsort(score, kind="stable")[: settings.per_union]:
+            if settings.area_range[0] < area[k] < settings.area_range[1]:
+                found.setdefault(sets[k].tobytes(), (sets[k][shells], score[k], area[k]))
+    regions, scores, sizes = zip(*found.values(), strict=True) if found else ((), (), ())
+    return _Found(np.array(regions, dtype=bool).reshape(-1, len(shells)), np.array(scores), np.array(sizes))
 
 
 def border_energy(cut: np.ndarray, area: np.ndarray, softening: float = DEFAULTS.softening) -> np.ndarray:

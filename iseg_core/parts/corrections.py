@@ -14,6 +14,7 @@ import numpy as np
 
 from ..clicks.click import Granularity, VertexClick, VertexClicks, first_included
 from .candidates import PartFinder, border_energy, by_closeness, cheapest, lowest_within, sweep
+from .shell_sets import copies
 from .surface import Surface
 
 BLOCK = 250_000  # multiplications in a product; more would wake threads, which then spin beside the student
@@ -141,10 +142,10 @@ def correct(
     if region[vertex] == include:
         return region
     surface, correction = finder.surface, _Correction(finder, steps, clicks, settings)
-    answers = correction.growths(finder.fields(clicks[-1][0]))  # N
+    found = [correction.growths(finder.fields(vertex)), *correction.whole_shells(finder.shell_sets(vertex))]
     if rivals is not None:
-        holding = correction.rivals(rivals)
-        answers = Answers(*(np.concatenate(both) for both in zip(answers, holding, strict=True)))  # N + n
+        found.append(correction.rivals(rivals))
+    answers = Answers(*(np.concatenate(each) for each in zip(*found, strict=True)))  # N
     best = correction.best(answers)
     if late is not None:
         holding = correction.rivals(late()[None])  # one or none
@@ -198,14 +199,31 @@ class _Correction:
         border = self.surface.distances(np.flatnonzero(right))  # [P]
         return [-(border + rim * self.away) for rim in self.settings.rim]
 
-    def rivals(self, regions: np.ndarray) -> Answers:
-        """Select the regions of [N, P] bool that honour every click, as answers."""
+    def rivals(self, regions: np.ndarray, sized: bool = True) -> Answers:
+        """Select the regions of [N, P] bool that honour every click, as answers; unless `sized`, of any size."""
         vertices, include = [v for v, _ in self.clicks], [include for _, include in self.clicks]
         regions = regions[(regions[:, vertices] == include).all(axis=1)]  # [n, P]
         mass = self.surface.mass  # [P]
-        energies = self._energy(self.surface.cut(regions), regions @ mass, (regions != self.region) @ mass)  # [n]
+        change = (regions != self.region) @ mass if sized else np.full(len(regions), self.expected)  # [n]
+        energies = self._energy(self.surface.cut(regions), regions @ mass, change)  # [n]
         possible = np.isfinite(energies)  # [n]
         return Answers(regions[possible], energies[possible])
+
+    def whole_shells(self, sets: np.ndarray) -> Iterator[Answers]:
+        """Yield answers that change whole shells: those of `sets` [n, S] bool, or all that are copies of the click's.
+
+        Copies are meant once two of them were clicked; those with a click of the other kind are not.
+        """
+        surface, (vertex, include) = self.surface, self.clicks[-1]
+        shells = surface.components  # [P]
+        if not len(surface.contacts):
+            return
+        yield self.rivals(np.where(sets[:, shells], include, self.region))
+        alike = copies(surface, shells[vertex])  # [S]
+        clicked = {int(shells[v]) for v, other in self.clicks if other == include and alike[shells[v]]}
+        if len(clicked) > 1:
+            alike[[shells[v] for v, other in self.clicks if other != include]] = False
+            yield self.rivals(np.where(alike[shells], include, self.region)[None], sized=False)
 
     def _energy(self, cut: np.ndarray, area: np.ndarray, change: np.ndarray) -> np.ndarray:
         """Cost of regions by their cut, area and change of area; infinite where nothing is left. [N]"""

@@ -9,11 +9,13 @@ CONE_RAYS = 24
 CONE_ANGLE = np.radians(50.0)
 
 
-def shape_diameter(vertices: np.ndarray, normals: np.ndarray, size: float, rasterizer: EmbreeRasterizer) -> np.ndarray:
-    """Median distance to the other side over a cone of rays about the inward normal, in the vertices' units. [P]
+def shape_diameter(
+    vertices: np.ndarray, normals: np.ndarray, shells: np.ndarray, farthest: float, rasterizer: EmbreeRasterizer
+) -> np.ndarray:
+    """Median distance to the other side over a cone of rays about the inward normal. [P]
 
-    vertices [P, 3], outward unit normals [P, 3], size: R in the same units. Rays that leave the shape are ignored;
-    where all do, the mesh's median stands in.
+    vertices [P, 3] of shells [P] of unit area, each farther from the others than `farthest`; outward unit normals
+    [P, 3]. Rays that leave their shell are ignored; where all do, the shell's median stands in, or else 1.
     """
     i = np.arange(CONE_RAYS) + 0.5
     cosine = 1 - i / CONE_RAYS * (1 - np.cos(CONE_ANGLE))  # [24] even over the cap
@@ -23,11 +25,15 @@ def shape_diameter(vertices: np.ndarray, normals: np.ndarray, size: float, raste
     bitangent = np.cross(normals, tangent)  # [P, 3]
     around = np.cos(turn)[:, None] * tangent[:, None] + np.sin(turn)[:, None] * bitangent[:, None]  # [P, 24, 3]
     directions = sine[:, None] * around - cosine[:, None] * normals[:, None]  # [P, 24, 3]
-    origins = np.repeat(vertices - 1e-3 * size * normals, CONE_RAYS, axis=0)  # [24P, 3]
+    origins = np.repeat(vertices - 1e-3 * normals, CONE_RAYS, axis=0)  # [24P, 3]
     hit = rasterizer.cast(origins, directions.reshape(-1, 3))
-    distance = np.where(hit["primID"] < 0, np.nan, hit["tfar"]).reshape(-1, CONE_RAYS)  # [P, 24]
-    missed = np.isnan(distance).all(axis=1)  # [P]
-    distance[missed] = 0.0
+    missed = (hit["primID"] < 0) | (hit["tfar"] > farthest)  # [24P]
+    distance = np.where(missed, np.nan, hit["tfar"]).reshape(-1, CONE_RAYS)  # [P, 24]
+    blind = np.isnan(distance).all(axis=1)  # [P]
+    distance[blind] = 0.0
     median = np.nanmedian(distance, axis=1)  # [P]
-    seen = median[~missed]
-    return np.where(missed, np.median(seen) if len(seen) else size, median)
+    for shell in np.unique(shells[blind]):
+        own = shells == shell  # [P]
+        seen = median[own & ~blind]
+        median[own & blind] = np.median(seen) if len(seen) else 1.0
+    return median

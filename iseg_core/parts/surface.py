@@ -1,10 +1,10 @@
-"""Surface of a proxy: an edge graph whose conductances are damped where parts meet, and its Laplacian.
+"""Surface of a cluster of touching shells: an edge graph, its conductances damped where parts meet, its Laplacian.
 
 Parts meet where the surface is concave (the minima rule, Hoffman and Richards 1984) and where its thickness changes
 (the shape diameter function, Shapira, Shamir and Cohen-Or 2008). Lengths are relative to R, the root of the total area.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,9 +23,10 @@ LEAST_MASS = 1e-9  # isolated vertices have no area, yet their equations must be
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Edge graph of a proxy: conductances say how strongly two vertices belong together. P vertices, E edges.
+    """Edge graph of a cluster: conductances say how strongly two vertices belong together. P vertices, E edges.
 
-    What is derived of it (components, factors, distances) is computed once, when it is first asked for.
+    Edges join the vertices of one shell; C contacts join shells that touch. What is derived of it (components, factors,
+    distances) is computed once, when it is first asked for.
     """
 
     vertices: np.ndarray  # [P, 3] float64
@@ -34,6 +35,9 @@ class Surface:
     lengths: np.ndarray  # [E] float64, in R
     mass: np.ndarray  # [P] float64, fraction of the total area
     area: float  # total area, in the vertices' units
+    contacts: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int32))  # [C, 2] int32
+    contact_weights: np.ndarray = field(default_factory=lambda: np.zeros(0))  # [C] float64, conductance
+    contact_lengths: np.ndarray = field(default_factory=lambda: np.zeros(0))  # [C] float64, in R
 
     def __getstate__(self) -> dict[str, Any]:
         """Give a copy or another process the measures alone: factors cannot travel, and all else is derived anew."""
@@ -45,7 +49,7 @@ class Surface:
 
     @cached_property
     def components(self) -> np.ndarray:
-        """Connected component of each vertex. [P] int32"""
+        """Connected component of each vertex: its shell. [P] int32"""
         return self.components_by(np.ones(len(self.edges), dtype=bool))[1]
 
     def components_by(self, kept: np.ndarray) -> tuple[int, np.ndarray]:
@@ -85,13 +89,48 @@ class Surface:
         return laplacian(self.edges, self.weights, self.vertex_count)
 
     @cached_property
+    def shell_areas(self) -> np.ndarray:
+        """Area of each shell, as a fraction of the total. [S]"""
+        return np.bincount(self.components, self.mass)
+
+    @cached_property
+    def shell_sizes(self) -> np.ndarray:
+        """Root of the area of each shell, and its spread along its principal axes, in the vertices' units. [S, 4]"""
+        shells, share = self.components, np.maximum(self.shell_areas, 1e-12)  # [P], [S]
+        mass = self.mass / share[shells]  # [P] of its shell
+        middle = np.stack([np.bincount(shells, mass * x) for x in self.vertices.T], axis=1)  # [S, 3]
+        offset = self.vertices - middle[shells]  # [P, 3]
+        products = (offset[:, :, None] * offset[:, None, :]).reshape(-1, 9)  # [P, 9]
+        spread = np.stack([np.bincount(shells, mass * x) for x in products.T], axis=1).reshape(-1, 3, 3)  # [S, 3, 3]
+        axes = np.sqrt(np.maximum(np.linalg.eigvalsh(spread), 0))  # [S, 3]
+        return np.concatenate([np.sqrt(share * self.area)[:, None], axes], axis=1)
+
+    @cached_property
+    def joined(self) -> "Surface":
+        """The same surface with its contacts as edges, and no others: its shells are one."""
+        if not len(self.contacts):
+            return self
+        return Surface(
+            self.vertices,
+            np.concatenate([self.edges, self.contacts]),
+            np.concatenate([self.weights, self.contact_weights]),
+            np.concatenate([self.lengths, self.contact_lengths]),
+            self.mass,
+            self.area,
+        )
+
+    @cached_property
     def _factors(self) -> list[Factor]:
-        """Factors of L + tM for the t of TIMES."""
-        mass = sp.diags(np.maximum(self.mass, LEAST_MASS))  # [P, P]
+        """Factors of L + tM for the t of TIMES; the mass of each connected component is 1."""
+        mass = self.mass / np.maximum(self.shell_areas, 1e-12)[self.components]  # [P]
+        mass = sp.diags(np.maximum(mass, LEAST_MASS))  # [P, P]
         return [Factor(self.laplacian + t * mass) for t in TIMES]
 
     def fields(self, vertex: int) -> np.ndarray:
-        """Solve the screened Poisson equations (L + tM) u = e_vertex, t in TIMES: closeness to a vertex. [T, P]"""
+        """Solve the screened Poisson equations (L + tM) u = e_vertex, t in TIMES: closeness to a vertex. [T, P]
+
+        They are zero beyond the vertex's own shell; those of `joined` cross contacts.
+        """
         unit = np.zeros(self.vertex_count)  # [P]
         unit[vertex] = 1.0
         return np.stack([f.solve(unit) for f in self._factors])  # [T, P]
@@ -143,25 +182,3 @@ class Surface:
         spread = np.sqrt((scaled**2).mean())
         features[:, :count] = np.clip(FEATURE_SPREAD / max(spread, 1e-12) * scaled, -1, 1)
         return features
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Arrays by the names that a model file stores them under, so that a query needs no ray caster."""
-        return {
-            "edges": self.edges,
-            "weights": self.weights,
-            "lengths": self.lengths,
-            "mass": self.mass,
-            "area": np.array([self.area]),
-        }
-
-    @classmethod
-    def from_arrays(cls, vertices: np.ndarray, arrays: dict[str, np.ndarray]) -> "Surface":
-        """Make a surface from what `arrays` gave of it."""
-        return cls(
-            vertices,
-            arrays["edges"],
-            arrays["weights"],
-            arrays["lengths"],
-            arrays["mass"],
-            float(arrays["area"][0]),
-        )

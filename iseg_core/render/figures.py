@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..geometry.mesh import Mesh, weld
+from ..geometry.mesh import Domain, Mesh, weld
 from ..system.atomic_file import atomic_write
 from .camera import Camera
 from .embree import EmbreeRasterizer
@@ -38,24 +38,27 @@ KEY = np.array([-0.41, 0.59, 0.69], dtype=np.float32)  # towards the key light, 
 LIGHT = (0.15, 0.65, 0.30)  # ambient, key, headlight
 DOT = 0.016  # radius of a click's dot, of the picture's side
 
+Dot = tuple[np.ndarray, bool]  # where a click is, a point of the surface [3] in the units of the vertices; include
+
 
 def draw_views(
     vertices: np.ndarray,
     faces: np.ndarray,
     probability: np.ndarray | None = None,
-    clicks: Iterable[tuple[int, bool]] = (),
+    dots: Iterable[Dot] = (),
     size: int = 400,
     views: int = 6,
+    domain: str = "vertex",
 ) -> "Image":
     """Draw views around the shape (Y up) on one sheet, each of size x size pixels, all at the same scale.
 
-    vertices [V, 3] in any units, faces [F, 3], probability [V] in 0..1 (None: all grey), clicks as (vertex, include).
-    A click is drawn in the views that see its vertex.
+    vertices [V, 3] in any units, faces [F, 3]; probability in 0..1 of the vertices [V] or, with the domain face, of the
+    faces [F] (None: all grey); dots: clicks. A click is drawn in the views that see it.
     """
     from PIL import Image
 
-    vertices = _centred(vertices, faces)  # [V, 3]
-    painter = _Painter(vertices, faces, probability, clicks, size)
+    painter = _Painter(vertices, faces, _corner_shares(faces, probability, Domain(domain)), dots, size)
+    vertices = painter.vertices  # [V, 3]
     columns = min(views, COLUMNS)
     rows = -(-views // columns)
     sheet = Image.new("RGB", (columns * size, rows * size), "white")
@@ -69,13 +72,14 @@ def draw_from(
     vertices: np.ndarray,
     faces: np.ndarray,
     probability: np.ndarray | None = None,
-    clicks: Iterable[tuple[int, bool]] = (),
+    dots: Iterable[Dot] = (),
     size: int = 400,
+    domain: str = "vertex",
 ) -> "Image":
     """Draw one view, size x size pixels, from a direction [3] of the shape's middle; all else as in draw_views."""
-    vertices = _centred(vertices, faces)  # [V, 3]
-    camera = _far_enough(_used(vertices, faces), [direction / np.linalg.norm(direction)])[0]
-    return _Painter(vertices, faces, probability, clicks, size).paint(camera)
+    painter = _Painter(vertices, faces, _corner_shares(faces, probability, Domain(domain)), dots, size)
+    camera = _far_enough(_used(painter.vertices, faces), [direction / np.linalg.norm(direction)])[0]
+    return painter.paint(camera)
 
 
 def contact_sheet(images: Sequence["Image"], captions: Sequence[str], columns: int = 1, gap: int = 24) -> "Image":
@@ -95,40 +99,44 @@ def contact_sheet(images: Sequence["Image"], captions: Sequence[str], columns: i
     return sheet
 
 
-def write_ply(path: str | os.PathLike[str], mesh: Mesh, probability: np.ndarray) -> None:
+def write_ply(path: str | os.PathLike[str], mesh: Mesh, probability: np.ndarray, domain: str = "vertex") -> None:
     """Write encode_ply to `path`, whole or not at all. Raises OSError where it cannot be."""
-    data = encode_ply(mesh, probability)
+    data = encode_ply(mesh, probability, domain)
     with atomic_write(path) as file:
         file.write(data)
 
 
-def encode_ply(mesh: Mesh, probability: np.ndarray) -> bytes:
+def encode_ply(mesh: Mesh, probability: np.ndarray, domain: str = "vertex") -> bytes:
     """Encode the mesh as binary PLY, vertices in their order, coloured as in draw_views, with a property `probability`.
 
-    probability [V] in 0..1.
+    probability in 0..1 of the vertices [V] or, with the domain face, of the faces [F]: these have colours then.
     """
+    of_faces = Domain(domain) == Domain.FACE
+    coloured = "property uchar red\nproperty uchar green\nproperty uchar blue\nproperty float probability\n"
     header = (
         "ply\nformat binary_little_endian 1.0\ncomment iSeg\n"
         f"element vertex {len(mesh.vertices)}\n"
         "property double x\nproperty double y\nproperty double z\n"
-        "property uchar red\nproperty uchar green\nproperty uchar blue\n"
-        "property float probability\n"
-        f"element face {len(mesh.faces)}\nproperty list uchar int vertex_indices\nend_header\n"
+        f"{'' if of_faces else coloured}"
+        f"element face {len(mesh.faces)}\nproperty list uchar int vertex_indices\n"
+        f"{coloured if of_faces else ''}end_header\n"
     )
-    rows = np.empty(len(mesh.vertices), dtype=[("xyz", "<f8", 3), ("rgb", "u1", 3), ("p", "<f4")])  # [V]
-    rows["xyz"] = mesh.vertices  # double: coordinates far from the origin stay apart
-    rows["rgb"] = _encode(_colours(_blend(len(rows), probability)))
-    rows["p"] = probability
-    polygons = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])  # [F]
-    polygons["count"], polygons["corners"] = 3, mesh.faces
-    return header.encode("ascii") + rows.tobytes() + polygons.tobytes()
+    colours = [("rgb", "u1", 3), ("p", "<f4")]
+    points, polygons = [("xyz", "<f8", 3)], [("count", "u1"), ("corners", "<i4", 3)]  # double: far from the origin, too
+    rows = np.empty(len(mesh.vertices), dtype=points + ([] if of_faces else colours))  # [V]
+    faces = np.empty(len(mesh.faces), dtype=polygons + (colours if of_faces else []))  # [F]
+    rows["xyz"], faces["count"], faces["corners"] = mesh.vertices, 3, mesh.faces
+    answered = faces if of_faces else rows  # [F] or [V]
+    answered["rgb"] = _encode(_colours(_share(probability)))
+    answered["p"] = probability
+    return header.encode("ascii") + rows.tobytes() + faces.tobytes()
 
 
-def _centred(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Move the middle of the shape's AABB to the origin and scale its farthest vertex to distance 1. [V, 3] float64"""
+def _extent(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, float]:
+    """Middle of the shape's AABB [3], and how far its farthest vertex is from there."""
     shape = _used(vertices, faces)  # [U, 3]
-    centre = (shape.min(axis=0) + shape.max(axis=0)) / 2  # [3]
-    return (vertices - centre) / np.linalg.norm(shape - centre, axis=1).max()  # [V, 3]
+    middle = (shape.min(axis=0) + shape.max(axis=0)) / 2  # [3]
+    return middle, float(np.linalg.norm(shape - middle, axis=1).max())
 
 
 def _used(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -174,11 +182,17 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(length > 0, length, 1)  # [N, 3]
 
 
-def _blend(count: int, probability: np.ndarray | None) -> np.ndarray:
-    """Share of blue of each vertex, 0..1. [V] float32"""
+def _share(probability: np.ndarray) -> np.ndarray:
+    """Share of blue of probabilities [N], 0..1. [N] float32"""
+    return np.clip(probability, 0, 1).astype(np.float32)  # [N]
+
+
+def _corner_shares(faces: np.ndarray, probability: np.ndarray | None, domain: Domain) -> np.ndarray:
+    """Share of blue at the corners of faces [F, 3], 0..1, by the probability of vertices or faces. [F, 3] float32"""
     if probability is None:
-        return np.zeros(count, dtype=np.float32)  # [V]
-    return np.clip(probability, 0, 1).astype(np.float32)  # [V]
+        return np.zeros(faces.shape, dtype=np.float32)  # [F, 3]
+    share = _share(probability)  # [V] or [F]
+    return share[faces] if domain == Domain.VERTEX else np.repeat(share[:, None], 3, axis=1)  # [F, 3]
 
 
 def _colours(blend: np.ndarray) -> np.ndarray:
@@ -188,36 +202,33 @@ def _colours(blend: np.ndarray) -> np.ndarray:
 
 
 class _Painter:
-    """Painter of the pictures of one answer. vertices [V, 3] centred, faces [F, 3], probability [V] or None."""
+    """Painter of the pictures of one answer: vertices [V, 3] in any units, faces [F, 3], share of blue [F, 3] at their
+    corners, dots.
+    """
 
-    def __init__(
-        self,
-        vertices: np.ndarray,
-        faces: np.ndarray,
-        probability: np.ndarray | None,
-        clicks: Iterable[tuple[int, bool]],
-        size: int,
-    ):
-        self._caster = EmbreeRasterizer(vertices, faces)
-        self._normals = _corner_normals(vertices, faces)  # [F, 3, 3]
-        self._blend = _blend(len(vertices), probability)  # [V]
-        self._clicks = list(clicks)
+    def __init__(self, vertices: np.ndarray, faces: np.ndarray, blue: np.ndarray, dots: Iterable[Dot], size: int):
+        middle, radius = _extent(vertices, faces)  # [3]
+        self.vertices = (vertices - middle) / radius  # [V, 3] in the unit sphere
+        self._caster = EmbreeRasterizer(self.vertices, faces)
+        self._normals = _corner_normals(self.vertices, faces)  # [F, 3, 3]
+        self._blue = blue
+        self._dots = [((point - middle) / radius, include) for point, include in dots]
         side = size * SAMPLES
         pixels = Camera(np.array([0.0, 0.0, 1.0]), FOV).rays(side).astype(np.float32)  # [HW, 3]
         self._pixels = pixels.reshape(side, side, 3)  # [H, W, 3]
 
     def paint(self, camera: Camera) -> "Image":
         """Draw the view of one camera."""
-        picture = _shade(self._caster, camera, self._pixels, self._normals, self._blend)
-        return _dots(picture, self._caster, camera, self._clicks).reduce(SAMPLES)
+        picture = _shade(self._caster, camera, self._pixels, self._normals, self._blue)
+        return _draw_dots(picture, self._caster, camera, self._dots).reduce(SAMPLES)
 
 
 def _shade(
-    caster: EmbreeRasterizer, camera: Camera, pixels: np.ndarray, normals: np.ndarray, blend: np.ndarray
+    caster: EmbreeRasterizer, camera: Camera, pixels: np.ndarray, normals: np.ndarray, shares: np.ndarray
 ) -> "Image":
     """Shade one view: a key light from the upper left, a weaker one at the camera, both sides of faces lit.
 
-    pixels [H, W, 3]: rays in the camera's own axes; normals [F, 3, 3] of corners; blend [V].
+    pixels [H, W, 3]: rays in the camera's own axes; normals [F, 3, 3] and share of blue [F, 3] of corners.
     """
     from PIL import Image
 
@@ -236,19 +247,18 @@ def _shade(
     facing = np.einsum("pk,pk->p", normal, rays[covered])  # [P] below 0 where the normal looks at the camera
     key = np.clip(normal @ (KEY @ axes) * -np.sign(facing), 0, 1)  # [P]
     light = LIGHT[0] + LIGHT[1] * key + LIGHT[2] * np.abs(facing)  # [P]
-    blue = np.einsum("pc,pc->p", weights, blend[caster.faces[face]])  # [P]
+    blue = np.einsum("pc,pc->p", weights, shares[face])  # [P]
     image[window][covered.reshape(image[window].shape[:2])] = _encode(_colours(blue) * light[:, None])
     return Image.fromarray(image)
 
 
-def _dots(picture: "Image", caster: EmbreeRasterizer, camera: Camera, clicks: list[tuple[int, bool]]) -> "Image":
-    """Draw the clicks whose vertex the camera sees onto the picture."""
+def _draw_dots(picture: "Image", caster: EmbreeRasterizer, camera: Camera, dots: list[Dot]) -> "Image":
+    """Draw the clicks that the camera sees onto the picture."""
     from PIL import ImageDraw
 
     pen = ImageDraw.Draw(picture)
     radius = DOT * picture.width
-    for vertex, include in clicks:
-        point = caster.vertices[vertex].astype(np.float64)  # [3]
+    for point, include in dots:
         offset = point - camera.position  # [3]
         distance = np.linalg.norm(offset)
         hit = caster.cast(camera.position[None], (offset / distance)[None])

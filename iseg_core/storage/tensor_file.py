@@ -12,7 +12,7 @@ from ..errors import ModelFileError
 from ..system.atomic_file import atomic_write
 from ..version import __version__
 
-FORMAT = 1  # raised by one whenever an older engine could misread a newer file
+FORMAT = 2  # raised by one whenever an older engine could misread a newer file; those before are read
 HEADER_LIMIT = 4 * 2**20  # bytes; a real header has some 20 thousand
 FILE_LIMIT = 2**30  # bytes; the model of a mesh of 14 million vertices, which take 72 each
 
@@ -118,11 +118,11 @@ def read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
         end = 8 + size + max(entry["data_offsets"][1] for entry in header.values())
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         raise foreign from None
-    if version != FORMAT:
+    if not isinstance(version, int) or not 1 <= version <= FORMAT:
         newer = isinstance(version, int) and version > FORMAT
         remedy = "Update iSeg" if newer else f"Open it with iSeg {engine}"
         raise ModelFileError(
-            f"{path} was made by iSeg {engine} in format {version}; this is iSeg {__version__}, which reads format "
-            f"{FORMAT}. {remedy}, or train the mesh again."
+            f"{path} was made by iSeg {engine} in format {version}; this is iSeg {__version__}, which reads formats "
+            f"1 to {FORMAT}. {remedy}, or train the mesh again."
         )
     return record, end

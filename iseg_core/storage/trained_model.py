@@ -5,7 +5,7 @@ networks. Its header holds one JSON record: versions, settings, where the model 
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy as np
 from ..errors import MeshError, ModelFileError
 from ..geometry.mesh import Mesh
 from ..geometry.proxy import Proxy
-from ..parts.surface import Surface
+from ..geometry.samples import FaceSamples
+from ..parts.assembly import Assembly
 from ..version import __version__
 from .tensor_file import FILE_LIMIT, FORMAT, HEADER_LIMIT, checksum, read, write
 
@@ -34,20 +35,52 @@ _REQUIRED: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "surface.weights": ("float64", ("E",)),
     "surface.lengths": ("float64", ("E",)),
     "surface.mass": ("float64", ("P",)),
-    "surface.area": ("float64", (1,)),
+    "surface.area": ("float64", ("K",)),
 }
-_INDICES = {"mesh.faces": "V", "proxy.faces": "P", "proxy.carry_index": "P", "surface.edges": "P"}
+_Forms = dict[str, tuple[str, tuple[str | int, ...]]]
+# Groups that a file has whole or not at all: files of format 1 have one cluster and no samples of faces.
+_OPTIONAL: tuple[_Forms, ...] = (
+    {"mesh.polygons": ("int32", ("F",))},
+    {
+        "samples.faces": ("int32", ("R",)),
+        "samples.polygons": ("int32", ("R",)),
+        "samples.start": ("int32", ("N + 1",)),
+        "samples.vertices": ("int32", ("M",)),
+        "samples.weights": ("float32", ("M",)),
+    },
+    {
+        "surface.clusters": ("int32", ("P",)),
+        "surface.contacts": ("int32", ("C", 2)),
+        "surface.contact_weights": ("float64", ("C",)),
+        "surface.contact_lengths": ("float64", ("C",)),
+    },
+)
+_INDICES = {
+    "mesh.faces": "V",
+    "mesh.polygons": "F",
+    "proxy.faces": "P",
+    "proxy.carry_index": "P",
+    "samples.faces": "F",
+    "samples.vertices": "P",
+    "surface.clusters": "K",
+    "surface.edges": "P",
+    "surface.contacts": "P",
+}
 # What the values of a real model lie in, by far: the proxy is in the unit sphere. Beyond, answers are not numbers.
 _RANGES = {
     "mesh.vertices": (-np.inf, np.inf),
     "proxy.vertices": (-2.0, 2.0),
     "proxy.carry_weight": (-0.1, 1.1),
+    "samples.weights": (-0.1, 1.1),
     "surface.weights": (0.0, 1e3),
     "surface.lengths": (0.0, 10.0),
     "surface.mass": (0.0, 2.0),
-    "surface.area": (1e-12, 1e3),
+    "surface.area": (0.0, 1e3),
+    "surface.contact_weights": (0.0, 1e3),
+    "surface.contact_lengths": (0.0, 10.0),
 }
 _LARGE = 1e6  # of any other array
+SAMPLES = tuple(one.name for one in fields(FaceSamples))
 
 
 @dataclass(eq=False)
@@ -56,7 +89,7 @@ class Model:
 
     mesh: Mesh
     proxy: Proxy
-    surface: Surface  # of the proxy, with the matrices that it has factorised; a file holds its arrays alone
+    assembly: Assembly  # surfaces of the proxy, with the matrices they have factorised; a file holds their arrays alone
     features: np.ndarray  # [P, d] float32, the field at the proxy's vertices
     networks: dict[str, np.ndarray] = field(
         default_factory=dict[str, np.ndarray]
@@ -93,13 +126,13 @@ class Model:
         """Read a model file. Raises ModelFileError with a remedy where it is not one that this engine can trust."""
         record, tensors = read(Path(path))
         _check(tensors, f"{path} is damaged")
-        mesh = Mesh(tensors["mesh.vertices"], tensors["mesh.faces"])
+        mesh = Mesh(tensors["mesh.vertices"], tensors["mesh.faces"], tensors.get("mesh.polygons"))
         if mesh.hash != record["mesh"]:
             raise ModelFileError(f"{path} holds another mesh than it says. Train the mesh again.")
         return cls(
             mesh=mesh,
-            proxy=Proxy(**_part(tensors, "proxy.")),
-            surface=Surface.from_arrays(tensors["proxy.vertices"], _part(tensors, "surface.")),
+            proxy=Proxy(**_part(tensors, "proxy."), samples=_samples(_part(tensors, "samples."))),
+            assembly=Assembly.from_arrays(tensors["proxy.vertices"], _part(tensors, "surface.")),
             features=tensors["features"],
             networks={name: array for name, array in tensors.items() if name.startswith(_NETWORKS)},
             settings=record["settings"],
@@ -116,9 +149,12 @@ class Model:
             "proxy.carry_index": self.proxy.carry_index,
             "proxy.carry_weight": self.proxy.carry_weight,
             "features": self.features,
-            **{f"surface.{name}": array for name, array in self.surface.arrays().items()},
+            **{f"samples.{name}": getattr(self.proxy.samples, name) for name in SAMPLES},
+            **{f"surface.{name}": array for name, array in self.assembly.arrays().items()},
             **self.networks,
         }
+        if self.mesh.polygons is not None:
+            tensors["mesh.polygons"] = self.mesh.polygons
         return {name: np.asarray(array, order="C") for name, array in tensors.items()}
 
 
@@ -153,6 +189,10 @@ def check_mesh(model: Model, mesh: Mesh) -> str:
     )
 
 
+def _samples(arrays: dict[str, np.ndarray]) -> FaceSamples:
+    return FaceSamples(**arrays) if arrays else FaceSamples.none()
+
+
 def _part(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
 
@@ -164,7 +204,10 @@ def _check(tensors: dict[str, np.ndarray], what: str) -> None:
         return ModelFileError(f"{what}: {defect}. Train the mesh again.")
 
     lengths: dict[str | int, int] = {1: 1, 2: 2, 3: 3}
-    for name, (kind, shape) in _REQUIRED.items():
+    known = dict(_REQUIRED)
+    for group in _OPTIONAL:
+        known |= group if group.keys() & tensors.keys() else {}
+    for name, (kind, shape) in known.items():
         array = tensors.get(name)
         if array is None:
             raise fail(f"the array {name} is missing")
@@ -173,8 +216,14 @@ def _check(tensors: dict[str, np.ndarray], what: str) -> None:
             raise fail(f"{name} of type {array.dtype} and shape {array.shape} does not fit the other arrays")
         if name in _INDICES and array.size and not 0 <= array.min() <= array.max() < lengths[_INDICES[name]]:
             raise fail(f"{name} points outside 0..{lengths[_INDICES[name]] - 1}")
+    if "samples.start" in tensors:
+        start = tensors["samples.start"]
+        polygons = np.unique(tensors["samples.polygons"])  # [N] each has a face
+        whole = np.array_equal(polygons, np.arange(start.size - 1)) and start[0] == 0 and start[-1] == lengths["M"]
+        if not whole or (np.diff(start) < 1).any() or (np.diff(tensors["samples.faces"]) < 1).any():
+            raise fail("the samples of its faces are not in order")
     for name, array in tensors.items():
-        if name not in _REQUIRED and not name.startswith(_NETWORKS):
+        if name not in known and not name.startswith(_NETWORKS):
             raise fail(f"the array {name} is unknown")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise fail(f"{name} holds values that are not finite")

@@ -9,20 +9,19 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from ..clicks.click import Granularity, VertexClick, VertexClicks, first_included
-from ..parts.candidates import PartFinder
-from ..parts.corrections import propose_parts
+from ..parts.assembly import AssemblyFinder, propose_assembly
 from ..render.raster import Raster
 from ..storage.trained_model import Model
 from .registry import TeacherEntry
 from .teacher import Embedding, Prediction, RenderedView, SurfaceTeacher, TargetTeacher
 
 FEATURES = 64  # eigenvectors shown to the field
-RECIPE = "geometric-3"  # raised whenever the recipe's answers change
+RECIPE = "geometric-4"  # raised whenever the recipe's answers change
 
 
 def make(entry: TeacherEntry, weights: Path | None, model: Model, device: str) -> "GeometricTeacher":
     """Make the teacher of one mesh."""
-    return GeometricTeacher(PartFinder(model.surface), model.proxy.faces)
+    return GeometricTeacher(AssemblyFinder(model.assembly), model.proxy.faces)
 
 
 class GeometricTeacher(SurfaceTeacher, TargetTeacher):
@@ -36,12 +35,12 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
     fingerprint = RECIPE
     feature_dim = FEATURES
 
-    def __init__(self, finder: PartFinder, faces: np.ndarray, resolution: int = 112):
-        """finder: of the proxy's surface; faces [G, 3] of the proxy."""
+    def __init__(self, finder: AssemblyFinder, faces: np.ndarray, resolution: int = 112):
+        """finder: of the proxy's surfaces; faces [G, 3] of the proxy."""
         self.resolution = resolution
-        self._finder, self._faces = finder, faces
-        self._features = finder.surface.spectral_features(FEATURES)  # [P, d]
-        self._answers = {granularity: propose_parts(finder, granularity) for granularity in Granularity}
+        self._finder, self._faces, self._surface = finder, faces, finder.assembly.whole
+        self._features = self._surface.spectral_features(FEATURES)  # [P, d]
+        self._answers = {granularity: propose_assembly(finder, granularity) for granularity in Granularity}
 
     def look(self, view: RenderedView) -> Embedding:
         """Draw the spectral features of the surface into the view."""
@@ -53,7 +52,7 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
         shown[matrix.indices] = True
         visible = np.flatnonzero(view.raster.visible & shown)
         visible = visible if len(visible) else np.flatnonzero(shown)  # [n]
-        pixels = view.camera.project(self._finder.surface.vertices[visible], side)  # [n, 2]
+        pixels = view.camera.project(self._surface.vertices[visible], side)  # [n, 2]
         return Embedding(features.T.reshape(FEATURES, side, side), (view.raster, matrix, visible, KDTree(pixels)))
 
     def predict(
@@ -86,13 +85,14 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
 
     def hidden_targets(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw regions that a user may want: candidates of random clicks, the better more often. [count, P] bool"""
-        surface = self._finder.surface
+        surface = self._surface
         chance = surface.mass / surface.mass.sum()  # [P]
         targets: list[np.ndarray] = []
         for vertex in rng.choice(surface.vertex_count, size=count, p=chance):
             found = self._finder.candidates(int(vertex))
             odds = np.exp(-found.scores + found.scores.min())  # [N]
-            targets.append(found.regions[rng.choice(len(odds), p=odds / odds.sum())])
+            region = found.regions[rng.choice(len(odds), p=odds / odds.sum())]  # [n]
+            targets.append(self._finder.expand(int(vertex), region))
         return np.array(targets)
 
     def _scores(self, clicks: VertexClicks) -> list[float]:

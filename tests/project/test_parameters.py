@@ -8,6 +8,8 @@ import iseg_core
 PACKAGE = Path(iseg_core.__file__).resolve().parent
 MOST = 6
 MAY_TAKE_MORE = {
+    "render/figures.py:draw_views": "what is drawn, and how: all but the mesh have defaults",
+    "render/figures.py:draw_from": "as draw_views",
     "training/train.py:train": "public: each is one thing that a caller may want otherwise, by its name",
 }
 

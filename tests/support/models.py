@@ -4,8 +4,9 @@ import numpy as np
 
 from iseg_core.geometry.mesh import Mesh
 from iseg_core.geometry.proxy import Proxy
+from iseg_core.parts.assembly import Assembly
 from iseg_core.parts.surface import Surface
-from iseg_core.storage.trained_model import Model
+from iseg_core.storage.trained_model import SAMPLES, Model
 
 
 def make_model(seed: int = 0) -> Model:
@@ -34,7 +35,7 @@ def make_model(seed: int = 0) -> Model:
     return Model(
         mesh=Mesh(random.random((4, 3)), faces),
         proxy=proxy,
-        surface=surface,
+        assembly=Assembly(np.zeros(3, np.int32), (surface,)),
         features=random.standard_normal((3, 5)).astype(np.float32),  # [P, d]
         networks=networks,
         settings={"preset": "draft", "decoder_widths": [128, 128], "ridge": 0.5},
@@ -52,7 +53,8 @@ def arrays(model: Model) -> dict[str, np.ndarray]:
         "proxy.carry_index": model.proxy.carry_index,
         "proxy.carry_weight": model.proxy.carry_weight,
         "features": model.features,
-        **{f"surface.{name}": array for name, array in model.surface.arrays().items()},
+        **{f"samples.{name}": getattr(model.proxy.samples, name) for name in SAMPLES},
+        **{f"surface.{name}": array for name, array in model.assembly.arrays().items()},
         **model.networks,
     }
     return {name: np.asarray(array, order="C") for name, array in found.items()}

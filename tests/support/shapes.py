@@ -7,7 +7,7 @@ import numpy as np
 import trimesh
 
 from iseg_core.clicks.click import VertexClick, VertexClicks
-from iseg_core.geometry.mesh import Mesh
+from iseg_core.geometry.mesh import Mesh, check
 from iseg_core.training.settings import Settings, get_settings
 
 
@@ -75,3 +75,12 @@ def tiny_settings(**changes: object) -> Settings:
         "decoder_steps": 8,
     }
     return replace(get_settings("draft"), **(short | changes))  # type: ignore[arg-type]
+
+
+def box(
+    size: tuple[float, float, float] = (1.0, 1.0, 1.0), centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> Mesh:
+    """A box of 8 vertices, 6 quads and 12 triangles."""
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])  # [8, 3]
+    quads = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
+    return check(corners * np.array(size) / 2 + np.array(centre), quads)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...clicks.click import VertexClick
-from ...clicks.simulated_user import Predictor, Target, simulate
-from ...geometry.mesh import face_areas
+from ...clicks.simulated_user import Predictor, VertexTarget, simulate
+from ...geometry.mesh import Domain, face_areas
 from ...inference.segmenter import Segmenter
 from ..dataset import LabelledMesh
 from ..experiment import MACHINE, Experiment, Record, Report, Setup, Table
@@ -31,7 +31,7 @@ REACHED = (0.80, 0.85, 0.90)  # IoU of NoC@80, @85, @90
 class Timed:
     """Answer that remembers how long it took, how many clicks it did not honour, and what it said first."""
 
-    answer: Predictor
+    answer: Predictor[VertexClick]
     seconds: list[float] = field(default_factory=list)
     broken: int = 0
     first: np.ndarray = field(default_factory=lambda: np.empty(0))  # [V] the last answer to a single click
@@ -46,14 +46,14 @@ class Timed:
         return probability
 
 
-def best_person(item: LabelledMesh, target: Target, vertex: int, probability: np.ndarray) -> float:
+def best_person(item: LabelledMesh, target: VertexTarget, vertex: int, probability: np.ndarray) -> float:
     """Best IoU over all people's part at the clicked face: whose part a single click means cannot be known."""
     faces = np.flatnonzero((item.mesh.faces == vertex).any(axis=1))  # [n]
     inside = faces[target.faces[faces]]
     if len(faces) == 0:
         return 0.0
     face = int(inside[0] if len(inside) else faces[0])
-    return max(Target(item.mesh, labels == labels[face]).iou(probability) for labels in item.people)
+    return max(VertexTarget(item.mesh, labels == labels[face]).iou(probability) for labels in item.people)
 
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
@@ -61,7 +61,7 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
     began = time.perf_counter()
     model = setup.model(item.mesh)
     waited = time.perf_counter() - began
-    targets, area = [Target(item.mesh, part) for part in item.parts], face_areas(item.mesh)  # [F]
+    targets, area = [VertexTarget(item.mesh, part) for part in item.parts], face_areas(item.mesh)  # [F]
     parts: list[Record] = [{"area": float(area[t.faces].sum() / area.sum()), "methods": {}} for t in targets]
     machine: Record = {"train s": sum(model.info["seconds"].values()), "train or load s": waited, "query ms": {}}
     for name, answer in methods_of(model, setup).items():
@@ -198,7 +198,8 @@ def _draw_case(case: tuple[str, int], records: dict[str, Record], item: Labelled
     name, part = case
     clicks = [VertexClick(v, include) for v, include in records[name]["parts"][part]["methods"]["trained"]["clicks"]]
     counts = [k for k in SHOWN if k <= len(clicks)]
-    return draw_case(item, part, [(segmenter.segment(clicks=clicks[:k]), clicks[:k]) for k in counts])
+    answers = [(segmenter.segment(clicks=clicks[:k]), tuple(clicks[:k])) for k in counts]
+    return draw_case(item.mesh, VertexTarget(item.mesh, item.parts[part]).vertices, answers, Domain.VERTEX)
 
 
 def _caption(case: tuple[str, int], records: dict[str, Record]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...clicks.simulated_user import Target, simulate
+from ...clicks.simulated_user import VertexTarget, simulate
 from ...inference.segmenter import Segmenter
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
@@ -22,7 +22,7 @@ METHODS = [(training, answer) for answer in ANSWERS for training in TRAININGS]
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
     """Measure one mesh."""
-    targets = [Target(item.mesh, part) for part in item.parts]
+    targets = [VertexTarget(item.mesh, part) for part in item.parts]
     record: Record = {"category": item.category, "parts": len(targets), "iou": {}}
     for training, changes in TRAININGS.items():
         model = setup.model(item.mesh, **changes)

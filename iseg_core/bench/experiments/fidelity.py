@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...clicks.simulated_user import Target
+from ...clicks.simulated_user import VertexTarget
 from ...inference.segmenter import Segmenter
 from ...storage.trained_model import Model
 from ...teachers.make import make_teacher
@@ -46,7 +46,7 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
         model = train(item.mesh, oracle, settings, setup.seed, device=setup.device)
         clicks = unseen_clicks(model, settings, setup.seed, CLICKS)  # [n]
         parts = proxy_labels(model, item.people[item.central])[model.proxy.nearest[clicks]]  # [n]
-        wanted = [Target(item.mesh, item.people[item.central] == part) for part in parts]
+        wanted = [VertexTarget(item.mesh, item.people[item.central] == part) for part in parts]
         answers = {
             "trained": single_answers(Segmenter(model, setup.device), clicks),
             "student": single_answers(Segmenter(model, setup.device, refine=False), clicks),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...clicks.click import VertexClick
-from ...clicks.simulated_user import Target, first_click
+from ...clicks.simulated_user import VertexTarget
 from ...inference.segmenter import Segmenter
 from ...render.figures import contact_sheet, draw_from
 from ...storage.trained_model import Model
@@ -61,8 +61,8 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
     weight = vertex_areas(item.mesh)  # [V]
     record: Record = {"category": item.category, "parts": []}
     for part in item.parts:
-        target = Target(item.mesh, part)
-        click, wanted = first_click(target), target.vertices  # [V]
+        target = VertexTarget(item.mesh, part)
+        click, wanted = target.first_click().vertex, target.vertices  # [V]
         hidden = ~votes.shown_with(click)  # [V]
         area = wanted @ weight
         found: Record = {"click": click, "hidden": float((wanted & hidden) @ weight / area) if area > 0 else 0.0}
@@ -131,8 +131,8 @@ def _draw(name: str, part: int, click: int, setup: Setup) -> None:
     item = setup.load(name)
     model = setup.model(item.mesh)
     votes, segmenters = votes_of(model, setup), segmenters_of(model, setup)
-    wanted = Target(item.mesh, item.parts[part]).vertices  # [V]
-    clicks = [(click, True)]
+    wanted = VertexTarget(item.mesh, item.parts[part]).vertices  # [V]
+    clicks, dots = [(click, True)], [(item.mesh.vertices[click], True)]  # the latter of [3]
     shown = {
         "the person's part": wanted.astype(np.float32),
         "votes": votes.answer(clicks),
@@ -140,11 +140,11 @@ def _draw(name: str, part: int, click: int, setup: Setup) -> None:
         "trained": segmenters["trained"].segment(clicks),
     }
     directions = {
-        "the click's side": best_direction(item, wanted, [click]),
-        "the far side": best_direction(item, wanted & ~votes.shown_with(click), []),
+        "the click's side": best_direction(item.mesh, wanted, [click]),
+        "the far side": best_direction(item.mesh, wanted & ~votes.shown_with(click), []),
     }
     pictures = [
-        draw_from(direction, item.mesh.vertices, item.mesh.faces, answer, clicks, SIDE)
+        draw_from(direction, item.mesh.vertices, item.mesh.faces, answer, dots, SIDE)
         for direction in directions.values()
         for answer in shown.values()
     ]

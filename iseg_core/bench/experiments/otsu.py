@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...clicks.simulated_user import Target, first_click
+from ...clicks.simulated_user import VertexTarget
 from ...inference.threshold import otsu
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
@@ -37,8 +37,8 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
     """Measure one mesh."""
     mesh = item.mesh
     model = setup.model(mesh)
-    targets = [Target(mesh, part) for part in item.parts]
-    clicks = [first_click(target) for target in targets]
+    targets = [VertexTarget(mesh, part) for part in item.parts]
+    clicks = [target.first_click().vertex for target in targets]
     weight = vertex_areas(mesh)  # [V]
     segmenters = segmenters_of(model, setup)
     answers = {name: single_answers(segmenters[name], clicks) for name in METHODS if name in segmenters}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...clicks.simulated_user import Target, first_click
+from ...clicks.simulated_user import VertexTarget
 from ...geometry.mesh import Mesh
 from ...geometry.proxy import make_proxy
 from ...inference.segmenter import Segmenter
@@ -128,14 +128,15 @@ def _draw(names: list[str], setup: Setup) -> list[str]:
     pairs = list(zip(range(len(items)), [*range(1, len(items)), 0], strict=True))[:PAIRS]
     for i, j in pairs:
         item, other = items[i], items[j]
-        targets = [Target(item.mesh, part) for part in item.parts] or [Target(item.mesh, item.people[0] >= 0)]
+        parts = item.parts or [item.people[0] >= 0]  # of [F]
+        targets = [VertexTarget(item.mesh, part) for part in parts]
         target = sorted(targets, key=lambda t: -t.area[t.faces].sum())[min(1, len(targets) - 1)]
-        click = first_click(target)
-        own = segmenters[i].segment(positive=[click])  # [V]
+        click = target.first_click().vertex
+        own, dots = segmenters[i].segment(positive=[click]), [(item.mesh.vertices[click], True)]  # [V], of [3]
         sent = segmenters[j].transfer(segmenters[i], [(click, True)])  # [V']
-        front = best_direction(item, target.vertices, [click])
-        back = best_direction(other, sent >= 0.5 if (sent >= 0.5).any() else np.ones(len(sent), bool), [])
-        pictures.append(draw_from(front, item.mesh.vertices, item.mesh.faces, own, [(click, True)], SIDE))
+        front = best_direction(item.mesh, target.vertices, [click])
+        back = best_direction(other.mesh, sent >= 0.5 if (sent >= 0.5).any() else np.ones(len(sent), bool), [])
+        pictures.append(draw_from(front, item.mesh.vertices, item.mesh.faces, own, dots, SIDE))
         pictures.append(draw_from(back, other.mesh.vertices, other.mesh.faces, sent, (), SIDE))
         captions += [f"{names[i]} {item.category}", f"on {names[j]} {other.category}"]
     contact_sheet(pictures, captions, columns=4).save(setup.folder / "transfer.png")

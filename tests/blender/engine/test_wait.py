@@ -228,7 +228,7 @@ def test_what_is_still_meant_is_edited(empty, client):
     client.answer(1, open=False, models=[])
     empty.engine.running.engine().pump()
     answer = {"threshold": 0.5, "milliseconds": 1.0}
-    values = np.ones(507, np.float32)
+    values = np.ones(968, np.float32)
     client.events.append(SimpleNamespace(kind="result", id=2, fields=answer, arrays={"probability": values}))
     assert hand.tick() == {"FINISHED"} and hand.done == 1 and models_of(empty).reports[name] == []
 

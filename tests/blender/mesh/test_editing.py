@@ -109,29 +109,45 @@ def whole(iseg, obj, inside) -> np.ndarray:
     return faces
 
 
-def test_select(empty, obj):
-    inside, before = part(obj), bench(obj)
-    empty.mesh.attributes.select(obj, snapshot(empty, obj), inside)
-    expected = [not element.hide and all_in(element, inside) for element in elements(before)]
-    hidden = [vertex.index for vertex in before.verts if vertex.hide]
-    for edge_or_face, index in zip(elements(before), range(len(expected)), strict=True):  # beside a hidden vertex
-        if not isinstance(edge_or_face, bmesh.types.BMVert):
-            expected[index] &= not any(vertex.index in hidden for vertex in edge_or_face.verts)
-    assert [element.select for element in elements(bench(obj))] == expected and any(expected)
+def mask(obj, faces: np.ndarray) -> np.ndarray:
+    return np.isin(np.arange(len(bench(obj).faces)), faces)  # [P]
+
+
+def modes() -> tuple[bool, ...]:
+    return tuple(bpy.context.scene.tool_settings.mesh_select_mode)
+
+
+@pytest.mark.parametrize("holes", [False, True], ids=["vertices", "faces"])
+def test_select(empty, obj, holes):
+    """Faces that leave out one in their middle cannot be said by vertices."""
+    bpy.context.scene.tool_settings.mesh_select_mode = (True, False, False)
+    faces, before = whole(empty, obj, part(obj)), bench(obj)
+    if holes:
+        middle = next(
+            face for face in before.faces if all({f.index for f in v.link_faces} <= {*faces} for v in face.verts)
+        )
+        faces = np.setdiff1d(faces, middle.index)
+    empty.mesh.attributes.select(obj, snapshot(empty, obj), mask(obj, faces))
+    seen = [before.faces[index] for index in faces.tolist() if not before.faces[index].hide]
+    expected = {element for face in seen for element in (face, *face.edges, *face.verts)}
+    assert [element.select for element in elements(bench(obj))] == [one in expected for one in elements(before)]
+    assert modes() == ((False, False, True) if holes else (True, False, False))
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert [p.index for p in obj.data.polygons if p.select] == sorted(face.index for face in seen)
+    bpy.context.scene.tool_settings.mesh_select_mode = (True, False, False)
 
 
 def test_hide(empty, obj):
-    inside, before = part(obj), bench(obj)
-    empty.mesh.attributes.hide(obj, snapshot(empty, obj), inside)
-    outside = ~inside
-    expected = []
-    for element in elements(before):
-        vertices = [element] if isinstance(element, bmesh.types.BMVert) else element.verts
-        expected.append(element.hide or not all(outside[vertex.index] for vertex in vertices))
+    faces, slow = whole(empty, obj, part(obj)), bench(obj)
+    empty.mesh.attributes.hide(obj, snapshot(empty, obj), mask(obj, faces))
+    for index in faces.tolist():
+        slow.faces[index].hide_set(True)
     now = elements(bench(obj))
-    assert [element.hide for element in now] == expected
-    kept = [b.select and not hidden for b, hidden in zip(elements(before), expected, strict=True)]
-    assert [element.select for element in now] == kept and any(kept)
+    assert [element.hide for element in now] == [element.hide for element in elements(slow)]
+    assert [element.select for element in now] == [element.select for element in elements(slow)]
+    assert any(element.select for element in now)
+    assert [face.index for face in now if isinstance(face, bmesh.types.BMFace) and face.hide][-1] == faces.max()
 
 
 def test_delete(empty, obj):
@@ -152,7 +168,7 @@ def test_extrude(empty, obj):
     faces, slow = whole(empty, obj, inside), bench(obj)
     before, rings = places(slow), [[vertex.index for vertex in face.verts] for face in slow.faces]
     steps = snapshot(empty, obj).normals(faces) * 0.25  # [V, 3]
-    after = empty.mesh.editing.extrude(obj, faces, steps)
+    after, old = empty.mesh.editing.extrude(obj, faces, steps)
 
     region = [slow.faces[i] for i in faces.tolist()]
     own = {vertex for face in region for vertex in face.verts}
@@ -177,6 +193,11 @@ def test_extrude(empty, obj):
     np.testing.assert_allclose(places(now), places(slow), atol=2e-6)
     assert {vertex.index for vertex in moves} == {int(after[v]) for face in faces for v in rings[face]}
     np.testing.assert_allclose(places(now)[after], before + steps, atol=1e-6)  # who is not in the part stays
+    assert sorted(old[old >= 0].tolist()) == list(range(len(rings)))  # each has its place, and the sides are new
+    for face, index in zip(now.faces, old.tolist(), strict=True):
+        if index >= 0:
+            expected = before[rings[index]] + (steps[rings[index]] if index in faces else 0.0)  # [n, 3]
+            np.testing.assert_allclose([vertex.co[:] for vertex in face.verts], expected, atol=1e-6)
 
 
 def test_shrink(empty, obj):

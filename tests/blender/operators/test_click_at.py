@@ -320,7 +320,7 @@ def answered(iseg, query, snapshot, purpose=""):
     try:
         next(talk)
         fields = {"threshold": 0.5, "milliseconds": 1.0}
-        talk.send(iseg.tasks.Reply(fields, {"probability": np.ones(len(snapshot.vertices), np.float32)}))
+        talk.send(iseg.tasks.Reply(fields, {"probability": np.ones(len(snapshot.faces), np.float32)}))
     except StopIteration:
         pass
 
@@ -382,7 +382,7 @@ def test_a_preview_is_what_the_click_gives(empty, engine, before, settings):
     part = obj.iseg.parts[0]
     answer = inside(empty, empty.engine.queries.answering(obj, part, snapshot, "auto"))
     np.testing.assert_array_equal(preview, empty.engine.queries.inside_of(obj, part, answer))
-    assert preview[0] and not preview.all()
+    assert snapshot.geometry.touched(preview)[0] and not preview.all()
 
 
 def test_a_preview_is_worth_it_where_the_engine_is_quick(empty, engine):

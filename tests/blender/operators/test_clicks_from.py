@@ -13,7 +13,8 @@ def region(iseg, obj) -> np.ndarray:
     """The active part as it is shown. [V] bool"""
     bpy.ops.iseg.to_vertex_group(name="shown")
     part = iseg.document.parts.part_of(obj)
-    return iseg.engine.queries.inside_of(obj, part, iseg.engine.queries.answer_of(obj, part))
+    inside = iseg.engine.queries.inside_of(obj, part, iseg.engine.queries.answer_of(obj, part))  # [P]
+    return iseg.mesh.cache.known_snapshot(obj).geometry.touched(inside)
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:

@@ -23,12 +23,14 @@ def part_of(iseg, obj) -> tuple[np.ndarray, list]:
     """Which vertices are in the part [V] bool, and its polygons as lists of vertices."""
     bpy.ops.iseg.to_vertex_group(name="before")  # so that the answer is at hand
     part = iseg.document.parts.part_of(obj)
-    inside = iseg.engine.queries.inside_of(obj, part, iseg.engine.queries.answer_of(obj, part))
+    faces = iseg.engine.queries.inside_of(obj, part, iseg.engine.queries.answer_of(obj, part))  # [P]
     obj.update_from_editmode()
     polygons = [list(polygon.vertices) for polygon in obj.data.polygons]
-    whole = [polygon for polygon in polygons if inside[polygon].all()]
-    assert 0 < len(whole) < len(polygons)
-    return inside, whole
+    chosen = [polygon for polygon, inside in zip(polygons, faces.tolist(), strict=True) if inside]
+    assert 0 < len(chosen) < len(polygons)
+    inside = np.zeros(len(obj.data.vertices), bool)  # [V]
+    inside[[vertex for polygon in chosen for vertex in polygon]] = True
+    return inside, chosen
 
 
 def points(obj) -> np.ndarray:
@@ -50,11 +52,25 @@ def test_select(empty, obj):
     assert chosen == whole
 
 
+@pytest.mark.parametrize("vertex", range(8))
+def test_a_cube_is_selected_by_whole_faces(empty, engine, vertex):
+    """The group is what selecting the faces gives, and a face of the clicked vertex is among them."""
+    bpy.ops.mesh.primitive_cube_add()
+    obj = bpy.context.object
+    bpy.ops.iseg.click_add(vertex=vertex)
+    assert bpy.ops.iseg.edit(action="SELECT") == {"FINISHED"}
+    chosen = [polygon for polygon in obj.data.polygons if polygon.select]
+    assert any(vertex in polygon.vertices for polygon in chosen) and len(chosen) < 6
+    bpy.ops.iseg.to_vertex_group(hard=True)
+    group = {v.index for v in obj.data.vertices if v.groups}
+    assert group == {v for polygon in chosen for v in polygon.vertices}
+
+
 def test_hide(empty, obj):
-    inside, _ = part_of(empty, obj)
+    _, whole = part_of(empty, obj)
     bpy.ops.iseg.edit(action="HIDE")
     obj.update_from_editmode()
-    assert [v.hide for v in obj.data.vertices] == inside.tolist()
+    assert [list(p.vertices) for p in obj.data.polygons if p.hide] == whole
 
 
 def test_shrink(empty, obj):

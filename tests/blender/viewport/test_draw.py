@@ -9,6 +9,7 @@ from support.blender.views import CUBE, FACES, moved, perspective
 pytestmark = pytest.mark.skipif(bpy.app.version < (5, 2, 0), reason="this Blender cannot draw without a window")
 
 SIZE = (400, 300)
+FRONT = (CUBE[:, 2] > 0)[FACES].all(axis=1)  # [12] the side that faces the camera
 
 
 @pytest.fixture
@@ -48,15 +49,14 @@ def at(picture, iseg, point) -> np.ndarray:
 
 
 def test_the_part_is_blue_and_the_rest_is_not(iseg, picture):
-    inside = CUBE[:, 2] > 0  # [8] the side that faces the camera
-    drawn = picture(inside, ())
+    drawn = picture(FRONT, ())
     np.testing.assert_allclose(at(drawn, iseg, (0.3, 0.2, 1.0)), (0, 0, 1), atol=0.02)
     assert (picture(None, ())[..., :3] == 0).all()
     assert not drawn[5, 5, :3].any()  # beside the cube
 
 
 def test_dots_are_green_and_red_with_a_dark_rim(iseg, picture):
-    drawn = picture(CUBE[:, 2] > 0, ((7, True), (1, False)))
+    drawn = picture(FRONT, ((7, True), (1, False)))
     np.testing.assert_allclose(at(drawn, iseg, CUBE[7]), iseg.viewport.draw.GREEN[:3], atol=0.02)
     np.testing.assert_allclose(at(drawn, iseg, CUBE[1]), iseg.viewport.draw.RED[:3], atol=0.02)
     green = (np.abs(drawn[..., :3] - iseg.viewport.draw.GREEN[:3]) < 0.05).all(axis=-1)  # [H, W]
@@ -78,7 +78,7 @@ def test_state_is_left_as_it_was(iseg, picture):
         gpu.state.depth_mask_set(mask)
         gpu.state.blend_set(blend)
         before = state()
-        picture(CUBE[:, 2] > 0, ((7, True),))
+        picture(FRONT, ((7, True),))
         assert state() == before and before[1:] == (mask, blend)
     gpu.state.depth_mask_set(True)
     gpu.state.blend_set("NONE")

@@ -18,8 +18,32 @@ def test_triangles_are_those_that_blender_draws(empty, make):
     mesh.calc_loop_triangles()
     expected = [list(triangle.vertices) for triangle in mesh.loop_triangles]
     assert empty.mesh.geometry.triangles(geometry).tolist() == expected
+    polygons = empty.mesh.geometry.polygons_of_triangles(geometry)
+    own = [triangle.polygon_index for triangle in mesh.loop_triangles]
+    assert (own == list(range(len(mesh.polygons)))) if polygons is None else polygons.tolist() == own
     np.testing.assert_array_equal(geometry.vertices, [vertex.co[:] for vertex in mesh.vertices])
     assert geometry.edges.tolist() == [list(edge.vertices) for edge in mesh.edges]
+
+
+@pytest.mark.parametrize("make", MESHES, ids=lambda make: make.__name__)
+def test_values_of_triangles_go_to_polygons_and_vertices(empty, make):
+    make()
+    snapshot = empty.mesh.cache.snapshot_of(bpy.context.object)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    mesh = bpy.context.object.data
+    values = np.random.default_rng(1).random(len(snapshot.faces), np.float32)  # [F]
+    polygons, vertices = np.zeros(len(mesh.polygons), np.float32), np.zeros(len(mesh.vertices), np.float32)
+    for triangle, value in zip(_triangles(mesh), values, strict=True):
+        polygons[triangle.polygon_index] = max(polygons[triangle.polygon_index], value)
+    for polygon in mesh.polygons:
+        for vertex in polygon.vertices:
+            vertices[vertex] = max(vertices[vertex], polygons[polygon.index])
+    np.testing.assert_array_equal(snapshot.to_polygons(values), polygons)
+    np.testing.assert_array_equal(snapshot.to_vertices(polygons), vertices)
+    np.testing.assert_array_equal(snapshot.geometry.touched(polygons > 0.5), vertices > 0.5)
+    np.testing.assert_array_equal(
+        snapshot.to_triangles(polygons), [polygons[triangle.polygon_index] for triangle in _triangles(mesh)]
+    )
 
 
 @pytest.mark.parametrize("make", MESHES, ids=lambda make: make.__name__)
@@ -64,6 +88,12 @@ def test_hidden_faces_are_not_visible(empty):
     np.testing.assert_array_equal(snapshot.hidden(), hidden[polygon])
     obj.data.polygons.foreach_set("hide", np.zeros(len(hidden), bool))
     assert empty.mesh.cache.snapshot_of(obj) is snapshot and snapshot.hidden() is None
+
+
+def rings(geometry) -> list[list[int]]:
+    """Vertices of each polygon."""
+    ends = [*geometry.starts[1:].tolist(), len(geometry.corners)]
+    return [geometry.corners[start:end].tolist() for start, end in zip(geometry.starts.tolist(), ends, strict=True)]
 
 
 def _triangles(mesh):
@@ -129,6 +159,11 @@ def test_where_the_points_of_a_surface_come_from(empty, kinds):
         own = np.flatnonzero(origin.source == vertex)  # [P] the points that belong to it
         assert len(own) == 0 or point == own[away[own].argmin()]
         assert len(own) or distance[point, vertex] == pytest.approx(distance[:, vertex].min())
+    middles = [rest[list(face)].mean(axis=0) for face in rings(geometry)]  # [P, 3]
+    bases = [snapshot.vertices[list(face)] for face in rings(snapshot.geometry)]
+    for middle, polygon in zip(middles, origin.polygons.tolist(), strict=True):
+        low, high = bases[polygon].min(axis=0), bases[polygon].max(axis=0)
+        assert kinds == ["REMESH"] or (low - 0.02 < middle).all() and (middle < high + 0.02).all()
     if kinds == ["MIRROR"]:  # in X: both halves belong to the same vertices
         mirrored = np.isclose(np.abs(points[:, 0]), np.abs(snapshot.vertices[origin.source, 0]), atol=1e-5)  # [S]
         assert mirrored.all() and (points[:, 0] * snapshot.vertices[origin.source, 0] < -1e-6).any()

@@ -134,10 +134,10 @@ def test_near_the_cursor_is_nothing_where_there_are_no_faces(iseg, count):
 
 
 def test_overlay_shows_the_part_and_its_clicks(iseg):
-    inside = CUBE[:, 2] > 0  # [8]
+    inside = (CUBE[:, 2] > 0)[FACES].all(axis=1)  # [12]
     surface = iseg.viewport.overlay.Surface(CUBE, FACES)
     shown = iseg.viewport.overlay.build(surface, inside, ((1, True), (0, False), (7, True)))
-    assert shown.region.tolist() == [face for face in FACES.tolist() if inside[face].all()] and len(shown.region) == 2
+    assert shown.region.tolist() == FACES[inside].tolist() and len(shown.region) == 2
     np.testing.assert_array_equal(shown.include, CUBE[[1, 7]])
     np.testing.assert_array_equal(shown.exclude, CUBE[[0]])
     assert len(shown.active) == 0
@@ -150,13 +150,14 @@ def test_overlay_shows_the_part_and_its_clicks(iseg):
 
 
 def test_overlay_on_what_modifiers_make(iseg):
-    """Every point of the surface is in the part where the vertex is that it belongs to; a dot is where it is seen."""
+    """Every triangle of the surface is in the part where the polygon is that it shows; a dot is where it is seen."""
     source = np.repeat(np.arange(8), 2)  # [16] as a mirror makes it, but here each copy follows its vertex
     points = np.repeat(CUBE, 2, axis=0) * np.tile([[1.0], [-3.0]], (8, 1)).astype(np.float32)  # [16, 3]
-    surface = iseg.viewport.overlay.Surface(points, 2 * FACES + 1, source, 2 * np.arange(8))
-    inside = CUBE[:, 2] > 0  # [8]
+    polygons = np.arange(12) // 2  # [12]
+    surface = iseg.viewport.overlay.Surface(points, 2 * FACES + 1, source, 2 * np.arange(8), polygons)
+    inside = np.arange(6) == 4  # [6]
     shown = iseg.viewport.overlay.build(surface, inside, ((7, True),))
-    np.testing.assert_array_equal(shown.region, 2 * FACES[inside[FACES].all(axis=1)] + 1)
+    np.testing.assert_array_equal(shown.region, 2 * FACES[8:10] + 1)
     np.testing.assert_array_equal(shown.include, CUBE[[7]])
     assert surface.base_vertex(15) == 7
 
@@ -186,15 +187,25 @@ def test_dots_are_round_and_of_one_size(iseg, distance):
 def test_connected_to_is_a_flood(iseg):
     generator = np.random.default_rng(2)
     for _ in range(20):
-        edges = generator.integers(0, 60, (50, 2))
-        inside = generator.random(60) < 0.7
-        seeds = generator.integers(0, 60, 3).tolist()
-        reached, grown = {seed for seed in seeds if inside[seed]}, True
+        counts = generator.integers(3, 6, 30)  # [30]
+        rings = [generator.choice(90, count, replace=False).tolist() for count in counts]
+        inside = generator.random(30) < 0.7  # [30]
+        seeds = generator.integers(0, 90, 3).tolist()
+        reached, grown = set(seeds), True  # vertices
         while grown:
-            more = {int(b) for u, v in edges for a, b in ((u, v), (v, u)) if a in reached and inside[b]} - reached
+            more = {
+                v for ring, own in zip(rings, inside, strict=True) if own and reached & {*ring} for v in ring
+            } - reached
             reached, grown = reached | more, bool(more)
-        found = iseg.mesh.region.connected_to(inside, edges, seeds)
-        assert set(np.flatnonzero(found).tolist()) == reached
+        geometry = iseg.mesh.geometry.Geometry(
+            np.zeros((90, 3), np.float32),
+            np.concatenate(rings).astype(np.int32),
+            (np.cumsum(counts) - counts).astype(np.int32),
+            np.zeros((0, 2), np.int32),
+            np.zeros(30, bool),
+        )
+        found = iseg.mesh.region.connected_to(inside, geometry, seeds)
+        assert found.tolist() == [bool(own and reached & {*ring}) for ring, own in zip(rings, inside, strict=True)]
 
 
 def test_mirrored_clicks(iseg):

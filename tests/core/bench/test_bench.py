@@ -15,7 +15,7 @@ from iseg_core.bench.experiment import Experiment, Report, Setup, Table
 from iseg_core.bench.experiments import clicks as experiments_clicks
 from iseg_core.bench.report import markdown, write_report
 from iseg_core.cli.main import main
-from iseg_core.clicks.simulated_user import Target, simulate
+from iseg_core.clicks.simulated_user import VertexTarget, simulate
 from iseg_core.errors import Cancelled, SettingsError
 from iseg_core.training.settings import PRESETS, Preset
 
@@ -114,7 +114,7 @@ def labelled(subdivisions: int = 2) -> LabelledMesh:
 
 def test_a_perfect_answer_scores_one_and_needs_one_click():
     item = labelled()
-    target = Target(item.mesh, item.parts[0])
+    target = VertexTarget(item.mesh, item.parts[0])
     found, clicks = simulate(target, lambda clicks: target.vertices.astype(float), 20)
     assert found[0] == pytest.approx(1, abs=0.05)
     assert experiments_clicks.clicks_to_reach(found, 0.85) == 1
@@ -122,7 +122,7 @@ def test_a_perfect_answer_scores_one_and_needs_one_click():
 
 def test_best_person_is_the_one_whose_part_fits_best():
     item = labelled()
-    target = Target(item.mesh, item.parts[0])
+    target = VertexTarget(item.mesh, item.parts[0])
     vertex = bottom(item.mesh)
     answer = target.vertices.astype(float)  # [V]
     assert experiments_clicks.best_person(item, target, vertex, answer) == target.iou(answer)

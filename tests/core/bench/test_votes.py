@@ -62,14 +62,15 @@ def test_exact_masks_give_the_part_where_it_is_seen():
 
 def test_what_no_view_of_the_click_shows_is_outside():
     mesh = sphere()
-    _, _, votes = made(mesh, views=1)  # one camera, below
-    front = int(np.flatnonzero(votes.shown[0] & (mesh.vertices[:, 2] < -0.3))[0])
+    model, _, votes = made(mesh, views=1)  # one camera, below
+    shown = votes.shown[0, model.proxy.nearest]  # [V]
+    front = int(np.flatnonzero(shown & (mesh.vertices[:, 2] < -0.3))[0])
     answer = votes.answer([(front, True)])
     hidden = ~votes.shown_with(front)
     assert 0.4 < hidden.mean() < 0.8
     assert not answer[hidden].any()
     assert (answer[~hidden & (mesh.vertices[:, 2] < -0.2)] == 1).all()
-    behind = int(np.flatnonzero(~votes.shown[0])[0])
+    behind = int(np.flatnonzero(~shown)[0])
     assert not votes.answer([(behind, True)]).any() and not votes.singles([behind]).any()
 
 

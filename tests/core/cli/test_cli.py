@@ -20,7 +20,9 @@ from iseg_core.cli import display as cli_display
 from iseg_core.cli import main
 from iseg_core.clicks.click import SurfacePoint
 from iseg_core.errors import Cancelled, ClickError, SettingsError, WeightsError
+from iseg_core.geometry.mesh import Domain
 from iseg_core.progress import Progress
+from iseg_core.render import figures
 from iseg_core.storage import trained_model
 from iseg_core.storage.checkpoint import Checkpoint
 from iseg_core.storage.trained_model import Model
@@ -55,9 +57,9 @@ class FakeSegmenter:
         self.model, self.device = model, device
         FakeSegmenter.last = self
 
-    def segment(self, clicks: list[tuple[int, bool]], granularity: str) -> np.ndarray:
-        self.clicks, self.granularity = clicks, granularity
-        return np.array([0.9, 0.6, 0.2, 0.1], dtype=np.float32)  # [V]
+    def segment(self, clicks: list[tuple[int, bool]], granularity: str, domain: str) -> np.ndarray:
+        self.clicks, self.granularity, self.domain = clicks, granularity, domain
+        return np.array([0.9, 0.6, 0.2, 0.1], dtype=np.float32)  # [V] or [F]
 
 
 @pytest.fixture
@@ -257,6 +259,41 @@ def test_points_of_the_surface_are_clicks(model: str, tmp_path: Path, replace, c
     assert "There is no face 99" in output(capsys)[1] and not (tmp_path / "q.png").exists()
 
 
+@pytest.mark.parametrize("command", ["segment", "transfer"])
+def test_faces_are_answered_where_they_are_asked_for(
+    model: str, tmp_path: Path, replace, capsys: pytest.CaptureFixture[str], command: str
+):
+    class Transferring(FakeSegmenter):
+        def transfer(self, source, clicks, granularity, domain):
+            return self.segment(clicks, granularity, domain)
+
+    replace(Segmenter=Transferring)
+    files = [tmp_path / name for name in ("p.npy", "p.ply", "p.png")]
+    outputs = ["-o", str(files[0]), "--ply", str(files[1]), "--png", str(files[2])]
+    models = [model] * (1 if command == "segment" else 2)
+    assert main.main([command, *models, "--domain", "face", "--positive", "f1:.2,.3,.5", *outputs]) == 0
+    assert FakeSegmenter.last.domain == "face" and np.load(files[0]).shape == (4,)
+    coloured = trimesh.load_mesh(files[1], process=False).metadata["_ply_raw"]["face"]["properties"]
+    assert "red" in coloured and "probability" in coloured
+    assert "2 of 4 faces" in output(capsys)[0] and files[2].exists()
+    assert "invalid choice: 'edge'" in usage_error(["segment", model, "--positive", "1", "--domain", "edge"], capsys)
+    for domain in Domain:
+        assert main.main(["segment", model, "--positive", "1", "--domain", domain]) == 0
+
+
+def test_the_dot_of_a_point_is_at_the_point(model: str, tmp_path: Path, replace, monkeypatch: pytest.MonkeyPatch):
+    dots = []
+    draw = figures.draw_views
+    monkeypatch.setattr(figures, "draw_views", lambda *a, **k: dots.extend(a[3]) or draw(*a, **k))
+    replace(Segmenter=FakeSegmenter)
+    clicks = ["--positive", "f1:.2,.3,.5", "--negative", "2"]
+    assert main.main(["segment", model, *clicks, "--png", str(tmp_path / "p.png")]) == 0
+    mesh = make_model().mesh
+    expected = [np.array([0.2, 0.3, 0.5]) @ mesh.vertices[mesh.faces[1]], mesh.vertices[2]]
+    assert [include for _, include in dots] == [True, False]
+    np.testing.assert_allclose([place for place, _ in dots], expected)
+
+
 def test_the_threshold_counts(model: str, replace, capsys: pytest.CaptureFixture[str]):
     replace(Segmenter=FakeSegmenter)
     assert main.main(["segment", model, "--positive", "0", "--threshold", "0.15"]) == 0
@@ -285,9 +322,9 @@ def test_segment_usage(model: str, capsys: pytest.CaptureFixture[str]):
 
 def test_transfer(model: str, tmp_path: Path, replace, capsys: pytest.CaptureFixture[str]):
     class Transferring(FakeSegmenter):
-        def transfer(self, source, clicks, granularity):
+        def transfer(self, source, clicks, granularity, domain):
             self.source = source
-            return self.segment(clicks, granularity)
+            return self.segment(clicks, granularity, domain)
 
     replace(Segmenter=Transferring)
     other = dataclasses.replace(make_model(), mesh=make_model().mesh)
@@ -313,7 +350,7 @@ def test_transfer(model: str, tmp_path: Path, replace, capsys: pytest.CaptureFix
 
 def test_a_refused_click_is_one_sentence(model: str, tmp_path: Path, replace, capsys: pytest.CaptureFixture[str]):
     class Refusing(FakeSegmenter):
-        def segment(self, clicks, granularity):
+        def segment(self, clicks, granularity, domain):
             raise ClickError("There is no vertex 9.")
 
     replace(Segmenter=Refusing)

@@ -11,7 +11,7 @@ from support.shapes import dumbbell
 
 import iseg_core as iseg
 from iseg_core.clicks.click import Click, Granularity, SurfacePoint, VertexClick
-from iseg_core.clicks.resolve import resolve, vertex_of
+from iseg_core.clicks.resolve import check_clicks, position_of, vertex_of
 
 MESH = dumbbell(2)
 VERTICES, FACES = len(MESH.vertices), len(MESH.faces)
@@ -72,19 +72,28 @@ def test_rounded_coordinates_are_good_enough():
 
 
 @given(st.lists(st.tuples(prompts, st.booleans()), max_size=6))
-def test_clicks_resolve_to_vertices_in_their_order_or_contradict(clicks):
-    wanted: dict[int, bool] = {}
+def test_clicks_keep_their_order_each_once_or_contradict(clicks):
+    wanted: dict[Any, bool] = {}
     for prompt, include in clicks:
-        vertex = prompt
-        if isinstance(prompt, SurfacePoint):
-            vertex = int(MESH.faces[prompt.face, int(np.argmax(prompt.barycentric))])
-        if wanted.setdefault(vertex, include) != include:
-            with pytest.raises(iseg.ClickError, match=f"Vertex {vertex} is both included and excluded"):
-                resolve(clicks, MESH)
+        if wanted.setdefault(prompt, include) != include:
+            where = f"point on face {prompt.face}" if isinstance(prompt, SurfacePoint) else f"Vertex {prompt}"
+            with pytest.raises(iseg.ClickError, match=f"{where} is both included and excluded"):
+                check_clicks(clicks, MESH)
             return
-    found = resolve(clicks, MESH)
-    assert found == tuple(wanted.items()) and all(type(click) is VertexClick for click in found)
-    assert resolve([Click(*click) for click in clicks], MESH) == found
+    found = check_clicks(clicks, MESH)
+    assert found == tuple(wanted.items()) and all(type(click) is Click for click in found)
+    assert check_clicks([Click(*click) for click in clicks], MESH) == found
+
+
+@given(prompts)
+def test_a_prompt_is_somewhere_on_the_surface(prompt):
+    place = position_of(prompt, MESH)  # [3]
+    if isinstance(prompt, SurfacePoint):
+        corners = MESH.vertices[MESH.faces[prompt.face]]  # [3, 3]
+        np.testing.assert_allclose(place, sum(w * c for w, c in zip(prompt.barycentric, corners, strict=True)))
+        assert vertex_of(prompt, MESH) == MESH.faces[prompt.face, int(np.argmax(prompt.barycentric))]
+    else:
+        np.testing.assert_array_equal(place, MESH.vertices[prompt])
 
 
 @pytest.mark.parametrize("prompt", [-1, VERTICES, 10**30, 1.5, float("nan"), float("inf"), "x", None, (0, 1, 2)])
@@ -94,11 +103,12 @@ def test_what_is_no_vertex(prompt):
 
 
 @pytest.mark.parametrize("face", [-1, FACES])
-def test_a_face_that_is_not_there(face):
+@pytest.mark.parametrize("asked", [vertex_of, position_of, lambda prompt, mesh: check_clicks([(prompt, True)], mesh)])
+def test_a_face_that_is_not_there(face, asked):
     with pytest.raises(iseg.ClickError, match=f"no face {face}: this mesh has the faces 0 to {FACES - 1}"):
-        vertex_of(SurfacePoint(face, (1, 0, 0)), MESH)
+        asked(SurfacePoint(face, (1, 0, 0)), MESH)
 
 
 def test_numbers_of_any_library_are_vertices():
     clicks: Any = [(np.int32(3), np.True_), (4.0, 0)]
-    assert resolve(clicks, MESH) == ((3, True), (4, False))
+    assert check_clicks(clicks, MESH) == ((3, True), (4, False))

@@ -16,6 +16,7 @@ from iseg_core.engine.handlers import Handlers
 from iseg_core.engine.messages import MeshHash, Seed
 from iseg_core.engine.protocol import Message, encode, read
 from iseg_core.errors import EngineError, MessageError
+from iseg_core.geometry.mesh import Domain
 
 HASH = "0123456789abcdef" * 4
 MESSAGES = [
@@ -38,6 +39,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     MeshHash: st.text("0123456789abcdef", min_size=64, max_size=64),
     Seed: st.integers(0, 2**53 - 1),
     Granularity: st.sampled_from(Granularity),
+    Domain: st.sampled_from(Domain),
     Click: st.builds(Click, st.integers() | points, st.booleans()),
     VertexClick: st.builds(VertexClick, st.integers(), st.booleans()),
 }
@@ -130,7 +132,10 @@ def test_the_wire_format():
     tagged = messages.QueryRequest(mesh=HASH, clicks=(), supersedes="hover", model=messages.ModelName(seed=3))
     assert tagged.to_fields()["supersedes"] == "hover"
     assert tagged.to_fields()["model"] == {"teacher": "geometric", "preset": "standard", "seed": 3}
+    faces = messages.QueryRequest(mesh=HASH, clicks=(), domain=Domain.FACE).to_fields()["domain"]
+    assert faces == "face" and type(faces) is str
     assert messages.QueryRequest.from_fields({"mesh": HASH, "clicks": [], "unknown": 1}).clicks == ()
+    assert messages.QueryRequest.from_fields({"mesh": HASH, "clicks": []}).domain is Domain.VERTEX
     assert messages.QueryResult.from_fields({"threshold": 1, "milliseconds": 0}).threshold == 1.0
     assert "traceback" not in messages.ErrorFields(type="MeshError", sentence="No.").to_fields()
 
@@ -179,3 +184,5 @@ def test_refusals_are_sentences():
         messages.QueryResult.from_fields({"threshold": "0.5", "milliseconds": 1.0})
     with pytest.raises(iseg.SettingsError, match="fine, part, whole"):
         messages.ProposeRequest.from_fields({"mesh": HASH, "granularity": "tiny"})
+    with pytest.raises(iseg.SettingsError, match="vertex, face"):
+        messages.QueryRequest.from_fields({"mesh": HASH, "clicks": [], "domain": "edge"})

@@ -27,7 +27,7 @@ from support.engine import (
 )
 
 import iseg_core as iseg
-from iseg_core.clicks.simulated_user import Target
+from iseg_core.clicks.simulated_user import VertexTarget
 from iseg_core.engine.client import EngineClient, EngineState
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.errors import (
@@ -87,9 +87,9 @@ def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient, folder: 
     assert engine.state is EngineState.READY and engine.notice == "" and alive(engine.engine["pid"])
 
     clicks = [[3, True], [90, True], [0, False], [[200, 0.25, 0.25, 0.5], True]]
-    on_vertices = [(3, True), (90, True), (0, False), (int(mesh.faces[200, 2]), True)]
+    prompts = [(3, True), (90, True), (0, False), (iseg.SurfacePoint(200, (0.25, 0.25, 0.5)), True)]
     answer = engine.ask("query", {"mesh": mesh.hash, "clicks": clicks, "granularity": "fine"}, timeout=PATIENT)
-    expected = iseg.instant(mesh).segment(on_vertices, granularity="fine")  # [V]
+    expected = iseg.instant(mesh).segment(prompts, granularity="fine")  # [V]
     assert answer.arrays["probability"].dtype == np.float32
     assert np.array_equal(answer.arrays["probability"], expected)
     assert answer.fields["threshold"] == otsu(expected) and answer.fields["milliseconds"] >= 0
@@ -108,7 +108,7 @@ def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient, folder: 
 
     [file] = (folder / "models").glob("*.iseg")
     answer = engine.ask("query", {"mesh": mesh.hash, "clicks": clicks, "model": TINY_MODEL}, timeout=PATIENT)
-    expected = iseg.Segmenter(iseg.load(file)).segment(on_vertices)  # [V]
+    expected = iseg.Segmenter(iseg.load(file)).segment(prompts)  # [V]
     assert np.allclose(answer.arrays["probability"], expected, atol=1e-6)
 
     log = engine.log.path.read_text()  # pyright: ignore[reportOptionalMemberAccess]
@@ -137,7 +137,7 @@ def test_clicks_are_proposed_for_a_part(engine: EngineClient):
     chosen = (part >= otsu(part)).astype(np.uint8)  # [V]
     request = {"mesh": open_mesh(engine)}
     proposed = engine.ask("propose", request, {"chosen": chosen}, timeout=PATIENT).fields
-    target = Target.of_vertices(seg.model.mesh, chosen != 0)
+    target = VertexTarget.of_vertices(seg.model.mesh, chosen != 0)
     answer = seg.segment(clicks=proposed["clicks"])  # [V]
     assert target.iou((answer >= otsu(answer)).astype(np.float32)) == proposed["iou"] > 0.5
     fixed = engine.ask("propose", request | {"threshold": 0.999}, {"chosen": chosen}, timeout=PATIENT).fields

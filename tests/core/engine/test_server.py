@@ -27,7 +27,7 @@ from iseg_core.engine.jobs import Done, Job, Later
 from iseg_core.engine.messages import Fields
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.engine.server import Server
-from iseg_core.engine.shelf import INSTANT, ModelKey
+from iseg_core.engine.shelf import INSTANT, INSTANT_DEVICE, ModelKey
 from iseg_core.errors import Cancelled, MeshError, WeightsError
 from iseg_core.inference import segmenter
 from iseg_core.progress import Progress
@@ -171,6 +171,73 @@ def test_the_rest_of_a_job_is_done_in_another_lane(connect: Callable[[Handlers],
     assert (waits.kind, waits.id, waits.fields["stage"]) == ("progress", 4, "wait")
     go.set()
     assert [link.receive().fields for _ in range(2)] == [{"said": "train"}] * 2
+
+
+BOX = {
+    "vertices": np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float32),  # [8, 3]
+    "faces": np.array(
+        [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1]]
+        + [[2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]],
+        np.int32,
+    ),  # [12, 3]
+}
+SIDES = np.repeat(np.arange(6, dtype=np.int32), 2)  # [12]
+
+
+def opened(link: Link, **arrays: np.ndarray) -> str:
+    link.send("open_mesh", 2, None, **arrays)
+    return link.receive().fields["mesh"]
+
+
+def faces_of(link: Link, mesh: str, **more: Any) -> tuple[np.ndarray, float]:
+    """The answer for faces to a click on the third one. [F], and its threshold"""
+    link.send("query", 3, {"mesh": mesh, "clicks": [[[2, 0.2, 0.3, 0.5], True]], "domain": "face", **more})
+    while (message := link.receive()).kind == "progress":
+        pass
+    return message.arrays["probability"], message.fields["threshold"]
+
+
+def test_faces_are_answered_and_polygons_are_whole(connect):
+    link = connect(Handlers())
+    faces, threshold = faces_of(link, opened(link, **BOX, polygons=SIDES))
+    assert faces.shape == (12,) and faces.dtype == np.float32
+    np.testing.assert_array_equal(faces[::2], faces[1::2])
+    inside = faces >= threshold  # [12]
+    assert inside[2:4].all() and not inside.all()
+
+
+def test_a_mesh_with_polygons_takes_the_place_of_one_without(connect):
+    handlers = Handlers()
+    link = connect(handlers)
+    mesh = opened(link, **BOX)
+    key = ModelKey(mesh, *INSTANT)
+
+    def known() -> tuple[Any, Any]:
+        """Polygons of the mesh, and of what answers."""
+        made = handlers.shelf.at_hand(key, INSTANT_DEVICE)
+        return handlers.shelf.mesh(mesh).polygons, made and made.model.mesh.polygons
+
+    faces_of(link, mesh)
+    assert known() == (None, None) and handlers.shelf.at_hand(key, INSTANT_DEVICE) is not None
+    assert opened(link, **BOX, polygons=SIDES) == mesh  # its identity are its triangles
+    assert handlers.shelf.at_hand(key, INSTANT_DEVICE) is None
+    faces_of(link, mesh)
+    answering = handlers.shelf.at_hand(key, INSTANT_DEVICE)
+    for more in ({"polygons": SIDES}, {}):  # the same again, or less: what was made of it stays
+        opened(link, **BOX, **more)
+        assert handlers.shelf.at_hand(key, INSTANT_DEVICE) is answering
+        np.testing.assert_array_equal(known(), (SIDES, SIDES))
+    opened(link, **BOX, polygons=np.arange(12, dtype=np.int32))
+    assert handlers.shelf.at_hand(key, INSTANT_DEVICE) is None
+
+
+@pytest.mark.parametrize(
+    "polygons", [SIDES[:-1], SIDES.astype(np.int64), SIDES - 1, SIDES + 7, SIDES[None]], ids=lambda p: str(p.shape)
+)
+def test_polygons_that_cannot_be(connect, polygons):
+    link = connect(Handlers())
+    link.send("open_mesh", 2, **BOX, polygons=polygons)
+    assert link.receive().fields["sentence"] == "The polygons of 12 triangles are 12 int32 numbers of 0 to 11."
 
 
 def test_a_mesh_that_is_made_ready_does_not_keep_others_waiting(connect, monkeypatch: pytest.MonkeyPatch):
@@ -380,7 +447,7 @@ def test_a_proposal_ends_when_it_is_cancelled():
     arrays, handlers = icosphere(), Handlers()
     seg = iseg.instant((arrays["vertices"], arrays["faces"]))
     mesh = seg.model.mesh.hash
-    handlers.shelf.put(ModelKey(mesh, *INSTANT), "", seg)
+    handlers.shelf.put(ModelKey(mesh, *INSTANT), INSTANT_DEVICE, seg)
     chosen = (arrays["vertices"][:, 0] > 0).astype(np.uint8)  # [V]
     job = Job("propose", 1, {"mesh": mesh}, {"chosen": chosen}, lambda progress: None)
     assert isinstance(handlers.propose(job), Done)

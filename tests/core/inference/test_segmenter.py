@@ -92,16 +92,22 @@ def test_a_vertex_that_is_not_there(segmenter, vertex):
         segmenter.segment(clicks=[(vertex, True)])
 
 
-def test_a_point_of_the_surface_stands_for_the_nearest_corner_of_its_face(segmenter):
-    a, b, c = MESH.faces[7].tolist()
+@pytest.fixture(scope="module")
+def dense() -> iseg.Segmenter:
+    return iseg.instant(sphere(4))
+
+
+def test_on_a_small_face_a_point_stands_for_its_nearest_corner(dense):
+    segmenter, faces = dense, dense.model.mesh.faces
+    a, b, c = faces[7].tolist()
     clicks = [(iseg.SurfacePoint(7, (0.2, 0.3, 0.5)), True), (iseg.SurfacePoint(7, (0.2, 0.5, 0.3)), False), (a, True)]
     expected = segmenter.segment(clicks=[(c, True), (b, False), (a, True)])
     assert np.array_equal(segmenter.segment(clicks=clicks), expected)
     assert np.array_equal(segmenter.segment(clicks=[iseg.Click(*click) for click in clicks]), expected)
     point = iseg.SurfacePoint(7, (1, 0, 0))
     assert np.array_equal(segmenter.segment(positive=[point]), segmenter.segment(positive=[a]))
-    with pytest.raises(iseg.ClickError, match=f"faces 0 to {len(MESH.faces) - 1}"):
-        segmenter.segment(positive=[iseg.SurfacePoint(len(MESH.faces), (1, 0, 0))])
+    with pytest.raises(iseg.ClickError, match=f"faces 0 to {len(faces) - 1}"):
+        segmenter.segment(positive=[iseg.SurfacePoint(len(faces), (1, 0, 0))])
 
 
 def test_contradictions_and_unknown_words(segmenter):
@@ -176,7 +182,7 @@ def test_features_that_do_not_fit(plain):
 
 
 def test_seams_are_connected_and_every_copy_gets_the_answer():
-    ball = sphere(2)
+    ball = sphere(4)  # of faces so small that none is cut
     faces = np.arange(3 * len(ball.faces)).reshape(-1, 3)
     split = iseg.Mesh(ball.vertices[ball.faces].reshape(-1, 3), faces.astype(np.int32))
     answer = iseg.instant(split).segment(clicks=[(0, True)])
@@ -208,7 +214,11 @@ def test_what_a_segmenter_holds_goes_with_it():
     """A cycle would wait for the collector, which counts objects and not their bytes: memory would grow with use."""
     segmenter = iseg.instant(dumbbell(3))
     segmenter.segment(positive=[1, 5], negative=[40])
-    held = [weakref.ref(segmenter.model), weakref.ref(segmenter._finder.surface), weakref.ref(segmenter._finder)]
+    held = [
+        weakref.ref(segmenter.model),
+        weakref.ref(segmenter.model.assembly.surfaces[0]),
+        weakref.ref(segmenter._finder),
+    ]
     gc.disable()
     try:
         del segmenter

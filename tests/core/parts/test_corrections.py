@@ -17,10 +17,10 @@ from iseg_core.parts.corrections import (
     propose_parts,
     remove_crumbs,
 )
-from iseg_core.parts.measure import measure_surface
+from iseg_core.parts.measure import measure
 
 MESH = dumbbell()
-FINDER = PartFinder(measure_surface(MESH.vertices / 2, MESH.faces))
+FINDER = PartFinder(measure(MESH.vertices / 2, MESH.faces).whole)
 COUNT = len(MESH.vertices)
 PART = Granularity.PART
 TOP, BOTTOM = top(MESH), bottom(MESH)
@@ -72,7 +72,7 @@ def test_exclusions_before_the_first_inclusion_count():
 
 def test_corrections_stay_on_the_shell_of_the_click():
     two = join(moved(dumbbell(2), (-0.5, 0, 0), 0.3), moved(sphere(2), (0.5, 0, 0), 0.3))
-    surface = measure_surface(two.vertices, two.faces)
+    surface = measure(two.vertices, two.faces).whole
     region = np.zeros(surface.vertex_count, dtype=bool)
     region[surface.components == surface.components[0]] = True
     clicks = on_vertices((0, True), (200, True))
@@ -91,7 +91,7 @@ def test_corrections_stay_on_the_shell_of_the_click():
 )
 def test_a_students_region_may_take_over_as_any_other_where_it_honours_the_clicks(late, expected):
     balls = join(*(moved(sphere(2), (3 * k, 0, 0)) for k in range(4)))
-    surface = measure_surface(balls.vertices / 10, balls.faces)
+    surface = measure(balls.vertices / 10, balls.faces).whole
     first, second = (int(np.flatnonzero(surface.components == k)[0]) for k in (0, 2))
     clicks = on_vertices((first, True), (second, True))
     steps = [Step(np.zeros_like(surface.components, dtype=bool), clicks[0]), Step(surface.components == 0, clicks[1])]
@@ -126,7 +126,7 @@ def test_expected_change_is_a_disc_of_the_clicks_depth():
 
 def test_a_vertex_without_faces_can_be_included_and_excluded():
     lone = np.vstack([MESH.vertices / 2, [[0.9, 0.0, 0.0]]])
-    surface = measure_surface(lone, MESH.faces)
+    surface = measure(lone, MESH.faces).whole
     assert change(surface, np.zeros(COUNT + 1, dtype=bool), COUNT, True) > 0
     answers = propose_parts(PartFinder(surface), PART)
     both = answers.answer(on_vertices((TOP, True), (COUNT, True)))
@@ -141,7 +141,7 @@ def test_crumbs_go_clicked_ones_and_whole_shells_stay():
     assert not remove_crumbs(FINDER.surface, region, [])[crumb]
     assert remove_crumbs(FINDER.surface, region, on_vertices((crumb, True)))[crumb]
     two = join(moved(sphere(3), (-0.4, 0, 0), 0.5), moved(sphere(1), (0.5, 0, 0), 0.02))
-    surface = measure_surface(two.vertices, two.faces)
+    surface = measure(two.vertices, two.faces).whole
     small = surface.components == surface.components[-1]
     assert remove_crumbs(surface, small, [])[small].all()
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from support.shapes import dumbbell, join, moved, sphere
 
-from iseg_core.parts.measure import measure_surface
+from iseg_core.parts.assembly import Assembly
+from iseg_core.parts.measure import measure
 from iseg_core.parts.orientation import orient
-from iseg_core.parts.surface import Surface
 from iseg_core.render.embree import EmbreeRasterizer
 from iseg_core.storage.prepare import prepare
 
 
 def surface_of(mesh):
-    return measure_surface(mesh.vertices / 2, mesh.faces)
+    return measure(mesh.vertices / 2, mesh.faces).whole
 
 
 def test_laplacian_is_symmetric_has_zero_rows_and_no_negative_direction():
@@ -43,7 +43,7 @@ def test_flipped_faces_change_nothing():
     flipped[odd] = flipped[odd, ::-1]
     expected = surface_of(mesh)
     for faces in (flipped, mesh.faces[:, ::-1]):
-        got = measure_surface(mesh.vertices / 2, faces)
+        got = measure(mesh.vertices / 2, faces).whole
         assert np.array_equal(got.edges, expected.edges)
         assert np.allclose(got.weights, expected.weights, rtol=1e-3, atol=1e-6)
 
@@ -61,7 +61,7 @@ def test_orient_turns_every_shell_outwards():
 
 def test_fields_are_closest_at_the_click_and_stay_on_its_shell():
     two = join(moved(sphere(2), (-0.5, 0, 0), 0.3), moved(sphere(2), (0.5, 0, 0), 0.3))
-    surface = measure_surface(two.vertices, two.faces)
+    surface = measure(two.vertices, two.faces).whole
     fields = surface.fields(7)
     half = len(two.vertices) // 2
     assert (fields.argmax(axis=1) == 7).all()
@@ -72,7 +72,7 @@ def test_fields_are_closest_at_the_click_and_stay_on_its_shell():
 
 def test_distances_follow_the_surface():
     mesh = sphere()
-    surface = measure_surface(mesh.vertices, mesh.faces)
+    surface = measure(mesh.vertices, mesh.faces).whole
     size = np.sqrt(surface.area)
     opposite = int(((mesh.vertices + mesh.vertices[0]) ** 2).sum(axis=1).argmin())
     assert surface.distances(0)[opposite] * size == pytest.approx(np.pi, rel=0.12)
@@ -84,20 +84,20 @@ def test_features_are_the_same_every_time_and_bounded():
     assert np.array_equal(first, again)
     assert first.shape == (surface.vertex_count, 32) and first.dtype == np.float32
     assert np.abs(first).max() <= 1
-    few = measure_surface(sphere(0).vertices, sphere(0).faces).spectral_features(32)
+    few = measure(sphere(0).vertices, sphere(0).faces).whole.spectral_features(32)
     assert (few[:, 11:] == 0).all() and np.isfinite(few).all()
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_almost_no_faces(count):
     vertices = np.array([[0.0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0.3, 0.3, 0.3]])
-    surface = measure_surface(vertices, np.array([[0, 1, 2]], dtype=np.int32)[:count])
+    surface = measure(vertices, np.array([[0, 1, 2]], dtype=np.int32)[:count]).whole
     assert len(surface.edges) == 3 * count
     assert np.isfinite(surface.fields(0)).all()
 
 
 def test_arrays_rebuild_the_surface():
     model = prepare(dumbbell(2), 5000)
-    surface = Surface.from_arrays(model.proxy.vertices, model.surface.arrays())
-    expected = measure_surface(model.proxy.vertices, model.proxy.faces)
+    surface = Assembly.from_arrays(model.proxy.vertices, model.assembly.arrays()).whole
+    expected = measure(model.proxy.vertices, model.proxy.faces).whole
     assert np.array_equal(surface.fields(5), expected.fields(5))

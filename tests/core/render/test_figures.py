@@ -7,9 +7,10 @@ import pytest
 import trimesh
 from PIL import Image
 
+from iseg_core.errors import SettingsError
 from iseg_core.geometry.mesh import Mesh
 from iseg_core.render import figures
-from iseg_core.render.figures import GREEN, RED, contact_sheet, draw_views, write_ply
+from iseg_core.render.figures import GREEN, RED, contact_sheet, draw_from, draw_views, write_ply
 
 SIZE = 64
 
@@ -104,19 +105,50 @@ def test_isolated_vertices_do_not_shrink_the_shape(sphere: Mesh):
 
 def test_clicks_are_drawn_where_they_are_seen(sphere: Mesh):
     top, bottom = int(sphere.vertices[:, 1].argmax()), int(sphere.vertices[:, 1].argmin())
-    sheet = draw_views(sphere.vertices, sphere.faces, None, [(top, True), (bottom, False)], size=SIZE)
+    sheet = draw_views(
+        sphere.vertices, sphere.faces, None, [(sphere.vertices[top], True), (sphere.vertices[bottom], False)], size=SIZE
+    )
     seen = [(near(tile, GREEN) > 0, near(tile, RED) > 0) for tile in tiles(sheet)]
     assert seen == [(True, False), (False, True)] * 3  # from above, from below in turn; never through the shape
 
 
-def test_vertex_0_as_a_negative_click_is_red(sphere: Mesh):
-    sheet = pixels(draw_views(sphere.vertices, sphere.faces, None, [(0, False)], size=SIZE))
+def test_a_negative_click_is_red(sphere: Mesh):
+    sheet = pixels(draw_views(sphere.vertices, sphere.faces, None, [(sphere.vertices[0], False)], size=SIZE))
     assert near(sheet, RED) > 0 and near(sheet, GREEN) == 0
+
+
+def test_a_click_is_drawn_where_it_is():
+    """In the middle of a big face, far from its corners, in whatever units."""
+    triangle = np.array([[0.0, 0, 0], [9, 0, 0], [0, 9, 0]]) + 100  # [3, 3]
+    front = np.array([0.0, 0, 1])  # [3]
+
+    def seen(place: np.ndarray) -> np.ndarray:
+        picture = pixels(draw_from(front, triangle, np.array([[0, 1, 2]]), dots=[(place, True)], size=90))
+        return np.argwhere(np.abs(picture - GREEN).max(axis=-1) < 12).mean(axis=0)  # [2] row, column
+
+    middle, corner = seen(triangle.mean(axis=0)), np.mean([seen(place) for place in triangle], axis=0)  # [2], [2]
+    np.testing.assert_allclose(middle, corner, atol=1.5)
+    assert np.abs(seen(triangle[2]) - middle).max() > 15
+
+
+def test_faces_are_tinted_whole():
+    cube = trimesh.creation.box()
+    top = (cube.face_normals[:, 1] > 0.5).astype(np.float32)  # [F]
+    for tile in tiles(draw_views(cube.vertices, cube.faces, top, size=SIZE, domain="face"))[::2]:
+        from_above, shape = is_blue(tile), ~is_white(tile)
+        assert 0.05 < from_above.sum() / shape.sum() < 0.5
+        assert np.argwhere(from_above)[:, 0].max() < np.argwhere(shape)[:, 0].max() - SIZE // 4  # none of the sides
+    corner = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])  # [4, 3] as many faces as vertices
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])  # [4, 3]
+    one = pixels(draw_from(np.array([1.0, 1, 1]), corner, faces, np.array([0, 0, 0, 1.0]), size=SIZE, domain="face"))
+    assert (is_blue(one) | is_white(one)).mean() > 0.95
+    with pytest.raises(SettingsError, match="Unknown domain"):
+        draw_views(corner, faces, np.ones(4), domain="edge")
 
 
 def test_one_triangle_is_drawn():
     triangle = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])  # [3, 3]
-    sheet = draw_views(triangle, np.array([[0, 1, 2]]), np.ones(3), [(0, True)], size=SIZE)
+    sheet = draw_views(triangle, np.array([[0, 1, 2]]), np.ones(3), [(triangle[0], True)], size=SIZE)
     assert is_blue(pixels(sheet)).any() and near(pixels(sheet), GREEN) > 0
 
 
@@ -143,6 +175,20 @@ def test_ply_is_read_by_others(sphere: Mesh, tmp_path: Path):
     raw = read.metadata["_ply_raw"]["vertex"]["data"]
     colours = np.stack([raw[channel].ravel() for channel in ("red", "green", "blue")], axis=1).astype(int)  # [V, 3]
     np.testing.assert_array_equal(raw["probability"].ravel(), probability)
+    assert not is_blue(colours[0]) and is_blue(colours[-1])
+
+
+def test_ply_of_faces_is_read_by_others(sphere: Mesh, tmp_path: Path):
+    probability = np.linspace(0, 1, len(sphere.faces), dtype=np.float32)  # [F]
+    write_ply(tmp_path / "part.ply", sphere, probability, domain="face")
+    read = trimesh.load(tmp_path / "part.ply", process=False)
+    assert isinstance(read, trimesh.Trimesh)
+    np.testing.assert_array_equal(read.vertices, sphere.vertices)
+    np.testing.assert_array_equal(read.faces, sphere.faces)
+    raw = read.metadata["_ply_raw"]
+    np.testing.assert_array_equal(raw["face"]["data"]["probability"].ravel(), probability)
+    assert "red" not in raw["vertex"]["properties"]
+    colours = np.stack([raw["face"]["data"][c].ravel() for c in ("red", "green", "blue")], axis=1).astype(int)  # [F, 3]
     assert not is_blue(colours[0]) and is_blue(colours[-1])
 
 

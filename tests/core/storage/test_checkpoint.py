@@ -93,9 +93,12 @@ def test_a_run_that_stops_again_and_again(tmp_path, whole):
 
 def test_votes_of_a_teacher_that_proposes_pairs_come_back(tmp_path):
     """The noisy oracle answers in 2D alone, so pairs and priors decide what later views are asked."""
-    labels = (MESH.vertices[:, 2] > 0).astype(int)  # [V]
+
+    def by_height(model: iseg.Model) -> NoisyOracle:
+        return NoisyOracle(model, (model.proxy.vertices[:, 2] > 0).astype(int))
+
     changes: dict[str, Any] = {
-        "teacher": lambda model: NoisyOracle(model, labels),
+        "teacher": by_height,
         "preset": replace(SHORT, second_clicks=3, views=8),
     }
     plain = iseg.train(MESH, **changes)

@@ -105,7 +105,7 @@ def test_the_rewritten_file_would_be_good(path: Path):
 
 
 @pytest.mark.parametrize(
-    ("version", "remedy"), [(2, "Update iSeg"), (0, "Open it with iSeg 0.1.0"), ("x", "Open it with iSeg 0.1.0")]
+    ("version", "remedy"), [(3, "Update iSeg"), (0, "Open it with iSeg 0.1.0"), ("x", "Open it with iSeg 0.1.0")]
 )
 def test_another_format_is_refused(path: Path, version: object, remedy: str):
     rewrite(path, arrays(make_model()), format=version)
@@ -138,7 +138,7 @@ BROKEN = {
     "unknown": ("extra", np.zeros(2), "unknown"),
     "missing": ("mesh.faces", None, "missing"),
     "no lengths": ("surface.lengths", None, "missing"),
-    "area of nothing": ("surface.area", np.zeros(1), "beyond 1e-12..1000"),
+    "area of nothing": ("surface.area", np.full(1, -1.0), "beyond 0..1000"),
     "negative mass": ("surface.mass", np.full(3, -1.0), "beyond 0..2"),
     "far away": ("proxy.vertices", np.full((3, 3), 1e30), "beyond -2..2"),
     "huge weight": ("decoder.query.weight", np.full((4, 4), 1e30, dtype=np.float32), "beyond"),
@@ -201,7 +201,15 @@ def test_a_mesh_whose_model_could_not_be_saved_is_not_trained(monkeypatch: pytes
 
 
 def test_the_model_of_three_million_vertices_is_far_from_too_large():
-    lengths: dict[str | int, int] = {"V": 3_000_000, "F": 6_000_000, "P": 5000, "G": 10_000, "E": 15_000, "d": 256}
+    lengths: dict[str | int, int] = {
+        "V": 3_000_000,
+        "F": 6_000_000,
+        "P": 5000,
+        "G": 10_000,
+        "E": 15_000,
+        "d": 256,
+        "K": 1,
+    }
     lengths |= {1: 1, 2: 2, 3: 3}
     size = 4 * 3_000_000  # the networks, by far
     for kind, shape in trained_model._REQUIRED.values():

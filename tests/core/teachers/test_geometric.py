@@ -3,7 +3,7 @@
 import numpy as np
 from support.shapes import dumbbell, on_vertices, top
 
-from iseg_core.parts.candidates import PartFinder
+from iseg_core.parts.assembly import AssemblyFinder
 from iseg_core.render.backends import make_rasterizer
 from iseg_core.render.camera import sphere_cameras
 from iseg_core.render.shading import shade
@@ -13,7 +13,7 @@ from iseg_core.teachers.teacher import RenderedView
 
 MODEL = prepare(dumbbell(), 5000)
 VERTICES, FACES = MODEL.proxy.vertices, MODEL.proxy.faces
-TEACHER = GeometricTeacher(PartFinder(MODEL.surface), FACES, resolution=64)
+TEACHER = GeometricTeacher(AssemblyFinder(MODEL.assembly), FACES, resolution=64)
 
 
 def looked_at(index: int):

@@ -96,7 +96,7 @@ def test_a_newcomer_is_in_help(newcomers: None, capsys: pytest.CaptureFixture[st
         said[command] = " ".join(capsys.readouterr().out.split())
     offered = "geometric (default; needs no download), sam_vit_b, sam_vit_l, sam_vit_h, height or tower"
     assert offered in said["train"] and offered in said["batch"]
-    assert "sam_vit_h, height, tower, or a weights file" in said["bench"]
+    assert "sam_vit_h, height, tower, a weights file, or" in said["bench"]
     assert "sam_vit_b, sam_vit_l, sam_vit_h or tower" in said["fetch"]  # height has nothing to fetch
 
 

@@ -53,7 +53,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def taught() -> SimpleNamespace:
     """A dumbbell whose two balls an oracle without noise knows."""
-    model = prepare(dumbbell(3), 3000)
+    model = prepare(dumbbell(3), 1000)
     vertices, faces = model.proxy.vertices, model.proxy.faces  # [P, 3], [F, 3]
     labels = (vertices[:, 2] > 0).astype(int)  # [P]
     teacher = NoisyOracle(model, labels, noise=Noise(0, 0, 0, 8, 0.3), resolution=32)

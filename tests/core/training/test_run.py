@@ -48,11 +48,11 @@ def test_a_saved_model_answers_by_factors_of_its_own(factorised, tmp_path):
 
 def test_factors_are_neither_pickled_nor_copied():
     model = iseg.train(dumbbell(2), preset=tiny_settings())
-    surface = model.surface
+    surface = model.assembly.surfaces[0]
     assert "_factors" in vars(surface)  # of the training
     for copied in (pickle.loads(pickle.dumps(surface)), copy.deepcopy(surface)):
         assert vars(copied).keys() == surface.__dataclass_fields__.keys()
         assert np.array_equal(copied.fields(3), surface.fields(3))
-    assert len(pickle.dumps(surface)) < 1.1 * sum(array.nbytes for array in surface.arrays().values()) + (
+    assert len(pickle.dumps(surface)) < 1.1 * sum(array.nbytes for array in model.assembly.arrays().values()) + (
         surface.vertices.nbytes + 2000
     )

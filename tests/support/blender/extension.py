@@ -56,22 +56,26 @@ def weights(obj: bpy.types.Object, name: str) -> np.ndarray:
 
 
 def engine_answer(iseg: Any, obj: bpy.types.Object, clicks: list[tuple[int, bool]], granularity="part") -> np.ndarray:
-    """What the engine says by itself. [V] float32"""
+    """What the engine says by itself of the faces, given to their vertices by Blender's own slow way. [V] float32"""
     snapshot = iseg.mesh.snapshot.MeshSnapshot(iseg.mesh.arrays.read(obj))
     task = iseg.engine.running.engine().start(conversation(iseg, snapshot, clicks, granularity))
     iseg.engine.running.engine().wait(task)
     assert task.error is None
-    return task.result
+    found = np.zeros(len(snapshot.vertices), np.float32)  # [V]
+    for triangle, probability in zip(snapshot.faces, task.result, strict=True):
+        found[triangle] = np.maximum(found[triangle], probability)
+    return found
 
 
 def conversation(iseg, snapshot, clicks, granularity):
     ask, messages, core = iseg.tasks.Ask, iseg.core.messages, iseg.core
-    yield ask(messages.OpenMeshRequest(), {"vertices": snapshot.vertices, "faces": snapshot.faces})
+    yield from iseg.engine.queries.opening(snapshot)
     models = (yield ask(messages.StateRequest(mesh=snapshot.hash))).fields["models"]
     query = messages.QueryRequest(
         mesh=snapshot.hash,
         clicks=tuple(core.Click(*click) for click in clicks),
         granularity=core.Granularity(granularity),
+        domain=core.Domain.FACE,
         model=messages.ModelReport.from_fields(models[0]).name if models else None,
     )
     return (yield ask(query)).arrays["probability"]

@@ -40,7 +40,7 @@ class Client:
         self.state, self.reason, self.notice, self.pid = core.EngineState.READY, "", "", None
         self.engine = {"version": core.__version__, "protocol": 1, "python": "3", "platform": "any", "pid": 1}
         self.asked, self._dice, self._ids, self._answers = 0, dice, itertools.count(2), []
-        self._mesh: tuple[str, int] = ("0" * 64, 1)  # the last that was opened: its name, and vertices
+        self._mesh: tuple[str, int] = ("0" * 64, 1)  # the last that was opened: its name, and faces
         self._iseg = iseg
 
     def request(self, kind: str, fields: Any, arrays: Any) -> int:
@@ -72,7 +72,7 @@ class Client:
         if kind == "open_mesh":
             core = sys.modules[f"{MODULE}.core"]
             mesh = core.Mesh(arrays["vertices"].astype(np.float64), arrays["faces"].astype(np.int32))
-            self._mesh = mesh.hash, len(mesh.vertices)
+            self._mesh = mesh.hash, len(mesh.faces)
             counts = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
             return {"mesh": mesh.hash, "topology": mesh.topology_hash, **counts, "models": [model]}, {}
         if kind == "query":
