@@ -3,7 +3,8 @@
 python benchmarks/size.py [--data ../shared/data/psb_dev] [--mesh 259] [--vertices 3000 30000 ...] [-o out/size]
 
 sizes: a real mesh, simplified and subdivided again to each number of vertices, trained and asked in a process of its
-own. carrying: instant mode on a proxy against instant mode at full resolution, the same clicks, labelled meshes.
+own. instant: the same shape in instant mode, from its arrival to the first answer, and later clicks. carrying: instant
+mode on a proxy against instant mode at full resolution, the same clicks, labelled meshes.
 """
 
 import argparse
@@ -30,6 +31,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does;
 VERTICES = (3_000, 30_000, 300_000, 1_000_000, 3_000_000)
 BASE = 5000  # vertices at most before subdivision
 ASKED = 40  # clicks timed
+LATER = 10  # clicks after the first, timed
 SHARED = 0.5  # IoU from which two regions count as the same part, whose borders can be compared
 
 
@@ -73,6 +75,37 @@ def sizes(source: iseg.Mesh, counts: list[int]) -> list[dict]:
         rows.append(receive.recv())
         process.join()
         table("Sizes, preset standard, geometric teacher", rows)
+    return rows
+
+
+def instant(source: iseg.Mesh, counts: list[int]) -> list[dict]:
+    """Seconds from a mesh's arrival to the first answer of instant mode, and milliseconds of later clicks."""
+    rng, rows = np.random.default_rng(0), []
+    iseg.instant(subdivided(source, BASE)).segment(positive=[0])  # imports
+    for count in counts:
+        mesh = subdivided(source, count)
+        began, busy = time.perf_counter(), time.process_time()
+        segmenter = iseg.instant(mesh)
+        ready = time.perf_counter()
+        answer = segmenter.segment(positive=[0])
+        answered, busy = time.perf_counter(), time.process_time() - busy
+        clicks, times = [(0, True)], []
+        for vertex in rng.choice(np.arange(1, len(mesh.vertices)), LATER, replace=False):
+            clicks.append((int(vertex), bool(answer[vertex] < 0.5)))  # every click changes the answer
+            clicked = time.perf_counter()
+            answer = segmenter.segment(clicks=clicks)
+            times.append(1e3 * (time.perf_counter() - clicked))
+        rows.append(
+            {
+                "vertices": len(mesh.vertices),
+                "triangles": len(mesh.faces),
+                "set-up s": ready - began,
+                "first click ms": 1e3 * (answered - ready),
+                "of the processor s": busy,
+                "later click ms (median)": float(np.median(times)),
+            }
+        )
+    table("Instant mode, from the mesh's arrival to the first answer", rows)
     return rows
 
 
@@ -129,17 +162,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "psb_dev")
     parser.add_argument("--mesh", default="259", help="name of the mesh that is subdivided, or a file")
     parser.add_argument("--vertices", type=int, nargs="*", default=list(VERTICES))
-    parser.add_argument("--only", default="sizes,carrying")
+    parser.add_argument("--only", default="sizes,instant,carrying")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "out" / "size")
     options = parser.parse_args()
     files = find_meshes(options.data) if options.data.is_dir() else []
     named = {file.name: file for file in files}
     result: dict = {"engine": iseg.__version__, "cores": os.cpu_count()}
-    if "sizes" in options.only:
+    if "sizes" in options.only or "instant" in options.only:
         if options.mesh not in named and not Path(options.mesh).is_file():
             sys.exit(f"{options.mesh} is neither in {options.data} nor a file: give --data, or --mesh FILE.")
         source = named[options.mesh].load().mesh if options.mesh in named else as_mesh(options.mesh)
-        result["sizes"] = sizes(source, options.vertices)
+        if "sizes" in options.only:
+            result["sizes"] = sizes(source, options.vertices)
+        if "instant" in options.only:
+            result["instant"] = instant(source, options.vertices)
     if "carrying" in options.only:
         if not files:
             sys.exit(f"{options.data} is not there: give --data, or --only sizes.")
