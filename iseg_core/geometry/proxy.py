@@ -85,8 +85,11 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
         raise SettingsError(f"A proxy of {max_vertices} vertices is no shape. Ask for {FEWEST} or more.")
     ids = weld(mesh.vertices)  # [V]
     welded = _positions(mesh.vertices, ids)  # [W, 3]
-    ids = close_seams(welded, ids[mesh.faces])[ids]  # [V]
-    welded, links = _positions(mesh.vertices, ids), ids[mesh.faces]  # [W, 3], [F, 3]
+    links = ids[mesh.faces]  # [F, 3]
+    closed = close_seams(welded, links)  # [W]
+    if closed.max() + 1 < len(welded):
+        ids, links = closed[ids], closed[links]  # [V], [F, 3]
+        welded = _positions(mesh.vertices, ids)  # [W, 3]
     welded = normalise(welded, links[has_area(welded, links)])  # [W, 3]
     groups = np.arange(len(links)) if mesh.polygons is None else mesh.polygons  # [F]
     shells = measure_shells(welded, links)
@@ -116,9 +119,7 @@ def _thinned(
     island, counts = islands
     cell = _cell_widths(shells, island, np.maximum(counts, FEWEST))  # [S]
     axes = principal_axes(welded[::SOME])  # [3, 3] the grid turns with the shape
-    turned = np.round(welded @ axes.T * GRID) / GRID  # [W, 3]
-    thinned = thin(turned, links, shells._replace(normals=shells.normals @ axes.T), cell)
-    thinned = thinned._replace(vertices=thinned.vertices @ axes)
+    thinned = thin(welded, links, shells, cell, axes)
     of_cluster = np.empty(len(thinned.vertices), dtype=island.dtype)  # [C]
     of_cluster[thinned.cluster] = island
     polygons = np.unique(groups[thinned.rows], return_inverse=True)[1]  # [n]
@@ -234,7 +235,7 @@ def normalise(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     (Reference implementation's normalisation.) Vertices without faces do not count; those far away are drawn in.
     """
     used = vertices[used_vertices(faces)]  # [U, 3]
-    low, high = used.min(axis=0), used.max(axis=0)  # [3], [3]
+    low, high = (np.array([extreme(column) for column in used.T]) for extreme in (np.min, np.max))  # [3], [3]
     size = (high - low).max()
     # Twice, since the mean of coordinates far from the origin, or of huge ones, is not exact.
     used, moved = (used - low) / size, (np.clip(vertices, low, high) - low) / size  # [U, 3], [W, 3]

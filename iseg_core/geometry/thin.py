@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .chunks import in_chunks
 from .decimate import sorted_corners
 from .islands import ShellAreas, face_normals
 from .mesh import equal_rows
 from .vectors import largest, norms
 
+FINEST = 2.0**-30  # positions are rounded to this, of a shape's size
 NONE = 1e-12  # width of cells that hold one vertex each
 LEAST_LEFT = 0.7  # of a shell's area
 HASH = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)  # odd, of random bits
@@ -27,23 +29,25 @@ class Thinned(NamedTuple):
     cluster: np.ndarray  # [W] of each vertex
 
 
-def thin(vertices: np.ndarray, faces: np.ndarray, shells: ShellAreas, cell: np.ndarray) -> Thinned:
+def thin(vertices: np.ndarray, faces: np.ndarray, shells: ShellAreas, cell: np.ndarray, axes: np.ndarray) -> Thinned:
     """Thin vertices [W, 3] and faces [F, 3] to about one vertex for each cell of grids of width `cell` [S].
 
+    axes [3, 3]: rows, those of the grids.
     A surface without a border stays one: an edge has an even number of faces, since of the faces that coincide after
     the clustering an even number cancel. A shell that would lose much of its area so is left as it is.
     """
-    thinned = _thin(vertices, faces, shells, cell)
+    thinned = _thin(vertices, faces, shells, cell, axes)
     count = len(shells.areas)
     shell = shells.labels[faces[thinned.rows, 0]]  # [n]
     left = np.bincount(shell, norms(face_normals(thinned.vertices, thinned.faces)), count)  # [S]
     lost = (left < LEAST_LEFT * shells.areas) & (cell > NONE)  # [S]
-    return _thin(vertices, faces, shells, np.where(lost, NONE, cell)) if lost.any() else thinned
+    return _thin(vertices, faces, shells, np.where(lost, NONE, cell), axes) if lost.any() else thinned
 
 
-def _thin(vertices: np.ndarray, faces: np.ndarray, shells: ShellAreas, cell: np.ndarray) -> Thinned:
+def _thin(vertices: np.ndarray, faces: np.ndarray, shells: ShellAreas, cell: np.ndarray, axes: np.ndarray) -> Thinned:
     """Thin as `thin`, all shells."""
-    cluster = _connect(_cells(vertices, faces, shells.normals, cell[shells.labels]), faces)  # [W]
+    normals = _vertex_normals(faces, shells.normals, len(vertices))  # [W, 3]
+    cluster = _connect(_cells(vertices, normals, cell[shells.labels], axes), faces)  # [W]
     count = int(cluster.max()) + 1
     size = np.bincount(cluster, minlength=count)  # [C]
     means = np.stack([np.bincount(cluster, vertices[:, k], count) / size for k in range(3)], axis=1)  # [C, 3]
@@ -79,35 +83,56 @@ def _absorb(faces: np.ndarray, links: np.ndarray, count: int) -> np.ndarray:
     return np.where(bare, _lowest(pairs.max(axis=1), pairs.min(axis=1), count), kept)
 
 
-def _cells(vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray, cell: np.ndarray) -> np.ndarray:
+def _vertex_normals(faces: np.ndarray, normals: np.ndarray, count: int) -> np.ndarray:
+    """Sum the normals [F, 3] of the faces [F, 3] at each of `count` vertices. [count, 3]"""
+    sums = np.zeros((count, 3))  # [count, 3]
+    for corner in np.ascontiguousarray(faces.T):  # [F]
+        for k in range(3):
+            sums[:, k] += np.bincount(corner, normals[:, k], count)
+    return sums
+
+
+def _cells(vertices: np.ndarray, normals: np.ndarray, cell: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Number the cells of vertices, by where they are and which of six ways the surface looks there. [W] uint64
 
-    vertices [W, 3], width of the cells there [W]; faces and their normals [F, 3].
+    vertices and normals [W, 3], width of the cells there [W], along axes [3, 3].
     """
-    sums = [
-        sum(np.bincount(faces[:, corner], normals[:, k], len(vertices)) for corner in range(3)) for k in range(3)
-    ]  # 3 of [W]
-    normal = np.stack(sums, axis=1)  # [W, 3]
-    most = largest(normal)  # [W]
-    way = np.zeros(len(vertices), dtype=np.uint64)  # [W]
-    for k in range(3):
-        way[normal[:, k] == most] = 2 * k
-        way[normal[:, k] == -most] = 2 * k + 1
-    for k in range(3):
-        way ^= np.floor(vertices[:, k] / cell).astype(np.int64).view(np.uint64) * HASH[k]
-        way *= HASH[1]
-    return way
+    cells = np.zeros(len(vertices), dtype=np.uint64)  # [W]
+
+    def work(rows: slice) -> None:
+        point, normal = _turned(vertices[rows], axes), _turned(normals[rows], axes)  # [n, 3] each
+        most, hashed = largest(normal), cells[rows]  # [n] each
+        for k in range(3):
+            hashed[normal[:, k] == most] = 2 * k
+            hashed[normal[:, k] == -most] = 2 * k + 1
+        for k in range(3):
+            # Rounded first: the last bits differ as the shape is turned.
+            place = np.floor(np.round(point[:, k] / FINEST) * FINEST / cell[rows])  # [n]
+            hashed ^= place.astype(np.int64).view(np.uint64) * HASH[k]
+            hashed *= HASH[1]
+
+    in_chunks(work, len(vertices))
+    return cells
+
+
+def _turned(vectors: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Coordinates of vectors [n, 3] along axes [3, 3]. [n, 3]"""
+    x, y, z = vectors.T  # [n] each
+    return np.stack([x * i + y * j + z * k for i, j, k in axes], axis=1)
 
 
 def _connect(cells: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Number the connected pieces of cells [W], as their first vertices come. [W] int64"""
-    pairs = []
-    for k in range(3):
-        i, j = faces[:, k], faces[:, (k + 1) % 3]  # [F] each
-        inside = cells[i] == cells[j]  # [F]
-        i, j = i[inside], j[inside]  # [n] each
-        pairs.append((np.maximum(i, j), np.minimum(i, j)))
-    high, low = (np.concatenate(ends) for ends in zip(*pairs, strict=True))  # [N] each
+    inside = np.empty((3, len(faces)), dtype=bool)  # [3, F] the sides within a cell
+
+    def work(rows: slice) -> None:
+        a, b, c = cells[faces[rows]].T  # [n] each
+        inside[:, rows] = a == b, b == c, c == a
+
+    in_chunks(work, len(faces))
+    sides = [faces[inside[k]][:, [k, (k + 1) % 3]] for k in range(3)]  # 3 of [n, 2]
+    i, j = np.concatenate(sides).T  # [N] each
+    high, low = np.maximum(i, j), np.minimum(i, j)  # [N] each
     lowest = _lowest(high, low, len(cells))  # [W]
     return (np.cumsum(lowest == np.arange(len(cells))) - 1)[lowest]
 

@@ -58,7 +58,7 @@ def ball(subdivisions: int) -> tuple[np.ndarray, np.ndarray]:
 
 def thinned(vertices: np.ndarray, faces: np.ndarray, cell: float) -> Thinned:
     shells = measure_shells(vertices, faces)
-    return thin(vertices, faces, shells, np.full(len(shells.areas), cell))
+    return thin(vertices, faces, shells, np.full(len(shells.areas), cell), np.eye(3))
 
 
 def edge_uses(faces: np.ndarray) -> np.ndarray:
