@@ -144,7 +144,7 @@ def _read_labels(path: Path, mesh_path: Path, mesh: Mesh) -> np.ndarray:
         raise SettingsError(f"{path}: {error}. Give a file with one whole number a line.") from None
     if len(labels) == len(mesh.faces):
         return labels
-    counts = read(mesh_path)[2]  # corners of each polygon
+    counts = read(mesh_path).counts  # corners of each polygon
     if len(labels) != len(counts):
         raise SettingsError(f"{path} labels {len(labels)} faces, but {mesh_path.name} has {len(counts)}.")
     return np.repeat(labels, np.maximum(counts - 2, 0))  # [F] a polygon of n corners gives n - 2 triangles

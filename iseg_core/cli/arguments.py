@@ -15,6 +15,14 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
 
 
+def add_marks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ignore-marks",
+        action="store_true",
+        help="look at the shape alone, not at the materials, groups and colours of the mesh file",
+    )
+
+
 def add_training(parser: argparse.ArgumentParser, weights: str) -> None:
     """Add the arguments that define a model, beside the mesh. weights: help text of --weights."""
     teacher = parser.add_mutually_exclusive_group()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..clicks.click import Click, Granularity, Prompt, SurfacePoint
 from ..errors import ClickError
 from ..teachers.registry import is_geometric
-from .arguments import add_device, output_file
+from .arguments import add_device, add_marks, output_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,7 @@ def add_segment(commands: Any) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("model", metavar="MODEL", nargs="?", help="a file that `train` made")
     source.add_argument("--instant", metavar="MESH", help="a mesh file: answered by geometry alone, without training")
+    add_marks(parser)
     _add_clicks(parser, "the part")
 
 
@@ -55,7 +56,7 @@ def _segment(options: argparse.Namespace) -> None:
     from ..clicks.resolve import check_clicks, position_of
 
     if options.instant is not None:
-        mesh = iseg.load_mesh(options.instant)
+        mesh = iseg.load_mesh(options.instant, marks=not options.ignore_marks)
         segmenter = iseg.instant(mesh)
     else:
         model = iseg.load(options.model)

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from ..errors import Cancelled, ModelFileError
-from .arguments import add_device, add_training, output_file
+from .arguments import add_device, add_marks, add_training, output_file
 from .display import Display
 
 # train
@@ -21,19 +21,20 @@ def add_train(commands: Any) -> None:
     parser.add_argument("mesh", metavar="MESH", help="OBJ, PLY, OFF, STL, glTF or GLB file")
     parser.add_argument("-o", "--output", metavar="MODEL", type=output_file, required=True, help="model file (.iseg)")
     add_training(parser, weights="an official weights file, in place of --teacher")
+    add_marks(parser)
     add_device(parser)
 
 
 def _train(options: argparse.Namespace) -> None:
     with Display() as display:
         display.show("start", 0.0, None)  # importing takes a moment, too
-        from .. import train
+        from .. import load_mesh, train
         from ..storage.cache import Cache
 
         began, checkpoint = time.perf_counter(), Cache.of_user().checkpoint()
         try:
             model = train(
-                options.mesh,
+                load_mesh(options.mesh, marks=False) if options.ignore_marks else options.mesh,
                 teacher=options.weights or options.teacher,
                 preset=options.preset,
                 seed=options.seed,

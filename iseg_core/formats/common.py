@@ -2,13 +2,24 @@
 
 import stat
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import MeshError
+from ..geometry.mesh import equal_rows
 
-Polygons = tuple[np.ndarray, np.ndarray, np.ndarray]  # vertices [V, 3] float64, corners [C] int, corners a polygon [F]
 
+class Polygons(NamedTuple):
+    """Content of a mesh file: V vertices, F polygons with C corners in all."""
+
+    vertices: np.ndarray  # [V, 3] float64
+    corners: np.ndarray  # [C] int, of all polygons, one after the other
+    counts: np.ndarray  # [F] int, corners of each
+    labels: np.ndarray | None = None  # [F] int32, equal for polygons that the file says are alike: material, group
+
+
+MOST_COLOURS = 64  # more are a picture, shades or noise: no borders of parts
 FILE_LIMIT = 2**30  # bytes of a mesh file, and of the data files of one glTF together
 
 
@@ -23,6 +34,28 @@ def read_file(path: Path, limit: int = FILE_LIMIT) -> bytes:
     if status.st_size > limit:
         raise MeshError(f"there are more than {FILE_LIMIT:,} bytes to read. Use a mesh of fewer vertices.")
     return path.read_bytes()
+
+
+def colour_labels(colours: np.ndarray) -> np.ndarray | None:
+    """Number equal colours [N, 3] alike; None where there are more than MOST_COLOURS. [N] int32"""
+    numbers, first = equal_rows(colours.astype(np.float64))  # [N], [U]
+    return numbers.astype(np.int32) if len(first) <= MOST_COLOURS else None
+
+
+def most_frequent(labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Find the label that most corners of each polygon have, of equally many the lowest. [F] int32
+
+    labels [C] of the corners, one polygon after the other; counts [F] corners of each.
+    """
+    polygon = np.repeat(np.arange(len(counts)), counts)  # [C]
+    span = int(labels.max()) + 1
+    key, number = np.unique(polygon * span + labels, return_counts=True)  # [K], [K]
+    owner, label = np.divmod(key, span)  # [K] each
+    order = np.lexsort((label, -number, owner))  # [K]
+    first = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]  # [polygons with corners]
+    result = np.zeros(len(counts), np.int32)  # [F]
+    result[owner[first]] = label[first]
+    return result
 
 
 def strip_triangles(corners: np.ndarray, lengths: np.ndarray, restart: int | None = None) -> np.ndarray:

@@ -1,7 +1,7 @@
 """glTF 2.0 and GLB files: the triangles of all nodes of the scene, in world coordinates (Khronos glTF 2.0).
 
-Only geometry is read: materials, textures, cameras, animations and morph targets are left aside, so missing images
-do not matter. Skinned meshes stand in the pose of the file.
+Only geometry is read, and which faces have one node and material: textures, cameras, animations and morph targets are
+left aside, so missing images do not matter. Skinned meshes stand in the pose of the file.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ PRIMITIVE = 100  # as many vertices or corners take as long as one more primitiv
 
 
 def read_gltf(data: bytes, folder: Path) -> Polygons:
-    """Read glTF: vertices [V, 3] float64, corners of the triangles [C], three a triangle [F].
+    """Read glTF: triangles, whose labels are of the placed mesh and the material.
 
     Nodes come in the order of the scene's tree, a mesh that several nodes name once for each, one of a node with
     instances once for each of them. Errors: MeshError, and KeyError, TypeError, AttributeError for a damaged file.
@@ -34,6 +34,9 @@ class _Scene:
     def join(self) -> Polygons:
         world = self._world_transforms()
         vertices, corners, total = [np.zeros((0, 3))], [np.zeros(0, np.int64)], 0  # [0, 3], [0]
+        labels: dict[tuple[int, int | None], int] = {}
+        of_triangle = [np.zeros(0, np.int32)]  # [0]
+        instance = 0
         for index, own in world.items():
             node = self.nodes[index]
             for transform in self._instances(node, own) if "mesh" in node else []:
@@ -58,8 +61,12 @@ class _Scene:
                         vertices.append(points)
                     start, length = placed[position]
                     corners.append(start + self._triangles(primitive, mode, length))
+                    label = labels.setdefault((instance, primitive.get("material")), len(labels))
+                    of_triangle.append(np.full(len(corners[-1]) // 3, label, np.int32))
+                instance += 1
         joined = np.concatenate(corners)  # [C]
-        return np.concatenate(vertices), joined, np.full(len(joined) // 3, 3)
+        counts = np.full(len(joined) // 3, 3)  # [T]
+        return Polygons(np.concatenate(vertices), joined, counts, np.concatenate(of_triangle))
 
     def _refuse_unpacked(self, primitive: dict[str, Any]) -> None:
         """Raise MeshError where the primitive's values exist in compressed form only, required or not."""

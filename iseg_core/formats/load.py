@@ -23,7 +23,7 @@ from .simple import read_obj, read_off, read_stl
 
 
 def read(path: str | os.PathLike[str]) -> Polygons:
-    """Read a mesh file: vertices [V, 3] float64, corners of all polygons [C], number of corners of each [F].
+    """Read a mesh file: its vertices, polygons and their labels.
 
     The kind of file is told by its name's extension. Errors: MeshError, whatever is wrong with the file.
     """
@@ -60,7 +60,7 @@ READERS: dict[str, Callable[[bytes, Path], Polygons]] = {
 
 
 def as_mesh(source: Any) -> Mesh:
-    """Make a checked mesh from a Mesh, the path of a mesh file, or a pair (vertices, faces). Errors: MeshError."""
+    """Make a checked mesh from a Mesh, the path of a mesh file, or (vertices, faces). Errors: MeshError."""
     if isinstance(source, Mesh):
         return source
     if isinstance(source, str | os.PathLike):
@@ -72,15 +72,16 @@ def as_mesh(source: Any) -> Mesh:
     )
 
 
-def load_mesh(path: str | os.PathLike[str]) -> Mesh:
+def load_mesh(path: str | os.PathLike[str], marks: bool = True) -> Mesh:
     """Read the mesh in an OBJ, PLY, OFF, STL, glTF or GLB file, with the file's vertices in the file's order.
 
     Polygons are cut into triangles; all objects of the file are joined, those of glTF with their world transforms.
+    marks: hear what the file says of its faces (OBJ: objects, groups, materials; glTF: nodes, materials; PLY: colours).
     Errors: MeshError for a file that is missing, empty, damaged or of another kind, and all those of `check`.
     """
     name = os.path.basename(os.fspath(path))
-    vertices, corners, counts = read(path)
+    content = read(path)
     try:
-        return checked(vertices, corners, counts)
+        return checked(*(content if marks else content[:3]))
     except MeshError as error:
         raise MeshError(f"{name}: {error}") from None

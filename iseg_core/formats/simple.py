@@ -17,6 +17,7 @@ COMMENT = re.compile(rb"#(?<!\.#)[^\r\n]*")  # 1.#INF is how Microsoft's C wrote
 CONTINUED = re.compile(rb"\\(?:[ \t]*(?:\r\n|\n|\r))+(?=[ \t]*[-+.\d\\])")
 DANGLING = re.compile(rb"\\(?=[ \t]*(?:[\r\n]|\Z))")
 OBJ_FACES = (b"f", b"fo")  # fo: the keyword until 1995
+OBJ_GROUPS = (b"o", b"g", b"usemtl")  # until the next of the same keyword
 NUMERIC = b"+-.0123456789"
 
 OFF_HEADER = re.compile(rb"\s*((?:ST|C|N)*)(4?)(n?)OFF(?![A-Za-z])\s*(BINARY\b)?")
@@ -30,14 +31,17 @@ STL_LOOP = re.compile(rb"loop" + rb"\s+vertex\s+(\S+)\s+(\S+)\s+(\S+)" * 3 + rb"
 
 
 def read_obj(data: bytes, _: Path) -> Polygons:
-    """Read OBJ: vertices [V, 3], corners [C], corners of each polygon [F]. Errors: MeshError.
+    """Read OBJ; the labels are of its objects, groups and materials together. Errors: MeshError.
 
-    Only records v and f are read: objects, groups, materials, textures and normals do not change what a vertex is.
+    Textures and normals are left aside: they do not change what a vertex is.
     """
     text = COMMENT.sub(b"", decoded(data))
     vertices: list[bytes] = []
     faces: list[bytes] = []
     known: list[int] = []
+    said: dict[bytes, bytes] = {}
+    numbered: dict[tuple[bytes | None, ...], int] = {}
+    labels, label = [], -1  # of the faces so far, and of the next
     for line in DANGLING.sub(b"", CONTINUED.sub(b" ", text)).splitlines():
         fields = line.split(None, 1)
         if len(fields) < 2:
@@ -47,6 +51,10 @@ def read_obj(data: bytes, _: Path) -> Polygons:
         elif fields[0] in OBJ_FACES:
             faces.append(fields[1])
             known.append(len(vertices))
+            labels.append(label)
+        elif fields[0] in OBJ_GROUPS:
+            said[fields[0]] = fields[1].rstrip()
+            label = numbered.setdefault(tuple(map(said.get, OBJ_GROUPS)), len(numbered))
         elif fields[0][0] in NUMERIC:
             raise MeshError(f"a line begins with a number ({quoted(line)}), which says nothing. Export the mesh again.")
     rows = Rows(b"\n".join(vertices))
@@ -59,11 +67,12 @@ def read_obj(data: bytes, _: Path) -> Polygons:
         raise MeshError("a face names vertex 0, but OBJ counts from 1. Export the mesh again.")
     before = np.repeat(np.array(known, np.int64), polygons.lengths)  # [C] count of vertices above: -1 is the last
     corners = np.where(indices > 0, indices - 1, before + indices)  # [C]
-    return rows.at(rows.starts[:, None] + np.arange(3)), corners, polygons.lengths
+    points = rows.at(rows.starts[:, None] + np.arange(3))  # [V, 3]
+    return Polygons(points, corners, polygons.lengths, np.array(labels, np.int32) if numbered else None)
 
 
 def read_off(data: bytes, _: Path) -> Polygons:
-    """Read OFF, with or without its keyword, colours, normals and textures; see read_obj for the result and errors.
+    """Read OFF, with or without its keyword, colours, normals and textures. Errors: MeshError.
 
     Its lines are one for each vertex and face, or have no meaning.
     """
@@ -99,7 +108,8 @@ def _off_rows(rows: Rows, vertex_count: int) -> Polygons | None:
     counts = whole(rows.at(last))  # [F]
     if (vertex_lengths < 3).any() or (counts < 0).any() or (counts >= face_lengths).any():
         return None
-    return rows.at(first[:, None] + np.arange(3)), whole(rows.at(ranges(last + 1, counts))), counts
+    points = rows.at(first[:, None] + np.arange(3))  # [V, 3]
+    return Polygons(points, whole(rows.at(ranges(last + 1, counts))), counts)
 
 
 def _off_stream(rows: Rows, vertex_count: int, face_count: int, width: int) -> Polygons | None:
@@ -113,15 +123,16 @@ def _off_stream(rows: Rows, vertex_count: int, face_count: int, width: int) -> P
     begin = np.array(starts, np.int64)  # [F]
     counts = whole(rows.values[begin])  # [F]
     first = 3 + width * np.arange(vertex_count)  # [V]
-    return rows.at(first[:, None] + np.arange(3)), whole(rows.at(ranges(begin + 1, counts))), counts
+    points = rows.at(first[:, None] + np.arange(3))  # [V, 3]
+    return Polygons(points, whole(rows.at(ranges(begin + 1, counts))), counts)
 
 
 def read_stl(data: bytes, _: Path) -> Polygons:
-    """Read STL, binary or text; it has no shared vertices: each triangle has three of its own. See read_obj."""
+    """Read STL, binary or text; it has no shared vertices: each triangle has three of its own. Errors: MeshError."""
     text = decoded(data) if len(data) != STL_HEAD + TRIANGLE.itemsize * _stl_count(data) else b""
     is_text = text[:1000].lstrip()[:5].lower() == b"solid" and b"\0" not in text.rstrip(b"\0")
     vertices = _stl_text(text) if is_text else _stl_binary(data)  # [V, 3]
-    return vertices, np.arange(len(vertices)), np.full(len(vertices) // 3, 3)
+    return Polygons(vertices, np.arange(len(vertices)), np.full(len(vertices) // 3, 3))
 
 
 def _stl_count(data: bytes) -> int:

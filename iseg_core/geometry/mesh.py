@@ -39,13 +39,19 @@ class Mesh:
     vertices: np.ndarray  # [V, 3] float64
     faces: np.ndarray  # [F, 3] int32
     polygons: np.ndarray | None = None  # [F] int32, the polygon that each is cut of; None: all are triangles
+    # Marks: what the mesh itself says of where its parts end. None: it says nothing.
+    labels: np.ndarray | None = None  # [F] int32, of its materials and groups: the border of a label is one of parts
+    marked_edges: np.ndarray | None = None  # [N, 2] int32, vertices of edges that are sharp or a seam
 
     @cached_property
     def hash(self) -> str:
-        """Content hash of coordinates and faces (hex sha256): the identity of the geometry."""
+        """Content hash of coordinates, faces and marks (hex sha256): all that answers depend on."""
         digest = hashlib.sha256(b"iseg-mesh-1")
         digest.update(np.ascontiguousarray(self.vertices, dtype="<f8").tobytes())
         digest.update(np.ascontiguousarray(self.faces, dtype="<i4").tobytes())
+        for name in ("labels", "marked_edges"):
+            if (marks := getattr(self, name)) is not None:
+                digest.update(name.encode() + np.ascontiguousarray(marks, dtype="<i4").tobytes())
         return digest.hexdigest()
 
     @cached_property
@@ -56,15 +62,21 @@ class Mesh:
         return digest.hexdigest()
 
 
-def check(vertices: Any, faces: Any) -> Mesh:
+def check(vertices: Any, faces: Any, labels: Any = None, marked_edges: Any = None) -> Mesh:
     """Check a mesh; MeshError names the defect and the remedy where nothing can be computed on it.
 
     vertices: [V, 3] numbers, any unit. faces: [F, 3] (or [F, K]: polygons) integers, or a list of polygons as lists
     of vertex indices of any length; polygons are cut into triangles. The arrays are copied.
     Tolerated: non-manifold edges, borders, flipped, duplicate and degenerate faces, isolated vertices,
     many connected components.
+    labels: a whole number for each face, such as its material: where it changes a part is likely to end.
+    marked_edges: [N, 2] pairs of vertices, such as edges that are sharp or a seam, which count alike where they enclose
+    faces.
     """
-    return checked(_vertex_array(vertices), *_polygon_arrays(faces))
+    corners, counts = _polygon_arrays(faces)  # [C], [F]
+    if labels is not None:
+        labels = _whole_array(labels, "labels", (len(counts),), "one for each face")  # [F]
+    return with_marks(checked(_vertex_array(vertices), corners, counts, labels), marked_edges=marked_edges)
 
 
 def with_polygons(mesh: Mesh, polygons: np.ndarray) -> Mesh:
@@ -76,6 +88,34 @@ def with_polygons(mesh: Mesh, polygons: np.ndarray) -> Mesh:
     if polygons.dtype != np.int32 or polygons.shape != (count,) or polygons.min() < 0 or polygons.max() >= count:
         raise MeshError(f"The polygons of {count} triangles are {count} int32 numbers of 0 to {count - 1}.")
     return replace(mesh, polygons=polygons.copy())
+
+
+def with_marks(mesh: Mesh, labels: Any = None, marked_edges: Any = None) -> Mesh:
+    """Say of a mesh what `check` takes, labels [F] one for each triangle; None leaves what is known.
+
+    Labels that are all equal, and no edges, say nothing. Raises MeshError for marks that do not fit.
+    """
+    if labels is not None:
+        labels = _whole_array(labels, "labels", (len(mesh.faces),), "one for each triangle")  # [F]
+        mesh = replace(mesh, labels=None if (labels == labels[0]).all() else labels)
+    if marked_edges is not None:
+        edges = _whole_array(marked_edges, "marked edges", (len(marked_edges), 2), "two vertices for each")  # [N, 2]
+        if edges.size and not 0 <= edges.min() <= edges.max() < len(mesh.vertices):
+            raise MeshError(f"A marked edge names a vertex that is none of 0 to {len(mesh.vertices) - 1}.")
+        mesh = replace(mesh, marked_edges=edges if len(edges) else None)
+    return mesh
+
+
+def _whole_array(values: Any, name: str, shape: tuple[int, ...], wanted: str) -> np.ndarray:
+    """Copy whole numbers of a given shape as int32. Raises MeshError for anything else."""
+    array = np.asarray(values)  # shape
+    if array.size == 0:
+        array = array.reshape(shape).astype(np.int32) if 0 in shape else array
+    if array.dtype.kind not in "iu" or array.shape != shape:
+        raise MeshError(f"The {name} are {array.dtype} of shape {list(array.shape)}. Give whole numbers, {wanted}.")
+    if array.size and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
+        raise MeshError(f"The {name} are numbers beyond those of 32 bits. Number them from 0.")
+    return array.astype(np.int32)
 
 
 def face_areas(mesh: Mesh) -> np.ndarray:
@@ -182,8 +222,8 @@ def _polygon_arrays(faces: Any) -> tuple[np.ndarray, np.ndarray]:
     return corners, counts
 
 
-def checked(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -> Mesh:
-    """Check vertices [V, 3] float64 and polygons: corners [C] integers, counts [F]. Raises MeshError."""
+def checked(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray, labels: np.ndarray | None = None) -> Mesh:
+    """Check vertices [V, 3] float64 and polygons: corners [C] integers, counts [F], labels [F]. Raises MeshError."""
     if len(vertices) == 0:
         raise MeshError("The mesh is empty: it has no vertices. Give one with at least one face.")
     if not (counts >= 3).any():  # polygons of one or two corners draw nothing
@@ -212,7 +252,8 @@ def checked(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray) -> Me
         raise MeshError(f"The mesh is smaller than {SMALLEST:g}. Scale it up.")
     if not has_area(vertices, faces).any():
         raise MeshError("The mesh has zero area: all its faces are lines or points. Give a surface.")
-    return Mesh(vertices, faces, polygons_of(counts))
+    mesh = Mesh(vertices, faces, polygons_of(counts))
+    return mesh if labels is None else with_marks(mesh, np.repeat(labels, np.maximum(counts - 2, 0)))
 
 
 def polygons_of(counts: np.ndarray) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from .closest_point import Fans
 from .decimate import clean_faces, decimate, used_vertices
 from .frame import principal_axes
 from .islands import ShellAreas, components, connected_shells, find_islands, measure_shells
+from .labels import join_marks, vertex_labels
 from .mesh import Mesh, equal_rows, has_area, weld
 from .polygon_fans import fan_polygons
 from .refine import refine
@@ -42,6 +43,7 @@ class Proxy:
     carry_index: np.ndarray  # [V, 3] int32, proxy vertices
     carry_weight: np.ndarray  # [V, 3] float32, >= 0, rows sum to 1
     samples: FaceSamples = field(default_factory=FaceSamples.none)  # of the user's faces that refinement cut
+    labels: np.ndarray | None = None  # [P] int32, what no mark parts is equal; None in a mesh without, and from a file
 
     def carry(self, values: np.ndarray) -> np.ndarray:
         """Carry values [P] to the user's vertices. [V] float32"""
@@ -92,23 +94,32 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
         welded = _positions(mesh.vertices, ids)  # [W, 3]
     welded = normalise(welded, links[has_area(welded, links)])  # [W, 3]
     groups = np.arange(len(links)) if mesh.polygons is None else mesh.polygons  # [F]
+    marked = None if mesh.marked_edges is None else ids[mesh.marked_edges]  # [N, 2]
+    labels = join_marks(links, mesh.labels, marked)  # [F]
     shells = measure_shells(welded, links)
     island, counts = find_islands(welded, links, shells, max_vertices)  # [W], [K]
     if len(counts) == 1:
         counts = np.array([max_vertices])  # [1]
     if len(welded) > max(DENSE, DENSER * max_vertices):
-        part = _thinned(welded, links, groups, shells, (island, counts))
+        part = _thinned(welded, links, groups, labels, shells, (island, counts))
     else:
-        part = _unite(welded, links, groups, island, counts)
+        part = _unite(welded, links, groups, labels, island, counts)
     # Decimation keeps volumes, not hulls: it may push vertices out of the unit sphere by a little.
     vertices = part.vertices / max(1.0, float(norms(part.vertices).max()))  # [P, 3]
-    return Proxy(vertices, part.faces.astype(np.int32), part.carry_index[ids], part.carry_weight[ids], part.samples)
+    return replace(
+        part,
+        vertices=vertices,
+        faces=part.faces.astype(np.int32),
+        carry_index=part.carry_index[ids],
+        carry_weight=part.carry_weight[ids],
+    )
 
 
 def _thinned(
     welded: np.ndarray,
     links: np.ndarray,
     groups: np.ndarray,
+    labels: np.ndarray | None,
     shells: ShellAreas,
     islands: tuple[np.ndarray, np.ndarray],
 ) -> Proxy:
@@ -123,7 +134,8 @@ def _thinned(
     of_cluster = np.empty(len(thinned.vertices), dtype=island.dtype)  # [C]
     of_cluster[thinned.cluster] = island
     polygons = np.unique(groups[thinned.rows], return_inverse=True)[1]  # [n]
-    part = _unite(thinned.vertices, thinned.faces, polygons, of_cluster, counts)
+    thinned_labels = None if labels is None else labels[thinned.rows]  # [n]
+    part = _unite(thinned.vertices, thinned.faces, polygons, thinned_labels, of_cluster, counts)
     index, weight = _carry_clusters(welded, thinned.cluster, part)  # [W, 3], [W, 3]
     return replace(part, carry_index=index, carry_weight=weight, samples=part.samples.spread(thinned.rows, groups))
 
@@ -142,10 +154,20 @@ def _cell_widths(shells: ShellAreas, island: np.ndarray, counts: np.ndarray) -> 
     return np.maximum(np.minimum(CELL * spacing, SMALL_SHELL * root), NONE)
 
 
-def _unite(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, island: np.ndarray, counts: np.ndarray) -> Proxy:
-    """Sample each island [W] as if it were alone, with about counts [K] vertices: the proxy of the welded vertices."""
+def _unite(
+    welded: np.ndarray,
+    links: np.ndarray,
+    groups: np.ndarray,
+    labels: np.ndarray | None,
+    island: np.ndarray,
+    counts: np.ndarray,
+) -> Proxy:
+    """Sample each island [W] as if it were alone, with about counts [K] vertices: the proxy of the welded vertices.
+
+    The rest as in _sample.
+    """
     if len(counts) == 1:
-        return _sample(welded, links, groups, int(counts[0]))
+        return _sample(welded, links, groups, labels, int(counts[0]))
     index, weight = np.empty((len(welded), 3), np.int32), np.empty((len(welded), 3), np.float32)  # [W, 3] each
     rank = np.empty(len(welded), dtype=np.int64)  # [W]
     parts: list[Proxy] = []
@@ -155,17 +177,22 @@ def _unite(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, island: np
         own, rows = np.flatnonzero(island == k), np.flatnonzero(island[links[:, 0]] == k)  # [w], [f]
         rank[own] = np.arange(len(own))
         polygons = np.unique(groups[rows], return_inverse=True)[1]  # [f]
-        part = _sample(welded[own], rank[links[rows]], polygons, max(int(count), FEWEST))
+        own_labels = None if labels is None else labels[rows]  # [f]
+        part = _sample(welded[own], rank[links[rows]], polygons, own_labels, max(int(count), FEWEST))
         index[own], weight[own] = part.carry_index + start, part.carry_weight
         samples.append(part.samples.placed(rows, start))
         parts.append(replace(part, faces=part.faces + start))
         start += len(part.vertices)
     vertices, faces = (np.concatenate([getattr(part, name) for part in parts]) for name in ("vertices", "faces"))
-    return Proxy(vertices, faces, index, weight, FaceSamples.join(samples))
+    known = [part.labels for part in parts if part.labels is not None]  # [p] each
+    return Proxy(vertices, faces, index, weight, FaceSamples.join(samples), np.concatenate(known) if known else None)
 
 
-def _sample(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, max_vertices: int) -> Proxy:
-    """Sample welded vertices [W, 3] and faces [F, 3] of polygons [F]: a proxy whose V are the W, in the same space.
+def _sample(
+    welded: np.ndarray, links: np.ndarray, groups: np.ndarray, labels: np.ndarray | None, max_vertices: int
+) -> Proxy:
+    """Sample welded vertices [W, 3] and faces [F, 3] of polygons [F], perhaps with labels [F]: a proxy whose V are
+    the W, in the same space.
 
     It is computed in the shape's own axes, so that it turns with the shape.
     """
@@ -191,6 +218,14 @@ def _sample(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, max_verti
     stand_in[lone] = len(vertices) + component
     vertices = np.concatenate([vertices, fine[lone[np.unique(component, return_index=True)[1]]]])  # [P, 3]
 
+    proxy_labels = None
+    if labels is not None:
+        of_polygon = np.zeros(int(groups.max()) + 1, np.int32)  # [polygons]
+        of_polygon[groups] = labels
+        same = len(faces) == len(parts.faces)
+        owner = parts.polygons if same else parts.polygons[_numbers(parts.faces, faces)]  # [G]
+        proxy_labels = vertex_labels(fine, pieces, of_polygon[owner][face], stand_in, len(vertices))  # [P]
+
     index, weight = _carry(fine, stand_in, vertices, left)  # [W', 3], [W', 3]
     samples = FaceSamples.none()
     if len(fine) > len(welded):
@@ -198,7 +233,7 @@ def _sample(welded: np.ndarray, links: np.ndarray, groups: np.ndarray, max_verti
         clean = _numbers(faces, parts.faces)  # [L]
         samples = sample_faces(groups, (parts.polygons, clean), (pieces, face), fine, nearest)
     back = vertices @ axes * size + centre  # [P, 3]
-    return Proxy(back, left, index[: len(welded)], weight[: len(welded)], samples)
+    return Proxy(back, left, index[: len(welded)], weight[: len(welded)], samples, proxy_labels)
 
 
 def _positions(vertices: np.ndarray, ids: np.ndarray) -> np.ndarray:

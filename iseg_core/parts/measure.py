@@ -18,19 +18,23 @@ CONCAVITY_SCALE = 0.01  # bending per smoothing radius that damps a weight by 1/
 THICKNESS_RADIUS = 0.02  # smoothing radius of the log thickness, in the root of the shell's area
 THICKNESS_SCALE = 0.025  # change of log thickness per smoothing radius that damps a weight by 1/e
 WEIGHT_FLOOR = 1e-3  # what remains of a fully damped weight
+LABEL_DAMPING = 0.03  # factor of the weight of an edge between vertices of different labels
 CONTACT = 0.02  # conductance of a contact between two shells; its length is that of a median edge
 LONGEST = 8.0  # extent of a shell in its own frame, at most: one of hardly any area can be long
 APART = 2 * LONGEST  # between the shells' frames: a ray that meets another shell has gone farther than one is long
 
 
-def measure(vertices: np.ndarray, faces: np.ndarray) -> Assembly:
+def measure(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray | None = None) -> Assembly:
     """Measure the surfaces of a welded mesh, one for each cluster of touching shells.
 
-    vertices [P, 3], faces [G, 3] without degenerate or duplicate faces; every vertex may be isolated. Each shell is
-    measured as if it were alone and of unit area, so that nothing beside it changes how it falls into parts.
+    vertices [P, 3], faces [G, 3] without degenerate or duplicate faces; every vertex may be isolated. labels [P]:
+    what the mesh itself says of each; their borders are cheap. Each shell is measured as if it were alone and of unit
+    area, so that nothing beside it changes how it falls into parts.
     """
     shells = find_shells(vertices, faces)
     edges, weights, area = _measure_shells(vertices, faces, shells.labels)  # [E, 2], [E], [P]
+    if labels is not None:
+        weights[labels[edges[:, 0]] != labels[edges[:, 1]]] *= LABEL_DAMPING
     span = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)  # [E]
     surfaces: list[Surface] = []
     members = [np.flatnonzero(shells.clusters == k) for k in range(int(shells.clusters.max()) + 1)]

@@ -16,6 +16,6 @@ def prepare(mesh: Mesh, max_vertices: int) -> Model:
     max_vertices: of the proxy, about. Raises SettingsError where they are too few for a shape.
     """
     proxy = make_proxy(mesh, max_vertices)
-    assembly = measure(proxy.vertices, proxy.faces)
+    assembly = measure(proxy.vertices, proxy.faces, proxy.labels)
     features = np.zeros((len(proxy.vertices), 0), dtype=np.float32)  # [P, 0]
     return Model(mesh, proxy, assembly, features, info={"teacher": "geometric", "preset": "instant", "seed": 0})

@@ -41,6 +41,8 @@ _Forms = dict[str, tuple[str, tuple[str | int, ...]]]
 # Groups that a file has whole or not at all: files of format 1 have one cluster and no samples of faces.
 _OPTIONAL: tuple[_Forms, ...] = (
     {"mesh.polygons": ("int32", ("F",))},
+    {"mesh.labels": ("int32", ("F",))},
+    {"mesh.marked_edges": ("int32", ("marked edges", 2))},
     {
         "samples.faces": ("int32", ("R",)),
         "samples.polygons": ("int32", ("R",)),
@@ -58,6 +60,7 @@ _OPTIONAL: tuple[_Forms, ...] = (
 _INDICES = {
     "mesh.faces": "V",
     "mesh.polygons": "F",
+    "mesh.marked_edges": "V",
     "proxy.faces": "P",
     "proxy.carry_index": "P",
     "samples.faces": "F",
@@ -80,6 +83,7 @@ _RANGES = {
     "surface.contact_lengths": (0.0, 10.0),
 }
 _LARGE = 1e6  # of any other array
+_SAID = ("polygons", "labels", "marked_edges")  # what a mesh may say of its triangles beside their corners
 SAMPLES = tuple(one.name for one in fields(FaceSamples))
 
 
@@ -126,7 +130,7 @@ class Model:
         """Read a model file. Raises ModelFileError with a remedy where it is not one that this engine can trust."""
         record, tensors = read(Path(path))
         _check(tensors, f"{path} is damaged")
-        mesh = Mesh(tensors["mesh.vertices"], tensors["mesh.faces"], tensors.get("mesh.polygons"))
+        mesh = Mesh(tensors["mesh.vertices"], tensors["mesh.faces"], *(tensors.get(f"mesh.{name}") for name in _SAID))
         if mesh.hash != record["mesh"]:
             raise ModelFileError(f"{path} holds another mesh than it says. Train the mesh again.")
         return cls(
@@ -153,8 +157,8 @@ class Model:
             **{f"surface.{name}": array for name, array in self.assembly.arrays().items()},
             **self.networks,
         }
-        if self.mesh.polygons is not None:
-            tensors["mesh.polygons"] = self.mesh.polygons
+        said = {f"mesh.{name}": getattr(self.mesh, name) for name in _SAID}
+        tensors |= {name: array for name, array in said.items() if array is not None}
         return {name: np.asarray(array, order="C") for name, array in tensors.items()}
 
 

@@ -20,6 +20,7 @@ from iseg_core.cli import display as cli_display
 from iseg_core.cli import main
 from iseg_core.clicks.click import SurfacePoint
 from iseg_core.errors import Cancelled, ClickError, SettingsError, WeightsError
+from iseg_core.formats.load import as_mesh
 from iseg_core.geometry.mesh import Domain
 from iseg_core.progress import Progress
 from iseg_core.render import figures
@@ -307,10 +308,26 @@ def test_the_threshold_counts(model: str, replace, capsys: pytest.CaptureFixture
 def test_segment_instant(tmp_path: Path, replace):
     meshes = []
     mesh = make_model().mesh
-    replace(load_mesh=lambda path: mesh, instant=lambda mesh: meshes.append(mesh) or FakeSegmenter())
+    heard = []
+    replace(
+        load_mesh=lambda path, marks: heard.append(marks) or mesh,
+        instant=lambda mesh: meshes.append(mesh) or FakeSegmenter(),
+    )
     assert main.main(["segment", "--instant", "chair.obj", "--positive", "1", "--ply", str(tmp_path / "p.ply")]) == 0
     assert meshes == [mesh]
     np.testing.assert_array_equal(trimesh.load_mesh(tmp_path / "p.ply", process=False).vertices, mesh.vertices)
+    assert main.main(["segment", "--instant", "chair.obj", "--positive", "1", "--ignore-marks"]) == 0
+    assert heard == [True, False]
+
+
+def test_train_can_leave_the_marks_of_the_file_aside(tmp_path: Path, replace):
+    lines = ["v 0 0 0", "v 1 0 0", "v 0 1 0", "v 1 1 1", "usemtl a", "f 1 2 3", "usemtl b", "f 2 3 4"]
+    (tmp_path / "a.obj").write_text("\n".join(lines))
+    meshes = []
+    replace(train=lambda mesh, **_: meshes.append(as_mesh(mesh)) or make_model())
+    for more in ([], ["--ignore-marks"]):
+        assert main.main(["train", str(tmp_path / "a.obj"), "-o", str(tmp_path / "m.iseg"), *more]) == 0
+    assert meshes[1].labels is None and np.array_equal(meshes[0].labels, [0, 1])
 
 
 def test_segment_usage(model: str, capsys: pytest.CaptureFixture[str]):

@@ -28,7 +28,7 @@ def meshes(draw, corners: int = 5) -> tuple[np.ndarray, list[Polygon]]:
 
 def assert_equal(path: Path, content: bytes, vertices: np.ndarray, polygons: list[Polygon]) -> None:
     path.write_bytes(content)
-    got, corners, counts = read(path)
+    got, corners, counts, _ = read(path)
     np.testing.assert_array_equal(got, vertices.astype(np.float64))
     np.testing.assert_array_equal(corners, np.concatenate(polygons))
     np.testing.assert_array_equal(counts, [len(polygon) for polygon in polygons])

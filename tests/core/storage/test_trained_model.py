@@ -19,7 +19,7 @@ from support.engine import PATIENT
 from support.models import arrays, assert_equal, make_model
 
 from iseg_core.errors import MeshError, ModelFileError
-from iseg_core.geometry.mesh import Mesh
+from iseg_core.geometry.mesh import Mesh, with_marks
 from iseg_core.storage import tensor_file, trained_model
 from iseg_core.storage.trained_model import Model, check_mesh
 from iseg_core.system import atomic_file
@@ -47,6 +47,21 @@ def test_a_model_without_networks_comes_back(path: Path):
     bare = replace(make_model(), features=np.zeros((3, 0), dtype=np.float32), networks={})  # [P, 0]
     bare.save(path)
     assert_equal(bare, Model.load(path))
+
+
+def test_marks_of_the_mesh_come_back(path: Path):
+    model = make_model()
+    count = len(model.mesh.faces)
+    marked = with_marks(model.mesh, np.arange(count), [[0, 1], [2, 1]])
+    replace(model, mesh=marked).save(path)
+    mesh = Model.load(path).mesh
+    assert mesh.labels is not None and mesh.marked_edges is not None
+    assert mesh.labels.tolist() == list(range(count)) and mesh.marked_edges.tolist() == [[0, 1], [2, 1]]
+    assert mesh.hash == marked.hash != model.mesh.hash
+    assert check_mesh(Model.load(path), model.mesh) == "moved"  # of the same faces: its answers still hold
+    damaged = replace(mesh, marked_edges=np.array([[0, len(mesh.vertices)]], np.int32))
+    with pytest.raises(ModelFileError, match=r"mesh\.marked_edges points outside"):
+        replace(model, mesh=damaged).save(path)
 
 
 def test_settings_keep_their_order(path: Path):
