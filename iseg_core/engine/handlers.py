@@ -126,13 +126,14 @@ class Handlers:
     # lane prepare
 
     def open_mesh(self, job: Job) -> Done:
-        from ..geometry.mesh import check, with_polygons
+        from ..geometry.mesh import check, with_marks, with_polygons
 
-        if job.arrays.keys() - {"polygons"} != {"vertices", "faces"}:
+        if job.arrays.keys() - {"polygons", "labels", "marked_edges"} != {"vertices", "faces"}:
             raise MessageError("The request open_mesh needs the arrays vertices [V, 3] and faces [F, 3].", job.id)
         mesh = check(job.arrays["vertices"], job.arrays["faces"])
         if "polygons" in job.arrays:
             mesh = with_polygons(mesh, job.arrays["polygons"])
+        mesh = with_marks(mesh, job.arrays.get("labels"), job.arrays.get("marked_edges"))
         self.shelf.put_mesh(mesh)
         return Done(
             OpenMeshResult(

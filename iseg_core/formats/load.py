@@ -82,6 +82,6 @@ def load_mesh(path: str | os.PathLike[str], marks: bool = True) -> Mesh:
     name = os.path.basename(os.fspath(path))
     content = read(path)
     try:
-        return checked(*(content if marks else content[:3]))
+        return checked(content.vertices, content.corners, content.counts, content.labels if marks else None)
     except MeshError as error:
         raise MeshError(f"{name}: {error}") from None
