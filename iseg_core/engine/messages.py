@@ -134,7 +134,7 @@ class HelloResult(Fields):
 
 # open_mesh: the engine takes a mesh. Arrays vertices [V, 3] and faces [F, K]; where faces are triangles that polygons
 # were cut into, also polygons [F] int32: the number of the polygon that each is of. Those of one are answered alike.
-# Marks, where the mesh has some: labels [F] and marked_edges [N, 2] int32 (geometry/mesh.py), which are part of its hash
+# Marks, where the mesh has some: labels [F] and marked_edges [N, 2] int32 (geometry/mesh.py), part of the mesh's hash
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -240,6 +240,19 @@ def test_polygons_that_cannot_be(connect, polygons):
     assert link.receive().fields["sentence"] == "The polygons of 12 triangles are 12 int32 numbers of 0 to 11."
 
 
+def test_marks_of_a_mesh_are_part_of_what_it_is(connect):
+    handlers = Handlers()
+    link = connect(handlers)
+    labels, edges = np.repeat(np.arange(6, dtype=np.int32), 2), np.array([[0, 1]], np.int32)
+    hashes = [opened(link, **BOX, **more) for more in ({}, {"labels": labels}, {"marked_edges": edges}, {})]
+    assert len(set(hashes)) == 3 and hashes[0] == hashes[3]
+    assert np.array_equal(handlers.shelf.mesh(hashes[1]).labels, labels)
+    link.send("open_mesh", 2, **BOX, labels=labels[:-1])
+    assert link.receive().fields["sentence"].startswith("The labels are int32 of shape [11]")
+    link.send("open_mesh", 3, **BOX, marked_edges=edges + 8)
+    assert link.receive().fields["sentence"] == "A marked edge names a vertex that is none of 0 to 7."
+
+
 def test_a_mesh_that_is_made_ready_does_not_keep_others_waiting(connect, monkeypatch: pytest.MonkeyPatch):
     link, go = connect(Handlers()), threading.Event()
     meshes = []

@@ -11,7 +11,7 @@ from iseg_core.errors import MeshError
 from iseg_core.formats.load import as_mesh
 from iseg_core.geometry.labels import join_marks, vertex_labels
 from iseg_core.geometry.mesh import Mesh, check, with_marks
-from iseg_core.geometry.proxy import make_proxy
+from iseg_core.geometry.proxy import DENSE, make_proxy
 
 BALL = sphere(4)
 UPPER = (BALL.vertices[BALL.faces][:, :, 2].mean(axis=1) > 0.3).astype(np.int32)  # [F]
@@ -92,6 +92,16 @@ def test_vertices_of_a_proxy_have_the_label_of_the_faces_they_stand_for(count, b
     reach = 2 / np.sqrt(min(count, len(BALL.vertices)))
     upper, lower = proxy.labels[height > 0.3 + reach], proxy.labels[height < 0.3 - reach]
     assert len(np.unique(upper)) == len(np.unique(lower)) == 1 and upper[0] != lower[0]
+
+
+def test_labels_of_a_dense_mesh_outlive_its_thinning():
+    dense = sphere(7)
+    mesh = with_marks(dense, (dense.vertices[dense.faces][:, :, 2].mean(axis=1) > 0.3).astype(int))
+    proxy = make_proxy(mesh, 1000)
+    assert len(mesh.vertices) > DENSE
+    clear = np.abs(proxy.vertices[:, 2] - 0.3) > 0.05
+    upper = proxy.vertices[clear, 2] > 0.3
+    assert np.array_equal(proxy.labels[clear] == proxy.labels[proxy.vertices[:, 2].argmax()], upper)
 
 
 def test_sides_of_a_box_have_their_label_in_every_sample():
