@@ -6,12 +6,13 @@ In the installed extension iseg_core lies in this folder, so that nothing has to
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iseg_core.clicks.click import Click, Granularity, VertexClick, VertexClicks
+    from iseg_core.clicks.click import Click, Clicks, Granularity, Prompt, SurfacePoint, VertexClicks
     from iseg_core.engine import messages
     from iseg_core.engine.client import EngineClient, EngineState, as_error, as_progress
     from iseg_core.engine.connection import clean_environment
     from iseg_core.errors import (
         Cancelled,
+        ClickError,
         DownloadError,
         EngineError,
         IsegError,
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
     from iseg_core.training.settings import DEFAULT_PRESET, PRESETS
     from iseg_core.version import __version__
 else:
-    from .iseg_core.clicks.click import Click, Granularity, VertexClick, VertexClicks
+    from .iseg_core.clicks.click import Click, Clicks, Granularity, Prompt, SurfacePoint, VertexClicks
     from .iseg_core.engine import messages
     from .iseg_core.engine.client import EngineClient, EngineState, as_error, as_progress
     from .iseg_core.engine.connection import clean_environment
     from .iseg_core.errors import (
         Cancelled,
+        ClickError,
         DownloadError,
         EngineError,
         IsegError,
@@ -53,6 +55,8 @@ else:
 __all__ = [
     "Cancelled",
     "Click",
+    "ClickError",
+    "Clicks",
     "DEFAULT_PRESET",
     "DEFAULT_TEACHER",
     "Domain",
@@ -66,11 +70,12 @@ __all__ = [
     "ModelFileError",
     "PRESETS",
     "Progress",
+    "Prompt",
     "Recent",
     "Superseded",
+    "SurfacePoint",
     "TEACHERS",
     "UnknownMeshError",
-    "VertexClick",
     "VertexClicks",
     "__version__",
     "as_error",

@@ -2,6 +2,7 @@
 
 import bpy
 
+from ..core import Prompt, SurfacePoint
 from ..mesh import cache, usable
 from ..mesh.snapshot import MeshSnapshot
 from ..tasks import Refusal
@@ -9,14 +10,11 @@ from . import choices, properties
 from . import parts as document_parts
 
 
-def add_click(obj: bpy.types.Object, vertex: int, include: bool, fresh: bool = True) -> None:
-    """Add a click to the active part; a part is made where there is none. Raises Refusal."""
+def add_click(obj: bpy.types.Object, prompt: Prompt, include: bool, fresh: bool = True) -> None:
+    """Add a click on a vertex or a point to the active part; a part is made where there is none. Raises Refusal."""
     snapshot = cache.snapshot_of(obj, fresh)
     stored = obj.iseg
-    if not 0 <= vertex < len(snapshot.vertices):
-        raise Refusal(
-            f"There is no vertex {vertex}: {usable.name_of(obj)} has the vertices 0 to {len(snapshot.vertices) - 1}."
-        )
+    made = _saved(prompt, include, obj, snapshot)
     check_topology(obj, snapshot)
     stored.topology = snapshot.topology
     part = document_parts.part_of(obj)
@@ -25,12 +23,28 @@ def add_click(obj: bpy.types.Object, vertex: int, include: bool, fresh: bool = T
     if len(part.clicks) >= choices.CLICKS_LIMIT:
         raise Refusal(f"A part can have {choices.CLICKS_LIMIT} clicks: remove some.")
     for index, click in enumerate(part.clicks):
-        if click.vertex == vertex:  # the newest click on a vertex is the one that counts
+        if document_parts.prompt_of(click, snapshot.geometry) == prompt:  # of two, the newest counts
             part.clicks.remove(index)
             break
-    click = part.clicks.add()
-    click.vertex, click.positive = vertex, include
+    document_parts.put(part.clicks.add(), made)
     part.click_index = len(part.clicks) - 1
+
+
+def _saved(prompt: Prompt, include: bool, obj: bpy.types.Object, snapshot: MeshSnapshot) -> document_parts.SavedClick:
+    """Return the values of a click on the mesh of an object. Raises Refusal where that has no such vertex or face."""
+    if isinstance(prompt, SurfacePoint):
+        if not 0 <= prompt.face < len(snapshot.faces):
+            raise Refusal(
+                f"There is no triangle {prompt.face}: {usable.name_of(obj)} has 0 to {len(snapshot.faces) - 1}."
+            )
+        weights = prompt.barycentric
+        vertex = int(snapshot.faces[prompt.face, weights.index(max(weights))])
+        return document_parts.SavedClick(vertex, include, prompt.face, weights)
+    if not 0 <= prompt < len(snapshot.vertices):
+        raise Refusal(
+            f"There is no vertex {prompt}: {usable.name_of(obj)} has the vertices 0 to {len(snapshot.vertices) - 1}."
+        )
+    return document_parts.SavedClick(prompt, include)
 
 
 def check_topology(obj: bpy.types.Object, snapshot: MeshSnapshot) -> None:

@@ -1,21 +1,23 @@
 """Parts of an object: their clicks, names and trained models."""
 
+import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import bpy
 
-from ..core import VertexClick, VertexClicks
+from .. import core
+from ..mesh.geometry import Geometry
 from .choices import CLICKS_LIMIT
-from .properties import Part
+from .properties import Click, Part
 
 
 class Clicks(NamedTuple):
     """Usable clicks of a part, in the order in which they were made."""
 
-    made: VertexClicks
-    dropped: int  # number of clicks on no vertex of the mesh, or contradicting an earlier one
+    made: core.Clicks
+    dropped: int  # number of clicks on nothing of the mesh, or contradicting an earlier one
 
 
 def part_of(obj: bpy.types.Object) -> Part | None:
@@ -51,24 +53,54 @@ def add_part(obj: bpy.types.Object, name: str = "") -> Part:
     return part
 
 
-def clicks_of(part: Part, vertex_count: int) -> Clicks:
-    """Collect the usable clicks of a part; a vertex clicked twice the same way counts once."""
-    made: dict[int, bool] = {}
+def clicks_of(part: Part, geometry: Geometry) -> Clicks:
+    """Collect the usable clicks of a part on its mesh; what is clicked twice the same way counts once."""
+    made: dict[core.Prompt, bool] = {}
     total = len(part.clicks)
     for click in part.clicks[:CLICKS_LIMIT]:
-        if 0 <= click.vertex < vertex_count:
-            made.setdefault(click.vertex, click.positive)
-    clicks = tuple(VertexClick(vertex, include) for vertex, include in made.items())
+        prompt = prompt_of(click, geometry)
+        if prompt is not None:
+            made.setdefault(prompt, click.positive)
+    clicks = tuple(core.Click(prompt, include) for prompt, include in made.items())
     return Clicks(clicks, total - len(made))
 
 
-def set_clicks(part: Part, made: Sequence[tuple[int, bool]]) -> None:
+def prompt_of(click: Click, geometry: Geometry) -> core.Prompt | None:
+    """What a click is on: a point of the surface, or a vertex, also where a file holds no point of this mesh; None
+    where the mesh has neither.
+    """
+    if 0 <= click.face < geometry.triangle_count:
+        try:
+            return core.SurfacePoint(click.face, tuple(click.weights))
+        except core.ClickError:
+            pass
+    return click.vertex if 0 <= click.vertex < len(geometry.vertices) else None
+
+
+class SavedClick(NamedTuple):
+    """Click as plain values."""
+
+    vertex: int
+    positive: bool
+    face: int = -1
+    weights: tuple[float, ...] = (0.0, 0.0, 0.0)
+
+
+def saved_click(click: Click) -> SavedClick:
+    return SavedClick(click.vertex, click.positive, click.face, tuple(click.weights))
+
+
+def set_clicks(part: Part, made: Sequence[SavedClick]) -> None:
     """Give a part these clicks and no others."""
     part.clicks.clear()
-    for vertex, include in made:
-        click = part.clicks.add()
-        click.vertex, click.positive = vertex, include
+    for values in made:
+        put(part.clicks.add(), values)
     part.click_index = max(len(part.clicks) - 1, 0)
+
+
+def put(click: Click, values: SavedClick) -> None:
+    """Give a click these values."""
+    click.vertex, click.positive, click.face, click.weights = values
 
 
 def trained_hash(obj: bpy.types.Object) -> str:
@@ -84,9 +116,14 @@ def trained_model(obj: bpy.types.Object) -> tuple[str, str, int] | None:
 
 
 def mend() -> None:
-    """Empty the strings that are not UTF-8: a file can hold such bytes, and Python cannot read them."""
+    """Empty the strings that are not UTF-8: a file can hold such bytes, and Python cannot read them. Points that are no
+    numbers, which do not even equal themselves, become vertices.
+    """
     for obj in bpy.data.objects:
         stored = obj.iseg
+        for click in (click for part in stored.parts for click in part.clicks):
+            if not all(map(math.isfinite, click.weights)):
+                click.face, click.weights = -1, (0.0, 0.0, 0.0)
         for owner, kept in (
             (stored, ("topology", "trained", "trained_topology", "trained_model")),
             *((p, ("name", "group")) for p in stored.parts),

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import bpy
 
-from .parts import set_clicks
+from .parts import SavedClick, saved_click, set_clicks
 from .properties import ObjectState, Restoring
 
 
@@ -12,7 +12,7 @@ class SavedPart(NamedTuple):
     """Part as plain values."""
 
     settings: tuple[tuple[str, Any], ...]  # (property, value)
-    clicks: tuple[tuple[int, bool], ...]
+    clicks: tuple[SavedClick, ...]
 
 
 class Saved(NamedTuple):
@@ -32,7 +32,7 @@ def saved(obj: bpy.types.Object) -> Saved:
     for part in stored.parts:
         values = ((name, getattr(part, name)) for name in SETTINGS)
         settings = tuple((name, tuple(value) if name == "mirror" else value) for name, value in values)
-        parts.append(SavedPart(settings, tuple((click.vertex, click.positive) for click in part.clicks)))
+        parts.append(SavedPart(settings, tuple(map(saved_click, part.clicks))))
     return Saved(stored.topology, stored.part_index, tuple(parts))
 
 

@@ -15,6 +15,7 @@ from bpy.props import (
     CollectionProperty,
     EnumProperty,
     FloatProperty,
+    FloatVectorProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -56,7 +57,9 @@ def changed(self: Any, context: bpy.types.Context) -> None:
 
 
 class Click(bpy.types.PropertyGroup):
-    vertex: IntProperty(name="Vertex", min=0)
+    vertex: IntProperty(name="Vertex", description="The clicked one, or the nearest to the clicked point", min=0)
+    face: IntProperty(name="Triangle", description="With the clicked point; -1: a vertex", default=-1, min=-1)
+    weights: FloatVectorProperty(name="Weights", description="Of the triangle's corners at the clicked point", size=3)
     positive: BoolProperty(
         name="Include", description="Include this place, or exclude it", default=True, update=refresh
     )

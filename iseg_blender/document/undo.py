@@ -16,12 +16,13 @@ from ..core import Recent
 from ..mesh import usable
 from ..session import Kept
 from . import parts_snapshot
+from .parts import SavedClick
 
 LAYER = ".sculpt_iseg_"  # prefix of the state's hash; Blender's lists hide few dotted names, .sculpt_ among them
 LIMIT = 16384  # states kept: Blender keeps at most 256 undo steps, but a slider makes a state at every tick
 
 PartsState = dict[int, parts_snapshot.Saved]  # by the object's session uid
-Clicks = tuple[tuple[int, bool], ...]
+Clicks = tuple[SavedClick, ...]
 
 
 class UndoStates(Kept):

@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from ..core import (
-    Click,
+    Clicks,
     Domain,
     EngineError,
     Granularity,
@@ -45,7 +45,7 @@ class Query(NamedTuple):
     mesh: str  # the geometry's hash
     model: messages.ModelName | None  # None: instant mode
     granularity: str
-    clicks: VertexClicks
+    clicks: Clicks
 
 
 class Answer(NamedTuple):
@@ -84,15 +84,15 @@ class AnswerCache(Kept):
 
 def query_of(obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnapshot) -> Query | None:
     """Return the query of a part's clicks; None where there are no clicks, or none that fits this mesh."""
-    made = asked(part, snapshot.vertices, snapshot.images) if obj.iseg.topology == snapshot.topology else ()
+    made = asked(part, snapshot) if obj.iseg.topology == snapshot.topology else ()
     if not made:
         return None
     return Query(*model_for(obj, snapshot), part.granularity, made)
 
 
-def asked(part: properties.Part, vertices: np.ndarray, images: region.Images) -> VertexClicks:
-    """Return the clicks of a part on a mesh [V, 3] with their mirror images; new images are added to `images`."""
-    return region.mirrored(parts.clicks_of(part, len(vertices)).made, vertices, tuple(part.mirror), images)
+def asked(part: properties.Part, snapshot: MeshSnapshot) -> Clicks:
+    """Return the clicks of a part on a mesh with their mirror images."""
+    return region.mirrored(parts.clicks_of(part, snapshot.geometry).made, tuple(part.mirror), snapshot.image)
 
 
 def answer_of(obj: bpy.types.Object, part: properties.Part) -> Answer | None:
@@ -124,15 +124,15 @@ def weights_of(obj: bpy.types.Object, part: properties.Part, answer: Answer, har
 
 
 def choosing(
-    snapshot: MeshSnapshot, part: properties.Part, clicks: VertexClicks | None = None
+    snapshot: MeshSnapshot, part: properties.Part, clicks: Clicks | None = None
 ) -> Callable[[Answer], np.ndarray]:
     """Return a function that computes the mask of the part's polygons [P] bool from an answer, on any thread.
 
     clicks: the clicks that were answered, if not those of the part itself.
     """
     threshold = None if part.automatic else part.threshold
-    made = parts.clicks_of(part, len(snapshot.vertices)).made if clicks is None else clicks
-    clicked = [vertex for vertex, include in made if include]
+    made = parts.clicks_of(part, snapshot.geometry).made if clicks is None else clicks
+    clicked = [vertex for prompt, include in made if include for vertex in snapshot.corners(prompt)]
     connected = part.connected
 
     def choose(answer: Answer) -> np.ndarray:
@@ -162,8 +162,10 @@ def carrying(
     geometry, topology: of the mesh after the edit.
     """
     uid, pose, granularity = obj.data.session_uid, pose_trained(obj, topology), part.granularity
-    made = asked(part, geometry.vertices, {})  # before the first yield: later the object and its part may be gone
+    # Before the first yield: later the object and its part may be gone.
+    clicks, axes = parts.clicks_of(part, geometry).made, tuple(part.mirror)
     snapshot = yield from cache.keeping(uid, geometry)
+    made = region.mirrored(clicks, axes, snapshot.image)
     if made:
         name, model = newest(snapshot.hash, pose)
         query = Query(name, model, granularity, made)
@@ -212,7 +214,7 @@ def asking(query: Query, snapshot: MeshSnapshot, device: str, purpose: str = "")
         device=device,
         supersedes=purpose or None,
         model=query.model,
-        clicks=tuple(Click(vertex, include) for vertex, include in query.clicks),
+        clicks=query.clicks,
     )
     reply = yield from on_mesh(Ask(request), snapshot)
     answer = checked(reply, len(snapshot.faces))

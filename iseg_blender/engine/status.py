@@ -71,6 +71,6 @@ def clicks_problem(obj: bpy.types.Object, part: properties.Part | None) -> str:
     snapshot = cache.known_snapshot(obj) if obj.data.session_uid not in cache.MeshCache.current().stale else None
     if snapshot is not None and obj.iseg.topology != snapshot.topology:
         return OTHER_FACES
-    if snapshot is not None and not any(include for _, include in parts.clicks_of(part, len(snapshot.vertices)).made):
+    if snapshot is not None and not any(include for _, include in parts.clicks_of(part, snapshot.geometry).made):
         return "No click includes anything: add one that does."
     return ""

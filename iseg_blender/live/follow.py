@@ -50,13 +50,21 @@ def settle(task: Task) -> None:
 
 
 def follow(obj: bpy.types.Object, after: np.ndarray) -> None:
-    """Move the clicks to the new indices of their vertices, after [V] int; remove those of deleted vertices."""
+    """Move the clicks to the new indices of their vertices, after [V] int; remove those of deleted vertices.
+
+    A point becomes a click on the nearest of its triangle's corners that is still there.
+    """
+    snapshot = cache.known_snapshot(obj)  # of the mesh before the change
     for part in obj.iseg.parts:
         for index in reversed(range(len(part.clicks))):
             click = part.clicks[index]
-            place = int(after[click.vertex]) if 0 <= click.vertex < len(after) else -1
-            if place >= 0:
-                click.vertex = place
+            corners = [click.vertex]
+            if snapshot is not None and 0 <= click.face < len(snapshot.faces):
+                order = np.argsort(click.weights)[::-1]  # [3] the nearest first
+                corners = snapshot.faces[click.face][order].tolist()
+            places = [int(after[vertex]) for vertex in corners if 0 <= vertex < len(after) and after[vertex] >= 0]
+            if places:
+                click.vertex, click.face, click.weights = places[0], -1, (0.0, 0.0, 0.0)
             else:
                 part.clicks.remove(index)
         part.click_index = parts.clamped(part.click_index, len(part.clicks))

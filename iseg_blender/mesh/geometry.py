@@ -25,6 +25,10 @@ class Geometry(NamedTuple):
             return False
         return np.array_equal(self.corners, other.corners) and np.array_equal(self.vertices, other.vertices)
 
+    @property
+    def triangle_count(self) -> int:
+        return len(self.corners) - 2 * len(self.starts)
+
     def within(self, inside: np.ndarray) -> np.ndarray:
         """Mask of the polygons that have all their vertices inside [V] bool. [P] bool"""
         if not len(self.starts):

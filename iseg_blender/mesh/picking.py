@@ -44,6 +44,7 @@ class Near(NamedTuple):
 
     points: np.ndarray  # [N] int: indices of vertices of the whole, unique and ascending; then those of the cut points
     faces: np.ndarray  # [M, 3] int32: indices of these points
+    whole: np.ndarray  # [M] int: the face of the whole mesh that each is, or is a piece of
     screen: "Screen"  # projections of these points
 
 
@@ -75,27 +76,33 @@ def near(
         return found[found < count]
 
     found = members(solid.face_boxes, len(solid.faces))  # [M]
-    faces = solid.faces[found if hidden is None else found[~hidden[found]]]  # [M', 3]
+    found = found if hidden is None else found[~hidden[found]]  # [M']
+    faces = solid.faces[found]  # [M', 3]
     there = np.zeros(len(solid.points), bool)  # [V]
     there[members(solid.point_boxes, len(solid.points))] = True
     there[faces] = True
     points = np.flatnonzero(there)  # [N]
     place = np.empty(len(solid.points), np.int32)  # [V] index among the N points
     place[points] = np.arange(len(points), dtype=np.int32)
-    made, stands, faces = cut(solid.points[points].astype(np.float64), place[faces], matrix[2] + matrix[3])
-    return Near(np.concatenate([points, points[stands]]), faces, project(made, matrix, width, height))
+    made, stands, faces, rows = cut(solid.points[points].astype(np.float64), place[faces], matrix[2] + matrix[3])
+    screen = project(made, matrix, width, height)
+    return Near(np.concatenate([points, points[stands]]), faces, found[rows], screen)
 
 
-def cut(points: np.ndarray, faces: np.ndarray, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cut(
+    points: np.ndarray, faces: np.ndarray, plane: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Clip faces [M, 3] at a plane [4], so that a wall that goes on behind the camera is seen as far as it is in front.
 
     Returns the points [N, 3] followed by those where edges are cut, together [N', 3]; for each cut point the point in
-    front of the plane that it stands for [N' - N]; and the faces [M', 3]. Faces wholly behind stay as they are.
+    front of the plane that it stands for [N' - N]; the faces [M', 3]; and for each the one that it is a piece of [M'].
+    Faces wholly behind stay as they are.
     """
     height = points @ plane[:3] + plane[3]  # [N]
     above = height > 0  # [N]
     count = above[faces].sum(axis=1)  # [M]
-    made, stands, kept = [points], [np.zeros(0, np.int64)], [faces[(count == 0) | (count == 3)]]
+    whole = np.flatnonzero((count == 0) | (count == 3))  # [M'']
+    made, stands, kept, rows = [points], [np.zeros(0, np.int64)], [faces[whole]], [whole]
 
     def crossing(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
         """Add a point on each edge from inner [K] to outer [K], a little in front of the plane. Its index. [K]"""
@@ -105,7 +112,9 @@ def cut(points: np.ndarray, faces: np.ndarray, plane: np.ndarray) -> tuple[np.nd
         return np.arange(len(inner)) + sum(map(len, made[:-1]))
 
     for number in (1, 2):
-        mixed = faces[count == number]  # [K, 3]
+        row = np.flatnonzero(count == number)  # [K]
+        mixed = faces[row]  # [K, 3]
+        rows += [row] * number
         first = (above[mixed] == (number == 1)).argmax(axis=1)  # [K] corner that is alone on its side
         a, b, c = (mixed[np.arange(len(mixed)), (first + k) % 3] for k in range(3))  # 3 x [K]
         if number == 1:
@@ -113,7 +122,7 @@ def cut(points: np.ndarray, faces: np.ndarray, plane: np.ndarray) -> tuple[np.nd
         else:
             ab, ac = crossing(b, a), crossing(c, a)
             kept += [np.stack([b, c, ab], axis=1), np.stack([c, ac, ab], axis=1)]
-    return np.concatenate(made), np.concatenate(stands), np.concatenate(kept).astype(np.int32)
+    return np.concatenate(made), np.concatenate(stands), np.concatenate(kept).astype(np.int32), np.concatenate(rows)
 
 
 class Screen(NamedTuple):
@@ -166,10 +175,11 @@ def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 class Meant(NamedTuple):
-    """Picked vertex, and its depth."""
+    """Picked vertex, the face that is seen there, and the depth."""
 
     point: int
     depth: float  # of the surface or the vertex that is seen there
+    face: int | None = None  # under the cursor; None: the cursor is beside the mesh
 
 
 def meant(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], through: bool = False) -> Meant | None:
@@ -182,7 +192,7 @@ def meant(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], throug
     if len(hits):
         corners = np.unique(faces[hits] if through else faces[hits[0]])  # [C]
         away = ((screen.points[corners] - cursor) ** 2).sum(axis=1)  # [C]
-        return Meant(int(corners[away.argmin()]), float(depths[0]))
+        return Meant(int(corners[away.argmin()]), float(depths[0]), int(hits[0]))
     distance = np.where(screen.seen, squares(screen, cursor), np.inf)  # [V]
     close = np.flatnonzero(distance <= REACH**2)  # [C]
     if not len(close):
@@ -194,12 +204,28 @@ def meant(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], throug
     return Meant(point, float(screen.depth[point]))
 
 
-def hidden(screen: Screen, faces: np.ndarray, point: int) -> bool:
-    """Tell whether a point is occluded by one of the faces [F, 3] that do not have it as a corner."""
-    x, y = screen.points[point].tolist()
-    hits, depths = under_cursor(screen, faces, (x, y))
+def weights_at(
+    corners: np.ndarray, matrix: np.ndarray, width: float, height: float, cursor: tuple[float, float]
+) -> np.ndarray:
+    """Barycentric coordinates [3] of the point of a triangle [3, 3] that is seen under the cursor, which is over it.
+
+    They are those whose point is projected there, so corners behind the camera need no case of their own.
+    """
+    clip = np.asarray(matrix, np.float64) @ np.concatenate([corners.T, np.ones((1, 3))])  # [4, 3]
+    x, y = 2 * cursor[0] / width - 1, 2 * cursor[1] / height - 1
+    system = np.stack([clip[0] - x * clip[3], clip[1] - y * clip[3], np.ones(3)])  # [3, 3]
+    found = np.maximum(np.linalg.solve(system, (0.0, 0.0, 1.0)), 0.0)  # [3]
+    return found / found.sum()
+
+
+def hidden(screen: Screen, faces: np.ndarray, place: tuple[float, float], depth: float, point: int = -1) -> bool:
+    """Tell whether what is at a place of the screen, at this depth, is occluded by one of the faces [F, 3].
+
+    point: the vertex that it is, if it is one; faces that have it as a corner do not occlude it.
+    """
+    hits, depths = under_cursor(screen, faces, place)
     others = (faces[hits] != point).all(axis=1)  # [H]
-    return bool((depths[others] < screen.depth[point] - CLOSE).any())
+    return bool((depths[others] < depth - CLOSE).any())
 
 
 def pick(screen: Screen, faces: np.ndarray, cursor: tuple[float, float], through: bool = False) -> int | None:

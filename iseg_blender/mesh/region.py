@@ -1,37 +1,30 @@
 """Mirrored clicks and connected components of regions: pure functions, numpy only."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from ..core import VertexClick, VertexClicks
+from ..core import Click, Clicks, Prompt
 from .geometry import Geometry, counts
 
-Images = dict[tuple[int, tuple[int, int, int]], int]  # mirror images of vertices, by vertex and the signs of the axes
+Signs = tuple[int, int, int]  # of the axes: -1 where it is mirrored
 
 
-def mirrored(
-    clicks: VertexClicks,
-    vertices: np.ndarray,
-    axes: tuple[bool, bool, bool],
-    images: Images | None = None,
-) -> VertexClicks:
-    """Return the clicks, followed by their mirror images: the vertices nearest to the mirrored positions.
+def mirrored(clicks: Clicks, axes: tuple[bool, bool, bool], image: Callable[[Prompt, Signs], Prompt]) -> Clicks:
+    """Return the clicks, followed by their mirror images, which `image` finds.
 
-    vertices: [V, 3]. An image on a vertex that is clicked already is left out. images: the known ones of this mesh,
-    to which those found are added.
+    An image on a vertex or point that is clicked already is left out.
     """
-    made, images = dict(clicks), {} if images is None else images
+    made = dict(clicks)
     for x in (1, -1)[: 1 + axes[0]]:
         for y in (1, -1)[: 1 + axes[1]]:
             for z in (1, -1)[: 1 + axes[2]]:
                 signs = (x, y, z)
                 if signs == (1, 1, 1):
                     continue
-                for vertex, include in clicks:
-                    if (vertex, signs) not in images:
-                        away = vertices - vertices[vertex] * np.array(signs, vertices.dtype)  # [V, 3]
-                        images[vertex, signs] = int(np.einsum("vk,vk->v", away, away).argmin())
-                    made.setdefault(images[vertex, signs], include)
-    return tuple(VertexClick(vertex, include) for vertex, include in made.items())
+                for prompt, include in clicks:
+                    made.setdefault(image(prompt, signs), include)
+    return tuple(Click(prompt, include) for prompt, include in made.items())
 
 
 def connected_to(inside: np.ndarray, geometry: Geometry, seeds: list[int]) -> np.ndarray:

@@ -7,10 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from ..core import Mesh
+from ..core import Mesh, Prompt, SurfacePoint
 from .geometry import Geometry, counts, polygons_of_triangles, topology, triangles
 from .picking import solid
-from .region import Images
+from .points import nearest_on, place_of
+from .region import Signs
 
 
 class MeshSnapshot:
@@ -24,7 +25,7 @@ class MeshSnapshot:
         self.topology = topology(geometry)  # the same in every pose
         self.hash = Mesh(self.vertices.astype(np.float64), self.faces).hash  # the engine's hash of the geometry
         self.solid = solid(self.vertices, self.faces)
-        self.images: Images = {}  # mirror images found so far
+        self._images: dict[tuple[Prompt, Signs], Prompt] = {}  # mirror images found so far
         self._hidden: tuple[Geometry, np.ndarray | None] | None = None  # the last mask and its geometry
 
     def hidden(self) -> np.ndarray | None:
@@ -33,6 +34,21 @@ class MeshSnapshot:
             polygons = self.geometry.hidden  # [P]
             self._hidden = self.geometry, self.to_triangles(polygons) if polygons.any() else None
         return self._hidden[1]
+
+    def image(self, prompt: Prompt, signs: Signs) -> Prompt:
+        """Find the mirror image of a vertex or a point: what of its kind is nearest to the mirrored position."""
+        if (prompt, signs) not in self._images:
+            if isinstance(prompt, SurfacePoint):
+                place = place_of(prompt, self.vertices, self.faces) * signs  # [3]
+                self._images[prompt, signs] = nearest_on(self.solid, place)
+            else:
+                away = self.vertices - self.vertices[prompt] * np.array(signs, self.vertices.dtype)  # [V, 3]
+                self._images[prompt, signs] = int(np.einsum("vk,vk->v", away, away).argmin())
+        return self._images[prompt, signs]
+
+    def corners(self, prompt: Prompt) -> list[int]:
+        """Vertices of what a prompt is on: a triangle's three, or the vertex alone."""
+        return self.faces[prompt.face].tolist() if isinstance(prompt, SurfacePoint) else [prompt]
 
     def to_triangles(self, values: np.ndarray) -> np.ndarray:
         """Give each triangle the value [P] of its polygon. [F]"""

@@ -179,9 +179,9 @@ class AnswerOperator(WaitingOperator):
         snapshot, part = cache.known_snapshot(obj), parts.part_of(obj)
         assert snapshot is not None  # else there was no answer
         running.Running.current().problems.pop(snapshot.hash, None)  # the query succeeded
-        dropped = parts.clicks_of(part, len(snapshot.vertices)).dropped
+        dropped = parts.clicks_of(part, snapshot.geometry).dropped
         if dropped:
-            self.report({"WARNING"}, f"{dropped} of the clicks were left out: they name vertices that are not there.")
+            self.report({"WARNING"}, f"{dropped} of the clicks were left out: they name what is not there.")
         self.apply(context, obj, part, answer)
 
     def apply(

@@ -1,9 +1,10 @@
 """Operators on single clicks and parts, for scripts and for the lists of the sidebar."""
 
 import bpy
-from bpy.props import BoolProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, FloatVectorProperty, IntProperty, StringProperty
 
 from .. import names
+from ..core import SurfacePoint
 from ..document import choices, properties
 from ..document import parts as document_parts
 from ..document.editing_clicks import add_click, checked_index, clear
@@ -34,7 +35,7 @@ class ClickOperator(MeshOperator):
 
 
 class ISEG_OT_click_add(MeshOperator):
-    """Add a click on a vertex to the active part"""
+    """Add a click on a vertex, or on a point of a triangle, to the active part"""
 
     bl_idname = names.CLICK_ADD
     bl_label = "Add Click"
@@ -42,9 +43,14 @@ class ISEG_OT_click_add(MeshOperator):
 
     vertex: IntProperty(name="Vertex", min=0)
     positive: BoolProperty(name="Include", default=True)
+    face: IntProperty(name="Triangle", description="As Blender draws them; -1: the vertex", default=-1, min=-1)
+    weights: FloatVectorProperty(
+        name="Weights", description="Of the triangle's corners", default=(1 / 3, 1 / 3, 1 / 3), size=3
+    )
 
     def run(self, context):
-        add_click(context.object, self.vertex, self.positive)
+        prompt = self.vertex if self.face < 0 else SurfacePoint(self.face, tuple(self.weights))
+        add_click(context.object, prompt, self.positive)
 
 
 class ISEG_OT_click_remove(ClickOperator):

@@ -62,12 +62,12 @@ class Stroke:
             if x * x + y * y < SCRIBBLE**2:
                 return
         self._last = mouse
-        vertex = pick(context, mouse)
-        if vertex is None:
+        prompt = pick(context, mouse)
+        if prompt is None:
             return
         self.met = True
         try:
-            add_click(context.object, vertex, self._include, fresh=False)
+            add_click(context.object, prompt, self._include, fresh=False)
         except Refusal as refusal:
             self._operator.report({"WARNING"}, str(refusal))
         preview.Hover.current().preview = None

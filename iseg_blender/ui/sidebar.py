@@ -179,7 +179,7 @@ class ISEG_UL_clicks(bpy.types.UIList):
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flags=0):
         kind, colour = ("Include", "COLORSET_03_VEC") if item.positive else ("Exclude", "COLORSET_01_VEC")
         layout.label(text=kind, icon=colour)
-        layout.label(text=f"Vertex {item.vertex}")
+        layout.label(text=f"Vertex {item.vertex}" if item.face < 0 else f"Near vertex {item.vertex}")
 
 
 CLASSES = (ISEG_PT_main, ISEG_PT_parts, ISEG_PT_edit, ISEG_UL_parts, ISEG_UL_clicks)

@@ -1,4 +1,4 @@
-"""Aiming with the cursor in a 3D view: at a vertex of the active object, or at one of its clicks."""
+"""Aiming with the cursor in a 3D view: at a point of the active object, or at one of its clicks."""
 
 from typing import Any
 
@@ -7,9 +7,10 @@ import numpy as np
 from bpy_extras import view3d_utils
 from mathutils import Vector
 
+from ..core import Prompt, SurfacePoint
 from ..document import parts
 from ..engine import choice, reading
-from ..mesh import cache, picking
+from ..mesh import cache, picking, points
 from ..mesh import usable as mesh_usable
 from ..mesh.snapshot import MeshSnapshot
 from . import evaluated
@@ -46,15 +47,23 @@ def solid_of(obj: bpy.types.Object, snapshot: MeshSnapshot) -> picking.Solid:
     return solid
 
 
-def vertex_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | None:
-    """Pick a vertex of the active object with a cursor (pixels in the region); None where it is not over the mesh."""
+def prompt_at(context: bpy.types.Context, region: Any, cursor: Place) -> Prompt | None:
+    """Pick the point of the active object's base mesh that is seen under a cursor (pixels in the region); None where
+    the cursor is not over the mesh. With x-ray, and close beside the mesh, the nearest vertex.
+    """
     obj, through = context.object, evaluated.through(context.space_data.shading)
     snapshot = cache.snapshot_of(obj, fresh=False)
     close = near(context, region, snapshot, cursor)
     meant = picking.meant(close.screen, close.faces, cursor, through)
     if meant is None or (not through and blocked(context, region, cursor, obj, meant.depth)):
         return None
-    return evaluated.surface_of(obj, snapshot).base_vertex(int(close.points[meant.point]))
+    surface = evaluated.surface_of(obj, snapshot)
+    if through or meant.face is None:
+        return surface.base_vertex(int(close.points[meant.point]))
+    face, matrix = int(close.whole[meant.face]), matrix_of(context, region)
+    corners = surface.points[surface.triangles[face]]  # [3, 3]
+    weights = picking.weights_at(corners, matrix, region.width, region.height, cursor)
+    return surface.base_point(points.surface_point(face, weights))
 
 
 def click_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | None:
@@ -67,9 +76,10 @@ def click_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | No
         return None
     snapshot = cache.snapshot_of(obj, fresh=False)
     surface = evaluated.surface_of(obj, snapshot)
-    usable = [index for index, click in enumerate(part.clicks) if 0 <= click.vertex < len(snapshot.vertices)]
-    points = [surface.point_of(part.clicks[index].vertex) for index in usable]
-    screen = picking.project(surface.points[points], matrix_of(context, region), region.width, region.height)
+    prompts = [(index, parts.prompt_of(click, snapshot.geometry)) for index, click in enumerate(part.clicks)]
+    usable = [(index, prompt) for index, prompt in prompts if prompt is not None]
+    places = np.array([surface.place(prompt) for _, prompt in usable]).reshape(-1, 3)  # [C, 3]
+    screen = picking.project(places, matrix_of(context, region), region.width, region.height)
     squares = picking.squares(screen, cursor)  # [C]
     for number in np.argsort(squares, kind="stable"):
         if squares[number] > NEAR_CLICK**2:
@@ -77,12 +87,15 @@ def click_at(context: bpy.types.Context, region: Any, cursor: Place) -> int | No
         if not screen.seen[number]:
             continue
         place, depth = tuple(screen.points[number].tolist()), float(screen.depth[number])
+        index, prompt = usable[number]
         if evaluated.through(context.space_data.shading):
-            return usable[number]
-        close = near(context, region, snapshot, place)
-        covered = picking.hidden(close.screen, close.faces, int((close.points == points[number]).argmax()))
+            return index
+        close, own = near(context, region, snapshot, place), -1
+        if not isinstance(prompt, SurfacePoint):
+            own = int((close.points == surface.point_of(prompt)).argmax())
+        covered = picking.hidden(close.screen, close.faces, place, depth, own)
         if not (covered or blocked(context, region, place, obj, depth)):
-            return usable[number]
+            return index
     return None
 
 

@@ -125,8 +125,11 @@ def draw() -> None:
     if (part is None or obj.iseg.topology != snapshot.topology) and imagined is None:  # previews need no earlier click
         return
     part = part or queries.NEW_PART
-    clicks = parts.clicks_of(part, len(snapshot.vertices)).made
-    active = part.clicks[parts.clamped(part.click_index, len(part.clicks))].vertex if len(part.clicks) else None
+    clicks = parts.clicks_of(part, snapshot.geometry).made
+    active = None
+    if len(part.clicks):
+        chosen = part.clicks[parts.clamped(part.click_index, len(part.clicks))]
+        active = parts.prompt_of(chosen, snapshot.geometry)
     answer = queries.answer_of(obj, part)
     surface = evaluated.surface_of(obj, snapshot)
     overlays = ViewOverlay.current().shown

@@ -20,11 +20,12 @@ from ..engine import pump, running
 from ..mesh import arrays, picking
 from ..mesh.cache import MeshCache
 from ..mesh.geometry import Geometry, counts, polygons_of_triangles, triangles
+from ..mesh.points import nearest_weights
 from ..mesh.snapshot import MeshSnapshot
 from ..session import Kept
 from ..tasks import Conversation, Task, ThreadWork
 from ..timers import Timers
-from .overlay import Surface
+from .overlay import Base, Surface
 
 LIMIT = 200_000  # points; where the surface has more, the base mesh is shown
 QUICK = 0.05  # seconds that modifiers may take: evaluating them once more holds Blender up
@@ -42,6 +43,8 @@ class Origin(NamedTuple):
     source: np.ndarray  # [S] int32: the vertex that each point belongs to
     shown: np.ndarray  # [V] int32: the point that shows each vertex
     polygons: np.ndarray  # [P] int32: the base mesh's polygon that each polygon of the surface lies on
+    corners: np.ndarray  # [S, 3] int32: vertices of the base mesh's triangle that each point lies on
+    weights: np.ndarray  # [S, 3]: its barycentric coordinates there
 
 
 class SurfaceCache(Kept):
@@ -116,7 +119,9 @@ def _evaluated(obj: bpy.types.Object, snapshot: MeshSnapshot) -> Surface:
     faces = origin.triangles if same else triangles(now)  # [F, 3]
     own = polygons_of_triangles(now)  # [F] or None
     polygons = origin.polygons if own is None else origin.polygons[own]  # [F]
-    return Surface(now.vertices, faces, origin.source, origin.shown, polygons)
+    rest = np.einsum("sc,scx->sx", origin.weights, snapshot.vertices[origin.corners])  # [S, 3]
+    mesh = Base(snapshot.vertices, snapshot.faces, snapshot.polygons, rest)
+    return Surface(now.vertices, faces, origin.source, origin.shown, polygons, mesh)
 
 
 def _trace(uid: int, snapshot: MeshSnapshot, geometry: Geometry, recipe: Recipe) -> None:
@@ -171,7 +176,9 @@ def origin_of(snapshot: MeshSnapshot, geometry: Geometry, rest: np.ndarray) -> O
     middles = rest[faces[np.cumsum(number) - number]].mean(axis=1)  # [P, 3] of the first triangle of each
     found = nearest_triangle(snapshot, middles)  # [P]
     polygons = found if snapshot.polygons is None else snapshot.polygons[found]  # [P]
-    return Origin(geometry, faces, source, shown, polygons)
+    under = snapshot.faces[nearest_triangle(snapshot, rest)]  # [S, 3] corners of the triangle that each point lies on
+    weights, _ = nearest_weights(vertices[under], rest)  # [S, 3]
+    return Origin(geometry, faces, source, shown, polygons, under, weights)
 
 
 def nearest_triangle(snapshot: MeshSnapshot, places: np.ndarray) -> np.ndarray:

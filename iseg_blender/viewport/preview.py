@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 
 from .. import redraw
-from ..core import EngineState, VertexClick
+from ..core import Click, EngineState, Prompt
 from ..document import parts
 from ..document.editing_clicks import check_topology
 from ..engine import models, pump, queries, running
@@ -16,7 +16,7 @@ from ..mesh import cache, region
 from ..mesh.snapshot import MeshSnapshot
 from ..session import Kept
 from ..tasks import Conversation, Refusal, ThreadWork
-from .aiming import Place, aimed, vertex_at
+from .aiming import Place, aimed, prompt_at
 
 QUICK = 50.0  # milliseconds: a slower preview is not worth having
 
@@ -35,7 +35,7 @@ class Hover(Kept):
         self.preview: Preview | None = None
         self.asked: Any = None  # the preview that is being computed
         self.swapped = False  # True: a click excludes, and a Ctrl-click includes
-        self.over: tuple[int | None, bool] | None = None  # vertex under the mouse, and True where a click includes it
+        self.over: tuple[Prompt | None, bool] | None = None  # what is under the mouse, and True where a click includes
         self.pick_took = self.preview_took = 0.0  # milliseconds that the last one took
 
     def reset(self) -> None:
@@ -48,7 +48,7 @@ class Hover(Kept):
 
 
 def includes(ctrl: bool) -> bool:
-    """Tell whether a click includes the vertex that it is made on, rather than excludes it."""
+    """Tell whether a click includes the place that it is made on, rather than excludes it."""
     return ctrl == Hover.current().swapped
 
 
@@ -57,48 +57,53 @@ def swap() -> None:
     hover.swapped = not hover.swapped
 
 
-def pick(context: bpy.types.Context, mouse: Place) -> int | None:
-    """Pick the vertex under the mouse, and time it."""
+def pick(context: bpy.types.Context, mouse: Place) -> Prompt | None:
+    """Pick the point or vertex under the mouse, and time it."""
     aim = aimed(context.area, mouse)
     if aim is None:
         return None
     began = time.perf_counter()
-    vertex = vertex_at(context, *aim)
+    prompt = prompt_at(context, *aim)
     Hover.current().pick_took = (time.perf_counter() - began) * 1e3
-    return vertex
+    return prompt
 
 
 def hover(context: bpy.types.Context, mouse: Place | None, include: bool) -> None:
-    """Show the preview of a click here, where the engine is quick enough. mouse None: over no mesh."""
-    hover, vertex = Hover.current(), None
+    """Show the preview of a click here, where the engine is quick enough. mouse None: over no mesh.
+
+    The last preview is shown until the next is there; while that is computed, no other is asked for.
+    """
+    hover, prompt = Hover.current(), None
     if mouse is not None and hover.pick_took <= QUICK:  # measured again with every click
-        vertex = pick(context, mouse)
-    if (vertex, include) == hover.over:
+        prompt = pick(context, mouse)
+    if (prompt, include) == hover.over:
         return
-    hover.over, hover.asked = (vertex, include), None
-    if hover.preview is not None:
+    if prompt is not None and hover.asked is not None and hover.asked[2] == include:
+        hover.over = None  # the next movement of the mouse asks
+        return
+    hover.over, hover.asked = (prompt, include), None
+    if (prompt is None or not _imagine(context, prompt, include)) and hover.preview is not None:
         hover.preview = None
         redraw.redraw()
-    if vertex is not None:
-        _imagine(context, vertex, include)
 
 
-def _imagine(context: bpy.types.Context, vertex: int, include: bool) -> None:
+def _imagine(context: bpy.types.Context, prompt: Prompt, include: bool) -> bool:
+    """Ask for a preview; returns False where it is not worth it."""
     hover, obj = Hover.current(), context.object
     part, snapshot = parts.part_of(obj) or queries.NEW_PART, cache.snapshot_of(obj, fresh=False)
     if not _worth(obj, part, snapshot):
-        return
-    hover.asked = wanted = (snapshot.hash, vertex, include)  # the operator may have ended when the answer comes
+        return False
+    hover.asked = wanted = (snapshot.hash, prompt, include)  # the operator may have ended when the answer comes
 
     def arrived(task):
-        if task.error is None and hover.asked == wanted:
-            hover.preview = Preview(snapshot.hash, task.result)
+        if hover.asked == wanted:
+            hover.asked = None
+            hover.preview = Preview(snapshot.hash, task.result) if task.error is None else None
             redraw.redraw()
 
-    running.engine().start(
-        imagining(obj, part, snapshot, VertexClick(vertex, include), context.scene.iseg.device), arrived
-    )
+    running.engine().start(imagining(obj, part, snapshot, Click(prompt, include), context.scene.iseg.device), arrived)
     pump.keep_pumping()
+    return True
 
 
 def _worth(obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot) -> bool:
@@ -116,18 +121,16 @@ def _worth(obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot) -> bool:
     return answer is not None and answer.milliseconds <= QUICK
 
 
-def imagining(
-    obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot, click: VertexClick, device: str
-) -> Conversation:
-    """Compute the region of a part with one more click, which replaces any other on its vertex. [P] bool"""
+def imagining(obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot, click: Click, device: str) -> Conversation:
+    """Compute the region of a part with one more click, which replaces any other at its place. [P] bool"""
     clicks = (
-        *(made for made in parts.clicks_of(part, len(snapshot.vertices)).made if made.vertex != click.vertex),
+        *(made for made in parts.clicks_of(part, snapshot.geometry).made if made.prompt != click.prompt),
         click,
     )
     name, model = models.model_for(obj, snapshot)  # after the first yield, obj and part must not be used
     axes, granularity = tuple(part.mirror), part.granularity
     choose = queries.choosing(snapshot, part, clicks)
-    asked = yield from _worked(lambda: region.mirrored(clicks, snapshot.vertices, axes, snapshot.images), snapshot)
+    asked = yield from _worked(lambda: region.mirrored(clicks, axes, snapshot.image), snapshot)
     query = queries.Query(name, model, granularity, asked)
     answer = yield from queries.asking(query, snapshot, device, queries.PREVIEW)
     Hover.current().preview_took = answer.milliseconds

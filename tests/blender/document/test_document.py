@@ -109,6 +109,65 @@ def test_save_and_load(empty, engine, tmp_path):
     np.testing.assert_array_equal(weights(obj, "Again"), before)
 
 
+def test_points_are_kept_in_the_file_and_by_undo(empty, engine, tmp_path):
+    monkey()
+    bpy.ops.iseg.click_add(face=400, weights=(0.2, 0.3, 0.5))
+    bpy.ops.iseg.click_add(vertex=20, positive=False)
+    bpy.ops.iseg.to_vertex_group()
+    before = weights(bpy.context.object, "Part")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "point.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "point.blend"))
+    obj = bpy.context.object
+    geometry, part = empty.mesh.cache.snapshot_of(obj).geometry, obj.iseg.parts[0]
+    (point, _), vertex = empty.document.parts.clicks_of(part, geometry).made
+    assert vertex == (20, False) and point.face == 400
+    assert point.barycentric == pytest.approx((0.2, 0.3, 0.5))
+    assert part.clicks[0].vertex == empty.mesh.cache.snapshot_of(obj).faces[400][2]
+    bpy.ops.iseg.to_vertex_group(name="Again")
+    np.testing.assert_array_equal(weights(obj, "Again"), before)
+    saved = empty.document.parts_snapshot.saved(obj)
+    bpy.ops.iseg.click_clear()
+    empty.document.parts_snapshot.restore(obj, saved)
+    assert empty.document.parts.clicks_of(obj.iseg.parts[0], geometry).made == ((point, True), (20, False))
+
+
+def test_clicks_of_files_from_before_points_are_vertices(empty):
+    """They hold a vertex and a sign, and nothing else."""
+    obj = monkey()
+    part = empty.document.parts.add_part(obj)
+    for vertex, positive in ((7, True), (9, False)):
+        click = part.clicks.add()
+        click.vertex, click.positive = vertex, positive
+        assert not click.is_property_set("face") and not click.is_property_set("weights")
+    geometry = empty.mesh.cache.snapshot_of(obj).geometry
+    assert empty.document.parts.clicks_of(part, geometry).made == ((7, True), (9, False))
+
+
+@pytest.mark.parametrize(
+    "face, weights, sentence",
+    [
+        (968, (0.2, 0.3, 0.5), "There is no triangle 968: Suzanne has 0 to 967"),
+        (3, (0.2, 0.3, 0.9), "must sum to 1"),
+        (3, (-1, 1, 1), "lies outside of its face"),
+        (3, (float("nan"), 0, 1), "are no barycentric coordinates"),
+    ],
+)
+def test_points_that_cannot_be_are_vertices(empty, face, weights, sentence):
+    """In a file; an operator refuses them."""
+    obj = monkey()
+    with pytest.raises(RuntimeError, match=sentence):
+        bpy.ops.iseg.click_add(face=face, weights=weights)
+    bpy.ops.iseg.click_add(vertex=10)
+    click = obj.iseg.parts[0].clicks[0]
+    click.face, click.weights = face, weights
+    geometry = empty.mesh.cache.snapshot_of(obj).geometry
+    assert empty.document.parts.clicks_of(obj.iseg.parts[0], geometry).made == ((10, True),)
+    empty.document.parts.mend()  # as when a file is opened
+    assert (obj.iseg.parts[0].clicks[0].face == -1) == (weights[0] != weights[0])
+    assert empty.document.parts_snapshot.saved(obj) == empty.document.parts_snapshot.saved(obj)
+
+
 def test_a_file_can_hold_anything(empty, engine):
     """Clicks on vertices that are not there, contradictions, thousands of them, names that are none."""
     obj = monkey()
@@ -117,7 +176,7 @@ def test_a_file_can_hold_anything(empty, engine):
     for vertex, positive in ((2**31 - 1, True), (10, False), (507, True), *((20, True) for _ in range(3000))):
         click = part.clicks.add()
         click.vertex, click.positive = vertex, positive
-    usable = empty.document.parts.clicks_of(part, 507)
+    usable = empty.document.parts.clicks_of(part, empty.mesh.cache.snapshot_of(obj).geometry)
     assert usable.made == ((10, True), (20, True)) and usable.dropped == 3002
     obj.iseg.part_index = 99
     obj.iseg.trained, obj.iseg.trained_topology = "../../etc/passwd", obj.iseg.topology

@@ -56,18 +56,62 @@ def made() -> list:
     return [(obj.data.vertices[c.vertex].co[:], c.positive) for part in obj.iseg.parts for c in part.clicks]
 
 
-def test_the_nearest_corner_is_clicked(click):
+def dots(iseg) -> list[list[float]]:
+    """Where the clicks are shown, in the object's own space."""
+    obj = bpy.context.object
+    snapshot = iseg.mesh.cache.snapshot_of(obj)
+    surface = iseg.viewport.evaluated.surface_of(obj, snapshot)
+    clicks = [click for part in obj.iseg.parts for click in part.clicks]
+    return [surface.place(iseg.document.parts.prompt_of(click, snapshot.geometry)).tolist() for click in clicks]
+
+
+def test_the_point_under_the_cursor_is_clicked(click, empty):
+    """The nearest corner is noted beside it."""
     bpy.ops.mesh.primitive_cube_add(size=1.0)
+    points = (0.4, 0.3, 0.5), (-0.4, 0.3, 0.5), (0.05, -0.1, 0.5)
+    assert click(points[0]) and click(points[1], positive=False) and click(points[2])
+    assert made()[:2] == [((0.5, 0.5, 0.5), True), ((-0.5, 0.5, 0.5), False)] and made()[2][0][2] == 0.5
+    np.testing.assert_allclose(dots(empty), points, atol=1e-5)
+    assert click(points[1]) and len(made()) == 3  # the same point again, now included
+    assert [positive for _, positive in made()] == [True, True, True]
+
+
+def test_with_xray_and_beside_the_mesh_a_vertex_is_clicked(click):
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    click.shading.show_xray = True
     assert click((0.4, 0.3, 0.5))
-    assert click((-0.4, 0.3, 0.5), positive=False)
-    assert made() == [((0.5, 0.5, 0.5), True), ((-0.5, 0.5, 0.5), False)]
+    click.shading.show_xray = False
+    assert click((-0.52, -0.52, 0.5))
+    clicks = bpy.context.object.iseg.parts[0].clicks
+    assert [click.face for click in clicks] == [-1, -1] and made()[1][0] == (-0.5, -0.5, 0.5)
 
 
-def test_a_stroke_is_several_clicks(click):
+def test_a_point_is_removed_where_it_is_seen(click):
+    """Not at its corner; and not where the mesh hides it."""
+    bpy.ops.mesh.primitive_cube_add(size=1.0)
+    assert click((0.1, 0.1, 0.5))
+    assert not click((0.5, 0.5, 0.5), remove=True)
+    triangles = bpy.context.object.data
+    triangles.calc_loop_triangles()
+    below = next(t.index for t in triangles.loop_triangles if all(triangles.vertices[v].co.z < 0 for v in t.vertices))
+    bpy.ops.iseg.click_add(face=below)
+    assert len(made()) == 2
+    assert click((0.1, 0.1, 0.5), remove=True) and len(made()) == 1
+    bottom = np.mean([triangles.vertices[v].co for v in triangles.loop_triangles[below].vertices], axis=0)
+    assert not click((bottom[0], bottom[1], -0.5), remove=True) and len(made()) == 1
+    click.shading.show_xray = True
+    assert click((bottom[0], bottom[1], -0.5), remove=True) and made() == []
+
+
+def test_a_stroke_is_several_clicks(click, empty):
     """One each some pixels, and none where the mouse is not over the mesh."""
     bpy.ops.mesh.primitive_grid_add(x_subdivisions=4, y_subdivisions=4, size=2.0)
     assert click(*((-1.5 + 0.05 * step, 0.0, 0.0) for step in range(41)))
-    assert [round(place[0], 2) for place, _ in made()] == [-1.0, -0.5, 0.0, 0.5]
+    places = np.array(dots(empty))  # [K, 3]
+    assert len(places) > 5 and -1.1 < places[0, 0] < -0.8 and 0.3 < places[-1, 0] < 0.51
+    apart = np.diff(places[1:, 0])  # [K - 2] but the first, which may be a vertex
+    np.testing.assert_allclose(apart, 24 * 2 * EDGE / SIZE / 2 + 0.025, atol=0.026)
+    np.testing.assert_allclose(places[:, 1:], 0, atol=1e-4)
 
 
 def test_beside_the_mesh_nothing_is_clicked(click):
@@ -374,9 +418,7 @@ def test_a_preview_is_what_the_click_gives(empty, engine, before, settings):
     inside(empty, empty.engine.queries.finding_models(obj, snapshot))  # there are no previews before
     preview = inside(
         empty,
-        pointer.imagining(
-            obj, part or empty.engine.queries.NEW_PART, snapshot, empty.core.VertexClick(0, True), "auto"
-        ),
+        pointer.imagining(obj, part or empty.engine.queries.NEW_PART, snapshot, empty.core.Click(0, True), "auto"),
     )
     bpy.ops.iseg.click_add(vertex=0)
     part = obj.iseg.parts[0]
@@ -392,9 +434,7 @@ def test_a_preview_is_worth_it_where_the_engine_is_quick(empty, engine):
     snapshot, pointer = empty.mesh.cache.snapshot_of(obj), empty.viewport.preview
     pointer.Hover.current().reset()
     assert not pointer._worth(obj, empty.engine.queries.NEW_PART, snapshot)  # no engine is started for it
-    inside(
-        empty, pointer.imagining(obj, empty.engine.queries.NEW_PART, snapshot, empty.core.VertexClick(0, True), "auto")
-    )
+    inside(empty, pointer.imagining(obj, empty.engine.queries.NEW_PART, snapshot, empty.core.Click(0, True), "auto"))
     pointer.Hover.current().preview_took = 1.0
     assert pointer._worth(obj, empty.engine.queries.NEW_PART, snapshot)
     pointer.Hover.current().preview_took = 1e9

@@ -96,6 +96,30 @@ def test_delete(empty, obj):
     assert obj.iseg.topology == empty.mesh.cache.snapshot_of(obj).topology
 
 
+@pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
+def test_a_point_goes_to_the_nearest_corner_that_is_left(empty, engine, mode):
+    bpy.ops.mesh.primitive_cube_add()
+    obj = bpy.context.object
+    faces = empty.mesh.cache.snapshot_of(obj).faces
+    bpy.ops.iseg.click_add(face=3, weights=(0.25, 0.625, 0.125))
+    place = tuple(obj.data.vertices[faces[3][1]].co)
+    bpy.ops.object.mode_set(mode=mode)
+    bpy.ops.iseg.edit(action="SHRINK", factor=1.0)
+    click = obj.iseg.parts[0].clicks[0]
+    assert click.face == 3 and tuple(click.weights) == (0.25, 0.625, 0.125)  # all is where it was
+    bpy.ops.iseg.edit(action="EXTRUDE", distance=0.0)
+    click = obj.iseg.parts[0].clicks[0]
+    assert click.face == -1 and tuple(points(obj)[click.vertex]) == place
+    bpy.ops.iseg.click_clear()
+    snapshot = empty.mesh.cache.snapshot_of(obj)
+    bpy.ops.iseg.click_add(face=0, weights=(0.5, 0.375, 0.125))
+    after = np.arange(len(snapshot.vertices))  # [V]
+    after[snapshot.faces[0][0]] = -1
+    empty.live.follow.follow(obj, after)
+    (click,) = obj.iseg.parts[0].clicks
+    assert (click.face, click.vertex) == (-1, snapshot.faces[0][1])
+
+
 def test_a_click_goes_with_its_vertex(empty, obj):
     """The eye is a shell of its own and wholly in the part: nothing of it stays."""
     bpy.ops.iseg.click_clear()

@@ -210,6 +210,38 @@ def test_the_surface_follows_its_modifiers(empty, monkeypatch):
     assert not np.allclose(moved.points, snapshot.vertices)
 
 
+@pytest.mark.parametrize("kinds", [["SUBSURF"], ["MIRROR"], ["ARRAY"], ["DISPLACE"], ["MIRROR", "SUBSURF"]])
+def test_points_go_to_the_base_mesh_and_back(empty, monkeypatch, kinds):
+    """A point of what is seen becomes one of the base mesh, on the polygon that made it, and is shown where it was."""
+    monkeypatch.setattr(empty.viewport.evaluated, "QUICK", 1e9)
+    monkeypatch.setattr(empty.timers.Timers, "begin", lambda self, timer, **_: timer())
+    bpy.ops.mesh.primitive_cube_add()
+    obj = bpy.context.object
+    obj.location = (3.0, 0.0, 0.0)
+    for kind in kinds:
+        modifier = obj.modifiers.new(kind, kind)
+        if kind == "SUBSURF":
+            modifier.levels = 2
+        if kind == "MIRROR":
+            modifier.use_axis = (True, False, False)
+            modifier.mirror_object = bpy.data.objects.new("Middle", None)
+            bpy.context.scene.collection.objects.link(modifier.mirror_object)
+    bpy.context.view_layer.update()
+    snapshot = empty.mesh.cache.snapshot_of(obj)
+    empty.viewport.evaluated.surface_of(obj, snapshot)  # begins to find out
+    settle(empty.engine.running.engine())
+    surface, points = empty.viewport.evaluated.surface_of(obj, snapshot), empty.mesh.points
+    rng = np.random.default_rng(0)
+    assert (surface.base is None) == (kinds == ["DISPLACE"])
+    first = len(surface.triangles) // (1 if kinds[0] in ("SUBSURF", "DISPLACE") else 2)  # without the copies
+    for face in rng.integers(0, first, 30).tolist():
+        seen = points.surface_point(face, rng.dirichlet((1, 1, 1)))
+        base = surface.base_point(seen)
+        assert snapshot.polygons[base.face] == surface.polygons[face]
+        place = points.place_of(seen, surface.points, surface.triangles)
+        np.testing.assert_allclose(surface.place(base), place, atol=0.02)
+
+
 def test_dots_stay_on_their_vertices_when_those_move(empty, monkeypatch):
     monkeypatch.setattr(empty.viewport.evaluated, "QUICK", 1e9)
     monkeypatch.setattr(empty.timers.Timers, "begin", lambda self, timer, **_: timer())

@@ -208,18 +208,68 @@ def test_connected_to_is_a_flood(iseg):
         assert found.tolist() == [bool(own and reached & {*ring}) for ring, own in zip(rings, inside, strict=True)]
 
 
+def cube(iseg):
+    """A snapshot of the cube."""
+    faces = FACES.astype(np.int32)
+    starts = np.arange(0, faces.size, 3, dtype=np.int32)  # [12]
+    edges, shown = np.zeros((0, 2), np.int32), np.zeros(len(faces), bool)  # [0, 2], [12]
+    geometry = iseg.mesh.geometry.Geometry(CUBE.astype(np.float32), faces.ravel(), starts, edges, shown)
+    return iseg.mesh.snapshot.MeshSnapshot(geometry)
+
+
+def test_mirror_images_of_points_are_points(iseg):
+    snapshot, points = cube(iseg), iseg.mesh.points
+    for face, weights in ((3, (0.5, 0.25, 0.25)), (8, (0.125, 0.125, 0.75))):
+        point = iseg.core.SurfacePoint(face, weights)
+        place = points.place_of(point, snapshot.vertices, snapshot.faces)
+        ((_, _), (image, include)) = iseg.mesh.region.mirrored(((point, False),), (False, True, False), snapshot.image)
+        assert include is False and isinstance(image, iseg.core.SurfacePoint)
+        found = points.place_of(image, snapshot.vertices, snapshot.faces)
+        np.testing.assert_allclose(found, place * (1, -1, 1), atol=1e-6)
+
+
+def test_the_nearest_point_of_a_surface(iseg):
+    """Among many triangles in blocks, and flat ones, as near as the best of many points of all of them."""
+    rng = np.random.default_rng(3)
+    vertices = rng.normal(size=(900, 3)).astype(np.float32)
+    faces = rng.integers(0, 900, (1500, 3)).astype(np.int32)  # some have a corner twice
+    solid = iseg.mesh.picking.solid(vertices, faces)
+    weights = rng.dirichlet(np.full(3, 0.5), (1500, 200)).astype(np.float32)  # [1500, 200, 3]
+    many = np.einsum("fsc,fcx->fsx", weights, vertices[faces]).reshape(-1, 3)  # [300000, 3]
+    for place in rng.normal(size=(20, 3)) * 1.5:
+        point = iseg.mesh.points.nearest_on(solid, place)
+        away = np.linalg.norm(iseg.mesh.points.place_of(point, vertices, faces) - place)
+        least = np.linalg.norm(many - place, axis=1).min()
+        assert away <= least + 1e-6 and away > least - 0.1
+    for point in many[::30011]:  # on the surface
+        found = iseg.mesh.points.place_of(iseg.mesh.points.nearest_on(solid, point), vertices, faces)
+        np.testing.assert_allclose(found, point, atol=1e-5)
+
+
+@pytest.mark.parametrize("eye", [(0, 0, 5), (0.6, 0.2, 0.8)], ids=["outside", "close"])
+def test_the_point_under_the_cursor(iseg, eye):
+    """Seen in perspective, and with corners behind the camera: the point whose picture is there."""
+    matrix = perspective() @ moved(*(-np.array(eye)))
+    corners = CUBE[FACES[8]] * (1, 1, 0.5) + (0, 0, -0.2)  # [3, 3]
+    weights = np.array([0.2, 0.5, 0.3])  # [3]
+    screen = iseg.mesh.picking.project((weights @ corners)[None], matrix, WIDTH, HEIGHT)
+    assert screen.seen[0]
+    found = iseg.mesh.picking.weights_at(corners, matrix, WIDTH, HEIGHT, tuple(screen.points[0]))
+    np.testing.assert_allclose(found, weights, atol=1e-9)
+
+
 def test_mirrored_clicks(iseg):
-    clicks = ((7, True), (4, False))
-    assert iseg.mesh.region.mirrored(clicks, CUBE, (False, False, False)) == clicks
-    assert iseg.mesh.region.mirrored(clicks, CUBE, (True, False, False)) == (
+    clicks, image = ((7, True), (4, False)), cube(iseg).image
+    assert iseg.mesh.region.mirrored(clicks, (False, False, False), image) == clicks
+    assert iseg.mesh.region.mirrored(clicks, (True, False, False), image) == (
         (7, True),
         (4, False),
         (3, True),
         (0, False),
     )
-    both = dict(iseg.mesh.region.mirrored(((7, True),), CUBE, (True, True, True)))
+    both = dict(iseg.mesh.region.mirrored(((7, True),), (True, True, True), image))
     assert both == dict.fromkeys(range(8), True)
-    assert iseg.mesh.region.mirrored(((7, True), (3, False)), CUBE, (True, False, False)) == ((7, True), (3, False))
+    assert iseg.mesh.region.mirrored(((7, True), (3, False)), (True, False, False), image) == ((7, True), (3, False))
 
 
 def test_a_memory_is_bounded_by_weight(iseg):

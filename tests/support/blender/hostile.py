@@ -171,8 +171,8 @@ def snapshot(iseg, obj: bpy.types.Object) -> None:
     part, seen = iseg.document.parts.part_of(obj), iseg.mesh.cache.known_snapshot(obj)
     if part is None or seen is None:
         return
-    clicks = iseg.document.parts.clicks_of(part, len(seen.vertices)).made
-    assert all(0 <= vertex < len(seen.vertices) for vertex, _ in clicks)
+    clicks = iseg.document.parts.clicks_of(part, seen.geometry).made
+    assert all(0 <= vertex < len(seen.vertices) for prompt, _ in clicks for vertex in seen.corners(prompt))
     surface = iseg.viewport.overlay.Surface(seen.vertices, seen.faces)
     iseg.viewport.overlay.build(surface, None, clicks, clicks[0][0] if clicks else None)
     iseg.live.answers.refresh()
