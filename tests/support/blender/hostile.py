@@ -43,7 +43,7 @@ def anything(rng: random.Random, depth: int = 0):
 def fields(rng: random.Random, depth: int = 0) -> dict:
     """Some of our properties with values of any kind; the deeper ones mostly as they should be, to get there."""
     known = "parts part_index topology trained trained_topology name clicks click_index granularity automatic threshold"
-    names = f"{known} connected mirror vertex positive teacher preset device show live nothing".split()
+    names = f"{known} connected mirror vertex face weights positive teacher preset device show live nothing".split()
     found = {name: anything(rng, depth) for name in rng.sample(names, rng.randrange(len(names)))}
     for name in ("parts", "clicks"):
         if depth < 2 and rng.random() < 0.6:
@@ -51,6 +51,9 @@ def fields(rng: random.Random, depth: int = 0) -> dict:
     for name in ("vertex", "click_index", "part_index"):
         if rng.random() < 0.6:
             found[name] = rng.choice([-(2**31), -1, 3, 10, 507, 2**31 - 1])
+    if rng.random() < 0.6:
+        corners = [0.0, 1.0, 0.25, -1.0, float("nan"), float("inf")]
+        found |= {"face": rng.choice([-2, 0, 3, 967, 968, 2**31 - 1]), "weights": rng.choices(corners, k=3)}
     return found
 
 

@@ -57,7 +57,9 @@ def shape(obj: bpy.types.Object) -> Shape:
 
 
 def clicks(obj: bpy.types.Object) -> tuple:
-    return tuple((part.name, *((click.vertex, click.positive) for click in part.clicks)) for part in obj.iseg.parts)
+    return tuple(
+        (part.name, *((c.vertex, c.positive, c.face, tuple(c.weights)) for c in part.clicks)) for part in obj.iseg.parts
+    )
 
 
 def snapshot() -> Snapshot:
@@ -86,6 +88,7 @@ class Sequence:
         ]
         return [
             (8, "click_add", lambda: ops.click_add(vertex=vertex, positive=self.random.random() < 0.7)),
+            (8, "click_add a point", lambda: ops.click_add(face=vertex, weights=(0.5, 0.25, 0.25))),
             (1, "click_remove", lambda: ops.click_remove(index=self.random.randrange(-1, 3))),
             (1, "click_flip", lambda: ops.click_flip(index=self.random.randrange(-1, 3))),
             (1, "click_clear", lambda: ops.click_clear()),
