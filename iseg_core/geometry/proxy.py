@@ -78,10 +78,10 @@ def make_proxy(mesh: Mesh, max_vertices: int) -> Proxy:
     Equal positions are welded, and borders that differ by rounding; the shape is centred and scaled into the unit
     sphere; degenerate and duplicate faces (of either orientation) are dropped. Big faces are cut until their samples
     are as dense as max_vertices allow. Up to 1.02 max_vertices that is all, and every vertex is carried from its own.
-    A larger mesh is decimated (quadric error, Garland and Heckbert 1997) to at most 1.02 max_vertices, and each vertex
-    is carried from the point of the proxy's surface closest to it around where it was collapsed to: always on its own
-    connected component. A component that has no face, or none that is left, is one proxy vertex without faces; those
-    come on top. Raises SettingsError for max_vertices under 4.
+    A larger mesh is decimated (quadric error, Garland and Heckbert 1997) to at most 1.02 max_vertices, a dense one
+    after it was thinned (thin.py), and each vertex is carried from the point of the proxy's surface closest to it
+    around where it was collapsed to: always on its own connected component. A component that has no face, or none that
+    is left, is one proxy vertex without faces; those come on top. Raises SettingsError for max_vertices under 4.
     """
     if max_vertices < FEWEST:
         raise SettingsError(f"A proxy of {max_vertices} vertices is no shape. Ask for {FEWEST} or more.")
