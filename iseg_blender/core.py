@@ -20,7 +20,8 @@ if TYPE_CHECKING:
         Superseded,
         UnknownMeshError,
     )
-    from iseg_core.geometry.mesh import Domain, Mesh
+    from iseg_core.geometry.domain import Domain
+    from iseg_core.geometry.mesh import Mesh
     from iseg_core.progress import Progress
     from iseg_core.system.atomic_file import atomic_write
     from iseg_core.system.download import download, read_page
@@ -43,7 +44,8 @@ else:
         Superseded,
         UnknownMeshError,
     )
-    from .iseg_core.geometry.mesh import Domain, Mesh
+    from .iseg_core.geometry.domain import Domain
+    from .iseg_core.geometry.mesh import Mesh
     from .iseg_core.progress import Progress
     from .iseg_core.system.atomic_file import atomic_write
     from .iseg_core.system.download import download, read_page

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..clicks.click import Clicks, Prompt, SurfacePoint, VertexClicks
 from ..clicks.resolve import position_of, vertex_of
-from ..geometry.mesh import Domain, Mesh
+from ..geometry.domain import Domain
+from ..geometry.mesh import Mesh
 from ..render.camera import sphere_cameras
 from ..render.embree import EmbreeRasterizer
 from ..render.figures import contact_sheet, draw_from

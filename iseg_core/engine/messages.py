@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self, Union, cast, get_
 
 from ..clicks.click import Click, Clicks, Granularity, SurfacePoint, VertexClick, VertexClicks
 from ..errors import ClickError, MessageError
-from ..geometry.mesh import Domain
+from ..geometry.domain import Domain
 from ..teachers.registry import DEFAULT_TEACHER
 from ..training.settings import DEFAULT_PRESET
 

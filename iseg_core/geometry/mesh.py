@@ -2,13 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..errors import MeshError, SettingsError
+from ..errors import MeshError
 from .chunks import in_chunks
 from .triangulate import triangulate
 from .vectors import cross, largest, norms
@@ -16,17 +15,6 @@ from .vectors import cross, largest, norms
 LARGEST, SMALLEST = 1e100, 1e-100  # products of larger coordinates overflow, of smaller sizes vanish
 FLAT = 1e-12  # height over longest edge below which a face has no area
 ROUNDING = 8 * np.finfo(np.float64).eps  # of a coordinate: what its last bits may be wrong by
-
-
-class Domain(StrEnum):
-    """Elements of a mesh that values belong to: every vertex or every face. An unknown one raises SettingsError."""
-
-    VERTEX = "vertex"
-    FACE = "face"
-
-    @classmethod
-    def _missing_(cls, value: object) -> None:
-        raise SettingsError(f"Unknown domain {value!r}. Choose one of: {', '.join(cls)}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..clicks.click import Click, Prompt, SurfacePoint
 from ..clicks.resolve import vertex_of
-from ..geometry.mesh import Domain, Mesh, face_areas
+from ..geometry.domain import Domain
+from ..geometry.mesh import Mesh, face_areas
 from ..geometry.proxy import Proxy
 
 LARGE = 8  # samples of a face from which on its vertices follow it

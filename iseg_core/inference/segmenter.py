@@ -11,7 +11,8 @@ from ..clicks.click import Clicks, Granularity, Prompt, VertexClicks
 from ..clicks.resolve import check_clicks, on_proxy, proxy_vertex_of, vertex_of
 from ..errors import ClickError, SettingsError
 from ..formats.load import as_mesh
-from ..geometry.mesh import Domain, Mesh
+from ..geometry.domain import Domain
+from ..geometry.mesh import Mesh
 from ..parts.assembly import AssemblyCorrections, AssemblyFinder, propose_assembly
 from ..storage.prepare import INSTANT_VERTICES, prepare
 from ..storage.trained_model import Model

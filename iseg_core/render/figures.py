@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..geometry.mesh import Domain, Mesh, weld
+from ..geometry.domain import Domain
+from ..geometry.mesh import Mesh, weld
 from ..system.atomic_file import atomic_write
 from .camera import Camera
 from .embree import EmbreeRasterizer

@@ -13,7 +13,8 @@ import numpy as np
 
 from ...clicks.click import VertexClick
 from ...clicks.simulated_user import Predictor, VertexTarget, simulate
-from ...geometry.mesh import Domain, face_areas
+from ...geometry.domain import Domain
+from ...geometry.mesh import face_areas
 from ...inference.segmenter import Segmenter
 from ..dataset import LabelledMesh
 from ..experiment import MACHINE, Experiment, Record, Report, Setup, Table

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...clicks.click import Click, SurfacePoint
 from ...clicks.simulated_user import FaceTarget, simulate
-from ...geometry.mesh import Domain
+from ...geometry.domain import Domain
 from ..experiment import INSTANT, MACHINE, Experiment, Record, Report, Setup, Table
 from ..nested import BODY, NestedFile, NestedMesh, find_nested
 from .common import DECIMALS

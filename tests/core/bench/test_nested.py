@@ -19,7 +19,7 @@ from iseg_core.bench.pictures import best_direction
 from iseg_core.cli.main import main
 from iseg_core.clicks.click import Click, SurfacePoint
 from iseg_core.errors import IsegError, MeshError, SettingsError
-from iseg_core.geometry.mesh import Domain
+from iseg_core.geometry.domain import Domain
 from iseg_core.training.settings import PRESETS, Preset
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"

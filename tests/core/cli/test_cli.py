@@ -21,7 +21,7 @@ from iseg_core.cli import main
 from iseg_core.clicks.click import SurfacePoint
 from iseg_core.errors import Cancelled, ClickError, SettingsError, WeightsError
 from iseg_core.formats.load import as_mesh
-from iseg_core.geometry.mesh import Domain
+from iseg_core.geometry.domain import Domain
 from iseg_core.progress import Progress
 from iseg_core.render import figures
 from iseg_core.storage import trained_model

@@ -16,7 +16,7 @@ from iseg_core.engine.handlers import Handlers
 from iseg_core.engine.messages import MeshHash, Seed
 from iseg_core.engine.protocol import Message, encode, read
 from iseg_core.errors import EngineError, MessageError
-from iseg_core.geometry.mesh import Domain
+from iseg_core.geometry.domain import Domain
 
 HASH = "0123456789abcdef" * 4
 MESSAGES = [
