@@ -104,3 +104,26 @@ def test_a_mesh_of_triangles_has_no_polygons_and_its_hash_is_unchanged():
     assert sphere(1).polygons is None and check(CUBE.vertices, CUBE.faces).polygons is None
     assert CUBE.polygons is not None and CUBE.polygons.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     assert CUBE.hash == Mesh(CUBE.vertices, CUBE.faces).hash
+
+
+def test_every_click_on_a_cube_of_quads_takes_the_clicked_side_and_whole_is_the_cube():
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
+    quads = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
+    cube = iseg.instant(check(corners, quads))
+    for face in range(12):
+        for granularity in ("fine", "part", "whole"):
+            answer = cube.segment([(point(face, (0.3, 0.4)), True)], granularity=granularity, domain="face") >= 0.5
+            assert answer[[face - face % 2, face - face % 2 + 1]].all()
+            assert granularity != "whole" or answer.all()
+
+
+def test_the_rim_of_a_cylinder_with_polygons_for_caps_is_answered_alike_all_around():
+    around, rings = 32, 9
+    turn, height = np.meshgrid(np.arange(around) * 2 * np.pi / around, np.linspace(-1, 1, rings))  # [rings, around]
+    vertices = np.stack([np.cos(turn), np.sin(turn), height], axis=2).reshape(-1, 3)
+    number = np.arange(around * rings).reshape(rings, around)
+    low, high = number[:-1], number[1:]
+    sides = np.stack([low, np.roll(low, -1, axis=1), np.roll(high, -1, axis=1), high], axis=2).reshape(-1, 4)
+    cylinder = iseg.instant(check(vertices, [*sides.tolist(), number[0, ::-1].tolist(), number[-1].tolist()]))
+    sizes = np.array([(cylinder.segment([(vertex, True)]) >= 0.5).sum() for vertex in number[-1].tolist()])
+    assert sizes.max() < len(vertices) / 4 and sizes.min() > sizes.max() / 4  # no corner of a fan takes all but one
