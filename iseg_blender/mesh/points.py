@@ -5,6 +5,8 @@ import numpy as np
 from ..core import SurfacePoint
 from .picking import BLOCK, Solid
 
+FIRST = 8  # blocks that are looked at first, and twice as many each time after
+
 
 def place_of(point: SurfacePoint, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Position of a point of the mesh with vertices [V, 3] and triangles faces [F, 3]. [3] float64"""
@@ -47,13 +49,16 @@ def nearest_weights(corners: np.ndarray, place: np.ndarray) -> tuple[np.ndarray,
 
 
 def nearest_on(solid: Solid, place: np.ndarray) -> SurfacePoint:
-    """Find the point of a mesh that is nearest to a place [3]. Only blocks of faces that may hold it are looked at."""
+    """Find the point of a mesh that is nearest to a place [3]: block by block of faces, while one may be nearer."""
     low, high = solid.face_boxes[:, 0], solid.face_boxes[:, 1]  # [C, 3], [C, 3]
     gap = (np.maximum(np.maximum(low - place, place - high), 0.0) ** 2).sum(axis=1)  # [C] squared distance of each box
-    face, weights, least = _nearest_in(solid, np.array([gap.argmin()]), place)
-    others = np.flatnonzero(gap < least)  # [C'] the first box among them
-    if len(others) > 1:
-        face, weights, least = _nearest_in(solid, others, place)
+    order = np.argsort(gap)  # [C]
+    best, begin, number = _nearest_in(solid, order[:FIRST], place), FIRST, FIRST
+    while begin < len(order) and gap[order[begin]] < best[2]:
+        number *= 2
+        best = min(best, _nearest_in(solid, order[begin : begin + number], place), key=lambda found: found[2])
+        begin += number
+    face, weights, _ = best
     return surface_point(face, weights)
 
 

@@ -232,9 +232,9 @@ def test_the_nearest_point_of_a_surface(iseg):
     """Among many triangles in blocks, and flat ones, as near as the best of many points of all of them."""
     rng = np.random.default_rng(3)
     vertices = rng.normal(size=(900, 3)).astype(np.float32)
-    faces = rng.integers(0, 900, (1500, 3)).astype(np.int32)  # some have a corner twice
+    faces = rng.integers(0, 900, (6000, 3)).astype(np.int32)  # some have a corner twice
     solid = iseg.mesh.picking.solid(vertices, faces)
-    weights = rng.dirichlet(np.full(3, 0.5), (1500, 200)).astype(np.float32)  # [1500, 200, 3]
+    weights = rng.dirichlet(np.full(3, 0.5), (6000, 50)).astype(np.float32)  # [6000, 50, 3]
     many = np.einsum("fsc,fcx->fsx", weights, vertices[faces]).reshape(-1, 3)  # [300000, 3]
     for place in rng.normal(size=(20, 3)) * 1.5:
         point = iseg.mesh.points.nearest_on(solid, place)
