@@ -22,6 +22,7 @@ from hands import (  # noqa: E402
     run,
     shot,
     until,
+    window,
 )
 
 EYE, CROWN = (-0.35, -0.85, 0.24), (0.0, -0.3, 0.95)
@@ -137,6 +138,29 @@ def steps():
     found["edited"] = clicks()
     found["height"] = float(iseg.mesh.cache.known_snapshot(obj()).vertices[:, 2].max())
     shot("4-edited")
+    # A cube, smoothed by a modifier: a click in the middle of a face is shown where the mouse was.
+    yield from press("RET", *map(int, screen([other + (0, 0, 1)])[0]))
+    with here():
+        bpy.ops.object.mode_set(mode="OBJECT")
+        bpy.data.objects.remove(obj())
+        bpy.ops.mesh.primitive_cube_add()
+        obj().modifiers.new("Subdivision", "SUBSURF").levels = 2
+        bpy.ops.view3d.view_axis(type="TOP")
+        bpy.ops.view3d.view_selected()
+    yield 2.0
+    spot = np.array([region().x + region().width // 2 + 40, region().y + region().height // 2 - 30])  # [2]
+    with here():
+        bpy.ops.iseg.click("INVOKE_DEFAULT", True)
+    yield from settled()
+    yield from press("LEFTMOUSE", *map(int, spot))
+    yield from settled()
+    yield from press("RET", *map(int, spot))
+    window().event_simulate(type="MOUSEMOVE", value="NOTHING", x=region().x + 90, y=region().y + 20)
+    yield 1.0
+    shot("5-cube")
+    surface = iseg.viewport.evaluated.surface_of(obj(), iseg.mesh.cache.known_snapshot(obj()))
+    corners = screen([surface.place(click[0]) for click in clicks()])
+    found["dots"] = colours("5-cube", np.concatenate([spot[None], corners]))
     found["problems"] = dict(iseg.engine.running.Running.current().problems)
 
 

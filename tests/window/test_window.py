@@ -140,6 +140,13 @@ def test_a_large_mesh_is_read_without_holding_blender_up(surfaces: Any):
     assert surfaces["height"] > 1.3 and surfaces["problems"] == {}  # what edit mode has changed
 
 
+def test_a_dot_is_where_the_mouse_was(surfaces: Any):
+    """On a smoothed cube, and not at the corner that is nearest."""
+    dot, corner = surfaces["dots"]
+    assert dot[1] > dot[0] + 0.3 and dot[1] > dot[2] + 0.3  # green
+    assert not corner[1] > corner[0] + 0.3
+
+
 @pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
 def test_the_toolbars_tool(tool: Any, mode: str):
     """It scribbles, previews, swaps and removes as the button does, each stroke one step of undo."""
