@@ -54,6 +54,8 @@ class Segmenter:
             self._student = Trained(model, device)
         elif not refine:
             raise SettingsError("A model without training has no plain answer: leave refine=True, or train the mesh.")
+        if refine:
+            self._finder.make_ready()
 
     @cached_property
     def _corrections(self) -> dict[Granularity, AssemblyCorrections]:

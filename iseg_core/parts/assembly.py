@@ -118,6 +118,10 @@ class AssemblyFinder:
         self.assembly = assembly
         self._finders: dict[int, PartFinder] = {}
 
+    def make_ready(self) -> None:
+        """Prepare for a first click where it is likeliest, on the largest surface."""
+        max(self.assembly.surfaces, key=lambda surface: surface.area).make_ready()
+
     def finder(self, cluster: int) -> PartFinder:
         """Return the finder of a cluster's surface."""
         if cluster not in self._finders:

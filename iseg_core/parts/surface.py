@@ -105,11 +105,13 @@ class Surface:
         axes = np.sqrt(np.maximum(np.linalg.eigvalsh(spread), 0))  # [S, 3]
         return np.concatenate([np.sqrt(share * self.area)[:, None], axes], axis=1)
 
-    @cached_property
+    @property
     def joined(self) -> "Surface":
         """The same surface with its contacts as edges, and no others: its shells are one."""
-        if not len(self.contacts):
-            return self
+        return self._joined if len(self.contacts) else self  # a surface that kept itself would never be freed
+
+    @cached_property
+    def _joined(self) -> "Surface":
         return Surface(
             self.vertices,
             np.concatenate([self.edges, self.contacts]),
@@ -125,6 +127,10 @@ class Surface:
         mass = self.mass / np.maximum(self.shell_areas, 1e-12)[self.components]  # [P]
         mass = sp.diags(np.maximum(mass, LEAST_MASS))  # [P, P]
         return [Factor(self.laplacian + t * mass) for t in TIMES]
+
+    def make_ready(self) -> None:
+        """Factor now what the first click on the surface needs: it takes some ten times as long as a click."""
+        _ = self._factors, self.joined._factors
 
     def fields(self, vertex: int) -> np.ndarray:
         """Solve the screened Poisson equations (L + tM) u = e_vertex, t in TIMES: closeness to a vertex. [T, P]

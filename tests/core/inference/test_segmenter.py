@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.shapes import bottom, dumbbell, sphere, tiny_settings, top
+from support.shapes import bottom, dumbbell, join, moved, sphere, tiny_settings, top
 
 import iseg_core as iseg
 from iseg_core.inference.segmenter import agree
@@ -210,10 +210,21 @@ def test_otsu_separates_two_populations():
     assert otsu(np.zeros(5, dtype=np.float32)) == 0.5
 
 
+def test_a_new_segmenter_has_factored_what_its_first_click_needs(monkeypatch):
+    """Of the largest surface, whose shells touch: with them, and within them."""
+    balls = join(moved(sphere(1), (0, 0, 2.0)), sphere(1), moved(sphere(1), (20, 0, 0), 0.5))
+    segmenter = iseg.instant(balls)
+    monkeypatch.setattr("iseg_core.parts.surface.Factor", lambda matrix: pytest.fail("factored at the click"))
+    assert segmenter.segment(positive=[3])[3] >= 0.5
+    with pytest.raises(pytest.fail.Exception, match="at the click"):
+        segmenter.segment(positive=[len(balls.vertices) - 1])
+
+
 def test_what_a_segmenter_holds_goes_with_it():
     """A cycle would wait for the collector, which counts objects and not their bytes: memory would grow with use."""
     segmenter = iseg.instant(dumbbell(3))
     segmenter.segment(positive=[1, 5], negative=[40])
+    assert segmenter.model.assembly.whole is segmenter.model.assembly.surfaces[0]
     held = [
         weakref.ref(segmenter.model),
         weakref.ref(segmenter.model.assembly.surfaces[0]),
