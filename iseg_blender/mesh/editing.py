@@ -6,6 +6,7 @@ it, which keeps every layer of the mesh.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import bmesh
 import bpy
@@ -15,7 +16,14 @@ from mathutils import Vector
 
 from . import arrays
 
-SOURCE = "iseg source"  # layer: 1 + the index of the vertex that this one was copied from
+SOURCE = "iseg source"  # layer: 1 + the index of the vertex, or the index of the face, that this one was copied from
+
+
+class Moved(NamedTuple):
+    """Where the elements of a mesh have gone in an edit."""
+
+    vertices: np.ndarray  # [V] int32: new index of each, of its copy where that was moved; -1 for deleted ones
+    faces: np.ndarray  # [P'] int32: old index of each face that there is now; -1 for new ones
 
 
 @contextmanager
@@ -46,26 +54,19 @@ def ensure_lookup(work: BMesh) -> None:
     work.faces.ensure_lookup_table()
 
 
-def delete(obj: bpy.types.Object, faces: np.ndarray) -> np.ndarray:
-    """Delete faces [N] int, and the edges and vertices that only they use.
-
-    Returns the new index of each vertex, -1 for deleted ones. [V] int32
-    """
+def delete(obj: bpy.types.Object, faces: np.ndarray) -> Moved:
+    """Delete faces [N] int, and the edges and vertices that only they use."""
     with editing(obj) as work:
-        before = list(work.verts)
+        before, faces_before = list(work.verts), list(work.faces)
         bmesh.ops.delete(work, geom=references(work, faces), context="FACES")
-        return places_of(work, before)
+        return Moved(places_of(work, before), old_faces(work, faces_before))
 
 
-def extrude(obj: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Extrude faces [N] int as one region and move it by steps [V, 3], one for each vertex of the mesh before.
-
-    Returns the new index of each vertex, -1 for deleted ones; where a vertex was copied, that of the moved one
-    [V] int32. And the old index of each face that there is now, -1 for the new sides [P'] int32.
-    """
+def extrude(obj: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> Moved:
+    """Extrude faces [N] int as one region and move it by steps [V, 3], one for each vertex of the mesh before."""
     with editing(obj) as work:
         layer, face_layer = (kind.layers.int.new(SOURCE) for kind in (work.verts, work.faces))  # copies carry it along
-        part, rest = references(work, faces), list(work.faces)
+        part, faces_before = references(work, faces), list(work.faces)
         edges = {edge for face in part for edge in face.edges}
         vertices = {vertex for face in part for vertex in face.verts}
         for vertex in vertices:
@@ -80,16 +81,12 @@ def extrude(obj: bpy.types.Object, faces: np.ndarray, steps: np.ndarray) -> tupl
             vertex.co += Vector(step)
         after = places_of(work, before)  # [V]
         after[sources] = [vertex.index for vertex in moved]
-        work.faces.index_update()
-        old = np.full(len(work.faces), -1, np.int32)  # [P']
-        for index, face in enumerate(rest):
-            if face.is_valid:
-                old[face.index] = index
+        old = old_faces(work, faces_before)  # [P']
         for face in (element for element in made if isinstance(element, BMFace)):
             old[face.index] = face[face_layer]
         work.verts.layers.int.remove(layer)
         work.faces.layers.int.remove(face_layer)
-        return after, old
+        return Moved(after, old)
 
 
 def move(obj: bpy.types.Object, vertices: np.ndarray, places: np.ndarray) -> None:
@@ -108,6 +105,16 @@ def move(obj: bpy.types.Object, vertices: np.ndarray, places: np.ndarray) -> Non
 
 def references(work: BMesh, faces: np.ndarray) -> list[BMFace]:
     return [work.faces[index] for index in faces.tolist()]
+
+
+def old_faces(work: BMesh, before: list[BMFace]) -> np.ndarray:
+    """Old index of each face that there is now; -1 for new ones. [P'] int32"""
+    work.faces.index_update()
+    old = np.full(len(work.faces), -1, np.int32)  # [P']
+    for index, face in enumerate(before):
+        if face.is_valid:
+            old[face.index] = index
+    return old
 
 
 def places_of(work: BMesh, before: list[BMVert]) -> np.ndarray:

@@ -29,6 +29,10 @@ class Geometry(NamedTuple):
     def triangle_count(self) -> int:
         return len(self.corners) - 2 * len(self.starts)
 
+    def first_triangles(self) -> np.ndarray:
+        """Index of the first triangle of each polygon. [P]"""
+        return self.starts - 2 * np.arange(len(self.starts))
+
     def within(self, inside: np.ndarray) -> np.ndarray:
         """Mask of the polygons that have all their vertices inside [V] bool. [P] bool"""
         if not len(self.starts):

@@ -56,7 +56,7 @@ class MeshSnapshot:
 
     def to_polygons(self, values: np.ndarray) -> np.ndarray:
         """Give each polygon the greatest value [F] of its triangles, whose values mostly are equal. [P]"""
-        return values if self.polygons is None else np.maximum.reduceat(values, self._first)
+        return values if self.polygons is None else np.maximum.reduceat(values, self.geometry.first_triangles())
 
     def to_vertices(self, values: np.ndarray) -> np.ndarray:
         """Give each vertex the greatest value [P] of its polygons, 0 where it has none. [V]"""
@@ -64,12 +64,6 @@ class MeshSnapshot:
         found = np.zeros(len(self.vertices), values.dtype)  # [V]
         found[vertices] = np.maximum.reduceat(values[polygons], starts)
         return found
-
-    @cached_property
-    def _first(self) -> np.ndarray:
-        """First triangle of each polygon. [P]"""
-        number = counts(self.geometry) - 2  # [P] triangles of each
-        return np.cumsum(number) - number
 
     @cached_property
     def _around(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -79,8 +79,8 @@ class ISEG_OT_edit(AnswerOperator):
             attributes.assign_face_set(obj, faces)
         elif self.action == "EXTRUDE":
             steps = geometry.normals(faces) * self.distance  # [V, 3]
-            after, old = editing.extrude(obj, faces, steps)  # [V], [P']
-            changed(obj, after, part, queries.carried(obj, answer, old))
+            moved = editing.extrude(obj, faces, steps)
+            changed(obj, moved, part, queries.carried(obj, answer, moved.faces))
         else:
             if self.action == "SEPARATE":
                 separate(obj, parts.title(part), geometry, faces)

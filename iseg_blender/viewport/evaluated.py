@@ -19,7 +19,7 @@ from ..core import Recent
 from ..engine import pump, running
 from ..mesh import arrays, picking
 from ..mesh.cache import MeshCache
-from ..mesh.geometry import Geometry, counts, polygons_of_triangles, triangles
+from ..mesh.geometry import Geometry, polygons_of_triangles, triangles
 from ..mesh.points import nearest_weights
 from ..mesh.snapshot import MeshSnapshot
 from ..session import Kept
@@ -172,8 +172,8 @@ def origin_of(snapshot: MeshSnapshot, geometry: Geometry, rest: np.ndarray) -> O
     bare = np.flatnonzero(shown < 0)  # [M]
     if len(bare):
         shown[bare] = nearest(rest, vertices[bare])
-    faces, number = triangles(geometry), counts(geometry) - 2  # [F, 3], [P] triangles of each polygon
-    middles = rest[faces[np.cumsum(number) - number]].mean(axis=1)  # [P, 3] of the first triangle of each
+    faces = triangles(geometry)  # [F, 3]
+    middles = rest[faces[geometry.first_triangles()]].mean(axis=1)  # [P, 3] of the first triangle of each polygon
     found = nearest_triangle(snapshot, middles)  # [P]
     polygons = found if snapshot.polygons is None else snapshot.polygons[found]  # [P]
     under = snapshot.faces[nearest_triangle(snapshot, rest)]  # [S, 3] corners of the triangle that each point lies on

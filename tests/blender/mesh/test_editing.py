@@ -154,13 +154,16 @@ def test_delete(empty, obj):
     inside = part(obj)
     faces, slow = whole(empty, obj, inside), bench(obj)
     before = places(slow)
-    after = empty.mesh.editing.delete(obj, faces)
+    after, old = empty.mesh.editing.delete(obj, faces)
+    rings = [[vertex.index for vertex in face.verts] for face in slow.faces]
     bmesh.ops.delete(slow, geom=[slow.faces[i] for i in faces.tolist()], context="FACES")
     now = bench(obj)
     assert contents(now) == contents(slow)
     np.testing.assert_array_equal(places(now), places(slow))
     assert (after == -1).any() and sorted(after[after >= 0]) == list(range(len(now.verts)))
     np.testing.assert_array_equal(places(now)[after[after >= 0]], before[after >= 0])
+    for face, index in zip(now.faces, old.tolist(), strict=True):
+        assert [vertex.index for vertex in face.verts] == after[rings[index]].tolist()
 
 
 def test_extrude(empty, obj):

@@ -97,27 +97,47 @@ def test_delete(empty, obj):
 
 
 @pytest.mark.parametrize("mode", ["OBJECT", "EDIT"])
-def test_a_point_goes_to_the_nearest_corner_that_is_left(empty, engine, mode):
+def test_a_point_stays_on_its_face_and_without_it_goes_to_a_corner(empty, engine, mode):
     bpy.ops.mesh.primitive_cube_add()
     obj = bpy.context.object
-    faces = empty.mesh.cache.snapshot_of(obj).faces
     bpy.ops.iseg.click_add(face=3, weights=(0.25, 0.625, 0.125))
-    place = tuple(obj.data.vertices[faces[3][1]].co)
+    obj.iseg.parts[0].granularity = "fine"
     bpy.ops.object.mode_set(mode=mode)
+
+    def dot() -> np.ndarray:
+        """Where the click is. [3]"""
+        (click,), snapshot = obj.iseg.parts[0].clicks, empty.mesh.cache.snapshot_of(obj)
+        prompt = empty.document.parts.prompt_of(click, snapshot.geometry)
+        if isinstance(prompt, int):
+            return snapshot.vertices[prompt]
+        return empty.mesh.points.place_of(prompt, snapshot.vertices, snapshot.faces)
+
+    before = dot()
     bpy.ops.iseg.edit(action="SHRINK", factor=1.0)
-    click = obj.iseg.parts[0].clicks[0]
-    assert click.face == 3 and tuple(click.weights) == (0.25, 0.625, 0.125)  # all is where it was
-    bpy.ops.iseg.edit(action="EXTRUDE", distance=0.0)
-    click = obj.iseg.parts[0].clicks[0]
-    assert click.face == -1 and tuple(points(obj)[click.vertex]) == place
-    bpy.ops.iseg.click_clear()
+    np.testing.assert_allclose(dot(), before, atol=1e-6)
+    bpy.ops.iseg.edit(action="EXTRUDE", distance=0.5)  # the face is another one now, half a unit farther out
+    assert np.abs(dot() - before).sum() == pytest.approx(0.5, abs=1e-5)
+    snapshot, click = empty.mesh.cache.snapshot_of(obj), obj.iseg.parts[0].clicks[0]
+    corner = snapshot.vertices[snapshot.faces[click.face][1]]
+    assert tuple(click.weights) == (0.25, 0.625, 0.125) and (snapshot.vertices[click.vertex] == corner).all()
+    bpy.ops.iseg.edit(action="DELETE")
+    assert obj.iseg.parts[0].clicks[0].face == -1 and (dot() == corner).all()
+
+
+def test_a_point_goes_to_the_nearest_corner_that_is_left(empty):
+    bpy.ops.mesh.primitive_cube_add()
+    obj = bpy.context.object
     snapshot = empty.mesh.cache.snapshot_of(obj)
-    bpy.ops.iseg.click_add(face=0, weights=(0.5, 0.375, 0.125))
+    bpy.ops.iseg.click_add(face=0, weights=(0.5, 0.125, 0.375))
     after = np.arange(len(snapshot.vertices))  # [V]
     after[snapshot.faces[0][0]] = -1
-    empty.live.follow.follow(obj, after)
+    moved = empty.mesh.editing.Moved(after, np.arange(1, 6))
+    empty.live.follow.follow(obj, moved, snapshot, snapshot.geometry)
     (click,) = obj.iseg.parts[0].clicks
-    assert (click.face, click.vertex) == (-1, snapshot.faces[0][1])
+    assert (click.face, click.vertex) == (-1, snapshot.faces[0][2])
+    after[:] = -1
+    empty.live.follow.follow(obj, moved, snapshot, snapshot.geometry)
+    assert len(obj.iseg.parts[0].clicks) == 0
 
 
 def test_a_click_goes_with_its_vertex(empty, obj):
