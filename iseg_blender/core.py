@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         UnknownMeshError,
     )
     from iseg_core.geometry.domain import Domain
-    from iseg_core.geometry.mesh import Mesh
+    from iseg_core.geometry.mesh import Mesh, with_marks
     from iseg_core.progress import Progress
     from iseg_core.system.atomic_file import atomic_write
     from iseg_core.system.download import download, read_page
@@ -45,7 +45,7 @@ else:
         UnknownMeshError,
     )
     from .iseg_core.geometry.domain import Domain
-    from .iseg_core.geometry.mesh import Mesh
+    from .iseg_core.geometry.mesh import Mesh, with_marks
     from .iseg_core.progress import Progress
     from .iseg_core.system.atomic_file import atomic_write
     from .iseg_core.system.download import download, read_page
@@ -90,4 +90,5 @@ __all__ = [
     "messages",
     "read_page",
     "weights_files",
+    "with_marks",
 ]

@@ -23,6 +23,7 @@ from bpy.props import (
 
 from .. import names, signals
 from ..core import DEFAULT_PRESET, DEFAULT_TEACHER
+from ..mesh.cache import MeshCache
 from ..session import Kept
 from .choices import DEVICES, GRANULARITIES, NAME_LIMIT, presets, teachers
 
@@ -108,7 +109,21 @@ class Part(bpy.types.PropertyGroup):
     )
 
 
+def heard(self: Any, context: bpy.types.Context) -> None:
+    """Have the mesh read again, with or without its marks."""
+    mesh = self.id_data.data
+    if mesh is not None:
+        MeshCache.current().stale.add(mesh.session_uid)
+    refresh(self, context)
+
+
 class ObjectState(bpy.types.PropertyGroup):
+    marks: BoolProperty(
+        name="Use Marks",
+        description="Where materials change, and where seams or sharp edges enclose faces, parts are likely to end",
+        default=True,
+        update=heard,
+    )
     parts: CollectionProperty(type=Part)
     part_index: IntProperty(name="Active part", min=0, update=changed)
     topology: StringProperty(options={"HIDDEN"})  # hash of the topology that the clicks were made on

@@ -263,8 +263,8 @@ def checked(reply: Reply, triangle_count: int) -> Answer:
 def opening(snapshot: MeshSnapshot) -> Conversation:
     """Send a mesh to the engine, and remember the models that it reports for the mesh."""
     arrays = {"vertices": snapshot.vertices, "faces": snapshot.faces}
-    if snapshot.polygons is not None:
-        arrays["polygons"] = snapshot.polygons
+    given = {"polygons": snapshot.polygons, "labels": snapshot.labels, "marked_edges": snapshot.marked_edges}
+    arrays |= {name: array for name, array in given.items() if array is not None}
     reply = yield Ask(messages.OpenMeshRequest(), arrays)
     result = messages.OpenMeshResult.from_fields(reply.fields)
     if result.mesh != snapshot.hash:

@@ -48,7 +48,7 @@ def of(obj: bpy.types.Object | None) -> Status:
         created = models.report_of(name).created[:16].replace("T", " ")
         return Status(Kind.READY, f"Ready: {model.teacher}, {model.preset}, {created}")
     if model is not None:
-        return Status(Kind.MOVED, "Ready, but vertices moved since the training: train again to be exact")
+        return Status(Kind.MOVED, "Ready, but vertices or marks changed since the training: train again to be exact")
     if parts.trained_hash(obj) and obj.iseg.trained_topology != snapshot.topology:
         return Status(Kind.CHANGED, "The mesh has changed since its training: train it again")
     if snapshot.hash not in ModelLists.current().reports:

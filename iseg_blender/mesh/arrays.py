@@ -9,6 +9,8 @@ import numpy as np
 
 from .geometry import Geometry
 
+EDGE_MARKS = ("sharp_edge", "uv_seam", ".uv_seam")  # the last one: its name in Blender 4.2
+
 
 def vertex_count(obj: bpy.types.Object) -> int:
     """Number of vertices that the mesh has now, also in edit mode."""
@@ -24,18 +26,18 @@ def flush(obj: bpy.types.Object) -> None:
 def read(obj: bpy.types.Object, before: Geometry | None = None) -> Geometry:
     """Read the arrays of a mesh object, including changes of edit mode that are not written back yet."""
     if not obj.data.is_editmode:
-        return arrays(obj.data, before)
+        return arrays(obj.data, before, obj.iseg.marks)
     # Edit mode is written into a temporary mesh: written into its own, Blender would tag that and evaluate it again.
     ours = bpy.data.meshes.new("iSeg")
     try:
         bmesh.from_edit_mesh(obj.data).to_mesh(ours)
-        return arrays(ours, before)
+        return arrays(ours, before, obj.iseg.marks)
     finally:
         bpy.data.meshes.remove(ours)
 
 
-def arrays(mesh: bpy.types.Mesh, before: Geometry | None = None) -> Geometry:
-    """Copy the arrays of a mesh.
+def arrays(mesh: bpy.types.Mesh, before: Geometry | None = None, marks: bool = False) -> Geometry:
+    """Copy the arrays of a mesh, with its marks if they are to be heard.
 
     Attributes are copied in bulk. Blender hands out the start of each polygon and its triangulation one at a time, so
     these are taken from `before` where everything else is equal: every click on a mesh makes Blender report a possible
@@ -53,6 +55,8 @@ def arrays(mesh: bpy.types.Mesh, before: Geometry | None = None) -> Geometry:
         edges=edges.reshape(-1, 2),  # [E, 2]
         hidden=values(mesh, ".hide_poly", "BOOLEAN", "FACE"),  # [P]
     )
+    if marks:
+        now = now._replace(materials=_materials(mesh), marked=_marked(mesh))
     if before is not None and counts[2] == len(before.starts) and now._replace(starts=before.starts).equals(before):
         return now._replace(starts=before.starts, triangles=before.triangles)
     mesh.polygons.foreach_get("loop_start", now.starts)
@@ -62,6 +66,18 @@ def arrays(mesh: bpy.types.Mesh, before: Geometry | None = None) -> Geometry:
     triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)  # [3 F]
     mesh.loop_triangles.foreach_get("loops", triangles)
     return now._replace(triangles=triangles.reshape(-1, 3))  # [F, 3]
+
+
+def _materials(mesh: bpy.types.Mesh) -> np.ndarray | None:
+    """Material slot of each polygon; None where all have the same. [P] int32"""
+    slots = values(mesh, "material_index", "INT", "FACE")  # [P]
+    return slots if len(slots) and (slots != slots[0]).any() else None
+
+
+def _marked(mesh: bpy.types.Mesh) -> np.ndarray | None:
+    """Mask of the edges that are sharp or a seam, None where none is. [E] bool"""
+    marked = np.logical_or.reduce([values(mesh, name, "BOOLEAN", "EDGE") for name in EDGE_MARKS])  # [E]
+    return marked if marked.any() else None
 
 
 def positions(mesh: bpy.types.Mesh) -> np.ndarray:

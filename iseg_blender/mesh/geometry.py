@@ -18,10 +18,16 @@ class Geometry(NamedTuple):
     edges: np.ndarray  # [E, 2] int32
     hidden: np.ndarray  # [P] bool: polygons that edit mode hides
     triangles: np.ndarray | None = None  # [F, 3] int32: corners, where there are polygons of more than four
+    # Marks, where the mesh has some and they are to be heard:
+    materials: np.ndarray | None = None  # [P] int32: material slot
+    marked: np.ndarray | None = None  # [E] bool: edges that are sharp or a seam
 
     def equals(self, other: "Geometry") -> bool:
         """Compare everything but what is hidden."""
         if self.starts is not other.starts and not np.array_equal(self.starts, other.starts):
+            return False
+        pairs = ((self.materials, other.materials), (self.marked, other.marked))
+        if any((a is None) != (b is None) or (a is not None and not np.array_equal(a, b)) for a, b in pairs):
             return False
         return np.array_equal(self.corners, other.corners) and np.array_equal(self.vertices, other.vertices)
 

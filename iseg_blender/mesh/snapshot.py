@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..core import Mesh, Prompt, SurfacePoint
+from ..core import Mesh, Prompt, SurfacePoint, with_marks
 from .geometry import Geometry, counts, polygons_of_triangles, topology, triangles
 from .picking import solid
 from .points import nearest_on, place_of
@@ -23,7 +23,11 @@ class MeshSnapshot:
         self.faces = triangles(geometry)  # [F, 3] int32
         self.polygons = polygons_of_triangles(geometry)  # [F] int32 or None
         self.topology = topology(geometry)  # the same in every pose
-        self.hash = Mesh(self.vertices.astype(np.float64), self.faces).hash  # the engine's hash of the geometry
+        labels = None if geometry.materials is None else self.to_triangles(geometry.materials)  # [F]
+        edges = None if geometry.marked is None else geometry.edges[geometry.marked]  # [N, 2]
+        mesh = with_marks(Mesh(self.vertices.astype(np.float64), self.faces), labels, edges)
+        self.labels, self.marked_edges = mesh.labels, mesh.marked_edges
+        self.hash = mesh.hash  # the engine's hash of the geometry and its marks
         self.solid = solid(self.vertices, self.faces)
         self._images: dict[tuple[Prompt, Signs], Prompt] = {}  # mirror images found so far
         self._hidden: tuple[Geometry, np.ndarray | None] | None = None  # the last mask and its geometry

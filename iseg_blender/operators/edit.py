@@ -75,6 +75,7 @@ class ISEG_OT_edit(AnswerOperator):
             changed(obj, None, part, queries.carried(obj, answer))
         elif self.action == "MATERIAL":
             attributes.assign_material(obj, faces, material_slot(obj, parts.title(part)))
+            changed(obj, None, part, queries.carried(obj, answer))  # materials are marks
         elif self.action == "FACE_SET":
             attributes.assign_face_set(obj, faces)
         elif self.action == "EXTRUDE":

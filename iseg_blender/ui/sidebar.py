@@ -52,6 +52,8 @@ class ISEG_PT_main(Sidebar, bpy.types.Panel):
         column.prop(settings, "teacher")
         column.prop(settings, "preset")
         column.prop(settings, "device")
+        if obj is not None and obj.type == "MESH":
+            column.prop(obj.iseg, "marks")
 
         if settings.teacher in weights_files():  # a file may hold a value that the menu does not have
             draw_weights(layout, context, settings.teacher)
