@@ -27,7 +27,7 @@ class Geometry(NamedTuple):
         if self.starts is not other.starts and not np.array_equal(self.starts, other.starts):
             return False
         pairs = ((self.materials, other.materials), (self.marked, other.marked))
-        if any((a is None) != (b is None) or (a is not None and not np.array_equal(a, b)) for a, b in pairs):
+        if not all(_are_equal(*pair) for pair in pairs):
             return False
         return np.array_equal(self.corners, other.corners) and np.array_equal(self.vertices, other.vertices)
 
@@ -70,6 +70,10 @@ class Geometry(NamedTuple):
         weighted = np.repeat(normal, number, axis=0) * angle[:, None]  # [C, 3]
         total = [np.bincount(at, weighted[:, k], len(points)) for k in range(3)]  # 3 x [V]
         return units(np.stack(total, axis=1))
+
+
+def _are_equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is other if one is None or other is None else np.array_equal(one, other)
 
 
 def counts(geometry: Geometry) -> np.ndarray:
