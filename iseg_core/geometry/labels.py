@@ -5,6 +5,7 @@ import numpy as np
 from .islands import components
 from .mesh import equal_rows
 
+MOST_CHARTS = 64  # more, beside the shells, are shading: a sharp edge around nearly every face
 LEAST = 0.25  # share of the area at a vertex from which on a label may have it
 
 
@@ -21,7 +22,10 @@ def join_marks(faces: np.ndarray, labels: np.ndarray | None, marked_edges: np.nd
 
 
 def _charts(faces: np.ndarray, marked_edges: np.ndarray) -> np.ndarray:
-    """Number faces [F, 3] by charts: connected over all edges but the marked ones [N, 2]. [F] int64"""
+    """Number faces [F, 3] by charts: connected over all edges but the marked ones [N, 2]. [F] int64
+
+    Where there are too many to be parts, by shells.
+    """
     sides = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)  # [3F, 2]
     edges = np.sort(np.concatenate([sides, marked_edges]).astype(np.int64), axis=1)  # [3F + N, 2]
     number = equal_rows(edges)[0]  # [3F + N]
@@ -29,9 +33,13 @@ def _charts(faces: np.ndarray, marked_edges: np.ndarray) -> np.ndarray:
     is_marked[number[len(sides) :]] = True
     order = np.argsort(number[: len(sides)], kind="stable")  # [3F] faces of one edge follow each other
     edge = number[order]  # [3F]
-    joined = (edge[1:] == edge[:-1]) & ~is_marked[edge[1:]]  # [3F - 1]
-    pairs = np.stack([order[1:][joined], order[:-1][joined]], axis=1) // 3  # [J, 2]
-    return components(pairs, len(faces)).astype(np.int64)
+    joined = edge[1:] == edge[:-1]  # [3F - 1]
+    pairs = np.stack([order[1:], order[:-1]], axis=1) // 3  # [3F - 1, 2]
+    charts = components(pairs[joined & ~is_marked[edge[1:]]], len(faces))  # [F]
+    if charts.max() > MOST_CHARTS:
+        shells = components(pairs[joined], len(faces))  # [F]
+        charts = shells if charts.max() - shells.max() > MOST_CHARTS else charts
+    return charts.astype(np.int64)
 
 
 def vertex_labels(

@@ -5,7 +5,7 @@
 
 import numpy as np
 import pytest
-from support.shapes import box, sphere
+from support.shapes import box, join, moved, sphere
 
 from iseg_core.errors import MeshError
 from iseg_core.formats.load import as_mesh
@@ -71,6 +71,15 @@ def test_edges_that_enclose_faces_part_them_and_others_do_not():
     assert len(np.unique(join_marks(BALL.faces, None, edges[1:]))) == 1  # a gap of one edge
     octants = (BALL.vertices[BALL.faces][:, :, 0].mean(axis=1) > 0).astype(np.int32)
     assert len(np.unique(join_marks(BALL.faces, octants, edges))) == 4
+
+
+def test_sharp_edges_around_nearly_every_face_are_no_marks():
+    sides = BALL.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    assert len(np.unique(join_marks(BALL.faces, None, sides))) == 1
+    balls = join(*(moved(sphere(1), (3.0 * k, 0, 0)) for k in range(70)))
+    sides = balls.faces[::80][:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)  # those of one face of each ball
+    for enclosed, pieces in ((1, 71), (64, 134), (65, 70)):
+        assert len(np.unique(join_marks(balls.faces, None, sides[: 3 * enclosed]))) == pieces
 
 
 def test_edges_of_a_mesh_whose_vertices_are_not_joined_are_heard():
