@@ -20,8 +20,9 @@ if TYPE_CHECKING:
         Superseded,
         UnknownMeshError,
     )
+    from iseg_core.formats.common import colour_labels, most_frequent
     from iseg_core.geometry.domain import Domain
-    from iseg_core.geometry.mesh import Mesh, with_marks
+    from iseg_core.geometry.mesh import Mesh, equal_rows, with_marks
     from iseg_core.progress import Progress
     from iseg_core.system.atomic_file import atomic_write
     from iseg_core.system.download import download, read_page
@@ -44,8 +45,9 @@ else:
         Superseded,
         UnknownMeshError,
     )
+    from .iseg_core.formats.common import colour_labels, most_frequent
     from .iseg_core.geometry.domain import Domain
-    from .iseg_core.geometry.mesh import Mesh, with_marks
+    from .iseg_core.geometry.mesh import Mesh, equal_rows, with_marks
     from .iseg_core.progress import Progress
     from .iseg_core.system.atomic_file import atomic_write
     from .iseg_core.system.download import download, read_page
@@ -84,10 +86,13 @@ __all__ = [
     "as_progress",
     "atomic_write",
     "clean_environment",
+    "colour_labels",
     "download",
+    "equal_rows",
     "extras",
     "is_geometric",
     "messages",
+    "most_frequent",
     "read_page",
     "weights_files",
     "with_marks",

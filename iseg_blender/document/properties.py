@@ -120,7 +120,7 @@ def heard(self: Any, context: bpy.types.Context) -> None:
 class ObjectState(bpy.types.PropertyGroup):
     marks: BoolProperty(
         name="Use Marks",
-        description="Where materials change, and where seams or sharp edges enclose faces, parts are likely to end",
+        description="Parts are likely to end where materials or colours change, or seams and sharp edges enclose faces",
         default=True,
         update=heard,
     )

@@ -7,6 +7,7 @@ import bmesh
 import bpy
 import numpy as np
 
+from ..core import colour_labels
 from .geometry import Geometry
 
 EDGE_MARKS = ("sharp_edge", "uv_seam", ".uv_seam")  # the last one: its name in Blender 4.2
@@ -56,7 +57,7 @@ def arrays(mesh: bpy.types.Mesh, before: Geometry | None = None, marks: bool = F
         hidden=values(mesh, ".hide_poly", "BOOLEAN", "FACE"),  # [P]
     )
     if marks:
-        now = now._replace(materials=_materials(mesh), marked=_marked(mesh))
+        now = now._replace(materials=_materials(mesh), colours=_colours(mesh, corners), marked=_marked(mesh))
     if before is not None and counts[2] == len(before.starts) and now._replace(starts=before.starts).equals(before):
         return now._replace(starts=before.starts, triangles=before.triangles)
     mesh.polygons.foreach_get("loop_start", now.starts)
@@ -72,6 +73,19 @@ def _materials(mesh: bpy.types.Mesh) -> np.ndarray | None:
     """Material slot of each polygon; None where all have the same. [P] int32"""
     slots = values(mesh, "material_index", "INT", "FACE")  # [P]
     return slots if len(slots) and (slots != slots[0]).any() else None
+
+
+def _colours(mesh: bpy.types.Mesh, corners: np.ndarray) -> np.ndarray | None:
+    """Number the active colours of the corners [C] alike where they are equal; None where all or too many are. [C]"""
+    source = mesh.color_attributes.active_color
+    if source is None or not len(corners):
+        return None
+    rgba = np.empty(4 * len(source.data), np.float32)  # [4 N]
+    source.data.foreach_get("color", rgba)
+    numbers = colour_labels(rgba.reshape(-1, 4)[:, :3])  # [N]
+    if numbers is None or not numbers.any():
+        return None
+    return numbers[corners] if source.domain == "POINT" else numbers
 
 
 def _marked(mesh: bpy.types.Mesh) -> np.ndarray | None:

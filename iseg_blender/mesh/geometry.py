@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..core import equal_rows, most_frequent
+
+MARKS = ("materials", "colours", "marked")
 STRETCH = 1 << 16  # polygons at a time, so that numpy never blocks other threads for long
 
 
@@ -20,14 +23,14 @@ class Geometry(NamedTuple):
     triangles: np.ndarray | None = None  # [F, 3] int32: corners, where there are polygons of more than four
     # Marks, where the mesh has some and they are to be heard:
     materials: np.ndarray | None = None  # [P] int32: material slot
+    colours: np.ndarray | None = None  # [C] int32: number of each corner's colour
     marked: np.ndarray | None = None  # [E] bool: edges that are sharp or a seam
 
     def equals(self, other: "Geometry") -> bool:
         """Compare everything but what is hidden."""
         if self.starts is not other.starts and not np.array_equal(self.starts, other.starts):
             return False
-        pairs = ((self.materials, other.materials), (self.marked, other.marked))
-        if not all(_are_equal(*pair) for pair in pairs):
+        if not all(_are_equal(getattr(self, name), getattr(other, name)) for name in MARKS):
             return False
         return np.array_equal(self.corners, other.corners) and np.array_equal(self.vertices, other.vertices)
 
@@ -93,6 +96,14 @@ def polygons_of_triangles(geometry: Geometry) -> np.ndarray | None:
     """Polygon that each triangle is cut of [F] int32, in the order of `triangles`; None where all are triangles."""
     number = counts(geometry) - 2  # [P] triangles of each
     return None if (number == 1).all() else np.repeat(np.arange(len(number), dtype=np.int32), number)
+
+
+def polygon_labels(geometry: Geometry) -> np.ndarray | None:
+    """Number polygons alike that have equal materials and colours; None where nothing is said of them. [P] int32"""
+    kinds = [] if geometry.materials is None else [geometry.materials]  # [P] each
+    if geometry.colours is not None:
+        kinds.append(most_frequent(geometry.colours, counts(geometry)))
+    return equal_rows(np.stack(kinds, axis=1))[0].astype(np.int32) if kinds else None
 
 
 def _stretches(geometry: Geometry) -> Iterator[tuple[int, int]]:

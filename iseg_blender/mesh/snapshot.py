@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ..core import Mesh, Prompt, SurfacePoint, with_marks
-from .geometry import Geometry, counts, polygons_of_triangles, topology, triangles
+from .geometry import Geometry, counts, polygon_labels, polygons_of_triangles, topology, triangles
 from .picking import solid
 from .points import nearest_on, place_of
 from .region import Signs
@@ -23,7 +23,8 @@ class MeshSnapshot:
         self.faces = triangles(geometry)  # [F, 3] int32
         self.polygons = polygons_of_triangles(geometry)  # [F] int32 or None
         self.topology = topology(geometry)  # the same in every pose
-        labels = None if geometry.materials is None else self.to_triangles(geometry.materials)  # [F]
+        labels = polygon_labels(geometry)  # [P]
+        labels = None if labels is None else self.to_triangles(labels)  # [F]
         edges = None if geometry.marked is None else geometry.edges[geometry.marked]  # [N, 2]
         mesh = with_marks(Mesh(self.vertices.astype(np.float64), self.faces), labels, edges)
         self.labels, self.marked_edges = mesh.labels, mesh.marked_edges

@@ -20,6 +20,7 @@ class Polygons(NamedTuple):
 
 
 MOST_COLOURS = 64  # more are a picture, shades or noise: no borders of parts
+SOME = 4096  # colours looked at before all are
 FILE_LIMIT = 2**30  # bytes of a mesh file, and of the data files of one glTF together
 
 
@@ -38,6 +39,8 @@ def read_file(path: Path, limit: int = FILE_LIMIT) -> bytes:
 
 def colour_labels(colours: np.ndarray) -> np.ndarray | None:
     """Number equal colours [N, 3] alike; None where there are more than MOST_COLOURS. [N] int32"""
+    if len(np.unique(colours[:: max(len(colours) // SOME, 1)], axis=0)) > MOST_COLOURS:
+        return None
     numbers, first = equal_rows(colours.astype(np.float64))  # [N], [U]
     return numbers.astype(np.int32) if len(first) <= MOST_COLOURS else None
 

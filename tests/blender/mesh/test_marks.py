@@ -48,6 +48,28 @@ def test_materials_seams_and_sharp_edges_are_read_in_both_modes(empty, ball, edi
     assert again.labels is None and again.marked_edges is None and again.hash == plain.hash
 
 
+@pytest.mark.parametrize("domain", ["POINT", "CORNER"])
+@pytest.mark.parametrize("kind", ["FLOAT_COLOR", "BYTE_COLOR"])
+def test_plain_colours_are_read_and_pictures_are_not(empty, ball, domain, kind):
+    plain, inside = snapshot(empty, ball), upper(ball)
+    colours = ball.data.color_attributes.new("Paint", kind, domain)
+    assert snapshot(empty, ball).hash == plain.hash  # all are one colour
+    corners = np.array([loop.vertex_index for loop in ball.data.loops])  # [C]
+    of_corner = np.repeat(inside, [polygon.loop_total for polygon in ball.data.polygons])  # [C]
+    red = of_corner if domain == "CORNER" else np.isin(np.arange(len(ball.data.vertices)), corners[of_corner])
+    rgba = np.stack([red, ~red, red, np.ones(len(red))], axis=1).astype(np.float32)
+    colours.data.foreach_set("color", rgba.ravel())
+    ball.data.update()
+    labels = snapshot(empty, ball).labels
+    assert len(np.unique(labels)) == 2
+    if domain == "CORNER":
+        above = inside[plain.polygons]
+        assert len(np.unique(labels[above])) == len(np.unique(labels[~above])) == 1
+    colours.data.foreach_set("color", np.random.default_rng(0).random(rgba.size, np.float32))
+    ball.data.update()
+    assert snapshot(empty, ball).hash == plain.hash
+
+
 def test_the_switch_is_heard_without_a_change_of_the_mesh(empty, ball):
     rim(ball)[0].use_seam = True
     marked = snapshot(empty, ball)
