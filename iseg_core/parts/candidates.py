@@ -155,7 +155,7 @@ def _unions(surface: Surface, vertex: int, across: np.ndarray, settings: Candida
         score = settings.union + energy + size_cost(area, settings)  # [n]
         for k in np.argsort(score, kind="stable")[: settings.per_union]:
             if settings.area_range[0] < area[k] < settings.area_range[1]:
-                found.setdefault(sets[k].tobytes(), (sets[k][shells], score[k], area[k]))
+                found.setdefault(sets[k].tobytes(), (sets[k][shells], float(score[k]), float(area[k])))
     regions, scores, sizes = zip(*found.values(), strict=True) if found else ((), (), ())
     return _Found(np.array(regions, dtype=bool).reshape(-1, len(shells)), np.array(scores), np.array(sizes))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..clicks.click import Granularity, VertexClick, VertexClicks, first_included
-from .candidates import PartFinder, border_energy, by_closeness, cheapest, lowest_within, sweep
+from .candidates import Candidates, PartFinder, border_energy, by_closeness, cheapest, lowest_within, sweep
 from .shell_sets import copies
 from .surface import Surface
 
@@ -35,6 +35,8 @@ class CorrectionSettings:
     deeper_error: float = 1.0
     earlier: float = 0.5  # how much an earlier click's place in its error counts against the last one's
     recent: int = 3  # clicks, beside the first, whose places count
+    another_part: float = -0.7  # added to the energy of an included part apart from the region
+    another_size_prior: float = 0.1  # of its area, as of a candidate's
     too_large: float = 0.98  # a region of more than this fraction of the surface is hardly meant
     too_large_cost: float = 9.0
     area_per_depth: float = 4.0  # the expected change of a click of depth d is 4 d^2: somewhat more than a disc
@@ -145,6 +147,8 @@ def correct(
     found = [correction.growths(finder.fields(vertex)), *correction.whole_shells(finder.shell_sets(vertex))]
     if rivals is not None:
         found.append(correction.rivals(rivals))
+    if include:
+        found.append(correction.another_part(finder.candidates(vertex)))
     answers = Answers(*(np.concatenate(each) for each in zip(*found, strict=True)))  # N
     best = correction.best(answers)
     if late is not None:
@@ -201,13 +205,17 @@ class _Correction:
 
     def rivals(self, regions: np.ndarray, sized: bool = True) -> Answers:
         """Select the regions of [N, P] bool that honour every click, as answers; unless `sized`, of any size."""
-        vertices, include = [v for v, _ in self.clicks], [include for _, include in self.clicks]
-        regions = regions[(regions[:, vertices] == include).all(axis=1)]  # [n, P]
+        regions = regions[self._honoured(regions)]  # [n, P]
         mass = self.surface.mass  # [P]
         change = (regions != self.region) @ mass if sized else np.full(len(regions), self.expected)  # [n]
         energies = self._energy(self.surface.cut(regions), regions @ mass, change)  # [n]
         possible = np.isfinite(energies)  # [n]
         return Answers(regions[possible], energies[possible])
+
+    def _honoured(self, regions: np.ndarray) -> np.ndarray:
+        """Tell which of the regions [N, P] bool honour every click. [N] bool"""
+        vertices, include = zip(*self.clicks, strict=True)
+        return (regions[:, list(vertices)] == include).all(axis=1)
 
     def whole_shells(self, sets: np.ndarray) -> Iterator[Answers]:
         """Yield answers that change whole shells: those of `sets` [n, S] bool, or all that are copies of the click's.
@@ -224,6 +232,24 @@ class _Correction:
         if len(clicked) > 1:
             alike[[shells[v] for v, other in self.clicks if other != include]] = False
             yield self.rivals(np.where(alike[shells], include, self.region)[None], sized=False)
+
+    def another_part(self, candidates: Candidates) -> Answers:
+        """Answers that add a part which the click alone may mean, clear of the region: "that one too".
+
+        Its own border is judged, not the border of both. Whole shells are no such parts: growths add them.
+        """
+        surface, settings, (i, j) = self.surface, self.settings, self.surface.ends
+        near = self.region.copy()  # [P] the region and what touches it
+        near[i[self.region[j]]] = near[j[self.region[i]]] = True
+        cut = surface.cut(candidates.regions)  # [N]
+        kept = (cut > 0) & ~(candidates.regions & near).any(axis=1)  # [N]
+        kept &= self._honoured(candidates.regions | self.region)  # [N]
+        areas = candidates.areas[kept]  # [n]
+        size = (
+            settings.another_size_prior * np.log(np.maximum(areas, 1e-9) / candidates.settings.typical_area) ** 2
+        )  # [n]
+        energies = settings.another_part + border_energy(cut[kept], areas, self.softening) + size  # [n]
+        return Answers(candidates.regions[kept] | self.region, energies)
 
     def _energy(self, cut: np.ndarray, area: np.ndarray, change: np.ndarray) -> np.ndarray:
         """Cost of regions by their cut, area and change of area; infinite where nothing is left. [N]"""

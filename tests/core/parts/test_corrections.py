@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.shapes import bottom, dumbbell, join, moved, on_vertices, sphere, top
 
+import iseg_core as iseg
 from iseg_core.clicks.click import Granularity, VertexClick
 from iseg_core.parts.candidates import PartFinder
 from iseg_core.parts.corrections import (
@@ -155,3 +156,17 @@ def test_settings_of_ones_own_change_the_correction():
 
     large = CorrectionSettings(area_per_depth=40.0, size_prior=(50.0,))
     assert 0 < changed(CorrectionSettings()) < changed(large)
+
+
+def test_a_second_include_adds_its_part_and_not_what_lies_between():
+    """Two blunt ears of a ball, in either order: both, and nearly nothing of the ball."""
+    ball = sphere(4)
+    directions = ball.vertices / np.linalg.norm(ball.vertices, axis=1)[:, None]  # [V, 3]
+    towards = directions @ np.array([[1.0, 0, 1], [-1, 0, 1]]).T / np.sqrt(2)  # [V, 2] cosine of the angle to each ear
+    height = 0.3 * np.exp(-((np.arccos(np.clip(towards, -1, 1)) / 0.4) ** 2)).sum(axis=1)  # [V]
+    segmenter = iseg.instant(iseg.Mesh(directions * (1 + height)[:, None], ball.faces))
+    tips = towards.argmax(axis=0).tolist()
+    one, other = (segmenter.segment(positive=[tip]) >= 0.5 for tip in tips)
+    for order in (tips, tips[::-1]):
+        both = segmenter.segment(positive=order) >= 0.5
+        assert (both & (one | other)).sum() / (both | one | other).sum() > 0.9
