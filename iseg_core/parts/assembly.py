@@ -69,19 +69,24 @@ class Assembly:
     def arrays(self) -> dict[str, np.ndarray]:
         """Arrays by the names that a model file stores them under, so that a query needs no ray caster."""
         pairs = list(zip(self.members, self.surfaces, strict=True))
-        return {
+        facets = self._by_vertex([surface.facets for surface in self.surfaces])  # [P], or [0]
+        known = {"facets": facets} if len(facets) else {}
+        return known | {
             "clusters": self.clusters.astype(np.int32),
             "edges": np.concatenate([members[surface.edges] for members, surface in pairs]).astype(np.int32),
             "weights": np.concatenate([surface.weights for surface in self.surfaces]),
             "lengths": np.concatenate([surface.lengths for surface in self.surfaces]),
-            "mass": np.concatenate([surface.mass for surface in self.surfaces])[
-                np.argsort(np.concatenate(self.members))
-            ],
+            "mass": self._by_vertex([surface.mass for surface in self.surfaces]),
             "area": np.array([surface.area for surface in self.surfaces]),
             "contacts": np.concatenate([members[surface.contacts] for members, surface in pairs]).astype(np.int32),
             "contact_weights": np.concatenate([surface.contact_weights for surface in self.surfaces]),
             "contact_lengths": np.concatenate([surface.contact_lengths for surface in self.surfaces]),
         }
+
+    def _by_vertex(self, parts: list[np.ndarray]) -> np.ndarray:
+        """Join what the clusters have of their vertices, in the vertices' order. [P]; [0] where they have nothing"""
+        joined = np.concatenate(parts)
+        return joined[np.argsort(np.concatenate(self.members))] if len(joined) else joined
 
     @classmethod
     def from_arrays(cls, vertices: np.ndarray, arrays: dict[str, np.ndarray]) -> "Assembly":
@@ -89,6 +94,7 @@ class Assembly:
         clusters = arrays.get("clusters", np.zeros(len(vertices), np.int32))  # [P]
         contacts = arrays.get("contacts", np.zeros((0, 2), np.int32))  # [C, 2]
         weights, lengths = (arrays.get(f"contact_{name}", np.zeros(0)) for name in ("weights", "lengths"))  # [C] each
+        facets = arrays.get("facets", np.zeros(0, np.int32))  # [P], or [0]
         edges, surfaces = arrays["edges"], []
         ranks = np.empty(len(vertices), dtype=np.int32)  # [P]
         for k, area in enumerate(arrays["area"]):
@@ -106,6 +112,7 @@ class Assembly:
                     ranks[contacts[contact]],
                     weights[contact],
                     lengths[contact],
+                    facets[members] if len(facets) else facets,
                 )
             )
         return cls(clusters, tuple(surfaces))

@@ -34,6 +34,7 @@ class CandidateSettings:
     finer: float = 0.7  # share of its area below which a part is finer than another
     coarser: float = 2.0  # times its area beyond which a part is coarser than another
     whole_cost: float = 9.0  # score of all there is: chosen where nothing else is left, or `whole` is asked for
+    facet: float = 0.0  # added to the score of a flat facet
     across: float = 0.9  # added to the score of a region that ends within shells and yet crosses contacts
     union: float = 0.5  # added to the score of several whole shells
     per_union: int = 5  # of them kept of each field
@@ -103,6 +104,8 @@ def find_candidates(
     """
     shell = surface.components == surface.components[vertex]  # [P]
     found = [_pieces(surface, fields, np.flatnonzero(shell), settings), _whole(shell, surface.mass, settings)]
+    if len(surface.facets) and surface.facets[vertex] >= 0:
+        found.append(_facet(surface, vertex, shell, settings))
     if len(surface.contacts):
         found.append(_whole(np.ones_like(shell), surface.mass, settings))
         across = surface.joined.fields(vertex)  # [T, P]
@@ -134,6 +137,15 @@ def _pieces(
     rows, ends = local_minima(shares, energies, settings)  # [m] each
     scores = cost + energies[rows, ends] + size_cost(sizes[rows, ends], settings)  # [m]
     return _Found(ranks[rows] <= ends[:, None], scores, sizes[rows, ends])
+
+
+def _facet(surface: Surface, vertex: int, shell: np.ndarray, settings: CandidateSettings) -> _Found:
+    """The flat facet within which `vertex` lies, measured against its shell [P] bool."""
+    region = surface.facets == surface.facets[vertex]  # [P]
+    total, area = surface.mass @ shell, np.array([surface.mass @ region])  # [1]
+    cut = np.array([surface.cut(region)]) / np.sqrt(max(total, 1e-12))  # [1]
+    energy = border_energy(cut, area / max(total, 1e-12), settings.softening)  # [1]
+    return _Found(region[None], settings.facet + energy + size_cost(area, settings), area)
 
 
 def _whole(shell: np.ndarray, mass: np.ndarray, settings: CandidateSettings) -> _Found:

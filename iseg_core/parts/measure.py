@@ -7,6 +7,7 @@ from ..geometry.frame import principal_axes
 from ..geometry.sparse_lu import Factor
 from ..render.embree import EmbreeRasterizer
 from .assembly import Assembly
+from .facets import find_facets
 from .laplacian import cotangent_graph, laplacian, unit
 from .orientation import orient
 from .shape_diameter import shape_diameter
@@ -36,6 +37,7 @@ def measure(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray | None =
     if labels is not None:
         weights[labels[edges[:, 0]] != labels[edges[:, 1]]] *= LABEL_DAMPING
     span = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)  # [E]
+    facets = find_facets(vertices, faces)  # [P]
     surfaces: list[Surface] = []
     members = [np.flatnonzero(shells.clusters == k) for k in range(int(shells.clusters.max()) + 1)]
     rank = np.empty(len(vertices), dtype=np.int64)  # [P]
@@ -59,6 +61,7 @@ def measure(vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray | None =
                 contacts,
                 np.full(len(contacts), CONTACT),
                 np.full(len(contacts), np.median(lengths) if len(contacts) else 1.0),
+                facets[ids],
             )
         )
     return Assembly(shells.clusters, tuple(surfaces))

@@ -38,6 +38,9 @@ class Surface:
     contacts: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int32))  # [C, 2] int32
     contact_weights: np.ndarray = field(default_factory=lambda: np.zeros(0))  # [C] float64, conductance
     contact_lengths: np.ndarray = field(default_factory=lambda: np.zeros(0))  # [C] float64, in R
+    facets: np.ndarray = field(
+        default_factory=lambda: np.zeros(0, np.int32)
+    )  # [P] int32 (parts/facets.py), or none known
 
     def __getstate__(self) -> dict[str, Any]:
         """Give a copy or another process the measures alone: factors cannot travel, and all else is derived anew."""

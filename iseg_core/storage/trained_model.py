@@ -56,6 +56,7 @@ _OPTIONAL: tuple[_Forms, ...] = (
         "surface.contact_weights": ("float64", ("C",)),
         "surface.contact_lengths": ("float64", ("C",)),
     },
+    {"surface.facets": ("int32", ("P",))},
 )
 _INDICES = {
     "mesh.faces": "V",
