@@ -39,10 +39,14 @@ class LabelledMesh:
     @property
     def parts(self) -> list[np.ndarray]:
         """Parts that the central person drew, those of at least 1 % of the area. list of [F] bool"""
-        area = face_areas(self.mesh)  # [F]
-        labels = self.people[self.central]  # [F]
-        parts = [labels == part for part in np.unique(labels)]
-        return [part for part in parts if area[part].sum() >= LEAST_AREA * area.sum()]
+        return large_parts(self.mesh, self.people[self.central])
+
+
+def large_parts(mesh: Mesh, labels: np.ndarray) -> list[np.ndarray]:
+    """Parts of at least 1 % of the area, by the label of each face [F]. list of [F] bool"""
+    area = face_areas(mesh)  # [F]
+    parts = [labels == part for part in np.unique(labels)]
+    return [part for part in parts if area[part].sum() >= LEAST_AREA * area.sum()]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..geometry.mesh import Mesh
     from ..inference.segmenter import Segmenter
     from ..storage.trained_model import Model
+    from .oracle import OracleRecipe
 
 Record = dict[str, Any]  # what was measured on one mesh: JSON, without the times, which go under "machine"
 MACHINE = "machine"
@@ -58,24 +59,27 @@ class Setup:
 
         return instant(mesh) if self.teacher == INSTANT else Segmenter(self.model(mesh), self.device)
 
-    def model(self, mesh: "Mesh", joint: bool = False, **changes: Any) -> "Model":
+    def model(self, mesh: "Mesh", joint: bool = False, oracle: "OracleRecipe | None" = None, **changes: Any) -> "Model":
         """Train the mesh with the run's settings, some of them changed, or read the model where that was done before.
 
-        joint: the ablation of supplementary C.
+        joint: the ablation of supplementary C. oracle: teaches in place of the run's teacher.
+        The file's name says what the training depends on. How clicks are answered is no part of that: after a change
+        of the answers alone, the models are read again.
         """
         from ..errors import ModelFileError
         from ..storage.trained_model import Model
         from ..training.train import train
 
         settings = replace(self.settings, **changes)
-        run = json.dumps([self.teacher, asdict(settings), self.seed, joint, __version__], sort_keys=True)
+        taught = oracle.identity if oracle else self.teacher
+        run = json.dumps([taught, asdict(settings), self.seed, joint, __version__], sort_keys=True)
         name = f"{mesh.hash[:16]}-{hashlib.sha256(run.encode()).hexdigest()[:16]}.iseg"
         path = self.folder / "models" / name
         try:
             return Model.load(path)
         except ModelFileError:  # not there, or cut off
             pass
-        model = train(mesh, self.teacher, settings, self.seed, device=self.device, joint=joint)
+        model = train(mesh, oracle or self.teacher, settings, self.seed, device=self.device, joint=joint)
         path.parent.mkdir(parents=True, exist_ok=True)
         model.save(path)
         return model

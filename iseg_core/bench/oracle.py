@@ -4,7 +4,8 @@ It stands in for the inconsistency of a 2D model (paper, figures 3 and 9), so th
 weights are at hand: how much better than its teacher the student is (section 4.2).
 """
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -27,6 +28,18 @@ class Noise:
     warp: float = 2.5  # pixels by which borders are moved, root mean square
     blur: float = 8.0  # pixels over which that movement changes
     features: float = 0.3  # noise of each view's features, in units of their spread
+
+
+def scaled(level: float) -> Noise:
+    """Scale the oracle's standard errors: so many times as many and as large."""
+    noise = Noise()
+    return replace(
+        noise,
+        leak=min(noise.leak * level, 1.0),
+        half=min(noise.half * level, 1.0),
+        warp=noise.warp * level,
+        features=noise.features * level,
+    )
 
 
 class NoisyOracle(Teacher):
@@ -111,6 +124,24 @@ class NoisyOracle(Teacher):
     def _generator(self, position: np.ndarray) -> np.random.Generator:
         """Make the generator of a view: it errs always alike, whenever it is shown."""
         return np.random.default_rng([self.seed, *np.abs(np.round(position * 1e6)).astype(np.int64).tolist()])
+
+
+@dataclass(frozen=True, eq=False)
+class OracleRecipe:
+    """Recipe of an oracle that knows the parts of a mesh; `train` follows it once it has prepared the mesh."""
+
+    labels: np.ndarray  # [F] int: part of each of the user's faces
+    seed: int = 0
+    noise: Noise = Noise()
+
+    def __call__(self, model: Model) -> NoisyOracle:
+        return NoisyOracle(model, proxy_labels(model, self.labels), self.seed, self.noise)
+
+    @property
+    def identity(self) -> str:
+        """Name of all that the oracle's answers depend on beside the mesh."""
+        parts = np.unique(self.labels, return_inverse=True)[1].astype(np.int32)  # [F]
+        return f"oracle-{hashlib.sha256(parts.tobytes()).hexdigest()[:16]}-{self.seed}-{self.noise}"
 
 
 def proxy_labels(model: Model, face_labels: np.ndarray) -> np.ndarray:

@@ -68,18 +68,19 @@ def bench(
     limit: int | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    again: bool = False,
 ) -> tuple[dict[str, dict[str, Record]], Failures]:
     """Measure what is not measured yet. Returns the records by experiment and mesh, and the meshes that failed.
 
     names: experiments, see `choose`. limit: so many meshes of the dataset, the first ones. workers: meshes at once
-    (default: one a core, one on a GPU).
+    (default: one a core, one on a GPU). again: measure what is measured, too; models that are trained are used.
     Raises SettingsError for experiments that do not fit or a folder without such meshes, Cancelled where Ctrl-C stopped
     it; what was measured until then is kept.
     """
     get_settings(setup.preset)  # raises for an unknown one, before any work
     files = find_files(setup.dataset)[:limit]
     names = choose(names, files[0].kind, setup.teacher)
-    missing = {file.name: [n for n in names if _read(setup, n, file) is None] for file in files}
+    missing = {file.name: [n for n in names if again or _read(setup, n, file) is None] for file in files}
     todo = [file for file in files if missing[file.name]]
     workers = workers or default_workers(setup.device)
     say = progress or (lambda _: None)

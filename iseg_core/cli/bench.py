@@ -35,7 +35,7 @@ def add_bench(commands: Any) -> None:
         nargs="+",
         metavar="NAME",
         help="default: clicks otsu, and nested for nested parts; also stability, separate, counts, occluded, transfer, "
-        "fidelity, or all",
+        "fidelity, taught, or all",
     )
     teachers = marked(TEACHERS, DEFAULT_TEACHER)
     parser.add_argument(
@@ -46,6 +46,11 @@ def add_bench(commands: Any) -> None:
     add_preset(parser)
     parser.add_argument("--limit", type=positive_count, metavar="N", help="N of the meshes only, always the same")
     parser.add_argument("--workers", type=positive_count, metavar="N", help="meshes at once (default: one a core)")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="measure what is measured, too, for a change of the answers; models that are trained are used",
+    )
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal tables (default 0)")
     add_device(parser)
 
@@ -60,7 +65,8 @@ def _bench(options: argparse.Namespace) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     setup = Setup(options.output, options.teacher, options.preset, options.seed, options.device, options.dataset)
     with Display() as display:
-        records, failures = bench(setup, options.experiment or (), options.limit, options.workers, display)
+        names = options.experiment or ()
+        records, failures = bench(setup, names, options.limit, options.workers, display, options.again)
         display.show("report", 1.0, None)
         write_report(setup, records, failures, Console(width=None if sys.stdout.isatty() else 160))
     print(f"Written: {options.output / 'table.md'}, times.md, results.json and pictures.")

@@ -7,8 +7,10 @@ from .occluded import OCCLUDED
 from .otsu import OTSU
 from .separate import SEPARATE
 from .stability import STABILITY
+from .taught import TAUGHT
 from .transfer import TRANSFER
 
 EXPERIMENTS: dict[str, Experiment] = {
-    experiment.name: experiment for experiment in (STABILITY, SEPARATE, COUNTS, OCCLUDED, OTSU, TRANSFER, FIDELITY)
+    experiment.name: experiment
+    for experiment in (STABILITY, SEPARATE, COUNTS, OCCLUDED, OTSU, TRANSFER, FIDELITY, TAUGHT)
 }

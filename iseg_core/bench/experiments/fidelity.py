@@ -1,6 +1,6 @@
 """Fidelity (section 4.2): gain of the student over its inconsistent 2D teacher."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +8,11 @@ import numpy as np
 
 from ...clicks.simulated_user import VertexTarget
 from ...inference.segmenter import Segmenter
-from ...storage.trained_model import Model
 from ...teachers.make import make_teacher
 from ...training.train import train
 from ..dataset import LabelledMesh
 from ..experiment import Experiment, Record, Report, Setup, Table
-from ..oracle import Noise, NoisyOracle, proxy_labels
+from ..oracle import Noise, OracleRecipe, proxy_labels, scaled
 from ..plots import colour, figure, legend, save
 from ..votes import Votes
 from .common import REDUCED, mean, single_answers, unseen_clicks
@@ -25,24 +24,12 @@ CLICKS = 60
 METHODS = ("trained", "student", "votes")
 
 
-def scaled(level: float) -> Noise:
-    """Scale the oracle's standard errors: so many times as many and as large."""
-    noise = Noise()
-    return replace(
-        noise,
-        leak=min(noise.leak * level, 1.0),
-        half=min(noise.half * level, 1.0),
-        warp=noise.warp * level,
-        features=noise.features * level,
-    )
-
-
 def measure(item: LabelledMesh, setup: Setup) -> Record:
     """Measure one mesh."""
     record: Record = {"category": item.category, "settings": []}
     for views, level in SETTINGS:
         settings = replace(setup.settings, views=views, **REDUCED)
-        oracle = oracle_of(item, setup.seed, scaled(level))
+        oracle = OracleRecipe(item.people[item.central], setup.seed, scaled(level))
         model = train(item.mesh, oracle, settings, setup.seed, device=setup.device)
         clicks = unseen_clicks(model, settings, setup.seed, CLICKS)  # [n]
         parts = proxy_labels(model, item.people[item.central])[model.proxy.nearest[clicks]]  # [n]
@@ -55,12 +42,6 @@ def measure(item: LabelledMesh, setup: Setup) -> Record:
         scores = {m: mean(t.iou(p) for t, p in zip(wanted, answers[m], strict=True)) for m in METHODS}
         record["settings"].append({"views": views, "noise": level, "clicks": len(clicks), **scores})
     return record
-
-
-def oracle_of(item: LabelledMesh, seed: int, noise: Noise | None = None) -> Callable[[Model], NoisyOracle]:
-    """Make a teacher for `train` that knows the central person's parts and errs."""
-    labels = item.people[item.central]  # [F]
-    return lambda model: NoisyOracle(model, proxy_labels(model, labels), seed, noise)
 
 
 def report(records: dict[str, Record], setup: Setup) -> Report:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ KINDS = ("trained on", "unseen")
 
 def measure(item: LabelledMesh, setup: Setup) -> Record:
     """Measure one mesh."""
-    changes = AT_MOST_TWO | REDUCED
+    changes: dict[str, Any] = AT_MOST_TWO | REDUCED
     models = {training: setup.model(item.mesh, joint=joint, **changes) for training, joint in TRAININGS.items()}
     model, settings = models["separate"], replace(setup.settings, **changes)
     clicked = training_clicks(model, settings, setup.seed)  # [T]

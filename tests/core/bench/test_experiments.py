@@ -13,6 +13,7 @@ from support.shapes import dumbbell, tiny_settings, write_off
 from iseg_core.bench.dataset import find_meshes
 from iseg_core.bench.experiment import MACHINE, Record, Setup
 from iseg_core.bench.experiments import EXPERIMENTS, common, fidelity, occluded, otsu, stability, transfer
+from iseg_core.bench.oracle import Noise, OracleRecipe, scaled
 from iseg_core.geometry.mesh import Mesh
 from iseg_core.inference.threshold import otsu as otsu_threshold
 from iseg_core.storage.prepare import prepare
@@ -192,17 +193,17 @@ def test_copies_of_a_mesh():
 
 
 def test_the_oracles_noise_is_scaled():
-    none, standard, twice = (fidelity.scaled(level) for level in (0.0, 1.0, 2.0))
+    none, standard, twice = (scaled(level) for level in (0.0, 1.0, 2.0))
     assert (none.leak, none.half, none.warp, none.features) == (0, 0, 0, 0)
-    assert standard == fidelity.Noise() and twice.leak == 2 * standard.leak and twice.warp == 2 * standard.warp
-    assert fidelity.scaled(10).leak == 1
+    assert standard == Noise() and twice.leak == 2 * standard.leak and twice.warp == 2 * standard.warp
+    assert scaled(10).leak == 1
 
 
 def test_without_noise_votes_are_the_persons_part(setup: Setup):
     file = find_meshes(setup.dataset)[0]
     item = file.load()
     model = prepare(item.mesh, 500)
-    oracle = fidelity.oracle_of(item, 0, fidelity.scaled(0.0))(model)
+    oracle = OracleRecipe(item.people[item.central], 0, scaled(0.0))(model)
     votes = fidelity.Votes(model, oracle, 20)
     click = int(item.mesh.vertices[:, 2].argmax())
     answer = votes.answer([(click, True)])
