@@ -117,6 +117,7 @@ def report(records: dict[str, Record], setup: Setup) -> Report:
         return Report([], [])
     groups = {"all": every}
     groups |= {f"noise {level:g}": [s for s in every if s.noise == level] for level in LEVELS}
+    groups |= {"slabs": [s for s in every if s.cut in CUTS]}
     groups |= {cut if cut == PEOPLE else f"slabs, {cut}": [s for s in every if s.cut == cut] for cut in (*CUTS, PEOPLE)}
     groups = {name: some for name, some in groups.items() if some}
     noise = Noise()
