@@ -109,4 +109,5 @@ class Experiment:
     question: str  # one line, for --help and the report's headings
     measure: Callable[[Any, Setup], Record]  # a mesh as `load` of its file gives it
     report: Callable[[dict[str, Record], Setup], Report]
-    dataset: str = LABELLED  # kind of the files that it measures
+    dataset: str | None = LABELLED  # kind of the files that it measures; None: any
+    trains: bool = True  # it cannot do without: instant mode is no teacher for it

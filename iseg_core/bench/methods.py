@@ -4,10 +4,11 @@ import numpy as np
 
 from ..clicks.click import VertexClick
 from ..clicks.simulated_user import Predictor
-from ..inference.segmenter import Segmenter
+from ..geometry.mesh import Mesh
+from ..inference.segmenter import Segmenter, instant
 from ..storage.trained_model import Model
 from ..teachers.make import make_teacher
-from .experiment import Setup
+from .experiment import INSTANT, Setup
 from .votes import Votes
 
 METHODS = {
@@ -32,6 +33,14 @@ def segmenters_of(model: Model, setup: Setup) -> dict[str, Segmenter]:
         "student": Segmenter(model, setup.device, refine=False),
         "instant": untrained(model),
     }
+
+
+def in_use(mesh: Mesh, setup: Setup) -> dict[str, Segmenter]:
+    """Make what users work with: the trained model and instant mode; the latter alone where it is the run's teacher."""
+    if setup.teacher == INSTANT:
+        return {"instant": instant(mesh)}
+    model = setup.model(mesh)
+    return {"trained": Segmenter(model, setup.device), "instant": untrained(model)}
 
 
 def untrained(model: Model) -> Segmenter:

@@ -52,13 +52,13 @@ def choose(names: Sequence[str], kind: str, teacher: str) -> list[str]:
 
     Raises SettingsError for one that is unknown, measures another kind of dataset, or cannot do without training.
     """
-    known = {name: experiment for name, experiment in experiments().items() if experiment.dataset == kind}
+    known = {name: experiment for name, experiment in experiments().items() if experiment.dataset in (kind, None)}
     chosen = list(known) if list(names) == [ALL] else list(names or DEFAULTS[kind])
     for name in chosen:
         if name not in known:
             raise SettingsError(f"Unknown experiment {name!r} for {kind}. Choose from: {', '.join(known)}.")
-    if teacher == INSTANT and kind != NestedFile.kind:
-        raise SettingsError(f"Experiments on {kind} train, and have instant mode beside it. Name a teacher.")
+        if teacher == INSTANT and known[name].trains:
+            raise SettingsError(f"The experiment {name} trains, and has instant mode beside it. Name a teacher.")
     return chosen
 
 

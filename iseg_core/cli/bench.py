@@ -35,13 +35,13 @@ def add_bench(commands: Any) -> None:
         nargs="+",
         metavar="NAME",
         help="default: clicks otsu, and nested for nested parts; also stability, separate, counts, occluded, transfer, "
-        "fidelity, taught, or all",
+        "fidelity, taught, orders, pairs (of nested parts), sizes, or all",
     )
     teachers = marked(TEACHERS, DEFAULT_TEACHER)
     parser.add_argument(
         "--teacher",
         default=DEFAULT_TEACHER,
-        help=f"{', '.join(teachers)}, a weights file, or, for nested parts, instant: no training",
+        help=f"{', '.join(teachers)}, a weights file, or, for nested, pairs, orders and sizes, instant: no training",
     )
     add_preset(parser)
     parser.add_argument("--limit", type=positive_count, metavar="N", help="N of the meshes only, always the same")

@@ -188,4 +188,5 @@ NESTED = Experiment(
     measure,
     report,
     NestedFile.kind,
+    trains=False,
 )
