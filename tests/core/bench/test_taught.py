@@ -13,6 +13,7 @@ from iseg_core.bench.experiments import taught
 from iseg_core.bench.oracle import Noise, OracleRecipe, scaled
 from iseg_core.bench.slabs import CUTS, Cut, slabs
 from iseg_core.bench.votes import Votes
+from iseg_core.clicks.click import VertexClick
 from iseg_core.clicks.simulated_user import VertexTarget
 from iseg_core.geometry.mesh import Mesh, face_areas
 from iseg_core.storage.prepare import prepare
@@ -116,9 +117,42 @@ def test_a_part_is_measured_with_clicks_of_its_own_for_each_method():
     assert [record[name]["not held"] for name in taught.METHODS] == [1, 0, 1]
 
 
+def test_clicks_anywhere_mean_the_part_that_they_lie_in():
+    mesh = sphere(3)
+    parts = [VertexTarget(mesh, slabs(mesh, CUTS["across"]) == k) for k in range(2)]  # the third is too small to count
+    clicked = np.array([parts[0].first_click().vertex, parts[1].first_click().vertex, 0])
+    clicked[2] = np.flatnonzero(~parts[0].vertices & ~parts[1].vertices)[0]
+    methods: dict[str, Any] = {name: lambda _: parts[1].vertices.astype(float) for name in taught.METHODS}
+    found = taught.measure_anywhere(parts, methods, clicked)
+    assert set(found) == set(taught.METHODS)
+    low, high = found["trained"]["iou"]
+    assert low < 0.1 < 0.9 < high and (found["trained"]["not held"], found["trained"]["alone"]) == (1, 0)
+    assert taught.measure_anywhere(parts, methods, clicked[2:]) == {}
+
+
+def test_a_click_that_is_held_by_next_to_nothing_is_counted():
+    mesh = sphere(4)
+    inside = mesh.vertices[:, 2] > 0  # [V]
+    held = answers_of(inside)
+    lowest, highest = int(mesh.vertices[:, 2].argmin()), int(mesh.vertices[:, 2].argmax())
+    held([VertexClick(highest, True), VertexClick(lowest, False)])
+    assert (held.broken, held.alone) == (0, 0)
+    held([VertexClick(highest, True), VertexClick(lowest, True)])
+    assert (held.broken, held.alone) == (1, 0)
+    inside[[lowest, highest]] = [True, False]
+    held([VertexClick(lowest, True)])
+    held([VertexClick(highest, False)])
+    assert (held.broken, held.alone) == (1, 2)
+
+
+def answers_of(inside: np.ndarray) -> taught.Held:
+    """Count what an answer holds that is always the same."""
+    return taught.Held(lambda _: inside.astype(float), sphere(4))
+
+
 def test_good_answers_taken_back_are_counted(tmp_path: Path):
     def method(iou: list[float], clicks: int, broken: int = 0) -> dict:
-        return {"iou": iou, "clicks": [[0, True]] * clicks, "not held": broken}
+        return {"iou": iou, "clicks": [[0, True]] * clicks, "not held": broken, "alone": 0}
 
     def part(trained: list[float], alone: list[float]) -> dict:
         own = {
@@ -132,16 +166,28 @@ def test_good_answers_taken_back_are_counted(tmp_path: Path):
         part([0.9, 0.6, 0.75, 0.9, 0.9], [0.9, 0.9, 0.79, 0.85, 0.5]),  # one of three good ones is taken back
         part([0.5, 1.0, 1.0, 1.0, 1.0], [0.8, 1.0]),  # one of two, and then nothing is wrong
     ]
-    settings = [{"cut": "long", "noise": 0.0, "parts": parts}, {"cut": "people", "noise": 0.0, "parts": []}]
+    anywhere = {
+        "trained": {"iou": [0.8, 0.4, 0.2], "not held": 1, "alone": 2},
+        "student": {"iou": [0.85, 0.9, 0.7], "not held": 3, "alone": 3},
+        "instant": {"iou": [0.1, 0.2, 0.3], "not held": 3, "alone": 3},
+    }
+    settings = [
+        {"cut": "long", "noise": 0.0, "parts": parts, "anywhere": anywhere},
+        {"cut": "people", "noise": 0.0, "parts": [], "anywhere": {}},
+    ]
     tables = taught.report({"1": {"category": "Ball", "settings": settings}}, Setup(tmp_path)).tables
     rows = {(row["teacher"], row["method"]): row for row in tables[0].rows}
     assert list(dict.fromkeys(teacher for teacher, _ in rows)) == ["all", "noise 0", "slabs", "slabs, long"]
     assert rows["all", "trained"] == pytest.approx(
         {"teacher": "all", "method": "trained", "settings": 1, "@1": 0.7, "@2": 0.8, "@3": 0.875, "@5": 0.95}
-        | {"worse": 1 / 8, "not held": "4 of 7"}
+        | {"worse": 1 / 8, "answers": 7, "not held": 4, "alone": 0}
     )
     assert tables[1].rows[0] == {"teacher": "all", "clicks": 7, "good answers": 5, "taken back": 2 / 5}
-    assert [(row["mesh"], row["taken back"]) for row in tables[2].rows] == [("1 Ball", "2 of 5")]
+    assert tables[2].rows[0] == pytest.approx(
+        {"teacher": "all", "clicks": 3, "trained": 1.4 / 3, "student": 2.45 / 3, "instant": 0.2}
+        | {"good answers": 2, "taken back": 0.5, "not held": 1, "alone": 2}
+    )
+    assert [(row["mesh"], row["taken back"]) for row in tables[3].rows] == [("1 Ball", "2 of 5")]
     assert taught.report({"1": {"category": "", "settings": settings[1:]}}, Setup(tmp_path)).tables == []
 
 
