@@ -64,6 +64,32 @@ class SurfacePoint:
         object.__setattr__(self, "barycentric", weights)
 
 
+_SIZES = {Granularity.FINE: 0.25, Granularity.PART: 0.5, Granularity.WHOLE: 0.75}
+
+
+def size_of(granularity: str | float) -> float:
+    """Look up the size that a granularity stands for: fine .25, part .5, whole .75. A number from 0 to 1 is a size.
+
+    0 is the smallest region that a click may mean, 1 the largest. Raises SettingsError for anything else.
+    """
+    if isinstance(granularity, str):
+        return _SIZES[Granularity(granularity)]
+    try:
+        size = float(granularity)
+    except (TypeError, ValueError):
+        size = math.nan
+    if not 0 <= size <= 1:
+        raise SettingsError(
+            f"There is no size {granularity!r}. Give a number from 0 to 1, or {', '.join(Granularity)}."
+        )
+    return size
+
+
+def granularity_of(size: float) -> Granularity:
+    """Return the granularity whose size is closest to a size in 0..1."""
+    return min(Granularity, key=lambda granularity: abs(_SIZES[granularity] - size))
+
+
 Prompt = int | SurfacePoint  # a vertex by its index, or a point between vertices
 
 

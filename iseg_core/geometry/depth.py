@@ -76,13 +76,17 @@ class Depth:
             return max(float(depths(self._points, inside, sample).max()), least)
         return max(float(deepest) ** 0.5, least)
 
+    def of(self, inside: np.ndarray, vertex: int) -> float:
+        """Depth of a vertex of a region [P] bool; infinite where it is everything."""
+        return float(np.where(inside, np.inf, self._from(vertex)).min())  # faster than min(where=...)
+
     def off_middle(self, inside: np.ndarray, vertex: int) -> tuple[float, float]:
         """Measure how far off the middle of a region [P] bool a click on `vertex` in it lies, and how deep.
 
         The first is 1 - depth / greatest depth: 0 in the middle, 1 at the border. Where everything is inside there is
         no border: 0 and infinite.
         """
-        depth = float(np.where(inside, np.inf, self._from(vertex)).min())  # faster than min(where=...)
+        depth = self.of(inside, vertex)
         if np.isinf(depth):
             return 0.0, depth
         return 1 - depth / max(self.greatest(inside, depth), 1e-30), depth

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..clicks.click import Clicks, Granularity, Prompt, VertexClicks
+from ..clicks.click import Clicks, Granularity, Prompt, VertexClicks, granularity_of, size_of
 from ..clicks.resolve import check_clicks, on_proxy, proxy_vertex_of, vertex_of
 from ..errors import ClickError, SettingsError
 from ..formats.load import as_mesh
@@ -58,17 +58,15 @@ class Segmenter:
             self._finder.make_ready()
 
     @cached_property
-    def _corrections(self) -> dict[Granularity, AssemblyCorrections]:
-        if self._student is None:
-            return {granularity: propose_assembly(self._finder, granularity) for granularity in Granularity}
-        return {granularity: self._student.corrections(self._finder, granularity) for granularity in Granularity}
+    def _corrections(self) -> AssemblyCorrections:
+        return self._student.corrections(self._finder) if self._student else propose_assembly(self._finder)
 
     def segment(
         self,
         clicks: Iterable[tuple[Prompt, bool]] | None = None,
         positive: Iterable[Prompt] | None = None,
         negative: Iterable[Prompt] | None = None,
-        granularity: str = "part",
+        granularity: str | float = "part",
         features: Sequence[tuple[np.ndarray, bool]] | None = None,
         domain: str = "vertex",
     ) -> np.ndarray:
@@ -77,25 +75,38 @@ class Segmenter:
         clicks: (prompt, True to include or False to exclude) in the order they were made; or positive and negative
         prompts, taken as the positives first. A prompt is a vertex or a SurfacePoint. What is clicked is on its side
         of 0.5: a vertex, a face, and where only one of them has an answer a face at the vertex or the face's corners.
-        granularity: fine | part | whole, what the first click means where it could mean several parts.
+        granularity: fine | part | whole, what the first click means where it could mean several parts; or a number
+        from 0, the smallest of these, to 1, the largest, with the names at .25, .5 and .75 (see `sizes`). The answer of
+        a smaller size lies within that of `part`, and this within that of a larger one.
         domain: vertex, or face; the triangles of one polygon are answered alike. Where faces are large against the
         part, faces decide, and a vertex belongs where one of its faces does.
         features: in place of vertices, what `features` gave for clicks on this or another mesh (cross-domain
         segmentation, the paper's figure 8). The answer is the student's own, as with refine=False: there is no
         vertex here that could be honoured.
         Raises ClickError for prompts that the mesh does not have and for contradictions, SettingsError for an unknown
-        granularity or domain, and for features that do not fit or where there is no student.
+        granularity, size or domain, and for features that do not fit or where there is no student.
         """
-        granularity, domain = Granularity(granularity), Domain(domain)
+        size, domain = size_of(granularity), Domain(domain)
         if features is not None:
             if any(given is not None for given in (clicks, positive, negative)):
                 raise ClickError("Give either vertices or features, not both.")
-            return self._transferred(features, granularity, domain)
+            return self._transferred(features, granularity_of(size), domain)
         made = self._checked(clicks, positive, negative)
         if not any(include for _, include in made):
             return self._nothing(domain)
-        values = self._on_proxy(on_proxy(made, self.model.mesh, self.model.proxy), granularity)  # [P]
+        values = self._on_proxy(on_proxy(made, self.model.mesh, self.model.proxy), size)  # [P]
         return self._domains.values(values, domain, made if self.refine else ())
+
+    def sizes(self, clicks: Iterable[tuple[Prompt, bool]]) -> np.ndarray:
+        """Sizes for `segment(granularity=...)` at which the answer to these clicks may change. [n] float64, ascending
+
+        Each stands for one of the regions that the first click may mean, from the smallest to the largest; `part` (.5)
+        is always among them. Raises ClickError as `segment` does.
+        """
+        made = on_proxy(self._checked(clicks), self.model.mesh, self.model.proxy)
+        if not self.refine:
+            return np.array([size_of(granularity) for granularity in Granularity])
+        return self._corrections.sizes(made)
 
     def features(self, prompt: Prompt) -> np.ndarray:
         """Look up the field's feature at a prompt; `segment` takes it as a click on any mesh with the same teacher.
@@ -110,7 +121,7 @@ class Segmenter:
         self,
         source: "Segmenter",
         clicks: Iterable[tuple[Prompt, bool]],
-        granularity: str = "part",
+        granularity: str | float = "part",
         domain: str = "vertex",
     ) -> np.ndarray:
         """Segment this mesh by clicks on another: features of the other mesh, decoder of this one.
@@ -160,12 +171,13 @@ class Segmenter:
             raise SettingsError("A model without training has no features: train the mesh.")
         return self._student
 
-    def _on_proxy(self, clicks: VertexClicks, granularity: Granularity) -> np.ndarray:
+    def _on_proxy(self, clicks: VertexClicks, size: float) -> np.ndarray:
         """Probability of the proxy's vertices. [P] float32"""
         if self._student is None:
-            return self._corrections[granularity].answer(clicks).astype(np.float32)  # [P]
+            return self._corrections.answer(clicks, size).astype(np.float32)  # [P]
+        granularity = granularity_of(size)
         self._student.begin(clicks, granularity)
-        region = self._corrections[granularity].answer(clicks) if self.refine else None  # [P]
+        region = self._corrections.answer(clicks, size) if self.refine else None  # [P]
         probability = self._student.probability(clicks, granularity)  # [P]
         return probability if region is None else agree(probability, region)
 

@@ -1,6 +1,6 @@
 """Student: a trained field and decoder that answer clicks on the proxy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +13,8 @@ from ..errors import ModelFileError
 from ..network import Decoder
 from ..parts.assembly import AssemblyCorrections, AssemblyFinder
 from ..parts.candidates import PartFinder, region_score
-from ..parts.corrections import Corrections
+from ..parts.ladder import Ladder, make_ladder
+from ..parts.sequences import Corrections
 from ..storage.trained_model import Model
 from ..system.device import has_fast_bf16, pick_device, threads_for
 from ..teachers.registry import is_geometric
@@ -27,8 +28,13 @@ class OverlapWeights:
     """
 
     geometric: float = 0.02  # of a geometric teacher's student: the teacher chose by that very score; it breaks ties
-    other: float = 8.0  # of any other teacher's: it saw what geometry cannot know
+    other: float = 32.0  # of any other teacher's: it saw what geometry cannot know
+    later: float = 8.0  # the same at every click after the first, times the square of its agreement with its teacher
     least: float = 1e-3  # IoU that is counted for regions that share nothing
+
+
+WEIGHTS = OverlapWeights()
+AGREEMENT = 0.7  # of a student whose model does not say it (training/held_back.py)
 
 
 class Student:
@@ -61,6 +67,7 @@ class Student:
         with torch.inference_mode():
             self._prepared = self._decoder.precompute(self._features.to(self._kind))
         self._geometric = is_geometric(model.info.get("teacher"))
+        self._agreement = float(model.info.get("agreement", AGREEMENT))
         self._worker = ThreadPoolExecutor(1, "decoder")
         self._last: tuple[tuple, Future[np.ndarray]] = ((), Future())
 
@@ -99,13 +106,14 @@ class Student:
             logits = self._decoder.decode(self._prepared, features[None].to(self._kind), signs, row)[0]  # [P]
         return logits.float().sigmoid().cpu().numpy()
 
-    def corrections(self, finder: AssemblyFinder, granularity: Granularity) -> AssemblyCorrections:
+    def corrections(self, finder: AssemblyFinder) -> AssemblyCorrections:
         """Answers that start from the student's region and follow the clicks, cluster by cluster."""
 
         def of_cluster(cluster: int) -> Corrections:
             members, own = finder.assembly.members[cluster], finder.finder(cluster)  # [n]
+            mass = own.surface.mass  # [n]
 
-            def probability(clicks: VertexClicks) -> np.ndarray:
+            def probability(clicks: VertexClicks, granularity: Granularity = Granularity.PART) -> np.ndarray:
                 """Probability of the cluster's vertices, for clicks on them. [n] float32"""
                 on_proxy = tuple(VertexClick(int(members[vertex]), include) for vertex, include in clicks)
                 return self.probability(on_proxy, granularity)[members]
@@ -114,33 +122,51 @@ class Student:
                 own.candidates(first_included(clicks))  # and remembered, while the student is at work
                 return snap(own, first_included(clicks), probability(clicks), self._geometric)
 
-            return Corrections(own, propose, lambda clicks: probability(clicks) >= 0.5)
+            def ladder(clicks: VertexClicks) -> Ladder:
+                found, fine, whole = own.candidates(first_included(clicks)), 0.0, 0.0
+                if not self._geometric:
+                    fine, whole = (
+                        WEIGHTS.other * disagreement(found.regions, probability(clicks, granularity), mass)
+                        for granularity in (Granularity.FINE, Granularity.WHOLE)
+                    )  # [N] each
+                return make_ladder(found, propose(clicks), mass, found.scores + fine, found.scores + whole)
+
+            def heard(clicks: VertexClicks) -> Callable[[np.ndarray], np.ndarray]:
+                # To several clicks a student answers less surely than to the first.
+                first = VertexClick(first_included(clicks), True)
+                said = (probability(clicks) + probability((first,))) / 2  # [n]
+                weight = WEIGHTS.later * self._agreement**2
+                return lambda regions: weight * disagreement(regions, said, mass)
+
+            def region(clicks: VertexClicks) -> np.ndarray:
+                return probability(clicks) >= 0.5  # [n]
+
+            return Corrections(own, propose, ladder, region, None if self._geometric else heard)
 
         return AssemblyCorrections(finder.assembly, of_cluster)
 
 
-def snap(
-    finder: PartFinder,
-    vertex: int,
-    probability: np.ndarray,
-    geometric: bool,
-    weights: OverlapWeights = OverlapWeights(),
-) -> np.ndarray:
+def snap(finder: PartFinder, vertex: int, probability: np.ndarray, geometric: bool) -> np.ndarray:
     """Turn the student's probability [P] into a region: a candidate of the click on `vertex`, or its own. [P] bool
 
-    geometric: whether the student's teacher is; its own region then does not count. The student knows roughly which
-    part, the geometry where parts end: see OverlapWeights.
+    geometric: whether the student's teacher is; its own region then does not count, nor does one without the click. The
+    student knows roughly which part, the geometry where parts end: see OverlapWeights.
     """
     surface, found = finder.surface, finder.candidates(vertex)
     regions, scores = found.regions, found.scores  # [N, P], [N]
-    if not geometric:
-        own = probability >= 0.5  # [P]
+    own = probability >= 0.5  # [P]
+    if not geometric and own[vertex]:
         regions = np.concatenate([regions, own[None]])  # [N + 1, P]
         off = surface.depth.off_middle(own, vertex)[0]
         score = region_score(surface.cut(own), surface.mass[own].sum(), finder.settings)
         scores = np.append(scores, score + finder.settings.off_middle * off)  # [N + 1]
-    overlap = np.minimum(regions, probability) @ surface.mass  # [N]
-    union = np.maximum(regions, probability) @ surface.mass  # [N]
-    iou = np.maximum(overlap / np.maximum(union, 1e-12), weights.least)  # [N]
-    cost = scores - (weights.geometric if geometric else weights.other) * np.log(iou)  # [N]
+    weight = WEIGHTS.geometric if geometric else WEIGHTS.other
+    cost = scores + weight * disagreement(regions, probability, surface.mass)  # [N]
     return regions[int(cost.argmin())].copy()
+
+
+def disagreement(regions: np.ndarray, probability: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """-log of the IoU of regions [N, P] bool with the student's probability [P]; mass [P]. [N]"""
+    overlap = np.minimum(regions, probability) @ mass  # [N]
+    union = np.maximum(regions, probability) @ mass  # [N]
+    return -np.log(np.maximum(overlap / np.maximum(union, 1e-12), WEIGHTS.least))  # [N]

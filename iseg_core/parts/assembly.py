@@ -1,15 +1,16 @@
 """Assembly: the surfaces of a proxy, one for each cluster of touching shells, to whose parts clicks on it belong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..clicks.click import Granularity, VertexClick, VertexClicks
+from ..clicks.click import VertexClick, VertexClicks
 from .candidates import Candidates, PartFinder
-from .corrections import Corrections, propose_parts
+from .ladder import PART
+from .sequences import ORDER, Corrections, OrderSettings, propose_parts
 from .surface import Surface
 
 
@@ -135,9 +136,14 @@ class AssemblyFinder:
             self._finders[cluster] = PartFinder(self.assembly.surfaces[cluster])
         return self._finders[cluster]
 
+    def place(self, vertex: int) -> tuple[int, int]:
+        """Find the cluster of a proxy vertex, and its number there."""
+        return int(self.assembly.clusters[vertex]), int(self.assembly.ranks[vertex])
+
     def candidates(self, vertex: int) -> Candidates:
         """Find the candidate parts of a click on a proxy vertex; their regions are of its cluster's vertices."""
-        return self.finder(int(self.assembly.clusters[vertex])).candidates(int(self.assembly.ranks[vertex]))
+        cluster, own = self.place(vertex)
+        return self.finder(cluster).candidates(own)
 
     def expand(self, vertex: int, regions: np.ndarray) -> np.ndarray:
         """Spread regions [..., n] of the vertex's cluster over the whole proxy. [..., P] bool"""
@@ -155,22 +161,32 @@ class AssemblyCorrections:
         self._assembly, self._make = assembly, make
         self._made: dict[int, Corrections] = {}
 
-    def answer(self, clicks: VertexClicks) -> np.ndarray:
-        """Region after `clicks`, which name proxy vertices. [P] bool"""
+    def answer(self, clicks: VertexClicks, size: float = PART) -> np.ndarray:
+        """Region after `clicks`, which name proxy vertices, of a size in 0..1. [P] bool"""
         assembly = self._assembly
         region = np.zeros(len(assembly.clusters), dtype=bool)  # [P]
-        for cluster in dict.fromkeys(int(assembly.clusters[vertex]) for vertex, _ in clicks):
-            if cluster not in self._made:
-                self._made[cluster] = self._make(cluster)
-            own = tuple(
-                VertexClick(int(assembly.ranks[vertex]), include)
-                for vertex, include in clicks
-                if assembly.clusters[vertex] == cluster
-            )
-            region[assembly.members[cluster]] = self._made[cluster].answer(own)
+        for cluster, own in self._by_cluster(clicks):
+            region[assembly.members[cluster]] = self._of(cluster).answer(own, size)
         return region
 
+    def sizes(self, clicks: VertexClicks) -> np.ndarray:
+        """Sizes in 0..1 at which the answer may change, ascending. [n]"""
+        found = [self._of(cluster).sizes(own) for cluster, own in self._by_cluster(clicks)]
+        return np.unique(np.concatenate([[PART], *found]))
 
-def propose_assembly(finder: AssemblyFinder, granularity: Granularity) -> AssemblyCorrections:
+    def _of(self, cluster: int) -> Corrections:
+        if cluster not in self._made:
+            self._made[cluster] = self._make(cluster)
+        return self._made[cluster]
+
+    def _by_cluster(self, clicks: VertexClicks) -> Iterator[tuple[int, VertexClicks]]:
+        """Yield each cluster that was clicked, and the clicks on it by its own vertices."""
+        clusters, ranks = self._assembly.clusters, self._assembly.ranks
+        for cluster in dict.fromkeys(int(clusters[vertex]) for vertex, _ in clicks):
+            own = (click for click in clicks if clusters[click.vertex] == cluster)
+            yield cluster, tuple(VertexClick(int(ranks[vertex]), include) for vertex, include in own)
+
+
+def propose_assembly(finder: AssemblyFinder, order: OrderSettings = ORDER) -> AssemblyCorrections:
     """Corrections by geometry alone, cluster by cluster."""
-    return AssemblyCorrections(finder.assembly, lambda cluster: propose_parts(finder.finder(cluster), granularity))
+    return AssemblyCorrections(finder.assembly, lambda cluster: propose_parts(finder.finder(cluster), order))

@@ -5,12 +5,12 @@ as a local minimum of the border's cost over the area: the sweep of spectral par
 """
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ..clicks.click import Granularity
+from .like_parts import shape_measures
 from .shell_sets import nearest_sets, shell_sets
 from .surface import Surface
 
@@ -53,34 +53,21 @@ class Candidates:
     areas: np.ndarray  # [N]
     settings: CandidateSettings = DEFAULTS
 
-    def best(self, granularity: Granularity = Granularity.PART) -> int:
-        """Index of the best region of a granularity.
+    def pick(self) -> np.ndarray:
+        """Region of the best score: what is meant where nothing more is said. [P] bool"""
+        return self.regions[int(self.scores.argmin())]
 
-        part is the best of all; fine and whole are the best of clearly smaller and clearly larger area, or part where
-        there is none.
-        """
-        return self._best[granularity]
-
-    @cached_property
-    def _best(self) -> dict[Granularity, int]:
-        part = int(self.scores.argmin())
-        area, settings = self.areas[part], self.settings
-        larger = self.areas > min(settings.coarser * area, self.areas.max() - 1e-9)  # [N]
-        fitting = {Granularity.FINE: self.areas < settings.finer * area, Granularity.WHOLE: larger}  # [N] each
-        return {Granularity.PART: part} | {
-            granularity: int(np.where(fits, self.scores, np.inf).argmin()) if fits.any() else part
-            for granularity, fits in fitting.items()
-        }
-
-    def pick(self, granularity: Granularity = Granularity.PART) -> np.ndarray:
-        """Best region of a granularity. [P] bool"""
-        return self.regions[self.best(granularity)]
+    def score_of(self, region: np.ndarray, mass: np.ndarray) -> float:
+        """Score of the candidate that is most like a region [P] bool; mass [P]."""
+        apart = (self.regions != region) @ mass  # [N]
+        return float(self.scores[int(apart.argmin())])
 
 
 class PartFinder:
     """Fields and candidates of the clicks on a surface, computed once a vertex.
 
-    fields(vertex) -> [T, P], candidates(vertex) -> Candidates and shell_sets(vertex) -> [n, S] bool are LRU caches.
+    fields(vertex) -> [T, P], candidates(vertex) -> Candidates, their measures(vertex) -> [N, 4] (like_parts.py) and
+    shell_sets(vertex) -> [n, S] bool are LRU caches.
     """
 
     def __init__(self, surface: Surface, settings: CandidateSettings = DEFAULTS):
@@ -88,8 +75,12 @@ class PartFinder:
         self.surface, self.settings = surface, settings
         self.fields = fields
         # It knows no self: a cycle would keep a model in memory long after its last use.
-        self.candidates = lru_cache(maxsize=settings.remembered)(
+        candidates = lru_cache(maxsize=settings.remembered)(
             lambda vertex: find_candidates(surface, vertex, fields(vertex), settings)
+        )
+        self.candidates = candidates
+        self.measures = lru_cache(maxsize=settings.remembered)(
+            lambda vertex: shape_measures(surface, candidates(vertex).regions)
         )
         self.shell_sets = lru_cache(maxsize=settings.remembered)(lambda vertex: shell_sets(surface, vertex))
 

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..clicks.click import Granularity, VertexClick, VertexClicks, first_included
+from ..clicks.click import VertexClick
+from ..geometry.depth import Depth
 from .candidates import Candidates, PartFinder, border_energy, by_closeness, cheapest, lowest_within, sweep
+from .like_parts import LIKE, find_like_parts, touched
 from .shell_sets import copies
 from .surface import Surface
 
@@ -37,6 +39,13 @@ class CorrectionSettings:
     recent: int = 3  # clicks, beside the first, whose places count
     another_part: float = -0.7  # added to the energy of an included part apart from the region
     another_size_prior: float = 0.1  # of its area, as of a candidate's
+    copies: float = -0.1  # added to the energy of all copies of a shell, once two of them were clicked
+    piece: float = 0.99  # share of its shells below which a region is a piece of them, and not whole shells
+    like_parts: float = 1.0  # taken off the energy of parts that are alike,
+    like: float = 0.025  # by this difference of their measures to 1/e of it
+    kept: float = 0.3  # at the second click: kept * log(before / after)^2 of what an exclude leaves,
+    kept_share: float = 0.3  # where it leaves less than this share of the region
+    unknown: float = 0.25  # of the size prior is left where no border tells how large the error is
     too_large: float = 0.98  # a region of more than this fraction of the surface is hardly meant
     too_large_cost: float = 9.0
     area_per_depth: float = 4.0  # the expected change of a click of depth d is 4 d^2: somewhat more than a disc
@@ -74,63 +83,13 @@ class Explanation(NamedTuple):
     cost: float
 
 
-class Corrections:
-    """Answers to sequences of clicks, each built on the answer to the clicks before it.
-
-    Every prefix is remembered, so that taking a click back gives the very answer that was there before it.
-    propose(clicks) -> [P] bool answers the clicks up to the first that includes; student(clicks) -> [P] bool is a
-    region that may take over later, beside that click's candidates. It is waited for as late as can be.
-    """
-
-    def __init__(
-        self,
-        finder: PartFinder,
-        propose: Callable[[VertexClicks], np.ndarray],
-        student: Callable[[VertexClicks], np.ndarray] | None = None,
-        settings: CorrectionSettings = DEFAULTS,
-    ):
-        self._finder, self._propose, self._student, self._settings = finder, propose, student, settings
-        self._answers: dict[VertexClicks, np.ndarray] = {}
-
-    def answer(self, clicks: VertexClicks) -> np.ndarray:
-        """Region after `clicks`, which name proxy vertices; a vertex clicked twice is as the last one says. [P] bool"""
-        if not any(include for _, include in clicks):
-            return np.zeros(self._finder.surface.vertex_count, dtype=bool)  # [P]
-        if clicks not in self._answers:
-            if len(self._answers) >= self._settings.remembered:
-                self._answers.pop(next(iter(self._answers)))
-            self._answers[clicks] = self._compute(clicks)
-        return self._answers[clicks]
-
-    def _compute(self, clicks: VertexClicks) -> np.ndarray:
-        surface, settings = self._finder.surface, self._settings
-        first = next(k for k, (_, include) in enumerate(clicks) if include)
-        if first < len(clicks) - 1:
-            recent = range(max(first + 1, len(clicks) - settings.recent), len(clicks))
-            steps = [Step(self.answer(clicks[:k]), clicks[k]) for k in (first, *recent)]
-            return self._correct(steps, clicks)
-        nothing = Step(np.zeros(surface.vertex_count, dtype=bool), clicks[first])
-        region = remove_crumbs(surface, self._propose(clicks), [clicks[first]], settings.crumb)  # [P]
-        region[clicks[first][0]] = True
-        # What was excluded before the first inclusion is excluded now, as if it had come after.
-        order = (clicks[first], *clicks[:first])
-        for k in range(1, len(order)):
-            region = self._correct([nothing, Step(region, order[k])], order[: k + 1])
-        return region
-
-    def _correct(self, steps: list[Step], clicks: VertexClicks) -> np.ndarray:
-        rivals = self._finder.candidates(first_included(clicks)).regions  # [N, P]
-        student = self._student
-        late = (lambda: student(clicks)) if student else None
-        return correct(self._finder, steps, clicks, rivals, late, self._settings)
-
-
 def correct(
     finder: PartFinder,
     steps: Sequence[Step],
     clicks: Sequence[VertexClick],
     rivals: np.ndarray | None = None,
     late: Callable[[], np.ndarray] | None = None,
+    heard: Callable[[np.ndarray], np.ndarray] | None = None,
     settings: CorrectionSettings = DEFAULTS,
 ) -> np.ndarray:
     """Region that answers the last of `steps`; the very same where it is right at the click already. [P] bool
@@ -138,7 +97,7 @@ def correct(
     steps: the clicks so far with the regions that they were made on; the earlier ones say what is likely. clicks: all
     that must hold, the last step's among them. rivals [N, P] bool: other regions that may take over where they honour
     every click (this is how a click switches granularity). late() -> [P] bool: one more, of a student that may still be
-    at work on it.
+    at work on it. heard([N, P] bool) -> [N]: what regions cost beside, by what a student says of them.
     """
     region, (vertex, include) = steps[-1]
     if region[vertex] == include:
@@ -149,7 +108,10 @@ def correct(
         found.append(correction.rivals(rivals))
     if include:
         found.append(correction.another_part(finder.candidates(vertex)))
+        found.append(correction.like_parts())
     answers = Answers(*(np.concatenate(each) for each in zip(*found, strict=True)))  # N
+    if heard is not None:
+        answers = answers._replace(energies=answers.energies + heard(answers.regions))
     best = correction.best(answers)
     if late is not None:
         holding = correction.rivals(late()[None])  # one or none
@@ -170,11 +132,15 @@ class _Correction:
         self, finder: PartFinder, steps: Sequence[Step], clicks: Sequence[VertexClick], settings: CorrectionSettings
     ):
         surface, (region, click) = finder.surface, steps[-1]
-        self.surface, self.softening, self.settings = surface, finder.settings.softening, settings
+        self.finder, self.surface, self.settings = finder, surface, settings
+        self.softening = finder.settings.softening
         self.steps, self.clicks, self.region = steps, clicks, region
         self.away = surface.distances(click[0])  # [P] from the click
         self.expected = expected_change(surface, region, click, self.away, settings)  # area
         self.size_prior = settings.size_prior[min(max(len(clicks) - 2, 0), len(settings.size_prior) - 1)]
+        reached = [self.away[v] for v, include in clicks if include != click.include]  # of clicks that stay as they are
+        if not np.isfinite(self.away[region == click.include].min(initial=np.inf)) and np.isfinite(reached).any():
+            self.size_prior *= settings.unknown
         self.alike = settings.alike * self.expected  # area
 
     def growths(self, fields: np.ndarray) -> Answers:
@@ -231,25 +197,50 @@ class _Correction:
         clicked = {int(shells[v]) for v, other in self.clicks if other == include and alike[shells[v]]}
         if len(clicked) > 1:
             alike[[shells[v] for v, other in self.clicks if other != include]] = False
-            yield self.rivals(np.where(alike[shells], include, self.region)[None], sized=False)
+            all_of_them = self.rivals(np.where(alike[shells], include, self.region)[None], sized=False)
+            yield all_of_them._replace(energies=all_of_them.energies + self.settings.copies)
 
     def another_part(self, candidates: Candidates) -> Answers:
         """Answers that add a part which the click alone may mean, clear of the region: "that one too".
 
         Its own border is judged, not the border of both. Whole shells are no such parts: growths add them.
         """
-        surface, settings, (i, j) = self.surface, self.settings, self.surface.ends
-        near = self.region.copy()  # [P] the region and what touches it
-        near[i[self.region[j]]] = near[j[self.region[i]]] = True
-        cut = surface.cut(candidates.regions)  # [N]
-        kept = (cut > 0) & ~(candidates.regions & near).any(axis=1)  # [N]
+        surface, settings = self.surface, self.settings
+        near = touched(surface, self.region)  # [P]
+        energies = settings.another_part + self._own_energy(candidates)  # [N]
+        kept = np.isfinite(energies) & ~(candidates.regions & near).any(axis=1)  # [N]
         kept &= self._honoured(candidates.regions | self.region)  # [N]
-        areas = candidates.areas[kept]  # [n]
-        size = (
-            settings.another_size_prior * np.log(np.maximum(areas, 1e-9) / candidates.settings.typical_area) ** 2
-        )  # [n]
-        energies = settings.another_part + border_energy(cut[kept], areas, self.softening) + size  # [n]
-        return Answers(candidates.regions[kept] | self.region, energies)
+        return Answers(candidates.regions[kept] | self.region, energies[kept])
+
+    def like_parts(self) -> Answers:
+        """Answers of like parts, one for each include: "all of these". They need not grow out of the region."""
+        included = list(dict.fromkeys(vertex for vertex, include in self.clicks if include))
+        nothing = Answers(np.zeros((0, self.surface.vertex_count), dtype=bool), np.zeros(0))
+        if len(included) < 2:
+            return nothing
+        settings, found = self.settings, [self.finder.candidates(vertex) for vertex in included]
+        energies = [self._own_energy(candidates) for candidates in found]  # [N] each
+        measures = [self.finder.measures(vertex) for vertex in included]  # [N, 4] each
+        regions, costs = [], []
+        for like in find_like_parts(self.surface, [candidates.regions for candidates in found], measures, LIKE):
+            own = np.array([energy[k] for energy, k in zip(energies, like.rows, strict=True)])  # [n]
+            if np.isfinite(own).all() and self._honoured(like.union[None])[0]:
+                alike = settings.like_parts * float(np.exp(-((like.unlike / settings.like) ** 2)))
+                regions.append(like.union)
+                costs.append(settings.another_part + float(own.mean()) - alike)
+        return Answers(np.array(regions), np.array(costs)) if regions else nothing
+
+    def _own_energy(self, candidates: Candidates) -> np.ndarray:
+        """Energy of parts by themselves; infinite for whole shells, which growths add. [N]"""
+        settings, areas = self.settings, candidates.areas  # [N]
+        shells = self.surface.components  # [P]
+        order = np.argsort(shells, kind="stable")  # [P]
+        start = np.searchsorted(shells[order], np.arange(len(self.surface.shell_areas)))  # [S]
+        taken = np.add.reduceat(candidates.regions[:, order] * self.surface.mass[order], start, axis=1)  # [N, S]
+        piece = areas < settings.piece * ((taken > 0) @ self.surface.shell_areas)  # [N]
+        size = np.log(np.maximum(areas, 1e-9) / candidates.settings.typical_area) ** 2  # [N]
+        energy = border_energy(self.surface.cut(candidates.regions), areas, self.softening)  # [N]
+        return np.where(piece, energy + settings.another_size_prior * size, np.inf)
 
     def _energy(self, cut: np.ndarray, area: np.ndarray, change: np.ndarray) -> np.ndarray:
         """Cost of regions by their cut, area and change of area; infinite where nothing is left. [N]"""
@@ -257,6 +248,9 @@ class _Correction:
         size = np.log(np.maximum(change, 1e-9) / self.expected) ** 2  # [N]
         energy = border_energy(cut, area, self.softening) + self.size_prior * size  # [N]
         energy = energy + settings.too_large_cost * (area > settings.too_large)  # [N]
+        if len(self.clicks) == 2 and not self.clicks[-1].include:
+            before = settings.kept_share * float(self.region @ self.surface.mass)
+            energy = energy + settings.kept * np.log(np.maximum(before / np.maximum(area, 1e-9), 1)) ** 2  # [N]
         return np.where(area > 1e-9, energy, np.inf)
 
     def best(self, answers: Answers, best: Explanation | None = None) -> Explanation | None:
@@ -287,19 +281,28 @@ class _Correction:
         Each is to lie in the middle of an error of its kind (the first one of all that is wanted), and no error of the
         other kind is to lie deeper. The last click tells most.
         """
-        settings, depth_in = self.settings, self.surface.depth
         for k in (-1, *range(len(self.steps) - 1)):
-            region, (vertex, include) = self.steps[k]
-            if region[vertex] == include or answer[vertex] != include:
-                continue  # no error was clicked; or a later click has taken this one back
-            weight = 1.0 if k < 0 else settings.earlier
-            gained, lost = answer > region, answer < region  # [P] each
-            clicked, other = (gained, lost) if include else (lost, gained)  # [P] each
-            off, depth = depth_in.off_middle(clicked, vertex)
-            yield weight * settings.off_middle * off
-            deepest = depth_in.greatest(other, depth)
-            excess = float(np.log(deepest / max(depth, 1e-30))) if deepest > depth else 0.0
-            yield weight * settings.deeper_error * excess
+            region, click = self.steps[k]
+            if region[click.vertex] != click.include and answer[click.vertex] == click.include:
+                weight = 1.0 if k < 0 else self.settings.earlier
+                for cost in place_costs(self.surface.depth, region, click, answer, self.settings):
+                    yield weight * cost  # no error was clicked elsewhere; or a later click has taken this one back
+
+
+def place_costs(
+    depth_in: Depth, region: np.ndarray, click: VertexClick, answer: np.ndarray, settings: CorrectionSettings
+) -> Iterator[float]:
+    """Yield what it costs to believe that who wants `answer` [P] bool made this click on `region` [P] bool.
+
+    How far off the middle of its error it lies; how much deeper the deepest error of the other kind is.
+    """
+    vertex, include = click
+    gained, lost = answer > region, answer < region  # [P] each
+    clicked, other = (gained, lost) if include else (lost, gained)  # [P] each
+    off, depth = depth_in.off_middle(clicked, vertex)
+    yield settings.off_middle * off
+    deepest = depth_in.greatest(other, depth)
+    yield settings.deeper_error * (float(np.log(deepest / max(depth, 1e-30))) if deepest > depth else 0.0)
 
 
 def _areas_apart(regions: np.ndarray, mass: np.ndarray) -> np.ndarray:
@@ -326,12 +329,12 @@ def expected_change(
     near, yet no border of the error.
     """
     vertex, include = click
+    shell = surface.components == surface.components[vertex]  # [P]
     depth = away[region == include].min(initial=np.inf)
-    if not np.isfinite(depth):  # nothing on this connected component is right yet
-        area = surface.mass[surface.components == surface.components[vertex]].sum()
-    else:
-        area = settings.area_per_depth * depth**2
-    return float(max(area, settings.least_change))  # a vertex without faces has no area
+    area = np.inf if include and np.isfinite(depth) else float(surface.mass[shell & (region != include)].sum())
+    if np.isfinite(depth):  # else nothing on this connected component is right yet
+        area = min(area, settings.area_per_depth * float(depth) ** 2)
+    return max(area, settings.least_change)  # a vertex without faces has no area
 
 
 def remove_crumbs(
@@ -346,8 +349,3 @@ def remove_crumbs(
     bordered = np.zeros(pieces, dtype=bool)  # [pieces] pieces that touch the other side: no whole components
     bordered[label[np.r_[i[~kept], j[~kept]]]] = True
     return region ^ (small & bordered)[label]
-
-
-def propose_parts(finder: PartFinder, granularity: Granularity) -> Corrections:
-    """Corrections by geometry alone: of the first click's best candidate."""
-    return Corrections(finder, lambda clicks: finder.candidates(first_included(clicks)).pick(granularity))

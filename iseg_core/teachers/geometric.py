@@ -2,21 +2,23 @@
 
 # pyright: reportMissingTypeStubs=false
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from ..clicks.click import Granularity, VertexClick, VertexClicks, first_included
+from ..clicks.click import Granularity, VertexClick, VertexClicks, first_included, size_of
 from ..parts.assembly import AssemblyFinder, propose_assembly
+from ..parts.sequences import AS_MADE, geometric_ladder
 from ..render.raster import Raster
 from ..storage.trained_model import Model
 from .registry import TeacherEntry
 from .teacher import Embedding, Prediction, RenderedView, SurfaceTeacher, TargetTeacher
 
 FEATURES = 64  # eigenvectors shown to the field
-RECIPE = "geometric-4"  # raised whenever the recipe's answers change
+RECIPE = "geometric-5"  # raised whenever the recipe's answers change
 
 
 def make(entry: TeacherEntry, weights: Path | None, model: Model, device: str) -> "GeometricTeacher":
@@ -40,7 +42,7 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
         self.resolution = resolution
         self._finder, self._faces, self._surface = finder, faces, finder.assembly.whole
         self._features = self._surface.spectral_features(FEATURES)  # [P, d]
-        self._answers = {granularity: propose_assembly(finder, granularity) for granularity in Granularity}
+        self._answers = propose_assembly(finder, AS_MADE)
 
     def look(self, view: RenderedView) -> Embedding:
         """Draw the spectral features of the surface into the view."""
@@ -76,12 +78,7 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
         """Segment the surface at every granularity. [3, P] bool"""
         if not any(include for _, include in clicks):
             return np.zeros((len(Granularity), len(self._features)), dtype=bool)  # [3, P]
-        found = self._finder.candidates(first_included(clicks))
-        beginning = {found.best(g): g for g in reversed(Granularity)}  # equal first regions share their answer
-        answers = {
-            first: self._answers[granularity].answer(clicks) for first, granularity in beginning.items()
-        }  # of [P]
-        return np.array([answers[found.best(granularity)] for granularity in Granularity])
+        return np.array([self._answers.answer(clicks, size_of(granularity)) for granularity in Granularity])
 
     def hidden_targets(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw regions that a user may want: candidates of random clicks, the better more often. [count, P] bool"""
@@ -99,8 +96,11 @@ class GeometricTeacher(SurfaceTeacher, TargetTeacher):
         """Guess the quality of each granularity's region, in 0..1. [3]"""
         if not any(include for _, include in clicks):
             return [0.0] * len(Granularity)
-        found = self._finder.candidates(first_included(clicks))
-        return [float(1 / (1 + np.exp(found.scores[found.best(granularity)]))) for granularity in Granularity]
+        cluster, vertex = self._finder.place(first_included(clicks))
+        own = self._finder.finder(cluster)
+        found, ladder = own.candidates(vertex), geometric_ladder(own, vertex)
+        regions = [ladder.region(size_of(granularity)) for granularity in Granularity]  # of [n]
+        return [1 / (1 + math.exp(found.score_of(region, own.surface.mass))) for region in regions]
 
     def _draw(self, regions: np.ndarray, raster: Raster, matrix: Any) -> np.ndarray:
         """Draw regions [R, P] as masks [R, H, W]: inside is where the interpolated membership is at least half."""

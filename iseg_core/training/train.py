@@ -64,9 +64,9 @@ def train(  # public: each parameter is one thing that a caller may want otherwi
     kept.of({"mesh": mesh.hash, "teacher": [own.name, own.fingerprint], "settings": asdict(settings), "seed": seed})
     run = Run(model.proxy, own, settings, seed, target, objective, joint, reporter, kept, observer)
     try:
-        model.features, model.networks = _fit(run)
+        model.features, model.networks, agreed = _fit(run)
     except UnusableCheckpoint:  # it has removed itself
-        model.features, model.networks = _fit(run)
+        model.features, model.networks, agreed = _fit(run)
     model.settings = asdict(settings)
     model.info = {
         "engine": __version__,
@@ -79,19 +79,27 @@ def train(  # public: each parameter is one thing that a caller may want otherwi
         "device": str(target),
         "seconds": {stage: round(seconds, 2) for stage, seconds in reporter.seconds.items()},
     }
+    if agreed is not None:
+        model.info["agreement"] = round(agreed, 4)
     return model
 
 
-def _fit(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Observe and fit: features of the proxy's vertices [P, d] float32, and the networks' weights by name."""
+def _fit(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray], float | None]:
+    """Observe and fit: features of the proxy's vertices [P, d] float32, and the networks' weights by name.
+
+    And how well the student agrees with its teacher on clicks that were held back; None where all that it could know is
+    geometry, and of references.
+    """
     import torch
 
     from .fit import fit_decoder, fit_field, fit_joint
+    from .held_back import agreement, hold_back
     from .observe import observe
 
     run.reporter.begin("observe")
     observations = (run.observer or observe)(run)
     generator = torch.Generator().manual_seed(run.seed)
+    agreed: float | None = None
     points = torch.as_tensor(run.proxy.vertices, dtype=torch.float32, device=run.device)  # [P, 3]
     if run.joint:
         run.reporter.step("field", 1.0)
@@ -103,10 +111,14 @@ def _fit(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         field = fit_field(run, observations, generator)
         features = field(points).detach()  # [P, d]
         run.reporter.begin("decoder")
+        held = None
+        if run.objective == "votes" and not is_geometric(run.teacher.name):
+            observations, held = hold_back(observations)
         decoder = fit_decoder(run, observations, features, generator)
+        agreed = agreement(decoder, features, held) if held else None
     networks = {
         f"{prefix}.{name}": tensor.detach().cpu().numpy()
         for prefix, network in (("field", field), ("decoder", decoder))
         for name, tensor in network.state_dict().items()
     }
-    return features.cpu().numpy(), networks
+    return features.cpu().numpy(), networks, agreed

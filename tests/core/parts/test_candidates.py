@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.shapes import bottom, dumbbell, join, moved, sphere, top
 
-from iseg_core.clicks.click import Granularity
 from iseg_core.parts.candidates import (
     CandidateSettings,
     PartFinder,
@@ -95,15 +94,6 @@ def test_one_click_on_a_ball_takes_the_ball(end):
     side = np.sign(mesh.vertices[end(mesh), 2])
     wanted = mesh.vertices[:, 2] * side > 0
     assert (part & wanted).sum() / (part | wanted).sum() > 0.95
-
-
-def test_granularities_are_ordered_by_area():
-    mesh = dumbbell()
-    finder = PartFinder(measure(mesh.vertices / 2, mesh.faces).whole)
-    for vertex in range(0, 600, 37):
-        found = finder.candidates(vertex)
-        fine, part, whole = (found.areas[found.best(granularity)] for granularity in Granularity)
-        assert fine <= part <= whole
 
 
 def test_regions_hold_the_click_and_stay_on_its_shell():
