@@ -17,6 +17,7 @@ CLASSES = (preferences.Preferences, *properties.CLASSES, *operators.CLASSES, *si
 KEPT = (  # objects that the session keeps; closed in reverse order
     Timers,
     handlers.Handlers,
+    properties.Naming,
     properties.Restoring,
     undo.UndoStates,
     cache.MeshCache,

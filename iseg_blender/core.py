@@ -6,7 +6,15 @@ In the installed extension iseg_core lies in this folder, so that nothing has to
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iseg_core.clicks.click import Click, Clicks, Granularity, Prompt, SurfacePoint, VertexClicks
+    from iseg_core.clicks.click import (
+        Click,
+        Clicks,
+        Prompt,
+        SurfacePoint,
+        VertexClicks,
+        granularity_of,
+        size_of,
+    )
     from iseg_core.engine import messages
     from iseg_core.engine.client import EngineClient, EngineState, as_error, as_progress
     from iseg_core.engine.connection import clean_environment
@@ -31,7 +39,15 @@ if TYPE_CHECKING:
     from iseg_core.training.settings import DEFAULT_PRESET, PRESETS
     from iseg_core.version import __version__
 else:
-    from .iseg_core.clicks.click import Click, Clicks, Granularity, Prompt, SurfacePoint, VertexClicks
+    from .iseg_core.clicks.click import (
+        Click,
+        Clicks,
+        Prompt,
+        SurfacePoint,
+        VertexClicks,
+        granularity_of,
+        size_of,
+    )
     from .iseg_core.engine import messages
     from .iseg_core.engine.client import EngineClient, EngineState, as_error, as_progress
     from .iseg_core.engine.connection import clean_environment
@@ -68,7 +84,6 @@ __all__ = [
     "EngineClient",
     "EngineError",
     "EngineState",
-    "Granularity",
     "IsegError",
     "Mesh",
     "ModelFileError",
@@ -90,10 +105,12 @@ __all__ = [
     "download",
     "equal_rows",
     "extras",
+    "granularity_of",
     "is_geometric",
     "messages",
     "most_frequent",
     "read_page",
+    "size_of",
     "weights_files",
     "with_marks",
 ]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import bpy
 
 from .parts import SavedClick, saved_click, set_clicks
-from .properties import ObjectState, Restoring
+from .properties import ObjectState, Restoring, size_meant
 
 
 class SavedPart(NamedTuple):
@@ -23,17 +23,27 @@ class Saved(NamedTuple):
     parts: tuple[SavedPart, ...]
 
 
-SETTINGS = ("name", "granularity", "automatic", "threshold", "connected", "mirror")
+SETTINGS = ("name", "granularity", "size", "automatic", "threshold", "connected", "mirror")
 
 
 def saved(obj: bpy.types.Object) -> Saved:
     """Take a snapshot of the parts of an object."""
     stored, parts = obj.iseg, []
     for part in stored.parts:
-        values = ((name, getattr(part, name)) for name in SETTINGS)
-        settings = tuple((name, tuple(value) if name == "mirror" else value) for name, value in values)
+        settings = tuple((name, _value(part, name)) for name in SETTINGS)
         parts.append(SavedPart(settings, tuple(map(saved_click, part.clicks))))
     return Saved(stored.topology, stored.part_index, tuple(parts))
+
+
+def _value(part: Any, name: str) -> Any:
+    """Value of a part's property, as one that can be kept."""
+    match name:
+        case "size":
+            return size_meant(part)
+        case "mirror":
+            return tuple(part.mirror)
+        case _:
+            return getattr(part, name)
 
 
 def restore(obj: bpy.types.Object, wanted: Saved) -> None:

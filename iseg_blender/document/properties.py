@@ -22,7 +22,7 @@ from bpy.props import (
 )
 
 from .. import names, signals
-from ..core import DEFAULT_PRESET, DEFAULT_TEACHER
+from ..core import DEFAULT_PRESET, DEFAULT_TEACHER, granularity_of, size_of
 from ..mesh.cache import MeshCache
 from ..session import Kept
 from .choices import DEVICES, GRANULARITIES, NAME_LIMIT, presets, teachers
@@ -57,6 +57,43 @@ def changed(self: Any, context: bpy.types.Context) -> None:
     refresh(self, context)
 
 
+class Naming(Kept):
+    """Flag that is set while a size names its granularity, or a granularity its size."""
+
+    def __init__(self) -> None:
+        self.now = False
+
+
+def named_size(self: Any, context: bpy.types.Context) -> None:
+    """Take the size that a granularity stands for."""
+    _together(self, context, "size", size_of(self.granularity))
+
+
+def sized(self: Any, context: bpy.types.Context) -> None:
+    """Show the granularity that is closest to a size."""
+    _together(self, context, "granularity", granularity_of(self.size).value)
+
+
+def _together(part: Any, context: bpy.types.Context, other: str, value: Any) -> None:
+    naming = Naming.current()
+    if naming.now:
+        return
+    if not Restoring.current().now and getattr(part, other) != value:
+        naming.now = True
+        try:
+            setattr(part, other, value)
+        finally:
+            naming.now = False
+    changed(part, context)
+
+
+def size_meant(part: Any) -> float:
+    """Size of a part, also of a file that knew granularities only."""
+    if part.is_property_set("size"):
+        return part.size if 0 <= part.size <= 1 else size_of("part")  # a file may hold anything
+    return size_of(part.granularity or "part")
+
+
 class Click(bpy.types.PropertyGroup):
     vertex: IntProperty(name="Vertex", description="The clicked one, or the nearest to the clicked point", min=0)
     face: IntProperty(name="Triangle", description="With the clicked point; -1: a vertex", default=-1, min=-1)
@@ -75,10 +112,19 @@ class Part(bpy.types.PropertyGroup):
     click_index: IntProperty(name="Active click", min=0, update=refresh)
     granularity: EnumProperty(
         name="Granularity",
-        description="How large a part the first click means",
+        description="How large a part the first click means: fixed points of the size",
         items=GRANULARITIES,
         default="part",
-        update=changed,
+        update=named_size,
+    )
+    size: FloatProperty(
+        name="Size",
+        description="How large a part the first click means, from the smallest to the largest that there is. "
+        "While clicking: Ctrl-wheel",
+        min=0.0,
+        max=1.0,
+        default=0.5,
+        update=sized,
     )
     automatic: BoolProperty(
         name="Automatic",
@@ -118,6 +164,13 @@ def heard(self: Any, context: bpy.types.Context) -> None:
 
 
 class ObjectState(bpy.types.PropertyGroup):
+    plain: BoolProperty(
+        name="Plain Decoder",
+        description="Show the trained decoder's own answer, as in the paper: geometry does not correct it, and clicks "
+        "need not hold",
+        default=False,
+        update=changed,
+    )
     marks: BoolProperty(
         name="Use Marks",
         description="Parts are likely to end where materials or colours change, or seams and sharp edges enclose faces",

@@ -15,14 +15,15 @@ from ..core import (
     Clicks,
     Domain,
     EngineError,
-    Granularity,
     ModelFileError,
     Recent,
     UnknownMeshError,
     VertexClicks,
     messages,
+    size_of,
 )
 from ..document import parts, properties
+from ..document.properties import size_meant
 from ..mesh import cache, region
 from ..mesh.geometry import Geometry
 from ..mesh.snapshot import MeshSnapshot
@@ -35,7 +36,13 @@ PREVIEW = "preview"  # the purpose of a query for the hover preview
 
 # A part as the first click will make it.
 NEW_PART: Any = SimpleNamespace(
-    clicks=(), granularity="part", automatic=True, threshold=0.5, connected=False, mirror=(False,) * 3
+    clicks=(),
+    size=size_of("part"),
+    automatic=True,
+    threshold=0.5,
+    connected=False,
+    mirror=(False,) * 3,
+    is_property_set=lambda name: True,
 )
 
 
@@ -44,20 +51,22 @@ class Query(NamedTuple):
 
     mesh: str  # the geometry's hash
     model: messages.ModelName | None  # None: instant mode
-    granularity: str
+    size: float
     clicks: Clicks
+    plain: bool = False  # the student's own answer, not corrected by geometry
 
 
 class Answer(NamedTuple):
     probability: np.ndarray  # [F] float32, of each triangle
     threshold: float  # by Otsu's method
     milliseconds: float
+    sizes: tuple[float, ...] = ()  # of the part, at which the answer changes
 
 
 class Wish(NamedTuple):
     """Settings of the part that proposed clicks will be used with."""
 
-    granularity: str
+    size: float
     threshold: float | None  # None: by Otsu's method
 
 
@@ -87,7 +96,12 @@ def query_of(obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnapsho
     made = asked(part, snapshot) if obj.iseg.topology == snapshot.topology else ()
     if not made:
         return None
-    return Query(*model_for(obj, snapshot), part.granularity, made)
+    return Query(*model_for(obj, snapshot), size_meant(part), made, is_plain(obj, snapshot))
+
+
+def is_plain(obj: bpy.types.Object, snapshot: MeshSnapshot) -> bool:
+    """Tell whether the decoder's own answer is asked for, and a trained model is there to give it."""
+    return obj.iseg.plain and model_for(obj, snapshot)[1] is not None
 
 
 def asked(part: properties.Part, snapshot: MeshSnapshot) -> Clicks:
@@ -161,14 +175,14 @@ def carrying(
 
     geometry, topology: of the mesh after the edit.
     """
-    uid, pose, granularity = obj.data.session_uid, pose_trained(obj, topology), part.granularity
+    uid, pose, size, plain = obj.data.session_uid, pose_trained(obj, topology), size_meant(part), obj.iseg.plain
     # Before the first yield: later the object and its part may be gone.
     clicks, axes = parts.clicks_of(part, geometry).made, tuple(part.mirror)
     snapshot = yield from cache.keeping(uid, geometry)
     made = region.mirrored(clicks, axes, snapshot.image)
     if made:
         name, model = newest(snapshot.hash, pose)
-        query = Query(name, model, granularity, made)
+        query = Query(name, model, size, made, plain and model is not None)
         AnswerCache.current().answers.put(query, answer._replace(probability=snapshot.to_triangles(answer.probability)))
 
 
@@ -188,13 +202,14 @@ def answering(
     obj: bpy.types.Object, part: properties.Part, snapshot: MeshSnapshot, device: str, purpose: str = ""
 ) -> Conversation:
     """Return the answer to the clicks of a part; None where there are no clicks that fit the mesh."""
-    pose = pose_trained(obj, snapshot.topology)
+    pose, plain = pose_trained(obj, snapshot.topology), obj.iseg.plain
     wanted = query_of(obj, part, snapshot)  # before the first yield: later the object and its part may be gone
     if wanted is None:
         return None
     yield from finding_models(obj, snapshot)
     name, model = newest(snapshot.hash, pose)
-    return (yield from asking(wanted._replace(mesh=name, model=model), snapshot, device, purpose))
+    wanted = wanted._replace(mesh=name, model=model, plain=plain and model is not None)
+    return (yield from asking(wanted, snapshot, device, purpose))
 
 
 def asking(query: Query, snapshot: MeshSnapshot, device: str, purpose: str = "") -> Conversation:
@@ -209,7 +224,8 @@ def asking(query: Query, snapshot: MeshSnapshot, device: str, purpose: str = "")
         return known
     request = messages.QueryRequest(
         mesh=query.mesh,
-        granularity=Granularity(query.granularity),
+        granularity=messages.Size(query.size),
+        plain=query.plain,
         domain=Domain.FACE,
         device=device,
         supersedes=purpose or None,
@@ -244,7 +260,7 @@ def proposing(
     yield from finding_models(obj, snapshot)
     name, model = newest(snapshot.hash, pose)
     request = messages.ProposeRequest(
-        mesh=name, granularity=Granularity(wish.granularity), threshold=wish.threshold, device=device, model=model
+        mesh=name, granularity=messages.Size(wish.size), threshold=wish.threshold, device=device, model=model
     )
     reply = yield from on_mesh(Ask(request, {"chosen": chosen.astype(np.uint8)}), snapshot)
     result = messages.ProposeResult.from_fields(reply.fields)
@@ -257,7 +273,7 @@ def checked(reply: Reply, triangle_count: int) -> Answer:
     fits = probability is not None and probability.shape == (triangle_count,) and bool(np.isfinite(probability).all())
     if probability is None or not fits:
         raise EngineError("The engine's answer does not fit this mesh. Use the engine of this iSeg version.")
-    return Answer(probability.astype(np.float32, copy=False), result.threshold, result.milliseconds)
+    return Answer(probability.astype(np.float32, copy=False), result.threshold, result.milliseconds, result.sizes)
 
 
 def opening(snapshot: MeshSnapshot) -> Conversation:

@@ -14,9 +14,11 @@ from . import pointer
 from .pointer import Stroke, mouse_of
 
 KEYS = (
-    "iSeg   Click: {first}   Ctrl-click: {second}   T: swap   X: remove the click under the cursor   "
+    "iSeg   Click: {first}   Ctrl-click: {second}   Ctrl-wheel: size of the part   T: swap   "
+    "X: remove the click under the cursor   "
     "Ctrl-Z, Ctrl-Shift-Z: step back, forward   Enter: keep   Esc: restore"
 )
+WHEEL = ("WHEELUPMOUSE", "WHEELDOWNMOUSE")  # with Ctrl: the next larger and the next smaller part
 UNDER_WAY = "Clicking is under way: Enter keeps, Esc restores."
 NAVIGATION = {
     "MIDDLEMOUSE",
@@ -87,6 +89,10 @@ class ISEG_OT_click(pointer.PointerOperator):
         if let_go and self._stroke is not None:  # also outside the viewport
             self._stroke = None
             self._remember(obj)
+            return {"RUNNING_MODAL"}
+        if event.type in WHEEL and event.ctrl:
+            if pointer.resize(context, larger=event.type == WHEEL[0]):
+                self._remember(obj)
             return {"RUNNING_MODAL"}
         if event.type in NAVIGATION or event.type.startswith(NAVIGATING):
             return {"PASS_THROUGH"}

@@ -107,6 +107,21 @@ class ISEG_OT_click_remove_at(ToolOperator):
         return {"FINISHED"} if removed else {"CANCELLED"}
 
 
+class ISEG_OT_click_resize(ToolOperator):
+    """Let the first click mean the next larger or smaller part"""
+
+    bl_idname = names.CLICK_RESIZE
+    bl_label = "Part Size"
+    bl_options = {"REGISTER", "UNDO"}
+
+    larger: BoolProperty(name="Larger", default=True)
+
+    def invoke(self, context, event):
+        with undo.step(context.object):
+            changed = pointer.resize(context, self.larger)
+        return {"FINISHED"} if changed else {"CANCELLED"}
+
+
 class ISEG_OT_click_swap(ToolOperator):
     """Swap what a click and a Ctrl-click do: include and exclude"""
 
@@ -155,4 +170,11 @@ class ISEG_OT_click_unhover(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (ISEG_OT_click_at, ISEG_OT_click_remove_at, ISEG_OT_click_swap, ISEG_OT_click_hover, ISEG_OT_click_unhover)
+CLASSES = (
+    ISEG_OT_click_at,
+    ISEG_OT_click_remove_at,
+    ISEG_OT_click_resize,
+    ISEG_OT_click_swap,
+    ISEG_OT_click_hover,
+    ISEG_OT_click_unhover,
+)

@@ -6,6 +6,7 @@ import numpy as np
 from .. import names
 from ..document import parts, properties
 from ..document.editing_clicks import add_click, check_topology
+from ..document.properties import size_meant
 from ..engine import choice, pump, queries, running
 from ..mesh import arrays, cache, usable, vertex_groups
 from ..tasks import Refusal, Task
@@ -30,9 +31,9 @@ class SeedOperator(WaitingOperator):
         snapshot = cache.snapshot_of(obj, self.fresh)
         check_topology(obj, snapshot)
         part = empty_part(obj)
-        wish = queries.Wish("part", None)
+        wish = queries.Wish(queries.NEW_PART.size, None)
         if part is not None:
-            wish = queries.Wish(part.granularity, None if part.automatic else part.threshold)
+            wish = queries.Wish(size_meant(part), None if part.automatic else part.threshold)
         conversation = queries.proposing(obj, snapshot, self.chosen(obj), wish, context.scene.iseg.device)
         task = running.engine().start(conversation)
         pump.keep_pumping()

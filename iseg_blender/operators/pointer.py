@@ -4,6 +4,8 @@ import bpy
 
 from ..document import parts
 from ..document.editing_clicks import add_click
+from ..document.properties import size_meant
+from ..engine import queries
 from ..live import answers
 from ..mesh import usable
 from ..tasks import Refusal
@@ -72,6 +74,23 @@ class Stroke:
             self._operator.report({"WARNING"}, str(refusal))
         preview.Hover.current().preview = None
         answers.retry()
+
+
+def resize(context: bpy.types.Context, larger: bool) -> bool:
+    """Let the first click mean the next larger or smaller part; returns True where there is one."""
+    part = parts.part_of(context.object)
+    answer = queries.answer_of(context.object, part) if part is not None else None
+    if part is None or answer is None or not answer.sizes:
+        return False
+    sizes, now = answer.sizes, size_meant(part)
+    nearest = min(range(len(sizes)), key=lambda k: abs(sizes[k] - now))
+    chosen = parts.clamped(nearest + (1 if larger else -1), len(sizes))
+    if chosen == nearest:
+        return False
+    part.size = sizes[chosen]
+    preview.Hover.current().preview = None
+    answers.retry()
+    return True
 
 
 def remove(context: bpy.types.Context, mouse: Place) -> bool:

@@ -138,7 +138,9 @@ def draw_clicks(layout: Any, context: bpy.types.Context, part: document_properti
 
 def draw_region(layout: Any, context: bpy.types.Context, part: document_properties.Part) -> None:
     """Draw the settings that turn an answer into a region, and the vertex group."""
-    layout.row().prop(part, "granularity", expand=True)
+    column = layout.column(align=True)
+    column.row(align=True).prop(part, "granularity", expand=True)
+    column.prop(part, "size", slider=True)
     row = layout.row()
     row.prop(part, "automatic", text="Automatic")
     value = row.row()
@@ -154,6 +156,25 @@ def draw_region(layout: Any, context: bpy.types.Context, part: document_properti
     row = layout.row(align=True)
     row.operator(names.TO_VERTEX_GROUP, icon="GROUP_VERTEX")
     row.prop(context.scene.iseg, "live", text="", icon="FILE_REFRESH")
+
+
+class ISEG_PT_advanced(Sidebar, bpy.types.Panel):
+    bl_idname = names.PANEL_ADVANCED
+    bl_parent_id = names.PANEL
+    bl_label = "Advanced"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context):
+        return context.object is not None and context.object.type == "MESH"
+
+    def draw(self, context):
+        trained = status.of(context.object).kind is Kind.READY
+        row = self.layout.row()
+        row.enabled = trained
+        row.prop(context.object.iseg, "plain")
+        if not trained:
+            wrapped(self.layout, context, "The plain decoder answers once the mesh is trained.", "INFO")
 
 
 class ISEG_PT_edit(Sidebar, bpy.types.Panel):
@@ -184,4 +205,4 @@ class ISEG_UL_clicks(bpy.types.UIList):
         layout.label(text=f"Vertex {item.vertex}" if item.face < 0 else f"Near vertex {item.vertex}")
 
 
-CLASSES = (ISEG_PT_main, ISEG_PT_parts, ISEG_PT_edit, ISEG_UL_parts, ISEG_UL_clicks)
+CLASSES = (ISEG_PT_main, ISEG_PT_parts, ISEG_PT_edit, ISEG_PT_advanced, ISEG_UL_parts, ISEG_UL_clicks)

@@ -11,6 +11,7 @@ from .. import redraw
 from ..core import Click, EngineState, Prompt
 from ..document import parts
 from ..document.editing_clicks import check_topology
+from ..document.properties import size_meant
 from ..engine import models, pump, queries, running
 from ..mesh import cache, region
 from ..mesh.snapshot import MeshSnapshot
@@ -128,10 +129,10 @@ def imagining(obj: bpy.types.Object, part: Any, snapshot: MeshSnapshot, click: C
         click,
     )
     name, model = models.model_for(obj, snapshot)  # after the first yield, obj and part must not be used
-    axes, granularity = tuple(part.mirror), part.granularity
+    axes, size, plain = tuple(part.mirror), size_meant(part), queries.is_plain(obj, snapshot)
     choose = queries.choosing(snapshot, part, clicks)
     asked = yield from _worked(lambda: region.mirrored(clicks, axes, snapshot.image), snapshot)
-    query = queries.Query(name, model, granularity, asked)
+    query = queries.Query(name, model, size, asked, plain)
     answer = yield from queries.asking(query, snapshot, device, queries.PREVIEW)
     Hover.current().preview_took = answer.milliseconds
     return (yield from _worked(lambda: choose(answer), snapshot))

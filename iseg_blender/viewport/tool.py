@@ -23,13 +23,23 @@ class Tool:
     bl_label = "iSeg Click"
     bl_description = (
         "Click on the mesh to include a place in the part, drag for several. Ctrl-click: exclude it. T: swap these. "
-        "X: remove the click under the cursor"
+        "Ctrl-wheel: a larger or smaller part. X: remove the click under the cursor"
     )
     bl_icon = "ops.generic.select"
     bl_keymap = (
         (names.CLICK_AT, {"type": "LEFTMOUSE", "value": "PRESS"}, {"properties": [("positive", True)]}),
         (names.CLICK_AT, {"type": "LEFTMOUSE", "value": "PRESS", "ctrl": True}, {"properties": [("positive", False)]}),
         (names.CLICK_REMOVE_AT, {"type": "X", "value": "PRESS"}, None),
+        (
+            names.CLICK_RESIZE,
+            {"type": "WHEELUPMOUSE", "value": "PRESS", "ctrl": True},
+            {"properties": [("larger", True)]},
+        ),
+        (
+            names.CLICK_RESIZE,
+            {"type": "WHEELDOWNMOUSE", "value": "PRESS", "ctrl": True},
+            {"properties": [("larger", False)]},
+        ),
         (names.CLICK_SWAP, {"type": "T", "value": "PRESS"}, None),
         (names.CLICK_HOVER, {"type": "MOUSEMOVE", "value": "ANY", "any": True}, None),
     )

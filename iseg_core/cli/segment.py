@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from ..clicks.click import Click, Granularity, Prompt, SurfacePoint
-from ..errors import ClickError
+from ..clicks.click import Click, Granularity, Prompt, SurfacePoint, size_of
+from ..errors import ClickError, SettingsError
 from ..teachers.registry import is_geometric
 from .arguments import add_device, add_marks, output_file
 
@@ -32,6 +32,11 @@ def add_segment(commands: Any) -> None:
     source.add_argument("model", metavar="MODEL", nargs="?", help="a file that `train` made")
     source.add_argument("--instant", metavar="MESH", help="a mesh file: answered by geometry alone, without training")
     add_marks(parser)
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="the decoder's own answer, as in the paper: not corrected by geometry, it need not honour the clicks",
+    )
     _add_clicks(parser, "the part")
 
 
@@ -61,6 +66,8 @@ def _segment(options: argparse.Namespace) -> None:
     else:
         model = iseg.load(options.model)
         mesh, segmenter = model.mesh, iseg.Segmenter(model, device=options.device)
+    if options.plain:
+        segmenter = segmenter.plain
     began = time.perf_counter()
     answer = segmenter.segment(clicks=options.clicks, granularity=options.granularity, domain=options.domain)
     seconds = time.perf_counter() - began
@@ -102,9 +109,11 @@ def _add_clicks(parser: argparse.ArgumentParser, part: str) -> None:
         )
     parser.add_argument(
         "--granularity",
-        choices=[granularity.value for granularity in Granularity],
+        type=_granularity,
         default="part",
-        help="default: part",
+        metavar="fine|part|whole|0..1",
+        help="what the first click means where it could mean several parts: a name, or a number from 0, the smallest, "
+        "to 1, the largest (fine .25, part .5, whole .75; default: part)",
     )
     parser.add_argument(
         "--domain",
@@ -145,6 +154,16 @@ def _prompt(text: str) -> Prompt:
         raise argparse.ArgumentTypeError(str(error)) from None
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is neither a vertex (12) nor a point (f7:.2,.3,.5)") from None
+
+
+def _granularity(text: str) -> str | float:
+    """Parse a granularity: a name, or a size."""
+    try:
+        size_of(known := text if text.isalpha() else float(text))
+    except (SettingsError, ValueError):
+        names = ", ".join(Granularity)
+        raise argparse.ArgumentTypeError(f"{text} is neither one of {names} nor a number from 0 to 1") from None
+    return known
 
 
 def _need_clicks(options: argparse.Namespace) -> None:

@@ -79,14 +79,15 @@ class Handlers:
         segmenter = self.shelf.at_hand(*_answering(request))
         if segmenter is None:
             return Later("prepare", lambda job: self._prepare(job, request))
+        asked = segmenter.plain if request.plain else segmenter
         began = time.perf_counter()
-        probability = segmenter.segment(
-            request.clicks, granularity=request.granularity, domain=request.domain
-        )  # [V] or [F]
+        probability = asked.segment(request.clicks, granularity=request.granularity, domain=request.domain)
         milliseconds = (time.perf_counter() - began) * 1e3
         from ..inference.threshold import otsu
 
-        return Done(QueryResult(threshold=otsu(probability), milliseconds=milliseconds), {"probability": probability})
+        sizes = tuple(asked.sizes(request.clicks).tolist())
+        result = QueryResult(threshold=otsu(probability), milliseconds=milliseconds, sizes=sizes)
+        return Done(result, {"probability": probability})
 
     def propose(self, job: Job) -> Done | Later:
         """Find clicks for a chosen part, as a user would make them who sees each answer."""

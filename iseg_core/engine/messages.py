@@ -15,9 +15,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, NamedTuple, Self, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    NamedTuple,
+    NewType,
+    Self,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from ..clicks.click import Click, Clicks, Granularity, SurfacePoint, VertexClick, VertexClicks
+from ..clicks.click import Click, Clicks, SurfacePoint, VertexClick, VertexClicks, size_of
 from ..errors import ClickError, MessageError
 from ..geometry.domain import Domain
 from ..teachers.registry import DEFAULT_TEACHER
@@ -45,6 +57,8 @@ def _is_seed(number: int) -> bool:
 
 MeshHash = Annotated[str, Rule("a hash that open_mesh gave", _is_hash)]
 Seed = Annotated[int, Rule("an integer from 0 on", _is_seed)]
+Size = NewType("Size", float)  # of a part, in 0..1; a granularity's name stands for its own (clicks/click.py)
+PART = Size(size_of("part"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +68,7 @@ class Fields:
     @classmethod
     def from_fields(cls, given: Mapping[str, Any]) -> Self:
         """Make a message from JSON values. Raises MessageError where a field is missing or not what it should be,
-        SettingsError for an unknown granularity or domain.
+        SettingsError for an unknown granularity, size or domain.
         """
         try:
             return _read_fields(cls, given)
@@ -173,7 +187,8 @@ class StateResult(Fields):
 class QueryRequest(Request):
     kind: ClassVar[str] = "query"
     mesh: MeshHash
-    granularity: Granularity = Granularity.PART
+    granularity: Size = PART
+    plain: bool = field(default=False, metadata=OMITTED)  # the student's own answer, not corrected by geometry
     domain: Domain = field(default=Domain.VERTEX, metadata=OMITTED)
     device: str = "auto"
     supersedes: str | None = field(default=None, metadata=OMITTED)  # a tag: older requests with it are given up
@@ -185,6 +200,7 @@ class QueryRequest(Request):
 class QueryResult(Fields):
     threshold: float  # Otsu's, of this probability
     milliseconds: float
+    sizes: tuple[float, ...] = ()  # those at which the answer changes, ascending
 
 
 # propose: a few clicks whose answer comes near to the chosen part. Array of the request: chosen [V] uint8
@@ -194,7 +210,7 @@ class QueryResult(Fields):
 class ProposeRequest(Request):
     kind: ClassVar[str] = "propose"
     mesh: MeshHash
-    granularity: Granularity = Granularity.PART
+    granularity: Size = PART
     threshold: float | None = None  # of the answers; None: Otsu's
     device: str = "auto"
     model: ModelName | None = None
@@ -453,7 +469,7 @@ READERS: dict[Any, Callable[[Any], Any]] = {
     int: lambda value: _of(int, "an integer", value),
     bool: lambda value: _of(bool, "true or false", value),
     float: _number,
-    Granularity: lambda value: Granularity(_of(str, f"one of {', '.join(Granularity)}", value)),
+    Size: lambda value: size_of(value if type(value) is str else _number(value)),
     Domain: lambda value: Domain(_of(str, f"one of {', '.join(Domain)}", value)),
     Click: _click,
     VertexClick: _vertex_click,
@@ -467,7 +483,7 @@ def _write(value: Any) -> Any:
             return value.to_fields()
         case SurfacePoint():
             return [value.face, *value.barycentric]
-        case Granularity() | Domain():
+        case Domain():
             return value.value
         case tuple():
             return [_write(item) for item in cast("tuple[Any, ...]", value)]

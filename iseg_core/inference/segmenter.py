@@ -1,5 +1,6 @@
 """Segmenter: clicks in, a probability for every vertex or face out. It holds all that queries of one mesh can share."""
 
+import copy
 import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -17,6 +18,8 @@ from ..parts.assembly import AssemblyCorrections, AssemblyFinder, propose_assemb
 from ..storage.prepare import INSTANT_VERTICES, prepare
 from ..storage.trained_model import Model
 from .domains import Domains
+
+NO_STUDENT = "A model without training has no plain answer: ask for the refined one, or train the mesh."
 
 if TYPE_CHECKING:
     from .student import Student
@@ -53,9 +56,21 @@ class Segmenter:
 
             self._student = Trained(model, device)
         elif not refine:
-            raise SettingsError("A model without training has no plain answer: leave refine=True, or train the mesh.")
+            raise SettingsError(NO_STUDENT)
         if refine:
             self._finder.make_ready()
+
+    @cached_property
+    def plain(self) -> "Segmenter":
+        """Same model without correction by geometry: the paper's decoder. It need not honour the clicks.
+
+        Raises SettingsError where there is no student to answer plainly.
+        """
+        if self._student is None:
+            raise SettingsError(NO_STUDENT)
+        plain = copy.copy(self)
+        plain.refine = False
+        return plain
 
     @cached_property
     def _corrections(self) -> AssemblyCorrections:

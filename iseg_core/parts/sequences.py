@@ -52,10 +52,11 @@ class Corrections:
         settings: CorrectionSettings = DEFAULTS,
         order: OrderSettings = ORDER,
     ):
-        self._finder, self._propose, self._ladder = finder, propose, ladder
+        self._finder, self._propose, self._make_ladder = finder, propose, ladder
         self._student, self._heard, self._settings, self._order_settings = student, heard, settings, order
         self._answers: dict[tuple[VertexClicks, float], np.ndarray] = {}
         self._orders: dict[VertexClicks, VertexClicks] = {}
+        self._ladders: dict[VertexClicks, Ladder] = {}
 
     def answer(self, clicks: VertexClicks, size: float = PART) -> np.ndarray:
         """Region after `clicks`, which name proxy vertices; a vertex clicked twice is as the last one says. [P] bool
@@ -80,6 +81,14 @@ class Corrections:
         if not any(include for _, include in clicks):
             return np.array([PART])
         return self._ladder(_up_to_first(self._order(clicks))).sizes
+
+    def _ladder(self, clicks: VertexClicks) -> Ladder:
+        """Ladder of the first click that includes; remembered."""
+        if clicks not in self._ladders:
+            if len(self._ladders) >= self._finder.settings.remembered:
+                self._ladders.pop(next(iter(self._ladders)))
+            self._ladders[clicks] = self._make_ladder(clicks)
+        return self._ladders[clicks]
 
     def _nothing(self) -> np.ndarray:
         return np.zeros(self._finder.surface.vertex_count, dtype=bool)  # [P]

@@ -360,3 +360,50 @@ def test_the_clicks_of_all_parts_are_cleared_at_once(empty):
     assert made(obj) == [] and [part.name for part in obj.iseg.parts] == ["Ear", "Ear 2"]
     bpy.ops.iseg.click_add(vertex=11)
     assert made(obj) == [(11, True)]
+
+
+def test_a_size_has_three_names(empty):
+    part, meant = empty.document.parts.add_part(monkey()), empty.document.properties.size_meant
+    assert (part.granularity, meant(part)) == ("part", 0.5)
+    for name, size in (("fine", 0.25), ("whole", 0.75), ("part", 0.5)):
+        part.granularity = name
+        assert meant(part) == size
+    for size, name in ((0.0, "fine"), (0.3, "fine"), (0.45, "part"), (0.9, "whole")):
+        part.size = size
+        assert part.granularity == name and meant(part) == pytest.approx(size)
+
+
+def test_a_file_that_knew_granularities_only_means_their_sizes(empty):
+    part = empty.document.parts.add_part(monkey())
+    part.granularity = "whole"
+    part.property_unset("size")
+    assert empty.document.properties.size_meant(part) == 0.75
+
+
+def test_a_snapshot_keeps_the_size(empty):
+    obj, snapshot = monkey(), empty.document.parts_snapshot
+    part = empty.document.parts.add_part(obj)
+    part.size = 0.3
+    kept = snapshot.saved(obj)
+    part.size = 0.9
+    snapshot.restore(obj, kept)
+    part = obj.iseg.parts[0]
+    assert part.size == pytest.approx(0.3) and part.granularity == "fine"
+    assert snapshot.saved(obj) == kept
+
+
+def test_the_wheel_steps_through_the_sizes(empty, engine):
+    obj = monkey()
+    bpy.ops.iseg.click_add(vertex=10)
+    part, pointer, queries = obj.iseg.parts[0], empty.operators.pointer, empty.engine.queries
+    bpy.ops.iseg.to_vertex_group(name="Part")
+    sizes = queries.answer_of(obj, part).sizes
+    assert 0.5 in sizes and len(sizes) > 1
+    while pointer.resize(bpy.context, larger=False):
+        bpy.ops.iseg.to_vertex_group(name="Smaller")
+    assert part.size == pytest.approx(sizes[0])
+    while pointer.resize(bpy.context, larger=True):
+        bpy.ops.iseg.to_vertex_group(name="Larger")
+    assert part.size == pytest.approx(sizes[-1])
+    smaller, same, larger = (weights(obj, name) >= 0.5 for name in ("Smaller", "Part", "Larger"))
+    assert smaller.sum() <= same.sum() <= larger.sum() and smaller.sum() < larger.sum()

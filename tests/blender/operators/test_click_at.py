@@ -399,7 +399,8 @@ def inside(iseg, conversation) -> np.ndarray:
 def test_a_part_that_is_not_there_yet_is_as_new_ones_are(empty):
     bpy.ops.mesh.primitive_cube_add(size=1.0)
     part = empty.document.parts.add_part(bpy.context.object)
-    for name, value in vars(empty.engine.queries.NEW_PART).items():
+    values = {name: value for name, value in vars(empty.engine.queries.NEW_PART).items() if not callable(value)}
+    for name, value in values.items():
         assert getattr(part, name) == value if name not in ("clicks", "mirror") else not any(getattr(part, name))
 
 

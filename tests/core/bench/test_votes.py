@@ -104,3 +104,21 @@ def test_with_the_geometric_teacher(granularity: Granularity):
     votes = Votes(model, make_teacher("geometric", model), 20, granularity)
     answer = votes.answer([(top(mesh), True), (bottom(mesh), False)])
     assert answer[top(mesh)] == 1 and answer[bottom(mesh)] == 0
+
+
+class Fickle(Halves):
+    """Says in every second view that nothing belongs to the click."""
+
+    def predict(self, embedding: Embedding, points, labels, prior=None) -> Prediction:
+        answer = super().predict(embedding, points, labels, prior)
+        height, _ = embedding.data
+        silent = int(1e6 * abs(height).sum()) % 2 == 0
+        return Prediction(np.zeros_like(answer.masks), answer.scores) if silent else answer
+
+
+def test_the_answer_is_the_share_of_the_views_that_say_inside():
+    model = prepare(dumbbell(), 5000)
+    votes = Votes(model, Fickle(model), 20)
+    answer = votes.answer([(top(dumbbell()), True)])
+    inside = answer[votes.shown_with(top(dumbbell())) & (dumbbell().vertices[:, 2] > 0.1)]
+    assert ((inside > 0.05) & (inside < 0.95)).mean() > 0.5 and inside.max() <= 1

@@ -330,11 +330,23 @@ def test_train_can_leave_the_marks_of_the_file_aside(tmp_path: Path, replace):
     assert meshes[1].labels is None and np.array_equal(meshes[0].labels, [0, 1])
 
 
+def test_a_size_is_a_number_and_plain_is_the_decoders_own(model: str, tmp_path: Path) -> None:
+    trained = iseg_core.load(model)
+    for arguments, expected in (
+        (["--granularity", ".75"], iseg_core.Segmenter(trained).segment(positive=[3], granularity="whole")),
+        (["--plain"], iseg_core.Segmenter(trained, refine=False).segment(positive=[3])),
+    ):
+        assert main.main(["segment", model, "--positive", "3", *arguments, "-o", str(tmp_path / "answer.npy")]) == 0
+        assert np.array_equal(np.load(tmp_path / "answer.npy"), expected)
+
+
 def test_segment_usage(model: str, capsys: pytest.CaptureFixture[str]):
     assert "there is no click" in usage_error(["segment", model], capsys)
     assert "MODEL --instant is required" in usage_error(["segment", "--positive", "1"], capsys)
     assert "not allowed with" in usage_error(["segment", model, "--instant", "a.obj", "--positive", "1"], capsys)
-    assert "invalid choice" in usage_error(["segment", model, "--positive", "1", "--granularity", "big"], capsys)
+    for wrong in ("big", "1.5", "nan"):
+        words = usage_error(["segment", model, "--positive", "1", "--granularity", wrong], capsys)
+        assert f"{wrong} is neither one of fine, part, whole nor a number from 0 to 1" in words
 
 
 def test_transfer(model: str, tmp_path: Path, replace, capsys: pytest.CaptureFixture[str]):

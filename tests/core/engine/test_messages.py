@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import iseg_core as iseg
-from iseg_core.clicks.click import Click, Granularity, SurfacePoint, VertexClick
+from iseg_core.clicks.click import Click, SurfacePoint, VertexClick
 from iseg_core.engine import messages
 from iseg_core.engine.handlers import Handlers
 from iseg_core.engine.messages import MeshHash, Seed
@@ -38,7 +38,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     Any: st.none() | st.integers(),
     MeshHash: st.text("0123456789abcdef", min_size=64, max_size=64),
     Seed: st.integers(0, 2**53 - 1),
-    Granularity: st.sampled_from(Granularity),
+    messages.Size: st.floats(0, 1),
     Domain: st.sampled_from(Domain),
     Click: st.builds(Click, st.integers() | points, st.booleans()),
     VertexClick: st.builds(VertexClick, st.integers(), st.booleans()),
@@ -125,10 +125,11 @@ def test_every_request_of_the_engine_has_its_message():
 
 def test_the_wire_format():
     query = messages.QueryRequest(mesh=HASH, clicks=(Click(12, True), Click(SurfacePoint(7, (0.25, 0.25, 0.5)), False)))
-    written = {"mesh": HASH, "granularity": "part", "device": "auto", "model": None}
+    written = {"mesh": HASH, "granularity": 0.5, "device": "auto", "model": None}
     written |= {"clicks": [[12, True], [[7, 0.25, 0.25, 0.5], False]]}
     assert list(query.to_fields().items()) == list(written.items())
-    assert type(query.to_fields()["granularity"]) is str
+    named = messages.QueryRequest.from_fields(query.to_fields() | {"granularity": "fine"})
+    assert named.granularity == 0.25  # a name stands for its size
     tagged = messages.QueryRequest(mesh=HASH, clicks=(), supersedes="hover", model=messages.ModelName(seed=3))
     assert tagged.to_fields()["supersedes"] == "hover"
     assert tagged.to_fields()["model"] == {"teacher": "geometric", "preset": "standard", "seed": 3}

@@ -191,6 +191,17 @@ def test_field_and_decoder_can_be_trained_together(taught, objective):
     assert decoder_after < 0.9 * decoder_before
 
 
+def test_the_weight_of_the_joint_training_says_how_much_the_field_counts(taught):
+    points = torch.as_tensor(taught.vertices, dtype=torch.float32)  # [P, 3]
+    losses = []
+    for weight in (0.0, 5.0):
+        run = with_settings(taught.run, decoder_steps=40, joint_weight=weight)
+        field, _ = fit_joint(run, taught.observations, seeded())
+        with torch.no_grad():
+            losses.append(float(FieldLoss(taught.observations).of(field, points)))
+    assert losses[1] < 0.9 * losses[0]
+
+
 def test_the_rendered_objective_is_equation_7_on_the_views(taught):
     """One view: draw the probabilities pixel by pixel, compare with the mask."""
     observations = replace_views(taught.observations, [taught.views[2]])

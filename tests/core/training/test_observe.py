@@ -17,8 +17,9 @@ from iseg_core.render.click_pixels import clicked_pixels
 from iseg_core.render.raster import Raster
 from iseg_core.teachers.teacher import Embedding, Prediction, RenderedView, SurfaceTeacher, TargetTeacher, Teacher
 from iseg_core.training.observations import Observations
-from iseg_core.training.observe import observe
-from iseg_core.training.second_clicks import MIN_SCORE
+from iseg_core.training.observe import clickable_vertices, observe, scene_of
+from iseg_core.training.second_clicks import MIN_SCORE, Pairs
+from iseg_core.training.settings import get_settings
 from iseg_core.training.view_pass import MAX_IOU, Scene
 
 MESH = dumbbell(2)
@@ -56,6 +57,7 @@ class PartTeacher(Teacher):
     def __init__(self, scores: tuple[float, float, float] = (0.9, 0.8, 0.7)):
         self.scores = scores
         self.looked: list[Looked] = []
+        self.priors: list[tuple[np.ndarray, np.ndarray | None]] = []  # of each question: first points, and the prior
         self.asked: list[tuple[int, np.ndarray, np.ndarray, Prediction]] = []
 
     def look(self, view: RenderedView) -> Embedding:
@@ -431,3 +433,68 @@ def test_the_votes_bound_the_rendered_cross_entropy(seed, side, count, spread):
     inside, outside = matrix.T @ m, matrix.T @ ~m  # [V] each
     bound = -(inside * np.log(p) + outside * np.log1p(-p)).sum()
     assert loss <= bound + 1e-4 * (1 + abs(bound))
+
+
+class RememberingTeacher(PartTeacher):
+    """Its logits say whose they are: the place of the click, and the granularity. It notes what comes back as prior."""
+
+    def predict(
+        self, embedding: Embedding, points: np.ndarray, labels: np.ndarray, prior: np.ndarray | None = None
+    ) -> Prediction:
+        answer = super().predict(embedding, points, labels, prior)
+        self.priors.append((points[:, 0].copy(), prior))
+        logits = np.zeros((len(points), 3, 2, 2), dtype=np.float32)  # [Q, 3, h, w]
+        logits[:, :, 0] = points[:, 0][:, None]
+        logits[:, :, 1] = np.arange(3)[:, None]
+        return answer._replace(logits=logits)
+
+
+def test_a_second_click_brings_the_logits_of_its_first_mask_at_the_best_scale():
+    """The rule of the exclude holds at one scale or more; of these the best score is the prior's."""
+    teacher = RememberingTeacher(scores=(0.5, 0.9, 0.7))
+    run(teacher)
+    priors = [(first, prior) for first, prior in teacher.priors if prior is not None and len(prior)]
+    assert priors
+    scales = np.concatenate([prior[:, 1, 0] for _, prior in priors])
+    assert all(np.allclose(prior[:, 0], first) for first, prior in priors)
+    assert set(scales.tolist()) <= {0.0, 1.0, 2.0} and (scales == 1).mean() > 0.5  # the balls, which score best
+
+
+class SilentTeacher(PartTeacher):
+    """Says that nothing belongs to any click."""
+
+    def predict(self, embedding, points, labels, prior=None) -> Prediction:
+        answer = super().predict(embedding, points, labels, prior)
+        return answer._replace(masks=np.zeros_like(answer.masks))
+
+
+def test_a_clicked_pixel_is_inside_whatever_the_teacher_says():
+    observations = run(SilentTeacher())
+    singles = [k for k, clicks in enumerate(observations.click_sets) if len(clicks) == 1 and observations.seen[k].any()]
+    assert singles
+    for k in singles:
+        vertex = observations.click_sets[k][0].vertex
+        assert (observations.inside[k, :, vertex] > 0).all()
+
+
+def test_second_clicks_are_near_the_first():
+    """Within the root of a half of the distance to the farthest that the rule allows."""
+    points = np.stack([np.arange(20.0), np.zeros(20), np.zeros(20)], axis=1)  # [T, 3] on a line
+    seen, contains = np.arange(20), np.zeros((20, 3, 20), dtype=bool)  # every include is allowed
+    for seed in range(20):
+        ask = Pairs(points, quota=1).ask(seen, contains, np.ones((20, 3)), np.random.default_rng(seed))
+        apart = np.abs(ask.first - ask.second)
+        farthest = np.maximum(ask.first, 19 - ask.first)
+        assert len(apart) == 20 and (apart <= 0.5**0.5 * farthest + 1e-9).all()
+
+
+@pytest.mark.parametrize(("vertices", "clicked"), [(1000, 32), (2000, 60), (4000, 120), (9000, 160)])
+def test_three_of_a_hundred_vertices_are_clicked(vertices, clicked):
+    points = np.random.default_rng(0).standard_normal((vertices, 3))
+    chosen = clickable_vertices(points, np.arange(vertices), get_settings("standard"), np.random.default_rng(0))
+    assert len(np.unique(chosen)) == clicked
+
+
+@pytest.mark.parametrize(("preset", "views"), [("paper", 200), ("standard", 100), ("draft", 40)])
+def test_a_training_looks_from_as_many_places_as_its_preset_says(preset, views):
+    assert len(scene_of(run_on(VERTICES, FACES, PartTeacher(), get_settings(preset))).cameras) == views

@@ -74,7 +74,7 @@ def conversation(iseg, snapshot, clicks, granularity):
     query = messages.QueryRequest(
         mesh=snapshot.hash,
         clicks=tuple(core.Click(*click) for click in clicks),
-        granularity=core.Granularity(granularity),
+        granularity=messages.Size(core.size_of(granularity)),
         domain=core.Domain.FACE,
         model=messages.ModelReport.from_fields(models[0]).name if models else None,
     )

@@ -43,7 +43,8 @@ def anything(rng: random.Random, depth: int = 0):
 def fields(rng: random.Random, depth: int = 0) -> dict:
     """Some of our properties with values of any kind; the deeper ones mostly as they should be, to get there."""
     known = "parts part_index topology trained trained_topology name clicks click_index granularity automatic threshold"
-    names = f"{known} connected mirror vertex face weights positive teacher preset device show live nothing".split()
+    others = "size plain connected mirror vertex face weights positive teacher preset device show live nothing"
+    names = f"{known} {others}".split()
     found = {name: anything(rng, depth) for name in rng.sample(names, rng.randrange(len(names)))}
     for name in ("parts", "clicks"):
         if depth < 2 and rng.random() < 0.6:
