@@ -13,6 +13,7 @@ from ..errors import ModelFileError
 from ..network import Decoder
 from ..parts.assembly import AssemblyCorrections, AssemblyFinder
 from ..parts.candidates import PartFinder, region_score
+from ..parts.corrections import StudentWord
 from ..parts.ladder import Ladder, make_ladder
 from ..parts.sequences import Corrections
 from ..storage.trained_model import Model
@@ -131,17 +132,17 @@ class Student:
                     )  # [N] each
                 return make_ladder(found, propose(clicks), mass, found.scores + fine, found.scores + whole)
 
-            def heard(clicks: VertexClicks) -> Callable[[np.ndarray], np.ndarray]:
+            def word(clicks: VertexClicks) -> StudentWord:
+                return StudentWord(lambda: probability(clicks) >= 0.5, None if self._geometric else cost(clicks))
+
+            def cost(clicks: VertexClicks) -> Callable[[np.ndarray], np.ndarray]:
                 # To several clicks a student answers less surely than to the first.
                 first = VertexClick(first_included(clicks), True)
                 said = (probability(clicks) + probability((first,))) / 2  # [n]
                 weight = WEIGHTS.later * self._agreement**2
                 return lambda regions: weight * disagreement(regions, said, mass)
 
-            def region(clicks: VertexClicks) -> np.ndarray:
-                return probability(clicks) >= 0.5  # [n]
-
-            return Corrections(own, propose, ladder, region, None if self._geometric else heard)
+            return Corrections(own, propose, ladder, word)
 
         return AssemblyCorrections(finder.assembly, of_cluster)
 

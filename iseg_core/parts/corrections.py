@@ -76,6 +76,13 @@ class Answers(NamedTuple):
     energies: np.ndarray  # [N] their cost without that of the clicks' places
 
 
+class StudentWord(NamedTuple):
+    """Answer of a student to some clicks."""
+
+    region: Callable[[], np.ndarray]  # -> [P] bool: one more rival; it may still be at work on it, so it is asked last
+    cost: Callable[[np.ndarray], np.ndarray] | None = None  # [N, P] bool -> [N], added to the energy of other regions
+
+
 class Explanation(NamedTuple):
     """Answer with its whole cost."""
 
@@ -88,16 +95,14 @@ def correct(
     steps: Sequence[Step],
     clicks: Sequence[VertexClick],
     rivals: np.ndarray | None = None,
-    late: Callable[[], np.ndarray] | None = None,
-    heard: Callable[[np.ndarray], np.ndarray] | None = None,
+    student: StudentWord | None = None,
     settings: CorrectionSettings = DEFAULTS,
 ) -> np.ndarray:
     """Region that answers the last of `steps`; the very same where it is right at the click already. [P] bool
 
     steps: the clicks so far with the regions that they were made on; the earlier ones say what is likely. clicks: all
     that must hold, the last step's among them. rivals [N, P] bool: other regions that may take over where they honour
-    every click (this is how a click switches granularity). late() -> [P] bool: one more, of a student that may still be
-    at work on it. heard([N, P] bool) -> [N]: what regions cost beside, by what a student says of them.
+    every click (this is how a click switches granularity). student: what one says to these clicks.
     """
     region, (vertex, include) = steps[-1]
     if region[vertex] == include:
@@ -110,11 +115,11 @@ def correct(
         found.append(correction.another_part(finder.candidates(vertex)))
         found.append(correction.like_parts())
     answers = Answers(*(np.concatenate(each) for each in zip(*found, strict=True)))  # N
-    if heard is not None:
-        answers = answers._replace(energies=answers.energies + heard(answers.regions))
+    if student is not None and student.cost is not None:
+        answers = answers._replace(energies=answers.energies + student.cost(answers.regions))
     best = correction.best(answers)
-    if late is not None:
-        holding = correction.rivals(late()[None])  # one or none
+    if student is not None:
+        holding = correction.rivals(student.region()[None])  # one or none
         for other, energy in zip(*holding, strict=True):
             cheaper = answers.regions[answers.energies <= energy]  # [m, P] of those alike the cheapest counts
             if ((cheaper != other) @ surface.mass >= correction.alike).all():

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..clicks.click import VertexClick, VertexClicks, first_included
 from .candidates import PartFinder
-from .corrections import DEFAULTS, CorrectionSettings, Step, correct, place_costs, remove_crumbs
+from .corrections import DEFAULTS, CorrectionSettings, Step, StudentWord, correct, place_costs, remove_crumbs
 from .ladder import FINE, PART, WHOLE, Ladder, make_ladder
 from .like_parts import find_like_parts
 
@@ -38,22 +38,20 @@ class Corrections:
     """Answers to sequences of clicks. Every one is remembered, so that undo gives the very answer of before.
 
     propose(clicks) -> [P] bool answers the clicks up to the first that includes, and ladder(clicks) -> Ladder says what
-    else they may mean, in order of size. student: a region that may take over later, beside that click's candidates:
-    it is waited for as late as can be. heard: costs that the student gives to regions; see `correct`.
+    else they may mean, in order of size. student(clicks) -> StudentWord: what one says to all of them; see `correct`.
     """
 
-    def __init__(  # each is one thing that instant mode, a student and a teacher want otherwise
+    def __init__(
         self,
         finder: PartFinder,
         propose: Callable[[VertexClicks], np.ndarray],
         ladder: Callable[[VertexClicks], Ladder],
-        student: Callable[[VertexClicks], np.ndarray] | None = None,
-        heard: Callable[[VertexClicks], Callable[[np.ndarray], np.ndarray]] | None = None,
+        student: Callable[[VertexClicks], StudentWord] | None = None,
         settings: CorrectionSettings = DEFAULTS,
         order: OrderSettings = ORDER,
     ):
         self._finder, self._propose, self._make_ladder = finder, propose, ladder
-        self._student, self._heard, self._settings, self._order_settings = student, heard, settings, order
+        self._student, self._settings, self._order_settings = student, settings, order
         self._answers: dict[tuple[VertexClicks, float], np.ndarray] = {}
         self._orders: dict[VertexClicks, VertexClicks] = {}
         self._ladders: dict[VertexClicks, Ladder] = {}
@@ -123,9 +121,8 @@ class Corrections:
 
     def _correct(self, steps: list[Step], clicks: VertexClicks) -> np.ndarray:
         rivals = self._finder.candidates(first_included(clicks)).regions  # [N, P]
-        student, heard = self._student, self._heard(clicks) if self._heard else None
-        late = (lambda: student(clicks)) if student else None
-        return correct(self._finder, steps, clicks, rivals, late, heard, self._settings)
+        student = self._student(clicks) if self._student else None
+        return correct(self._finder, steps, clicks, rivals, student, self._settings)
 
     # The order of the clicks
 

@@ -114,6 +114,24 @@ def steps():
     found["four"] = clicks()
     before = iseg.engine.queries.answer_of(obj(), part).probability.copy()
 
+    # Ctrl-wheel: the next larger part, and back; as a step of its own.
+    size = iseg.document.properties.size_meant
+    sizes = iseg.engine.queries.answer_of(obj(), part).sizes
+    up, down = ("WHEELUPMOUSE", "WHEELDOWNMOUSE") if size(part) < sizes[-1] else ("WHEELDOWNMOUSE", "WHEELUPMOUSE")
+    yield from press(up, x, y, ctrl=True)
+    yield from until(lambda: not engine.busy and iseg.engine.queries.answer_of(obj(), part) is not None, 30)
+    yield 0.3
+    found["sizes"], found["resized"] = list(sizes), [size(part), part.granularity]
+    resized = iseg.engine.queries.answer_of(obj(), part).probability
+    found["changed_by_size"] = int(((resized >= 0.5) != (before >= 0.5)).sum())
+    shot("4-resized")
+    yield from press(down, x, y, ctrl=True)
+    yield from until(lambda: not engine.busy, 30)
+    found["sized_back"] = [size(part), clicks() == found["four"]]
+    yield from press("Z", x, y, ctrl=True)
+    yield from press("Z", x, y, ctrl=True)
+    yield from until(lambda: not engine.busy, 30)
+
     # Back, forward: the very same result. Flip. Remove the click under the cursor.
     yield from press("Z", x, y, ctrl=True)
     yield from until(lambda: not engine.busy, 30)

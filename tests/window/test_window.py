@@ -82,6 +82,13 @@ def test_clicks_land_where_they_are_made(report: Any):
     assert report["view_turned"]
 
 
+def test_the_wheel_with_ctrl_steps_to_another_size_and_back(report: Any):
+    sizes, (resized, _), (back, same_clicks) = report["sizes"], report["resized"], report["sized_back"]
+    assert len(sizes) > 1 and report["changed_by_size"] > 0
+    assert resized == pytest.approx(sizes[sizes.index(0.5) + (1 if sizes[-1] > 0.5 else -1)], abs=1e-4)
+    assert back == pytest.approx(0.5) and same_clicks
+
+
 def test_steps_back_and_forward_give_the_same_result(report: Any):
     assert report["back"] == report["four"][:-1]
     assert report["forward"] == report["four"] and report["same_answer"]

@@ -67,13 +67,13 @@ def test_of_a_geometric_students_regions_one_may_take_over_late(monkeypatch):
     """What it says to all clicks is one more rival (tests/core/parts: where it wins), and costs nothing else."""
     told = []
 
-    def correct(finder, steps, clicks, rivals, late, heard, settings):
-        told.append((late(), heard))
+    def correct(finder, steps, clicks, rivals, student, settings):
+        told.append((student.region(), student.cost))
         return steps[-1].region
 
     monkeypatch.setattr(sequences, "correct", correct)
     answer(Saying(CAP, HALF, geometric=True), (TOP, True), (SIDE, True))
-    assert told and all(np.array_equal(region, HALF) and heard is None for region, heard in told)
+    assert told and all(np.array_equal(region, HALF) and cost is None for region, cost in told)
 
 
 @pytest.mark.parametrize("size", [size_of(granularity) for granularity in Granularity])

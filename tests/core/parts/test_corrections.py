@@ -12,6 +12,7 @@ from iseg_core.parts.candidates import PartFinder
 from iseg_core.parts.corrections import (
     CorrectionSettings,
     Step,
+    StudentWord,
     correct,
     expected_change,
     remove_crumbs,
@@ -96,7 +97,7 @@ def test_a_students_region_may_take_over_as_any_other_where_it_honours_the_click
     clicks = on_vertices((first, True), (second, True))
     steps = [Step(np.zeros_like(surface.components, dtype=bool), clicks[0]), Step(surface.components == 0, clicks[1])]
     region, finder = np.isin(surface.components, late), PartFinder(surface)
-    after = correct(finder, steps, clicks, late=lambda: region)
+    after = correct(finder, steps, clicks, student=StudentWord(lambda: region))
     assert np.unique(surface.components[after]).tolist() == expected
     assert np.array_equal(after, correct(finder, steps, clicks, rivals=region[None]))
 
@@ -108,7 +109,7 @@ def test_a_students_region_that_is_known_already_changes_nothing(first, second):
     steps = [Step(np.zeros(COUNT, dtype=bool), clicks[0]), Step(found.pick(), clicks[1])]
     expected = correct(FINDER, steps, clicks, found.regions)
     for region in found.regions:
-        assert np.array_equal(correct(FINDER, steps, clicks, found.regions, lambda r=region: r), expected)
+        assert np.array_equal(correct(FINDER, steps, clicks, found.regions, StudentWord(lambda r=region: r)), expected)
 
 
 def change(surface, region, vertex: int, include: bool) -> float:
@@ -172,3 +173,43 @@ def test_a_second_include_adds_its_part_and_not_what_lies_between():
         both = segmenter.segment(positive=order) >= 0.5
         assert (both & (one | other)).sum() > 0.95 * (one | other).sum()
         assert (both & ~(one | other)).mean() < 0.05  # how far up an ear reaches is no sharp line
+
+
+def test_an_exclude_leaves_much_of_what_was_there():
+    """Of a dumbbell it takes a ball; less, where leaving a half of it is dear."""
+    clicks, everything = on_vertices((TOP, True), (BOTTOM, False)), np.ones(COUNT, dtype=bool)
+    steps = [Step(np.zeros(COUNT, dtype=bool), clicks[0]), Step(everything, clicks[1])]
+    left = [
+        FINDER.surface.mass @ correct(FINDER, steps, clicks, settings=CorrectionSettings(kept=kept, kept_share=0.9))
+        for kept in (0.0, 30.0)
+    ]
+    assert left[0] < 0.55 and left[1] > 0.7
+
+
+def test_where_no_border_tells_the_size_of_an_error_it_counts_less():
+    """All of a ball is the region: how much an exclude takes is not what a hemisphere would be."""
+    clicks = on_vertices((TOP, True), (BOTTOM, False))
+    everything = np.ones(COUNT, dtype=bool)
+    steps = [Step(np.zeros(COUNT, dtype=bool), clicks[0]), Step(everything, clicks[1])]
+    taken = [
+        FINDER.surface.mass
+        @ ~correct(FINDER, steps, clicks, settings=CorrectionSettings(unknown=unknown, size_prior=(9.0,)))
+        for unknown in (0.0, 1.0)
+    ]
+    assert taken[0] < taken[1]
+
+
+def test_like_parts_are_an_answer_though_the_region_is_another():
+    """Two horns were clicked; of the first one only the tip was taken."""
+    ball = sphere(4)
+    directions = ball.vertices / np.linalg.norm(ball.vertices, axis=1)[:, None]  # [V, 3]
+    height = 0.9 * np.exp(-((np.arccos(np.clip(np.abs(directions[:, 0]), 0, 1)) / 0.25) ** 2))  # [V]
+    points = directions * (1 + height)[:, None]
+    finder = PartFinder(measure(points / 2, ball.faces).whole)
+    tips = int(points[:, 0].argmax()), int(points[:, 0].argmin())
+    clicks = on_vertices((tips[0], True), (tips[1], True))
+    region = points[:, 0] > 1.6  # the tip of a horn
+    steps = [Step(np.zeros_like(region), clicks[0]), Step(region, clicks[1])]
+    both = correct(finder, steps, clicks)
+    horns = [both & (points[:, 0] * sign > 0) for sign in (1, -1)]
+    assert 0.7 < horns[0].sum() / horns[1].sum() < 1.4
