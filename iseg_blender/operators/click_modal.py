@@ -91,7 +91,7 @@ class ISEG_OT_click(pointer.PointerOperator):
             self._remember(obj)
             return {"RUNNING_MODAL"}
         if event.type in WHEEL and event.ctrl:
-            if pointer.resize(context, larger=event.type == WHEEL[0]):
+            if event.value == "PRESS" and pointer.resize(context, larger=event.type == WHEEL[0]):
                 self._remember(obj)
             return {"RUNNING_MODAL"}
         if event.type in NAVIGATION or event.type.startswith(NAVIGATING):
