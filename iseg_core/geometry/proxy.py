@@ -22,6 +22,9 @@ from .vectors import cross, dots, norms
 FEWEST = 4  # a closed surface has no fewer
 EVEN = 0.8  # of the vertices asked for: so many even samples the surface has at least
 LONGEST = 1.8  # longest side of a face, against that of the square a sample stands for
+MOST_PIECES = 8  # of a shell for each of its samples: needles, which have no area, would be cut without end
+LEAST_SHARE = 1 / 32  # of the samples that a shell may ask for so
+NEEDLE = np.log2(3)  # a needle n times as long as asked becomes about n to this power: three pieces, each half as long
 GRID = 2.0**30  # positions are rounded to so many steps of a shape's size
 DENSE = 100_000  # welded vertices from which on a mesh may be thinned before it is decimated,
 DENSER = 20  # and of those asked for
@@ -247,13 +250,28 @@ def _longest_sides(vertices: np.ndarray, faces: np.ndarray, count: float) -> np.
     """Longest side that a face at each vertex may have, for a surface of `count` samples that are even on a shell. [W]
 
     vertices [W, 3], faces [F, 3]. A shell has samples by the root of its area: small ones beside a large one must have
-    a middle too.
+    a middle too. A shell of long needles has longer sides, so that there are no more than MOST_PIECES a sample.
     """
     a, b, c = (vertices[faces[:, k]] for k in range(3))  # [F, 3] each
     shells = connected_shells(faces, len(vertices))  # [W]
+    owner = shells[faces[:, 0]]  # [F]
     area = norms(cross(b - a, c - a)) / 2  # [F]
-    root = np.sqrt(np.bincount(shells[faces[:, 0]], area, int(shells.max()) + 1))  # [S]
-    return LONGEST * np.sqrt(root * root.sum() / count)[shells]
+    root = np.sqrt(np.bincount(owner, area, int(shells.max()) + 1))  # [S]
+    longest = LONGEST * np.sqrt(root * root.sum() / count)  # [S]
+    side = np.maximum(np.maximum(norms(b - a), norms(c - b)), norms(a - c))  # [F]
+    ratio = side / np.maximum(longest, NONE)[owner]  # [F]
+    pieces = np.where(ratio > 1, ratio, 0.0) ** NEEDLE  # [F]
+    most = MOST_PIECES * count * np.maximum(root / max(root.sum(), NONE), LEAST_SHARE)  # [S]
+    for shell in np.flatnonzero(np.bincount(owner, pieces, len(root)) > most):
+        longest[shell] = _affordable(side[owner == shell] ** NEEDLE, float(most[shell])) ** (1 / NEEDLE)
+    return longest[shells]
+
+
+def _affordable(costs: np.ndarray, most: float) -> float:
+    """Find the least cost of which those of the costs [n] that are higher hold no more than `most`, all together."""
+    costs = -np.sort(-costs)  # [n] the highest first
+    least = np.maximum(np.cumsum(costs) / most, np.append(costs[1:], 0.0))  # [n] where the first k are higher
+    return float(min(costs[0], np.where(least < costs, least, np.inf).min()))
 
 
 def _numbers(faces: np.ndarray, links: np.ndarray) -> np.ndarray:

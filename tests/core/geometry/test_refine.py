@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.shapes import box, join, moved, sphere
 
+from iseg_core.geometry import proxy as proxies
 from iseg_core.geometry.mesh import Mesh, check, face_areas
 from iseg_core.geometry.polygon_fans import fan_polygons
 from iseg_core.geometry.proxy import make_proxy
@@ -96,6 +97,40 @@ def test_a_face_given_twice_or_turned_has_samples_as_well():
     assert np.array_equal(samples.faces, np.arange(22))
     own = [samples.vertices[samples.start[k] : samples.start[k + 1]].tolist() for k in (0, 20, 21)]
     assert own[0] == own[1] == own[2] and len(own[0]) > 10
+
+
+def star(count):
+    turn = np.arange(count) * 2 * np.pi / count
+    out = 1 + 0.9 * (np.arange(count) % 2)
+    return check(np.c_[out * np.cos(turn), out * np.sin(turn), 0 * turn], [list(range(count))])
+
+
+NEEDLES = {
+    "star": star(2000),
+    "long box": box((1, 1, 1e6)),
+    "flat triangle": check(np.array([[0, 0, 0], [1, 0, 0], [0.5, 1e-9, 0]]), [[0, 1, 2]]),
+    "round": check(
+        np.c_[
+            np.cos(np.arange(20000) / 20000 * 2 * np.pi), np.sin(np.arange(20000) / 20000 * 2 * np.pi), np.zeros(20000)
+        ],
+        [list(range(20000))],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEEDLES)
+def test_needles_are_not_cut_without_end(monkeypatch, name):
+    made = []
+    monkeypatch.setattr(proxies, "refine", lambda *given: made.append(refine(*given)) or made[-1])
+    proxy = make_proxy(NEEDLES[name], 1000)
+    assert len(made[0].pieces) < 50 * 1000 and len(proxy.vertices) >= 4
+
+
+def test_needles_do_not_take_the_samples_of_the_shell_that_they_touch():
+    needles = Mesh(star(400).vertices * 0.5 + [0, 0, 0.5], star(400).faces)
+    samples = make_proxy(join(BOX, needles), 2000).samples
+    count = np.diff(samples.start)[np.unique(samples.polygons[samples.faces < 12])]
+    assert count.min() >= 8  # 1 where needles may be cut without end: the box is its corners
 
 
 # ---- polygons ----
