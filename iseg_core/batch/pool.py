@@ -7,12 +7,10 @@ import socket
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
 
 from ..errors import IsegError, SettingsError
 from ..system.lru import Recent
@@ -21,6 +19,7 @@ from .checkpoints import CheckpointPlace
 from .library import Training
 
 if TYPE_CHECKING:
+    from ..geometry.mesh import Mesh
     from ..storage.trained_model import Model
     from ..teachers.teacher import Teacher
 
@@ -185,7 +184,7 @@ class MeshTask(NamedTuple):
     version: str  # of the command's iSeg
 
 
-def train_one(vertices: np.ndarray, faces: np.ndarray, task: MeshTask) -> "tuple[Model | str, str]":
+def train_one(mesh: "Mesh", task: MeshTask) -> "tuple[Model | str, str]":
     """Train one mesh, on a worker: its model, or a sentence that says why there is none; and the machine's name.
 
     It goes on from the checkpoint of an earlier attempt; the command clears that when the model is written.
@@ -203,15 +202,13 @@ def train_one(vertices: np.ndarray, faces: np.ndarray, task: MeshTask) -> "tuple
 
     try:
         settle(task.version, task.resources)
-        from ..geometry.mesh import Mesh
         from ..teachers.make import find
         from ..training.train import train
 
-        mesh = Mesh(vertices.copy(), faces.copy())  # Ray's arrays are read-only
         device = "cuda" if task.resources.gpu else "cpu"
         training, teacher = task.training, task.training.teacher
         model = train(
-            mesh,
+            _writable(mesh),
             teacher=teacher if find(teacher)[0].weights is None else partial(held_teacher, teacher, device),
             preset=training.settings,
             seed=training.seed,
@@ -222,6 +219,12 @@ def train_one(vertices: np.ndarray, faces: np.ndarray, task: MeshTask) -> "tuple
         return model, host
     except IsegError as error:
         return str(error), host
+
+
+def _writable(mesh: "Mesh") -> "Mesh":
+    """Copy a mesh with all that it says of itself: Ray's arrays are read-only."""
+    arrays = {field.name: getattr(mesh, field.name) for field in fields(mesh)}
+    return replace(mesh, **{name: array.copy() for name, array in arrays.items() if array is not None})
 
 
 def explain(error: BaseException) -> str:

@@ -87,6 +87,7 @@ class LibraryJob:
     show: Callable[[LibraryProgress], None] = lambda progress: None  # told several times a second; it may raise
     address: str | None = None  # of the cluster; None: this machine alone
     spread: int | None = None  # one mesh at a time, its views split over so many workers (split_views.py)
+    marks: bool = True  # hear what the files say of their faces, as load_mesh does
 
 
 def train_library(job: LibraryJob, entries: Sequence[Entry]) -> list[Result]:
@@ -130,7 +131,7 @@ class _LibraryRun:
     def _begin(self, entry: Entry) -> None:
         """Submit a mesh, unless its model is there."""
         try:
-            mesh = load_mesh(entry.path)
+            mesh = load_mesh(entry.path, marks=self.job.marks)
             if is_present(entry.model(self.job.folder), mesh, self.job.training):
                 self._end(Result(entry.name, PRESENT, vertices=len(mesh.vertices)))
                 return
@@ -146,7 +147,7 @@ class _LibraryRun:
         attempts.count += 1
         name, mesh, job = attempts.entry.name, attempts.mesh, self.job
         task = MeshTask(name, job.training, self.checkpoints.place(name), job.resources, self.board, __version__)
-        self.pending[self.train.remote(mesh.vertices, mesh.faces, task)] = attempts
+        self.pending[self.train.remote(mesh, task)] = attempts
 
     def _poll(self) -> None:
         """Wait a moment for something to end, and show how far the rest is."""

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .arguments import add_training, positive_count
+from .arguments import add_marks, add_training, positive_count
 
 
 def add_batch(commands: Any) -> None:
@@ -21,6 +21,7 @@ def add_batch(commands: Any) -> None:
     )
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder for models and report")
     add_training(parser, weights="an official weights file, at the same place on all machines")
+    add_marks(parser)
     parser.add_argument("--address", metavar="ADDRESS", help="of a Ray cluster, or auto: the one this machine is in")
     parser.add_argument("--cores", type=positive_count, default=1, metavar="N", help="cores for each mesh (default 1)")
     parser.add_argument(
@@ -71,7 +72,15 @@ def _batch(options: argparse.Namespace) -> int:
     try:
         with ray_pool(options.address) as ray, Screen() as screen:
             job = LibraryJob(
-                ray, options.output, training, resources, options.retries, show, options.address, options.spread
+                ray,
+                options.output,
+                training,
+                resources,
+                options.retries,
+                show,
+                options.address,
+                options.spread,
+                marks=not options.ignore_marks,
             )
             train_library(job, entries)
     except KeyboardInterrupt:

@@ -126,7 +126,7 @@ def watched(folder: Path, killed: dict[str, int]) -> Callable:
     Its process is killed in the middle of the first `killed` starts of a name: after all views and the field.
     """
 
-    def train_watched(vertices: np.ndarray, faces: np.ndarray, task: MeshTask):
+    def train_watched(mesh: iseg.Mesh, task: MeshTask):
         import os
         import signal
 
@@ -149,7 +149,7 @@ def watched(folder: Path, killed: dict[str, int]) -> Callable:
             fit.fit_decoder = lambda *inputs, **keywords: os.kill(os.getpid(), signal.SIGKILL)
         GeometricTeacher.look = noted
         try:
-            return train_one(vertices, faces, task)
+            return train_one(mesh, task)
         finally:  # the process trains other meshes later
             GeometricTeacher.look = look
 
@@ -193,6 +193,24 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(ray, tmp_path, 
     one, other = (iseg.load(entries[1].model(tmp_path / folder)) for folder in ("out", "undisturbed"))
     assert np.array_equal(one.features, other.features) and one.networks.keys() == other.networks.keys()
     assert all(np.array_equal(one.networks[name], other.networks[name]) for name in one.networks)
+
+
+def test_what_meshes_say_of_their_faces_reaches_the_models(ray, tmp_path):
+    (tmp_path / "meshes").mkdir()
+    lines = ["v 0 0 0", "v 1 0 0", "v 1 1 0", "v 0 1 0", "v .5 .5 1", "usemtl a", "f 1 2 3 4", "usemtl b"]
+    lines += ["f 1 2 5", "f 2 3 5", "f 3 4 5", "f 4 1 5"]
+    (tmp_path / "meshes" / "part.obj").write_text("\n".join(lines) + "\n")
+    (entry,) = find_library(tmp_path / "meshes")
+    mesh = iseg.load_mesh(entry.path)
+    assert mesh.labels is not None and mesh.polygons is not None
+    for folder, spread, marks in (("out", None, True), ("spread", 1, True), ("bare", None, False)):
+        (result,) = train_all(ray, [entry], tmp_path / folder, TRAINING, spread=spread, marks=marks)
+        model = iseg.load(entry.model(tmp_path / folder)).mesh
+        assert result.status == TRAINED and model.polygons is not None
+        assert model.polygons.tolist() == mesh.polygons.tolist()
+        assert (model.labels is not None) == marks and (model.labels is None or (model.labels == mesh.labels).all())
+        (again,) = train_all(ray, [entry], tmp_path / folder, TRAINING, spread=spread, marks=marks)
+        assert again.status == PRESENT  # a model without them is of another mesh, and would be trained anew each time
 
 
 def test_a_mesh_that_fails_stops_no_other(ray, tmp_path):
@@ -274,7 +292,7 @@ def test_a_defect_is_told_with_its_place(ray, tmp_path, monkeypatch):
         (result,) = train_all(ray, library(tmp_path, 1), tmp_path / "out", TRAINING, retries=1, spread=spread)
         assert result.status == FAILED and result.attempts == 2
         assert "ZeroDivisionError: division by zero (test_batch.py, line " in result.reason
-    monkeypatch.setattr("iseg_core.batch.run.load_mesh", lambda path: 1 / 0)
+    monkeypatch.setattr("iseg_core.batch.run.load_mesh", lambda path, marks: 1 / 0)
     (result,) = train_all(ray, library(tmp_path, 1), tmp_path / "out", TRAINING)
     assert result.status == FAILED and "ZeroDivisionError" in result.reason
 
@@ -389,7 +407,7 @@ def test_a_worker_reads_the_weights_of_a_library_once(monkeypatch):
     for weights in ("sam_vit_b", "sam_vit_b", "other.pth", "geometric"):
         training = Training(weights, SHORT, 0)
         task = MeshTask("part", training, place, Resources(), None, __version__)  # pyright: ignore[reportArgumentType]
-        pool.train_one(mesh.vertices, mesh.faces, task)
+        pool.train_one(mesh, task)
     assert read == [("sam_vit_b", "cpu"), ("other.pth", "cpu")]
     assert taught[0] is taught[1] is not taught[2] and taught[3] == "geometric"
     pool.held.clear()
@@ -537,3 +555,18 @@ def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     (tmp_path / "a.off").touch()
     assert main.main(["batch", str(tmp_path), "-o", str(tmp_path / "out")]) == cli_arguments.USAGE_ERROR
     assert 'pip install "iseg-core[cluster]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--ignore-marks"]])
+def test_the_command_says_whether_marks_are_heard(tmp_path, monkeypatch, more):
+    library(tmp_path, 1)
+    heard = []
+
+    @contextmanager
+    def connected(address):
+        yield None
+
+    monkeypatch.setattr("iseg_core.batch.pool.ray_pool", connected)
+    monkeypatch.setattr("iseg_core.batch.run.train_library", lambda job, entries: heard.append(job.marks))
+    assert main.main(["batch", str(tmp_path / "meshes"), "-o", str(tmp_path / "out"), *more]) == 0
+    assert heard == [not more]
