@@ -61,6 +61,25 @@ def most_frequent(labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return result
 
 
+def label_polygons(colours: np.ndarray, corners: np.ndarray, counts: np.ndarray) -> np.ndarray | None:
+    """Label polygons by the colours of vertices [V, 3] that most of their corners have. [F] int32
+
+    corners [C], counts [F]: as in Polygons. None where the colours are a picture, or a corner has none.
+    """
+    if not len(corners) or not 0 <= corners.min() <= corners.max() < len(colours):
+        return None
+    labels = colour_labels(colours)  # [V]
+    return None if labels is None else most_frequent(labels[corners], counts)
+
+
+def both_labels(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
+    """Number polygons alike that have the same of two labels [F]; None stands for labels that say nothing. [F] int32"""
+    known = [labels for labels in (one, other) if labels is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    return equal_rows(np.stack(known, axis=1))[0].astype(np.int32)  # [F]
+
+
 def strip_triangles(corners: np.ndarray, lengths: np.ndarray, restart: int | None = None) -> np.ndarray:
     """Split triangle strips into triangles; every second one is turned round to face as its neighbours do. [T, 3] int64
 

@@ -1,7 +1,7 @@
 """glTF 2.0 and GLB files: the triangles of all nodes of the scene, in world coordinates (Khronos glTF 2.0).
 
-Only geometry is read, and which faces have one node and material: textures, cameras, animations and morph targets are
-left aside, so missing images do not matter. Skinned meshes stand in the pose of the file.
+Only geometry is read, and which faces have one node, material and colour: textures, cameras, animations and morph
+targets are left aside, so missing images do not matter. Skinned meshes stand in the pose of the file.
 """
 
 from pathlib import Path
@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import MeshError
-from .common import Polygons, strip_triangles
+from .common import Polygons, both_labels, label_polygons, strip_triangles
 from .gltf_data import INSTANCING, Document, natural, refuse_compressed, vector
 
 POINTS, TRIANGLES, STRIP, FAN = 0, 4, 5, 6
+WHITE = np.ones(3, np.float32)  # [3] of what has no colour
 PRIMITIVE = 100  # as many vertices or corners take as long as one more primitive
 
 
 def read_gltf(data: bytes, folder: Path) -> Polygons:
-    """Read glTF: triangles, whose labels are of the placed mesh and the material.
+    """Read glTF: triangles, whose labels are of the placed mesh, the material and the colours of vertices (COLOR_0).
 
     Nodes come in the order of the scene's tree, a mesh that several nodes name once for each, one of a node with
     instances once for each of them. Errors: MeshError, and KeyError, TypeError, AttributeError for a damaged file.
@@ -30,13 +31,15 @@ class _Scene:
     def __init__(self, document: Document):
         self.document = document
         self.nodes: list[dict[str, Any]] = document.header.get("nodes", [])
+        self.colours: dict[Any, np.ndarray] = {}  # [V, 3] of each accessor that was asked for
 
     def join(self) -> Polygons:
         world = self._world_transforms()
         vertices, corners, total = [np.zeros((0, 3))], [np.zeros(0, np.int64)], 0  # [0, 3], [0]
         labels: dict[tuple[int, int | None], int] = {}
         of_triangle = [np.zeros(0, np.int32)]  # [0]
-        instance = 0
+        colours: list[np.ndarray] = []  # [c, 3] of the corners of each primitive
+        instance, other = 0, False
         for index, own in world.items():
             node = self.nodes[index]
             for transform in self._instances(node, own) if "mesh" in node else []:
@@ -48,6 +51,7 @@ class _Scene:
                         raise MeshError(f"a primitive's mode is {mode!r:.40}, not 0 to 6. Export the mesh again.")
                     position = primitive["attributes"].get("POSITION")
                     if position is None or mode < TRIANGLES:
+                        other |= position is not None
                         continue  # not drawn, says glTF; points and lines
                     if position not in placed:
                         self._refuse_unpacked(primitive)
@@ -60,13 +64,30 @@ class _Scene:
                             points = points @ transform[:3, :3].T + transform[:3, 3]  # [V, 3]
                         vertices.append(points)
                     start, length = placed[position]
-                    corners.append(start + self._triangles(primitive, mode, length))
+                    own = self._triangles(primitive, mode, length)  # [c]
+                    corners.append(start + own)
+                    colours.append(self._colours(primitive["attributes"].get("COLOR_0"), own))
                     label = labels.setdefault((instance, primitive.get("material")), len(labels))
                     of_triangle.append(np.full(len(corners[-1]) // 3, label, np.int32))
                 instance += 1
-        joined = np.concatenate(corners)  # [C]
+        if other and not total:
+            raise MeshError("it has only points and lines. Give a surface.")
+        joined, said = np.concatenate(corners), np.concatenate(of_triangle)  # [C], [T]
         counts = np.full(len(joined) // 3, 3)  # [T]
-        return Polygons(np.concatenate(vertices), joined, counts, np.concatenate(of_triangle))
+        if self.colours:
+            said = both_labels(said, label_polygons(np.concatenate(colours), np.arange(len(joined)), counts))  # [T]
+        return Polygons(np.concatenate(vertices), joined, counts, said)
+
+    def _colours(self, index: Any, corners: np.ndarray) -> np.ndarray:
+        """Colours of corners [c] of a primitive, from the accessor of that index; None: white. [c, 3] float32"""
+        if index is None:
+            return np.broadcast_to(WHITE, (len(corners), 3))  # [c, 3]
+        if index not in self.colours:
+            kind = "VEC4" if self.document.item("accessors", index).get("type") == "VEC4" else "VEC3"
+            self.colours[index] = self.document.accessor(index, kind)[:, :3].astype(np.float32)  # [V, 3]
+        if len(corners) and corners.max() >= len(self.colours[index]):
+            raise MeshError("it has more vertices than colours. Export the mesh again.")
+        return self.colours[index][corners]
 
     def _refuse_unpacked(self, primitive: dict[str, Any]) -> None:
         """Raise MeshError where the primitive's values exist in compressed form only, required or not."""

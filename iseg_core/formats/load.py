@@ -76,7 +76,8 @@ def load_mesh(path: str | os.PathLike[str], marks: bool = True) -> Mesh:
     """Read the mesh in an OBJ, PLY, OFF, STL, glTF or GLB file, with the file's vertices in the file's order.
 
     Polygons are cut into triangles; all objects of the file are joined, those of glTF with their world transforms.
-    marks: hear what the file says of its faces (OBJ: objects, groups, materials; glTF: nodes, materials; PLY: colours).
+    marks: hear what the file says of its faces (OBJ: objects, groups, materials; glTF: nodes, materials; OBJ, PLY
+    and glTF: plain colours).
     Errors: MeshError for a file that is missing, empty, damaged or of another kind, and all those of `check`.
     """
     name = os.path.basename(os.fspath(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MeshError
-from .common import Polygons, colour_labels, most_frequent, strip_triangles
+from .common import Polygons, colour_labels, label_polygons, strip_triangles
 from .text import Rows, decoded, quoted, ranges, whole
 
 TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4"}
@@ -41,7 +41,7 @@ class Element:
 def read_ply(data: bytes, _: Path) -> Polygons:
     """Read PLY; the labels are of the colours of the faces, else of the vertices. Errors: MeshError."""
     is_text, elements, body = _parse_header(data if data[:3] == b"ply" else decoded(data))
-    vertices, of_vertex = None, None  # [V, 3], [V]
+    vertices, colours = None, None  # [V, 3] each
     labels: list[np.ndarray | None] = []  # [f] of each element with faces
     corners, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]  # [0], [0]
     for element, columns in (_text_columns if is_text else _binary_columns)(elements, body):
@@ -50,13 +50,14 @@ def read_ply(data: bytes, _: Path) -> Polygons:
             if element.count and len(axes) < 3:
                 break
             vertices = np.stack(axes, axis=1).astype(np.float64) if axes else np.zeros((0, 3))  # [V, 3]
-            of_vertex = _labels(columns)  # [V]
+            colours = _colours(columns)  # [V, 3]
         elif element.name in ("face", "tristrips") and element.count:
             indices, lengths = _indices(element, columns)  # [N], [R]
             if element.name == "tristrips":
                 indices = strip_triangles(indices, lengths, restart=-1).ravel()  # [N]
                 lengths = np.full(len(indices) // 3, 3)  # [R]
-            labels.append(_labels(columns) if element.name == "face" else None)
+            own = _colours(columns) if element.name == "face" else None  # [R, 3]
+            labels.append(None if own is None else colour_labels(own))
             corners.append(indices)
             counts.append(lengths)
     if len(counts) == 1 and any(element.name == "range_grid" for element in elements):
@@ -66,15 +67,13 @@ def read_ply(data: bytes, _: Path) -> Polygons:
     joined, lengths = np.concatenate(corners), np.concatenate(counts)  # [C], [F]
     if len(labels) == 1 and labels[0] is not None:
         return Polygons(vertices, joined, lengths, labels[0])
-    if of_vertex is None or not len(joined) or not 0 <= joined.min() <= joined.max() < len(of_vertex):
-        return Polygons(vertices, joined, lengths)
-    return Polygons(vertices, joined, lengths, most_frequent(of_vertex[joined], lengths))
+    return Polygons(vertices, joined, lengths, None if colours is None else label_polygons(colours, joined, lengths))
 
 
-def _labels(columns: Columns) -> np.ndarray | None:
-    """Number the colours of vertices or faces; None where there are none, or so many that they are a picture. [N]"""
+def _colours(columns: Columns) -> np.ndarray | None:
+    """Colours of vertices or faces; None where there are none. [N, 3]"""
     values = [columns[name][0] for name in COLOURS if name in columns and columns[name][1] is None]  # [N] each
-    return colour_labels(np.stack(values, axis=1)) if len(values) == len(COLOURS) else None
+    return np.stack(values, axis=1) if len(values) == len(COLOURS) else None
 
 
 def _indices(element: Element, columns: Columns) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MeshError
-from .common import Polygons
+from .common import Polygons, both_labels, label_polygons
 from .text import Rows, decoded, numbers, quoted, ranges, whole
 
 COMMENT = re.compile(rb"#(?<!\.#)[^\r\n]*")  # 1.#INF is how Microsoft's C wrote infinity
@@ -17,6 +17,7 @@ COMMENT = re.compile(rb"#(?<!\.#)[^\r\n]*")  # 1.#INF is how Microsoft's C wrote
 CONTINUED = re.compile(rb"\\(?:[ \t]*(?:\r\n|\n|\r))+(?=[ \t]*[-+.\d\\])")
 DANGLING = re.compile(rb"\\(?=[ \t]*(?:[\r\n]|\Z))")
 OBJ_FACES = (b"f", b"fo")  # fo: the keyword until 1995
+OBJ_GLUED = re.compile(rb"[vf][-+.]?\d")  # a keyword without its space: what it says would be missing
 OBJ_GROUPS = (b"o", b"g", b"usemtl")  # until the next of the same keyword
 NUMERIC = b"+-.0123456789"
 
@@ -31,7 +32,7 @@ STL_LOOP = re.compile(rb"loop" + rb"\s+vertex\s+(\S+)\s+(\S+)\s+(\S+)" * 3 + rb"
 
 
 def read_obj(data: bytes, _: Path) -> Polygons:
-    """Read OBJ; the labels are of its objects, groups and materials together. Errors: MeshError.
+    """Read OBJ; the labels are of its objects, groups, materials and colours together. Errors: MeshError.
 
     Textures and normals are left aside: they do not change what a vertex is.
     """
@@ -55,6 +56,8 @@ def read_obj(data: bytes, _: Path) -> Polygons:
         elif fields[0] in OBJ_GROUPS:
             said[fields[0]] = fields[1].rstrip()
             label = numbered.setdefault(tuple(map(said.get, OBJ_GROUPS)), len(numbered))
+        elif OBJ_GLUED.match(fields[0]):
+            raise MeshError(f"{quoted(fields[0])} stands where a line's keyword should. Export the mesh again.")
         elif fields[0][0] in NUMERIC:
             raise MeshError(f"a line begins with a number ({quoted(line)}), which says nothing. Export the mesh again.")
     rows = Rows(b"\n".join(vertices))
@@ -68,7 +71,12 @@ def read_obj(data: bytes, _: Path) -> Polygons:
     before = np.repeat(np.array(known, np.int64), polygons.lengths)  # [C] count of vertices above: -1 is the last
     corners = np.where(indices > 0, indices - 1, before + indices)  # [C]
     points = rows.at(rows.starts[:, None] + np.arange(3))  # [V, 3]
-    return Polygons(points, corners, polygons.lengths, np.array(labels, np.int32) if numbered else None)
+    said_labels = np.array(labels, np.int32) if numbered else None  # [F]
+    if len(rows) and rows.lengths.min() >= 6:  # red, green and blue behind the place: a habit of many programs
+        colours = rows.values[rows.starts[:, None] + np.arange(3, 6)]  # [V, 3]
+        if not np.isnan(colours).any():
+            said_labels = both_labels(said_labels, label_polygons(colours, corners, polygons.lengths))  # [F]
+    return Polygons(points, corners, polygons.lengths, said_labels)
 
 
 def read_off(data: bytes, _: Path) -> Polygons:

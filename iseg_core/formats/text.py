@@ -33,7 +33,7 @@ def quoted(word: bytes) -> str:
 def numbers(words: list[bytes]) -> np.ndarray:
     """Convert words to numbers. [N] float64. Errors: MeshError, which quotes the first word that is no number."""
     try:
-        return np.array(words, dtype=np.float64)  # [N]
+        return _plain(words, b"".join(words))  # [N]
     except ValueError:
         values = _tolerant(words)  # [N]
         refuse_words(words, np.flatnonzero(np.isnan(values)))
@@ -68,7 +68,7 @@ class Rows:
         self._text, self._prefix_of = text.rstrip(b"\0\x1a"), prefix_of  # what disks and MS-DOS leave at the end
         words = self._words()
         try:
-            self.values = np.array(words, dtype=np.float64)  # [N]
+            self.values = _plain(words, self._text)  # [N]
         except ValueError:  # an error only where the word is asked for: see `at`
             self.values = _tolerant(words)  # [N]
         kinds = WHITE[np.frombuffer(b"\n" + self._text + b"\n", np.uint8)]  # [B]
@@ -105,6 +105,13 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
 
 
+def _plain(words: list[bytes], text: bytes) -> np.ndarray:
+    """Convert the words of a text to numbers. [N] float64. Errors: ValueError where one is none."""
+    if b"_" in text:  # 1_000 is a number in Python alone
+        raise ValueError
+    return np.array(words, dtype=np.float64)  # [N]
+
+
 def _tolerant(words: list[bytes]) -> np.ndarray:
     return np.array([float(word) if _is_number(word) else np.nan for word in words])  # [N]
 
@@ -114,4 +121,4 @@ def _is_number(word: bytes) -> bool:
         float(word)
     except ValueError:
         return False
-    return True
+    return b"_" not in word

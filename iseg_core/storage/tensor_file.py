@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import ModelFileError
+from ..formats.load import READERS
 from ..system.atomic_file import atomic_write
 from ..version import __version__
 
@@ -100,7 +101,9 @@ def read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
     """
     start = file.read(9)
     size = int.from_bytes(start[:8], "little")
-    foreign = ModelFileError(f"{path} is not a model that iSeg wrote. Give the file that `train -o` made.")
+    what = "a mesh, not a model" if path.suffix.lower() in READERS else "not a model that iSeg wrote"
+    instant = " Or, with segment, name it after --instant." if path.suffix.lower() in READERS else ""
+    foreign = ModelFileError(f"{path} is {what}. Give the file that `train -o` made.{instant}")
     if start[8:] != b"{":
         raise foreign
     if not 2 <= size <= HEADER_LIMIT:

@@ -327,3 +327,10 @@ def test_skins_that_do_not_fit_are_refused(tmp_path, name, array, words):
     else:
         place[name] = gltf.add(array)
     refused(tmp_path, gltf.text(**header), words)
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2, 3])
+def test_points_and_lines_alone_are_named(tmp_path, mode):
+    gltf, header = square()
+    header["meshes"][0]["primitives"][0]["mode"] = mode
+    refused(tmp_path, gltf.text(**header), "only points and lines. Give a surface")

@@ -1,4 +1,4 @@
-"""Labels of mesh files: groups and materials of OBJ, nodes and materials of glTF, colours of PLY."""
+"""Labels of mesh files: groups and materials of OBJ, nodes and materials of glTF, colours of all three."""
 
 # pyright: reportOptionalMemberAccess=false, reportArgumentType=false, reportCallIssue=false
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.mesh_files import CORNERS, Gltf, primitive
 
+from iseg_core.errors import MeshError
 from iseg_core.formats.load import load_mesh, read
 
 VERTICES = "".join(f"v {k} {k * k} 0\n" for k in range(6))
@@ -81,6 +82,60 @@ def test_colours_of_faces_and_vertices_of_ply_are_labels(tmp_path, kind):
     red, blue = COLOURS[:2]
     (tmp_path / "a.ply").write_bytes(ply(kind, False, [red, red, blue, blue, blue, blue]))
     assert read(tmp_path / "a.ply").labels.tolist() == [0, 1, 1]  # what most corners have
+
+
+def coloured(colours: list[str]) -> str:
+    return "".join(f"v {k} {k * k} 0 {colour}\n" for k, colour in enumerate(colours))
+
+
+def test_colours_of_vertices_of_obj_are_labels(tmp_path):
+    path, faces = tmp_path / "a.obj", "f 1 2 3\nf 2 3 4 5\nf 4 5 6\n"
+    red, blue = "1 0 0", "0 0 1"
+    path.write_text(coloured([red, red, red, blue, blue, blue]) + faces)
+    assert read(path).labels.tolist() == [0, 0, 1]  # of as many corners the first colour
+    assert load_mesh(path).labels.tolist() == [0, 0, 0, 1]
+    path.write_text(coloured([red, red, red, blue, blue, blue]) + "usemtl a\nf 1 2 3\nusemtl b\nf 1 2 3\nf 4 5 6\n")
+    assert read(path).labels.tolist() == [0, 1, 2]  # materials and colours together
+    for others in ([red, red, red, blue, blue, ""], [red, red, red, blue, blue, "a b c"], [red] * 6):
+        path.write_text(coloured(others) + faces)
+        assert load_mesh(path).labels is None
+    path.write_text("".join(f"v {k} {k * k} 0 {k / 100} 0 0\n" for k in range(66)) + faces)
+    assert load_mesh(path).labels is None  # a picture
+
+
+@pytest.mark.parametrize("kind", ["float32", "uint8", "uint16"])
+@pytest.mark.parametrize("width", [3, 4])
+def test_colours_of_vertices_of_gltf_are_labels(tmp_path, kind, width):
+    gltf = Gltf()
+    most = 1.0 if kind == "float32" else np.iinfo(kind).max
+    values = (np.array([[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 1], [0, 0, 1, 1]])[:, :width] * most).astype(kind)
+    square, order = gltf.add(CORNERS), gltf.add(np.array([0, 1, 2, 3, 3, 0], np.uint16))
+    painted = primitive(square, order)
+    painted["attributes"]["COLOR_0"] = gltf.add(values, normalized=kind != "float32")
+    header = {"meshes": [{"primitives": [painted]}], "nodes": [{"mesh": 0}]}
+    path = tmp_path / "a.gltf"
+    path.write_bytes(gltf.text(**header))
+    assert load_mesh(path).labels.tolist() == [0, 1]
+    header["meshes"][0]["primitives"].append(primitive(square, order))
+    path.write_bytes(gltf.text(**header))
+    assert load_mesh(path).labels.tolist() == [0, 1, 2, 2]  # what has no colour is white
+    header["nodes"].append({"mesh": 0})
+    path.write_bytes(gltf.text(**header))
+    assert load_mesh(path).labels.tolist() == [0, 1, 2, 2, 3, 4, 5, 5]  # of each placed mesh
+
+
+def test_colours_of_gltf_that_are_a_picture_say_nothing_and_those_that_lack_are_refused(tmp_path):
+    gltf = Gltf()
+    points = np.array([[k, k * k, 0] for k in range(70)], np.float32)
+    painted = primitive(gltf.add(points), mode=5)
+    painted["attributes"]["COLOR_0"] = gltf.add(points / 4900)
+    header = {"meshes": [{"primitives": [painted]}], "nodes": [{"mesh": 0}]}
+    (tmp_path / "a.gltf").write_bytes(gltf.text(**header))
+    assert load_mesh(tmp_path / "a.gltf").labels is None
+    painted["attributes"]["COLOR_0"] = gltf.add(points[:4])
+    (tmp_path / "a.gltf").write_bytes(gltf.text(**header))
+    with pytest.raises(MeshError, match=r"a\.gltf: it has more vertices than colours\."):
+        load_mesh(tmp_path / "a.gltf")
 
 
 def test_a_picture_in_colours_is_no_label(tmp_path):

@@ -250,6 +250,13 @@ def test_other_files_are_refused(path: Path, content: bytes):
         Model.load(path)
 
 
+@pytest.mark.parametrize("name", ["a.obj", "a.GLB"])
+def test_a_mesh_is_named_as_one(path: Path, name: str):
+    (path.parent / name).write_bytes(b"v 0 0 0\nv 1 0 0\n")
+    with pytest.raises(ModelFileError, match="is a mesh, not a model. .* name it after --instant"):
+        Model.load(path.parent / name)
+
+
 @pytest.mark.parametrize("size", [0, 1, tensor_file.HEADER_LIMIT + 1, 2**40, 2**64 - 1])
 def test_a_header_of_absurd_size_is_refused_before_it_is_read(path: Path, size: int):
     content = io.BytesIO(size.to_bytes(8, "little") + b"{" + bytes(1000))
