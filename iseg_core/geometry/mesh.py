@@ -109,7 +109,10 @@ def _whole_array(values: Any, name: str, shape: tuple[int, ...], wanted: str) ->
 def face_areas(mesh: Mesh) -> np.ndarray:
     """Area of each face, in the mesh's own units. [F] float64"""
     a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))  # [F, 3] each
-    return norms(cross(b - a, c - a)) / 2  # [F]
+    u, v = b - a, c - a  # [F, 3] each
+    size = max(float(np.abs(u).max(initial=0)), float(np.abs(v).max(initial=0)), SMALLEST)
+    unit = 2.0 ** np.floor(np.log2(size))  # the fourth power of a length has no room in a number
+    return norms(cross(u / unit, v / unit)) / 2 * unit**2  # [F]
 
 
 def weld(vertices: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from ..clicks.click import Click, Prompt, SurfacePoint
 from ..clicks.resolve import vertex_of
 from ..geometry.domain import Domain
-from ..geometry.mesh import Mesh, face_areas
+from ..geometry.mesh import Mesh, face_areas, has_area
 from ..geometry.proxy import Proxy
 
 LARGE = 8  # samples of a face from which on its vertices follow it
@@ -51,10 +51,14 @@ class Domains:
 
     @cached_property
     def _surrounded(self) -> np.ndarray:
-        """Vertices all of whose faces are large. [V] bool"""
+        """Vertices all of whose faces are large, but for those without area. [V] bool"""
         count, faces = len(self._mesh.vertices), self._mesh.faces
         own = np.bincount(faces[self._decided[self._large]].ravel(), minlength=count)  # [V]
-        return (own > 0) & (own == np.bincount(faces.ravel(), minlength=count))
+        others = (own > 0)[faces].any(axis=1)  # [F]
+        others[self._decided[self._large]] = False
+        rest = faces[others]  # [n, 3]
+        rest = rest[has_area(self._mesh.vertices, rest)]
+        return (own > 0) & (np.bincount(rest.ravel(), minlength=count) == 0)
 
     @cached_property
     def _areas(self) -> np.ndarray:
@@ -116,6 +120,8 @@ class Domains:
                 around = np.flatnonzero((self._mesh.faces == prompt).any(axis=1))  # [n]
                 if not len(around):
                     continue
+                seen = has_area(self._mesh.vertices, self._mesh.faces[around])  # [n]
+                around = around[seen] if seen.any() else around  # nobody means one without area
                 face = int(around[(values[around] if include else -values[around]).argmax()])
             clicked = self._is_same_polygon(face, np.arange(len(values))) if self._mesh.polygons is not None else [face]
             values[clicked] = _sided(values[clicked], include)

@@ -11,7 +11,7 @@ from support.polygons import outline, tangle
 
 from iseg_core.errors import MeshError
 from iseg_core.formats.load import as_mesh
-from iseg_core.geometry.mesh import check, equal_rows, weld
+from iseg_core.geometry.mesh import check, equal_rows, face_areas, weld
 from iseg_core.geometry.triangulate import LARGEST, clip_ears, triangulate
 
 TRIANGLE = ([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]])
@@ -209,3 +209,10 @@ def test_as_mesh_takes_meshes_paths_and_pairs(tmp_path):
     assert as_mesh(path).hash == as_mesh(str(path)).hash == as_mesh(TRIANGLE).hash == mesh.hash
     with pytest.raises(MeshError, match="int is not a mesh"):
         as_mesh(3)
+
+
+@pytest.mark.parametrize("scale", [2.0**-300, 0.37, 1.0, 2.0**300])
+def test_areas_of_meshes_of_any_size(scale):
+    mesh = check(np.array([[0, 0, 0], [3, 0, 0], [0, 4, 0], [9, 9, 9]]) * scale, [[0, 1, 2], [0, 1, 1], [3, 3, 3]])
+    with np.errstate(all="raise"):
+        assert np.allclose(face_areas(mesh) / scale**2, [6, 0, 0])

@@ -32,6 +32,19 @@ def test_every_click_on_a_cube_takes_a_whole_side(vertex, granularity):
     assert granularity != "whole" or faces.all()
 
 
+@pytest.mark.parametrize("granularity", ["fine", "part", "whole"])
+def test_faces_without_area_change_nothing(granularity):
+    corners = [*CUBE.faces.tolist(), [0, 0, 1], [3, 3, 3], [2, 5, 5]]
+    dented = iseg.instant(Mesh(CUBE.vertices, np.array(corners, np.int32), np.append(CUBE.polygons, [6, 7, 8])))
+    for vertex in range(8):
+        for domain in ("face", "vertex"):
+            asked = {"granularity": granularity, "domain": domain}
+            assert np.array_equal(
+                dented.segment([(vertex, True)], **asked)[: 12 if domain == "face" else 8] >= 0.5,
+                SEGMENTER.segment([(vertex, True)], **asked) >= 0.5,
+            )
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, len(MIXED.faces) - 1), points, st.booleans(), st.sampled_from(["fine", "part", "whole"]))
 def test_a_clicked_face_is_on_its_side(face, uv, include, granularity):
