@@ -54,7 +54,7 @@ class Domains:
         """Vertices all of whose faces are large, but for those without area. [V] bool"""
         count, faces = len(self._mesh.vertices), self._mesh.faces
         own = np.bincount(faces[self._decided[self._large]].ravel(), minlength=count)  # [V]
-        others = (own > 0)[faces].any(axis=1)  # [F]
+        others = np.asarray((own > 0)[faces].any(axis=1))  # [F]
         others[self._decided[self._large]] = False
         rest = faces[others]  # [n, 3]
         rest = rest[has_area(self._mesh.vertices, rest)]

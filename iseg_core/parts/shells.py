@@ -63,6 +63,7 @@ def _contacts(
     widest = min(settings.reach / 2 * total + settings.sampling * spacing.max(), settings.widest * total)
     pairs = KDTree(vertices).query_pairs(widest, output_type="ndarray")  # [N, 2]
     pairs = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]]  # [N, 2]
+    pairs = pairs[(areas[labels[pairs]] > 0).all(axis=1)]  # [N, 2] a vertex without faces touches nothing
     apart = np.linalg.norm(vertices[pairs[:, 0]] - vertices[pairs[:, 1]], axis=1)  # [N]
     touching = labels[pairs]  # [N, 2]
     reach = settings.reach * np.sqrt(areas[touching].min(axis=1))  # [N]

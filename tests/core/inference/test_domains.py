@@ -34,6 +34,7 @@ def test_every_click_on_a_cube_takes_a_whole_side(vertex, granularity):
 
 @pytest.mark.parametrize("granularity", ["fine", "part", "whole"])
 def test_faces_without_area_change_nothing(granularity):
+    assert CUBE.polygons is not None
     corners = [*CUBE.faces.tolist(), [0, 0, 1], [3, 3, 3], [2, 5, 5]]
     dented = iseg.instant(Mesh(CUBE.vertices, np.array(corners, np.int32), np.append(CUBE.polygons, [6, 7, 8])))
     for vertex in range(8):

@@ -43,6 +43,20 @@ def test_shells_apart_are_not():
     assert shells.clusters[a] != shells.clusters[b] and len(shells.contacts) == 0
 
 
+def test_vertices_without_faces_touch_nothing_and_change_nothing():
+    tall = box((1, 2, 3))
+    loose = np.concatenate([tall.vertices, np.random.default_rng(0).normal(size=(50, 3)) * 100])  # they are drawn in
+    beside = iseg.Mesh(loose, tall.faces, tall.polygons)
+    proxy = make_proxy(beside, 5000)
+    shells = find_shells(proxy.vertices, proxy.faces)
+    assert len(shells.contacts) == 0 and shells.clusters.max() == 50
+    alone, among = iseg.instant(tall), iseg.instant(beside)
+    for face in range(12):
+        for granularity in ("fine", "part", "whole"):
+            asked = {"positive": [iseg.SurfacePoint(face, (0.4, 0.3, 0.3))], "granularity": granularity}
+            assert np.array_equal(among.segment(**asked, domain="face"), alone.segment(**asked, domain="face"))
+
+
 def test_a_floor_is_a_cluster_of_its_own():
     floor = iseg.Mesh(
         np.array([[-6.0, -6, -1], [6, -6, -1], [6, 6, -1], [-6, 6, -1]]), np.array([[0, 1, 2], [0, 2, 3]], np.int32)
