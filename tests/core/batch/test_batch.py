@@ -35,12 +35,14 @@ TRAINING = Training("geometric", SHORT, 3)
 
 @pytest.fixture(scope="module")
 def ray():
-    """Two processes on this machine."""
+    """Two processes on this machine, as urgent as the tests: by default Ray's wait for all other programs."""
     pytest.importorskip("ray", reason="Ray, the extra `cluster`, is not installed")
     from iseg_core.batch.pool import ray_pool
 
-    with ray_pool(cores=2) as connected:
-        yield connected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")
+        with ray_pool(cores=2) as connected:
+            yield connected
 
 
 def library(folder: Path, count: int) -> list[Entry]:

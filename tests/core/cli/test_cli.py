@@ -55,8 +55,13 @@ class FakeSegmenter:
     """Remembers what it was asked; the first vertices are inside."""
 
     def __init__(self, model: Model | None = None, device: str = "auto"):
-        self.model, self.device = model, device
+        self.model, self.device, self.plainly = model, device, False
         FakeSegmenter.last = self
+
+    @property
+    def plain(self) -> "FakeSegmenter":
+        self.plainly = True
+        return self
 
     def segment(self, clicks: list[tuple[int, bool]], granularity: str, domain: str) -> np.ndarray:
         self.clicks, self.granularity, self.domain = clicks, granularity, domain
@@ -330,14 +335,11 @@ def test_train_can_leave_the_marks_of_the_file_aside(tmp_path: Path, replace):
     assert meshes[1].labels is None and np.array_equal(meshes[0].labels, [0, 1])
 
 
-def test_a_size_is_a_number_and_plain_is_the_decoders_own(model: str, tmp_path: Path) -> None:
-    trained = iseg_core.load(model)
-    for arguments, expected in (
-        (["--granularity", ".75"], iseg_core.Segmenter(trained).segment(positive=[3], granularity="whole")),
-        (["--plain"], iseg_core.Segmenter(trained, refine=False).segment(positive=[3])),
-    ):
-        assert main.main(["segment", model, "--positive", "3", *arguments, "-o", str(tmp_path / "answer.npy")]) == 0
-        assert np.array_equal(np.load(tmp_path / "answer.npy"), expected)
+def test_a_size_is_a_number_and_plain_is_the_decoders_own(model: str, replace):
+    replace(Segmenter=FakeSegmenter)
+    for arguments, size, plainly in ((["--granularity", ".75"], 0.75, False), (["--plain"], "part", True)):
+        assert main.main(["segment", model, "--positive", "3", *arguments]) == 0
+        assert (FakeSegmenter.last.granularity, FakeSegmenter.last.plainly) == (size, plainly)
 
 
 def test_segment_usage(model: str, capsys: pytest.CaptureFixture[str]):
