@@ -7,7 +7,7 @@ import pytest
 from support.shapes import on_vertices, sphere
 
 import iseg_core as iseg
-from iseg_core.parts.sequences import AS_MADE, propose_parts
+from iseg_core.parts.sequences import AS_MADE, ORDER, propose_parts
 
 
 def horned(count: int = 4) -> tuple[iseg.Mesh, list[int]]:
@@ -69,3 +69,24 @@ def test_as_made_takes_no_other_order():
     answers = propose_parts(finder, AS_MADE)
     clicks = on_vertices((3, True), (40, True), (90, False))
     assert answers._order(clicks) == clicks
+
+
+def test_includes_on_like_parts_have_one_order_and_others_their_own():
+    mesh, tips = horned()
+    segmenter = iseg.instant(mesh)
+    finder, proxy = segmenter._finder.finder(0), segmenter.model.proxy
+    answers, like = propose_parts(finder), [proxy.nearest_to(tip) for tip in tips[:3]]
+    orders = {answers._order(on_vertices(*((v, True) for v in order))) for order in itertools.permutations(like)}
+    assert len(orders) == 1
+
+
+def test_another_order_is_taken_only_where_it_explains_the_clicks_far_better():
+    mesh, _ = horned()
+    finder = iseg.instant(mesh)._finder.finder(0)
+    answers, rng, changed = propose_parts(finder), np.random.default_rng(0), 0
+    for _ in range(60):
+        made = on_vertices(*((int(v), True) for v in rng.choice(finder.surface.vertex_count, 2, replace=False)))
+        if answers._of_like_parts(made) is None and answers._order(made) != made:
+            changed += 1
+            assert answers._doubt(made[::-1]) <= answers._doubt(made) - ORDER.margin
+    assert changed
