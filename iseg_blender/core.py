@@ -11,7 +11,6 @@ if TYPE_CHECKING:
         Clicks,
         Prompt,
         SurfacePoint,
-        VertexClicks,
         granularity_of,
         size_of,
     )
@@ -44,7 +43,6 @@ else:
         Clicks,
         Prompt,
         SurfacePoint,
-        VertexClicks,
         granularity_of,
         size_of,
     )
@@ -95,7 +93,6 @@ __all__ = [
     "SurfacePoint",
     "TEACHERS",
     "UnknownMeshError",
-    "VertexClicks",
     "__version__",
     "as_error",
     "as_progress",

@@ -12,13 +12,13 @@ import bpy
 import numpy as np
 
 from ..core import (
+    Click,
     Clicks,
     Domain,
     EngineError,
     ModelFileError,
     Recent,
     UnknownMeshError,
-    VertexClicks,
     messages,
     size_of,
 )
@@ -26,6 +26,7 @@ from ..document import parts, properties
 from ..document.properties import size_meant
 from ..mesh import cache, region
 from ..mesh.geometry import Geometry
+from ..mesh.points import exact
 from ..mesh.snapshot import MeshSnapshot
 from ..session import Kept
 from ..tasks import Ask, Conversation, Reply
@@ -68,14 +69,23 @@ class Wish(NamedTuple):
 
     size: float
     threshold: float | None  # None: by Otsu's method
+    any_size: bool = False  # a new part may get another size, if that one does not do
+
+
+class Chosen(NamedTuple):
+    """Part that clicks are to be found for."""
+
+    vertices: np.ndarray  # [V] bool
+    faces: np.ndarray | None = None  # [P] bool, where polygons were chosen, which two may share all vertices of
 
 
 class Proposal(NamedTuple):
     """Clicks that the engine proposes for a given part."""
 
-    topology: str  # hash of the topology of the mesh that the vertices belong to
-    clicks: VertexClicks
+    topology: str  # hash of the topology of the mesh that the vertices and triangles belong to
+    clicks: Clicks
     iou: float  # intersection over union of the answer to the clicks and the given part
+    size: float  # at which they give it
 
 
 def _weight(answer: Answer) -> float:
@@ -252,19 +262,26 @@ def on_mesh(ask: Ask, snapshot: MeshSnapshot) -> Conversation:
         raise
 
 
-def proposing(
-    obj: bpy.types.Object, snapshot: MeshSnapshot, chosen: np.ndarray, wish: Wish, device: str
-) -> Conversation:
-    """Ask the engine for clicks that reproduce the part of the chosen vertices [V] bool; returns a Proposal."""
+def proposing(obj: bpy.types.Object, snapshot: MeshSnapshot, chosen: Chosen, wish: Wish, device: str) -> Conversation:
+    """Ask the engine for clicks that reproduce the chosen part; returns a Proposal."""
     pose = pose_trained(obj, snapshot.topology)
     yield from finding_models(obj, snapshot)
     name, model = newest(snapshot.hash, pose)
     request = messages.ProposeRequest(
-        mesh=name, granularity=messages.Size(wish.size), threshold=wish.threshold, device=device, model=model
+        mesh=name,
+        granularity=messages.Size(wish.size),
+        threshold=wish.threshold,
+        device=device,
+        model=model,
+        any_size=wish.any_size,
     )
-    reply = yield from on_mesh(Ask(request, {"chosen": chosen.astype(np.uint8)}), snapshot)
+    arrays = {"chosen": chosen.vertices.astype(np.uint8)}
+    if chosen.faces is not None:
+        arrays = {"chosen_faces": snapshot.to_triangles(chosen.faces).astype(np.uint8)}
+    reply = yield from on_mesh(Ask(request, arrays), snapshot)
     result = messages.ProposeResult.from_fields(reply.fields)
-    return Proposal(snapshot.topology, result.clicks, result.iou)
+    clicks = tuple(Click(exact(prompt), include) for prompt, include in result.clicks)
+    return Proposal(snapshot.topology, clicks, result.iou, result.granularity)
 
 
 def checked(reply: Reply, triangle_count: int) -> Answer:

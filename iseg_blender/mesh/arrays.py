@@ -145,3 +145,11 @@ def selected(obj: bpy.types.Object) -> np.ndarray:
         return values(obj.data, ".select_vert", "BOOLEAN", "POINT")
     vertices = bmesh.from_edit_mesh(obj.data).verts
     return np.fromiter((vertex.select for vertex in vertices), bool, len(vertices))
+
+
+def selected_polygons(obj: bpy.types.Object) -> np.ndarray:
+    """Mask of the selected polygons. [P] bool"""
+    if not obj.data.is_editmode:
+        return values(obj.data, ".select_poly", "BOOLEAN", "FACE")
+    faces = bmesh.from_edit_mesh(obj.data).faces
+    return np.fromiter((face.select for face in faces), bool, len(faces))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..core import SurfacePoint
+from ..core import Prompt, SurfacePoint
 from .picking import BLOCK, Solid
 
 FIRST = 8  # blocks that are looked at first, and twice as many each time after
@@ -65,6 +65,11 @@ def nearest_on(solid: Solid, place: np.ndarray) -> SurfacePoint:
 def surface_point(face: int, weights: np.ndarray) -> SurfacePoint:
     """Make a point with weights [3] as exact as a .blend keeps them, so that it equals itself after saving."""
     return SurfacePoint(face, tuple(weights.astype(np.float32).tolist()))
+
+
+def exact(prompt: Prompt) -> Prompt:
+    """Round a point's weights to those that a .blend keeps; a vertex stays."""
+    return surface_point(prompt.face, np.array(prompt.barycentric)) if isinstance(prompt, SurfacePoint) else prompt
 
 
 def _nearest_in(solid: Solid, blocks: np.ndarray, place: np.ndarray) -> tuple[int, np.ndarray, float]:

@@ -1,7 +1,6 @@
 """Clicks for a given part: the engine places them as a simulated user who sees each answer."""
 
 import bpy
-import numpy as np
 
 from .. import names
 from ..document import parts, properties
@@ -22,8 +21,8 @@ class SeedOperator(WaitingOperator):
     bl_options = {"REGISTER", "UNDO"}
     WAITING = "iSeg looks for clicks"
 
-    def chosen(self, obj: bpy.types.Object) -> np.ndarray:
-        """Mask of the vertices of the given part [V] bool. Raises Refusal where there are none."""
+    def chosen(self, obj: bpy.types.Object) -> queries.Chosen:
+        """Return the given part. Raises Refusal where there is none."""
         raise NotImplementedError
 
     def begin(self, context: bpy.types.Context) -> Task:
@@ -31,7 +30,7 @@ class SeedOperator(WaitingOperator):
         snapshot = cache.snapshot_of(obj, self.fresh)
         check_topology(obj, snapshot)
         part = empty_part(obj)
-        wish = queries.Wish(queries.NEW_PART.size, None)
+        wish = queries.Wish(queries.NEW_PART.size, None, any_size=True)
         if part is not None:
             wish = queries.Wish(size_meant(part), None if part.automatic else part.threshold)
         conversation = queries.proposing(obj, snapshot, self.chosen(obj), wish, context.scene.iseg.device)
@@ -45,10 +44,14 @@ class SeedOperator(WaitingOperator):
         obj = context.object
         if cache.snapshot_of(obj, self.fresh).topology != proposal.topology:
             raise Refusal("The mesh's faces have changed meanwhile: try again.")
-        part = empty_part(obj) or parts.add_part(obj)
+        part = empty_part(obj)
+        if part is None:
+            part = parts.add_part(obj)
+            if proposal.size != size_meant(part):
+                part.size = proposal.size
         part.connected, part.mirror = False, (False, False, False)  # the clicks were found without these options
-        for vertex, include in proposal.clicks:
-            add_click(obj, vertex, include, fresh=False)
+        for prompt, include in proposal.clicks:
+            add_click(obj, prompt, include, fresh=False)
         count = f"{len(proposal.clicks)} clicks give" if len(proposal.clicks) > 1 else "One click gives"
         rest = "" if proposal.iou >= WELL else " Click where it differs."
         self.report({"INFO"}, f"{count} the part back with IoU {proposal.iou:.2f}.{rest}")
@@ -70,7 +73,8 @@ class ISEG_OT_clicks_from_selection(SeedOperator):
         return why or choice.problem()
 
     def chosen(self, obj):
-        return arrays.selected(obj)  # [V]
+        faces = arrays.selected_polygons(obj)  # [P]
+        return queries.Chosen(arrays.selected(obj), faces if faces.any() else None)
 
 
 class ISEG_OT_clicks_from_group(SeedOperator):
@@ -93,7 +97,7 @@ class ISEG_OT_clicks_from_group(SeedOperator):
             raise Refusal(
                 f"No vertex has a weight of {HELD} or more in {usable.name_of(group)}: choose another vertex group."
             )
-        return inside
+        return queries.Chosen(inside)
 
 
 def empty_part(obj: bpy.types.Object) -> properties.Part | None:

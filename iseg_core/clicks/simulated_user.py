@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from ..geometry.depth import depths
+from ..geometry.domain import Domain
 from ..geometry.mesh import Mesh, face_areas
 from .click import Click, SurfacePoint, VertexClick
 
@@ -33,6 +34,7 @@ Predictor = Callable[[list[ClickT]], np.ndarray]  # clicks -> probability of the
 class Target(ABC, Generic[ClickT]):
     """Part that a simulated user wants, a set of faces of a mesh; and how the user clicks and sees answers."""
 
+    domain: ClassVar[Domain]  # of the answers that the user sees
     mesh: Mesh
     faces: np.ndarray  # [F] bool
 
@@ -65,6 +67,8 @@ class Target(ABC, Generic[ClickT]):
 
 class VertexTarget(Target[VertexClick]):
     """Part whose user clicks vertices and sees probabilities of vertices [V]."""
+
+    domain = Domain.VERTEX
 
     @classmethod
     def of_vertices(cls, mesh: Mesh, chosen: np.ndarray) -> "VertexTarget":
@@ -114,6 +118,17 @@ class FaceTarget(Target[Click]):
 
     Depth is measured between points spread over the faces, so that one big face has a middle.
     """
+
+    domain = Domain.FACE
+
+    @classmethod
+    def of_vertices(cls, mesh: Mesh, chosen: np.ndarray) -> "FaceTarget":
+        """Make a target of the polygons all of whose vertices are chosen [V] bool."""
+        inside = np.asarray(chosen[mesh.faces].all(axis=1))  # [F]
+        if mesh.polygons is not None:
+            outside = np.bincount(mesh.polygons, ~inside) > 0  # [polygons]
+            inside = ~outside[mesh.polygons]  # [F]
+        return cls(mesh, inside)
 
     @cached_property
     def samples(self) -> SurfaceSamples:

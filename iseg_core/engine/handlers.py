@@ -8,11 +8,12 @@ needs no open mesh.
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..clicks.click import VertexClick
+from ..clicks.click import Click, Granularity, size_of
 from ..errors import Cancelled, ClickError, MessageError, ModelFileError
 from ..progress import Progress
 from ..system.memory import give_back, resident
@@ -34,6 +35,7 @@ from .messages import (
     ProposeResult,
     QueryRequest,
     QueryResult,
+    Size,
     StateRequest,
     StateResult,
     TeacherAtHand,
@@ -44,7 +46,9 @@ from .shelf import INSTANT_DEVICE, ModelKey, Shelf, report_of
 from .torch_loader import TorchLoader
 
 if TYPE_CHECKING:
+    from ..clicks.simulated_user import Target
     from ..geometry.mesh import Mesh
+    from ..inference.segmenter import Segmenter
     from ..storage.trained_model import Model
 
 LANES = ("query", "prepare", "train", "fetch", "check")
@@ -95,25 +99,28 @@ class Handlers:
         segmenter = self.shelf.at_hand(*_answering(request))
         if segmenter is None:
             return Later("prepare", lambda job: self._prepare(job, request))
-        from ..clicks.simulated_user import VertexTarget, propose
+        from ..clicks.simulated_user import ENOUGH, GAIN, propose
         from ..inference.threshold import otsu
 
-        mesh, chosen = segmenter.model.mesh, job.arrays.get("chosen")
-        if chosen is None or chosen.dtype != np.uint8 or chosen.shape != (len(mesh.vertices),):
-            raise MessageError("The request propose needs the array chosen [V] uint8, V of the mesh.", job.id)
-        target = VertexTarget.of_vertices(mesh, chosen != 0)
-        if not target.faces.any():
-            raise ClickError("No face of the mesh has two of the chosen vertices: choose the faces of a part.")
+        target = _target(job, segmenter)
 
-        def predict(clicks: list[VertexClick]) -> np.ndarray:
+        def predict(size: float, clicks: list[Any]) -> np.ndarray:
             if job.cancelled.is_set():
                 raise Cancelled("Cancelled; what was there before is unchanged.")
-            probability = segmenter.segment(clicks=clicks, granularity=request.granularity)  # [V]
+            probability = segmenter.segment(clicks=clicks, granularity=size, domain=target.domain)  # [V] or [F]
             threshold = otsu(probability) if request.threshold is None else request.threshold
-            return (probability >= threshold).astype(np.float32)  # [V]
+            return (probability >= threshold).astype(np.float32)  # [V] or [F]
 
-        clicks, iou = propose(target, predict)
-        return Done(ProposeResult(clicks=tuple(clicks), iou=iou))
+        best: ProposeResult | None = None
+        others = [Size(size_of(granularity)) for granularity in Granularity] if request.any_size else []
+        for size in dict.fromkeys([request.granularity, *others]):
+            clicks, iou = propose(target, partial(predict, size))
+            if best is None or iou > best.iou + GAIN:
+                best = ProposeResult(clicks=tuple(Click(*click) for click in clicks), iou=iou, granularity=size)
+            if iou >= ENOUGH:
+                break
+        assert best is not None  # one size at least was tried
+        return Done(best)
 
     def free(self, job: Job) -> Done:
         """Forget all meshes and models but those not saved, and give the memory back. A training goes on."""
@@ -232,6 +239,31 @@ class Handlers:
         clear = CacheRequest.from_fields(job.fields).clear
         folder, usage = self.shelf.clear() if clear else self.shelf.usage()
         return Done(CacheResult(folder=folder, limit=limit(), **usage._asdict()))
+
+
+def _target(job: Job, segmenter: "Segmenter") -> "Target[Any]":
+    """Make the simulated user who wants the chosen part of a request: one of points and faces where faces are large.
+
+    Raises MessageError where the arrays are not those of the request, ClickError where no face is chosen.
+    """
+    from ..clicks.simulated_user import FaceTarget, VertexTarget
+
+    mesh = segmenter.model.mesh
+    lengths = {"chosen": len(mesh.vertices), "chosen_faces": len(mesh.faces)}
+    given = [(name, array) for name, array in job.arrays.items() if name in lengths]
+    if len(given) != 1 or given[0][1].dtype != np.uint8 or given[0][1].shape != (lengths[given[0][0]],):
+        what = "the array chosen [V] uint8, or chosen_faces [F] uint8, V and F of the mesh"
+        raise MessageError(f"The request propose needs {what}.", job.id)
+    name, chosen = given[0][0], given[0][1] != 0  # [V] or [F]
+    by_vertices = name == "chosen"
+    target = VertexTarget.of_vertices(mesh, chosen) if by_vertices else VertexTarget(mesh, chosen)
+    if not target.faces.any():
+        none = "No face of the mesh has two of the chosen vertices" if by_vertices else "No face is chosen"
+        raise ClickError(f"{none}: choose the faces of a part.")
+    if not segmenter.faces_decide(target.faces):
+        return target
+    inside = FaceTarget.of_vertices(mesh, chosen) if by_vertices else FaceTarget(mesh, chosen)
+    return inside if inside.faces.any() else FaceTarget(mesh, target.faces)
 
 
 def _answering(request: QueryRequest | ProposeRequest) -> tuple[ModelKey, str]:

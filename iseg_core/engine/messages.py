@@ -29,7 +29,7 @@ from typing import (
     get_type_hints,
 )
 
-from ..clicks.click import Click, Clicks, SurfacePoint, VertexClick, VertexClicks, size_of
+from ..clicks.click import Click, Clicks, SurfacePoint, size_of
 from ..errors import ClickError, MessageError
 from ..geometry.domain import Domain
 from ..teachers.registry import DEFAULT_TEACHER
@@ -203,7 +203,8 @@ class QueryResult(Fields):
     sizes: tuple[float, ...] = ()  # those at which the answer changes, ascending
 
 
-# propose: a few clicks whose answer comes near to the chosen part. Array of the request: chosen [V] uint8
+# propose: a few clicks whose answer comes near to the chosen part. Array of the request: chosen [V] uint8, or
+# chosen_faces [F] uint8, which two faces may share all vertices of. Where faces are large, points of them are clicked.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,12 +215,14 @@ class ProposeRequest(Request):
     threshold: float | None = None  # of the answers; None: Otsu's
     device: str = "auto"
     model: ModelName | None = None
+    any_size: bool = False  # try fine, part and whole, too, where this size does not give the part
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProposeResult(Fields):
-    clicks: VertexClicks
+    clicks: Clicks
     iou: float  # of the clicks' answer and the chosen part
+    granularity: Size = PART  # at which they give it
 
 
 # train: a model of a mesh, from the cache where it is there
@@ -459,11 +462,6 @@ def _click(value: Any) -> Click:
             raise _Unfit("pairs of a vertex, or of a face and three weights, and true or false")
 
 
-def _vertex_click(value: Any) -> VertexClick:
-    click = _click(value)
-    return VertexClick(_of(int, "pairs of a vertex and true or false", click.prompt), click.include)
-
-
 READERS: dict[Any, Callable[[Any], Any]] = {
     str: lambda value: _of(str, "a text", value),
     int: lambda value: _of(int, "an integer", value),
@@ -472,7 +470,6 @@ READERS: dict[Any, Callable[[Any], Any]] = {
     Size: lambda value: size_of(value if type(value) is str else _number(value)),
     Domain: lambda value: Domain(_of(str, f"one of {', '.join(Domain)}", value)),
     Click: _click,
-    VertexClick: _vertex_click,
 }
 
 

@@ -36,6 +36,10 @@ class Domains:
             decided[clicked] = _sided(decided[clicked], include)
         return self._honour_vertices(self._vertices(carried, decided), clicks)
 
+    def decide_among(self, faces: np.ndarray) -> bool:
+        """Tell whether some of the faces [F] bool are so large that faces decide about them, not vertices."""
+        return bool(faces[self._decided[self._large]].any()) if len(self._decided) else False
+
     # Faces with samples
 
     @property

@@ -123,6 +123,12 @@ class Segmenter:
             return np.array([size_of(granularity) for granularity in Granularity])
         return self._corrections.sizes(made)
 
+    def faces_decide(self, faces: np.ndarray) -> bool:
+        """Tell whether a part of these faces [F] bool is answered by faces: some are so large that vertices are not
+        enough to say what belongs to it.
+        """
+        return self._domains.decide_among(faces)
+
     def features(self, prompt: Prompt) -> np.ndarray:
         """Look up the field's feature at a prompt; `segment` takes it as a click on any mesh with the same teacher.
 

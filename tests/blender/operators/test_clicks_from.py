@@ -67,6 +67,64 @@ def test_a_vertex_group_becomes_clicks(empty, eyes):
     assert obj.iseg.parts[0].name == "Part"  # so that writing the part leaves the group alone
 
 
+def cube_selected(mode: str, chosen: list[int]) -> bpy.types.Object:
+    """Blender's cube in edit mode, with these polygons selected."""
+    bpy.ops.mesh.primitive_cube_add()
+    obj = bpy.context.object
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.select_mode(type=mode)
+    bpy.ops.mesh.select_all(action="DESELECT")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    for index in chosen:
+        obj.data.polygons[index].select = True
+        if mode == "VERT":
+            for vertex in obj.data.polygons[index].vertices:
+                obj.data.vertices[vertex].select = True
+    bpy.ops.object.mode_set(mode="EDIT")
+    return obj
+
+
+def shown(iseg, obj) -> list[int]:
+    """The polygons of the active part."""
+    bpy.ops.iseg.to_vertex_group(name="shown")
+    part = iseg.document.parts.part_of(obj)
+    answer = iseg.engine.queries.answer_of(obj, part)
+    return np.flatnonzero(iseg.engine.queries.inside_of(obj, part, answer)).tolist()
+
+
+@pytest.mark.parametrize("mode", ["FACE", "VERT"])
+@pytest.mark.parametrize("polygon", range(6))
+def test_a_side_of_a_cube_becomes_that_side(empty, engine, mode, polygon):
+    obj = cube_selected(mode, [polygon])
+    assert bpy.ops.iseg.clicks_from_selection() == {"FINISHED"}
+    assert shown(empty, obj) == [polygon]
+    first = obj.iseg.parts[0].clicks[0]
+    assert first.face // 2 == polygon and first.positive  # a point of the side, not a corner
+
+
+def test_a_group_of_a_cubes_side_becomes_that_side(empty, engine):
+    obj = cube_selected("FACE", [4])
+    bpy.ops.object.mode_set(mode="OBJECT")
+    empty.mesh.vertex_groups.write_group(obj, "Side", np.isin(np.arange(8), obj.data.polygons[4].vertices) * 1.0)
+    assert bpy.ops.iseg.clicks_from_group() == {"FINISHED"}
+    assert shown(empty, obj) == [4]
+
+
+def test_polygons_are_handed_over_and_not_their_vertices(empty, engine, monkeypatch):
+    """Two opposite sides have all vertices of the cube."""
+    obj = cube_selected("FACE", [0, 2])
+    asked = []
+    proposing = empty.engine.queries.proposing
+    monkeypatch.setattr(
+        empty.engine.queries,
+        "proposing",
+        lambda obj, snapshot, chosen, *rest: asked.append(chosen) or proposing(obj, snapshot, chosen, *rest),
+    )
+    bpy.ops.iseg.clicks_from_selection()
+    assert np.flatnonzero(asked[0].faces).tolist() == [0, 2] and asked[0].vertices.all()
+    assert any(not click.positive for click in obj.iseg.parts[0].clicks) or shown(empty, obj) == [0, 2]
+
+
 def test_what_is_there_stays(empty, eyes):
     """A part with clicks is left alone; an empty one is filled, with its own settings."""
     obj = bpy.context.object

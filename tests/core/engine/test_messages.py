@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import iseg_core as iseg
-from iseg_core.clicks.click import Click, SurfacePoint, VertexClick
+from iseg_core.clicks.click import Click, SurfacePoint
 from iseg_core.engine import messages
 from iseg_core.engine.handlers import Handlers
 from iseg_core.engine.messages import MeshHash, Seed
@@ -41,7 +41,6 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     messages.Size: st.floats(0, 1),
     Domain: st.sampled_from(Domain),
     Click: st.builds(Click, st.integers() | points, st.booleans()),
-    VertexClick: st.builds(VertexClick, st.integers(), st.booleans()),
 }
 
 

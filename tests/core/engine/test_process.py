@@ -27,8 +27,9 @@ from support.engine import (
 )
 
 import iseg_core as iseg
-from iseg_core.clicks.simulated_user import VertexTarget
+from iseg_core.clicks.simulated_user import FaceTarget
 from iseg_core.engine.client import EngineClient, EngineState
+from iseg_core.engine.messages import ProposeResult
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.errors import (
     Cancelled,
@@ -137,16 +138,21 @@ def test_clicks_are_proposed_for_a_part(engine: EngineClient):
     chosen = (part >= otsu(part)).astype(np.uint8)  # [V]
     request = {"mesh": open_mesh(engine)}
     proposed = engine.ask("propose", request, {"chosen": chosen}, timeout=PATIENT).fields
-    target = VertexTarget.of_vertices(seg.model.mesh, chosen != 0)
-    answer = seg.segment(clicks=proposed["clicks"])  # [V]
+    target = FaceTarget.of_vertices(seg.model.mesh, chosen != 0)  # its faces are large
+    clicks = ProposeResult.from_fields(proposed).clicks
+    answer = seg.segment(clicks=clicks, domain="face")  # [F]
     assert target.iou((answer >= otsu(answer)).astype(np.float32)) == proposed["iou"] > 0.5
     fixed = engine.ask("propose", request | {"threshold": 0.999}, {"chosen": chosen}, timeout=PATIENT).fields
-    answer = seg.segment(clicks=fixed["clicks"])  # [V]
+    answer = seg.segment(clicks=ProposeResult.from_fields(fixed).clicks, domain="face")  # [F]
     assert target.iou((answer >= 0.999).astype(np.float32)) == fixed["iou"]
 
     with pytest.raises(ClickError, match="choose the faces of a part"):
         engine.ask("propose", request, {"chosen": np.zeros(162, np.uint8)}, timeout=PATIENT)
-    for arrays in ({}, {"chosen": chosen[:-1]}, {"chosen": chosen.astype(np.float32)}):
+    faces = np.zeros(320, np.uint8)
+    with pytest.raises(ClickError, match="No face is chosen: choose the faces of a part"):
+        engine.ask("propose", request, {"chosen_faces": faces}, timeout=PATIENT)
+    wrong = ({}, {"chosen": chosen[:-1]}, {"chosen": chosen.astype(np.float32)})
+    for arrays in (*wrong, {"chosen_faces": chosen}, {"chosen": chosen, "chosen_faces": faces}):
         with pytest.raises(MessageError, match="uint8"):
             engine.ask("propose", request, arrays, timeout=PATIENT)
     with pytest.raises(MessageError, match="threshold"):

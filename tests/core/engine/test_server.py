@@ -17,19 +17,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.engine import PATIENT, icosphere, until
 from support.frames import arrays, header_like, json_values, raw_frame
+from support.shapes import box, sphere
 
 import iseg_core as iseg
+from iseg_core.clicks.click import size_of
+from iseg_core.clicks.resolve import position_of
 from iseg_core.engine import server
 from iseg_core.engine import shelf as engine_shelf
 from iseg_core.engine.error_fields import describe
 from iseg_core.engine.handlers import Handlers
 from iseg_core.engine.jobs import Done, Job, Later
-from iseg_core.engine.messages import Fields
+from iseg_core.engine.messages import Fields, ProposeResult
 from iseg_core.engine.protocol import PROTOCOL, Message, encode, read, write
 from iseg_core.engine.server import Server
 from iseg_core.engine.shelf import INSTANT, INSTANT_DEVICE, ModelKey
 from iseg_core.errors import Cancelled, MeshError, WeightsError
 from iseg_core.inference import segmenter
+from iseg_core.inference.threshold import otsu
 from iseg_core.progress import Progress
 from iseg_core.storage.cache import Cache
 from iseg_core.storage.trained_model import Model
@@ -468,6 +472,54 @@ def test_a_proposal_ends_when_it_is_cancelled():
     job.cancelled.set()
     with pytest.raises(Cancelled):
         handlers.propose(job)
+
+
+def proposed(mesh: iseg.Mesh, any_size: bool = False, **chosen: np.ndarray) -> ProposeResult:
+    handlers, seg = Handlers(), iseg.instant(mesh)
+    handlers.shelf.put(ModelKey(seg.model.mesh.hash, *INSTANT), INSTANT_DEVICE, seg)
+    arrays = {name: mask.astype(np.uint8) for name, mask in chosen.items()}
+    done = handlers.propose(Job("propose", 1, {"mesh": mesh.hash, "any_size": any_size}, arrays, lambda progress: None))
+    assert isinstance(done, Done) and isinstance(done.result, ProposeResult)
+    return done.result
+
+
+@pytest.mark.parametrize("side", range(6))
+@pytest.mark.parametrize("by", ["faces", "vertices"])
+def test_one_side_of_a_cube_gives_that_side(side, by):
+    cube = box((2, 2, 2))
+    faces = np.arange(12) // 2 == side  # [F]
+    corners = np.isin(np.arange(8), cube.faces[faces])  # [V]
+    result = proposed(cube, True, **({"chosen_faces": faces} if by == "faces" else {"chosen": corners}))
+    assert result.iou == 1.0
+    first = result.clicks[0]
+    assert isinstance(first.prompt, iseg.SurfacePoint) and first.include and faces[first.prompt.face]
+    middle = position_of(first.prompt, cube) - cube.vertices[corners].mean(axis=0)
+    assert np.abs(middle).max() < 0.1  # the deepest point of a side of 2 by 2
+    answer = iseg.instant(cube).segment(clicks=result.clicks, granularity=result.granularity, domain="face")
+    assert np.array_equal(answer >= otsu(answer), faces)
+
+
+def test_two_faces_with_all_vertices_are_not_all_faces():
+    cube = box((2, 2, 2))
+    ends = np.isin(np.arange(12) // 2, (0, 1))  # [F] opposite sides have all eight vertices
+    assert len(np.unique(cube.faces[ends])) == 8
+    assert any(not include for _, include in proposed(cube, chosen_faces=ends).clicks)
+    assert all(include for _, include in proposed(cube, chosen=np.ones(8)).clicks)  # that is the cube
+
+
+def test_another_size_is_tried_only_where_that_is_asked_for():
+    cube, middle = box((2, 2, 2)), np.arange(12) // 2 == 3
+    own, any_size = (proposed(cube, allowed, chosen_faces=middle) for allowed in (False, True))
+    assert own.granularity == size_of("part") and own.iou <= any_size.iou == 1.0
+    assert any_size.granularity == own.granularity or own.iou < 1.0
+
+
+@pytest.mark.parametrize("by", ["chosen", "chosen_faces"])
+def test_on_a_dense_mesh_vertices_are_proposed(by):
+    mesh = sphere(5)
+    right = mesh.vertices[:, 0] > 0.2  # [V]
+    result = proposed(mesh, False, **{by: right if by == "chosen" else np.asarray(right[mesh.faces].all(axis=1))})
+    assert result.iou > 0.5 and all(isinstance(prompt, int) for prompt, _ in result.clicks)
 
 
 def test_the_cache_tells_what_it_has(tmp_path: Path):
