@@ -10,7 +10,7 @@ import bpy
 from .. import core
 from ..mesh.geometry import Geometry
 from .choices import CLICKS_LIMIT
-from .properties import Click, Part
+from .properties import Click, Part, mend_size
 
 
 class Clicks(NamedTuple):
@@ -117,10 +117,13 @@ def trained_model(obj: bpy.types.Object) -> tuple[str, str, int] | None:
 
 def mend() -> None:
     """Empty the strings that are not UTF-8: a file can hold such bytes, and Python cannot read them. Points that are no
-    numbers, which do not even equal themselves, become vertices.
+    numbers, which do not even equal themselves, become vertices. Parts get the size that their granularity stands for
+    where the file knew that only.
     """
     for obj in bpy.data.objects:
         stored = obj.iseg
+        for part in stored.parts:
+            mend_size(part)
         for click in (click for part in stored.parts for click in part.clicks):
             if not all(map(math.isfinite, click.weights)):
                 click.face, click.weights = -1, (0.0, 0.0, 0.0)

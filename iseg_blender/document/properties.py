@@ -94,6 +94,18 @@ def size_meant(part: Any) -> float:
     return size_of(part.granularity or "part")
 
 
+def mend_size(part: Any) -> None:
+    """Let a part show the size that is meant, as a number and by name; a file may hold neither. Announces nothing."""
+    meant, naming = size_meant(part), Naming.current()
+    if part.size == meant:
+        return
+    naming.now = True
+    try:
+        part.size, part.granularity = meant, granularity_of(meant).value
+    finally:
+        naming.now = False
+
+
 class Click(bpy.types.PropertyGroup):
     vertex: IntProperty(name="Vertex", description="The clicked one, or the nearest to the clicked point", min=0)
     face: IntProperty(name="Triangle", description="With the clicked point; -1: a vertex", default=-1, min=-1)

@@ -88,7 +88,8 @@ def resize(context: bpy.types.Context, larger: bool) -> bool:
     if chosen == nearest:
         return False
     part.size = sizes[chosen]
-    preview.Hover.current().preview = None
+    hover = preview.Hover.current()
+    hover.preview = hover.over = None  # the next movement of the mouse asks anew, also at the same place
     answers.retry()
     return True
 

@@ -169,7 +169,7 @@ class ISEG_PT_advanced(Sidebar, bpy.types.Panel):
         return context.object is not None and context.object.type == "MESH"
 
     def draw(self, context):
-        trained = status.of(context.object).kind is Kind.READY
+        trained = status.of(context.object).kind in (Kind.READY, Kind.MOVED)
         row = self.layout.row()
         row.enabled = trained
         row.prop(context.object.iseg, "plain")

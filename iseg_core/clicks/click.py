@@ -76,7 +76,7 @@ def size_of(granularity: str | float) -> float:
         return _SIZES[Granularity(granularity)]
     try:
         size = float(granularity)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         size = math.nan
     if not 0 <= size <= 1:
         raise SettingsError(

@@ -23,6 +23,7 @@ def test_instant_click_to_vertex_group(empty, engine):
     obj = suzanne()
     bpy.ops.iseg.click_add(vertex=100, positive=True)
     bpy.ops.iseg.click_add(vertex=300, positive=False)
+    obj.iseg.plain = True  # without a trained model geometry answers, as ever
     assert bpy.ops.iseg.to_vertex_group(name="Eye") == {"FINISHED"}
     expected = engine_answer(empty, obj, [(100, True), (300, False)])
     np.testing.assert_array_equal(np.nan_to_num(weights(obj, "Eye")), expected)
@@ -43,6 +44,16 @@ def test_train_then_click(empty, engine):
         empty.core.messages.ModelName(teacher="geometric", preset="draft", seed=0)
     )
     assert bpy.ops.iseg.train() == {"FINISHED"}  # at once: the model is in the cache
+
+    # The decoder's own answer, and the corrected one again.
+    obj.iseg.plain = True
+    bpy.ops.iseg.to_vertex_group()
+    query = [query for query in answers_of(empty).answers][-1]
+    assert query.plain and query.model is not None
+    assert not np.array_equal(np.nan_to_num(weights(obj, "Part")), expected)
+    obj.iseg.plain = False
+    bpy.ops.iseg.to_vertex_group()
+    np.testing.assert_array_equal(np.nan_to_num(weights(obj, "Part")), expected)
 
     # Another session, the same geometry in another object: the model is found again.
     for memory in (

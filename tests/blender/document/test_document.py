@@ -377,7 +377,42 @@ def test_a_file_that_knew_granularities_only_means_their_sizes(empty):
     part = empty.document.parts.add_part(monkey())
     part.granularity = "whole"
     part.property_unset("size")
-    assert empty.document.properties.size_meant(part) == 0.75
+    assert part.size == 0.5 and empty.document.properties.size_meant(part) == 0.75
+
+
+def test_a_file_that_knew_granularities_only_shows_their_sizes(empty, tmp_path):
+    obj = monkey()
+    for name in ("fine", "part", "whole"):
+        part = empty.document.parts.add_part(obj)
+        part.granularity = name
+        part.property_unset("size")
+    file = str(tmp_path / "old.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=file)
+    bpy.ops.wm.open_mainfile(filepath=file)
+    parts = bpy.context.object.iseg.parts
+    assert [(part.granularity, part.size) for part in parts] == [("fine", 0.25), ("part", 0.5), ("whole", 0.75)]
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(file, link=True) as (there, here):
+        here.objects = there.objects
+    empty.document.parts.mend()  # as when the file that links it is opened
+    assert [part.size for part in here.objects[0].iseg.parts] == [0.25, 0.5, 0.75]
+
+
+def test_a_size_outlives_its_file(empty, tmp_path):
+    part = empty.document.parts.add_part(monkey())
+    part.size = 0.3
+    file = str(tmp_path / "new.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=file)
+    bpy.ops.wm.open_mainfile(filepath=file)
+    part = bpy.context.object.iseg.parts[0]
+    assert part.size == pytest.approx(0.3) and part.granularity == "fine"
+
+
+def test_a_file_can_hold_a_size_that_is_none(empty):
+    part = empty.document.parts.add_part(monkey())
+    part.size = float("nan")
+    empty.document.parts.mend()
+    assert (part.size, part.granularity) == (0.5, "part")
 
 
 def test_a_snapshot_keeps_the_size(empty):
@@ -399,6 +434,14 @@ def test_the_wheel_steps_through_the_sizes(empty, engine):
     bpy.ops.iseg.to_vertex_group(name="Part")
     sizes = queries.answer_of(obj, part).sizes
     assert 0.5 in sizes and len(sizes) > 1
+    hover = empty.viewport.preview.Hover.current()
+    hover.over = (10, True)
+    larger = sizes[-1] > 0.5
+    assert pointer.resize(bpy.context, larger)
+    assert hover.over is None  # the preview of the same place is asked for anew
+    bpy.ops.iseg.to_vertex_group(name="Other")
+    assert pointer.resize(bpy.context, not larger) and part.size == 0.5
+    bpy.ops.iseg.to_vertex_group(name="Part")
     while pointer.resize(bpy.context, larger=False):
         bpy.ops.iseg.to_vertex_group(name="Smaller")
     assert part.size == pytest.approx(sizes[0])

@@ -46,6 +46,7 @@ def test_clicks_go_and_come_again_one_by_one(editing):
         lambda: bpy.ops.iseg.part_add(name="Ear"),
         lambda: bpy.ops.iseg.part_remove(),
         lambda: setattr(bpy.context.object.iseg.parts[0], "granularity", "whole"),
+        lambda: setattr(bpy.context.object.iseg.parts[0], "size", 0.3),
         lambda: setattr(bpy.context.object.iseg.parts[0], "threshold", 0.3),
         lambda: setattr(bpy.context.object.iseg.parts[0], "name", "Nose"),
         lambda: setattr(bpy.context.object.iseg.parts[0], "mirror", (True, False, False)),

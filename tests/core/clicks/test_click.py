@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.shapes import dumbbell
 
 import iseg_core as iseg
-from iseg_core.clicks.click import Click, Granularity, SurfacePoint, VertexClick
+from iseg_core.clicks.click import Click, Granularity, SurfacePoint, VertexClick, granularity_of, size_of
 from iseg_core.clicks.resolve import check_clicks, position_of, vertex_of
 
 MESH = dumbbell(2)
@@ -112,3 +112,22 @@ def test_a_face_that_is_not_there(face, asked):
 def test_numbers_of_any_library_are_vertices():
     clicks: Any = [(np.int32(3), np.True_), (4.0, 0)]
     assert check_clicks(clicks, MESH) == ((3, True), (4, False))
+
+
+def test_names_are_fixed_points_of_the_size():
+    assert [size_of(name) for name in ("fine", "part", "whole")] == [0.25, 0.5, 0.75]
+    assert [size_of(granularity) for granularity in Granularity] == [0.25, 0.5, 0.75]
+    assert [size_of(size) for size in (0, 0.3, 1)] == [0.0, 0.3, 1.0]
+    assert [granularity_of(size).value for size in (0.0, 0.3, 0.45, 0.7, 1.0)] == [
+        "fine",
+        "fine",
+        "part",
+        "whole",
+        "whole",
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["tiny", "0.5", float("nan"), float("inf"), -0.1, 1.1, 10**400, None, [1]])
+def test_what_is_no_size_is_refused_in_a_sentence(wrong: Any):
+    with pytest.raises(iseg.SettingsError, match="fine, part, whole"):
+        size_of(wrong)

@@ -111,6 +111,12 @@ def test_a_mesh_is_opened_asked_trained_and_asked(engine: EngineClient, folder: 
     answer = engine.ask("query", {"mesh": mesh.hash, "clicks": clicks, "model": TINY_MODEL}, timeout=PATIENT)
     expected = iseg.Segmenter(iseg.load(file)).segment(prompts)  # [V]
     assert np.allclose(answer.arrays["probability"], expected, atol=1e-6)
+    query = {"mesh": mesh.hash, "clicks": clicks, "model": TINY_MODEL, "plain": True}
+    plain = engine.ask("query", query, timeout=PATIENT)
+    expected = iseg.Segmenter(iseg.load(file), refine=False).segment(prompts)  # [V]
+    assert np.allclose(plain.arrays["probability"], expected, atol=1e-6)
+    assert not np.allclose(plain.arrays["probability"], answer.arrays["probability"], atol=1e-6)
+    assert plain.fields["sizes"] == [0.25, 0.5, 0.75] and 0.5 in answer.fields["sizes"]
 
     log = engine.log.path.read_text()  # pyright: ignore[reportOptionalMemberAccess]
     assert f"iSeg {iseg.__version__}" in log and "162 vertices" in log and "decoder" in log
